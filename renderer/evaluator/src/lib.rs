@@ -1,0 +1,3 @@
+//! An evaluator for the Nix language.
+
+pub mod ast;
