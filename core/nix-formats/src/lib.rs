@@ -1,1 +1,22 @@
 //! Nix's formats, pure: no I/O of its own.
+//!
+//! Everything here is a value, a computation, or a reader or writer over
+//! `std::io` traits that the caller supplies. What comes from outside (NARs,
+//! narinfo, derivations, keys) is parsed with bounded memory and typed errors.
+//!
+//! - [`hash`] and [`nix32`]: digests, their textual forms, Nix's base-32.
+//! - [`store_path`]: [`StorePath`], [`StoreDir`] and all ways to compute a path.
+//! - [`derivation`]: the `.drv` format, its JSON form, output paths, placeholders.
+//! - [`nar`]: the archive format, written and read as a stream.
+
+pub mod content_address;
+pub mod derivation;
+pub mod hash;
+pub mod nar;
+pub mod nix32;
+pub mod store_path;
+
+pub use content_address::{ContentAddress, ContentAddressMethod};
+pub use derivation::{Derivation, DerivationOutput};
+pub use hash::{Hash, HashAlgorithm, HashFormat, Hasher};
+pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};

@@ -1,0 +1,243 @@
+//! Printing the text form: one pass into one buffer.
+
+use super::{
+    Derivation, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE, modulo::InputHashes,
+};
+use crate::{
+    hash::HashFormat,
+    store_path::{StoreDir, StorePathError},
+};
+use data_encoding::HEXLOWER;
+
+/// What stands in the list of input derivations.
+pub(super) enum Inputs<'a> {
+    /// Their paths.
+    Paths,
+    /// Their hashes modulo.
+    Hashes(&'a InputHashes<'a>),
+}
+
+impl Derivation {
+    /// The text form, the contents of the `.drv` file.
+    ///
+    /// Fails only if the path of a fixed output can't be computed.
+    pub fn to_aterm(&self, store_dir: &StoreDir) -> Result<Vec<u8>, StorePathError> {
+        self.print(store_dir, false, &Inputs::Paths)
+    }
+
+    /// The text form; with `mask`, without the outputs' own paths.
+    pub(super) fn print(
+        &self,
+        store_dir: &StoreDir,
+        mask: bool,
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<u8>, StorePathError> {
+        let mut printer = Printer {
+            out: Vec::with_capacity(4096),
+            store_dir,
+        };
+        let out = &mut printer;
+        let dynamic = matches!(inputs, Inputs::Paths) && self.has_dynamic_inputs();
+        out.raw(if dynamic {
+            "DrvWithVersion(\"xp-dyn-drv\",["
+        } else {
+            "Derive(["
+        });
+        for (index, (name, output)) in self.outputs.iter().enumerate() {
+            out.open(index);
+            out.quoted(name.as_bytes());
+            self.print_output(out, name, output, mask)?;
+            out.raw(")");
+        }
+        out.raw("],[");
+        match inputs {
+            Inputs::Paths => {
+                for (index, (path, outputs)) in self.input_derivations.iter().enumerate() {
+                    out.open(index);
+                    out.raw("\"");
+                    store_dir.print_to(path, &mut out.out);
+                    out.raw("\",");
+                    out.input_outputs(outputs);
+                    out.raw(")");
+                }
+            }
+            Inputs::Hashes(hashes) => {
+                for (index, (hash, names)) in hashes.iter().enumerate() {
+                    out.open(index);
+                    out.quoted(HEXLOWER.encode(hash).as_bytes());
+                    out.raw(",");
+                    out.names(names.iter().copied());
+                    out.raw(")");
+                }
+            }
+        }
+        out.raw("],[");
+        for (index, path) in self.input_sources.iter().enumerate() {
+            out.raw(if index == 0 { "\"" } else { ",\"" });
+            store_dir.print_to(path, &mut out.out);
+            out.raw("\"");
+        }
+        out.raw("],");
+        out.quoted(&self.platform);
+        out.raw(",");
+        out.escaped(&self.builder);
+        out.raw(",[");
+        for (index, argument) in self.args.iter().enumerate() {
+            if index > 0 {
+                out.raw(",");
+            }
+            out.escaped(argument);
+        }
+        out.raw("],[");
+        self.print_env(out, mask);
+        out.raw("])");
+        Ok(printer.out)
+    }
+
+    fn print_output(
+        &self,
+        out: &mut Printer<'_>,
+        name: &str,
+        output: &DerivationOutput,
+        mask: bool,
+    ) -> Result<(), StorePathError> {
+        if !mask && let Some(path) = output.path(out.store_dir, &self.name, name)? {
+            out.raw(",\"");
+            out.store_dir.print_to(&path, &mut out.out);
+            out.raw("\"");
+        } else {
+            out.raw(",\"\"");
+        }
+        match output {
+            DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => {
+                out.raw(",\"\",\"\"");
+            }
+            DerivationOutput::FixedOutput(ca) => {
+                out.raw(",");
+                out.quoted(ca.method_and_algorithm().as_bytes());
+                out.raw(",");
+                out.quoted(ca.hash.to_string(HashFormat::Base16, false).as_bytes());
+            }
+            DerivationOutput::Floating { method, algorithm }
+            | DerivationOutput::Impure { method, algorithm } => {
+                out.raw(",\"");
+                out.raw(method.prefix());
+                out.raw(algorithm.name());
+                let impure = matches!(output, DerivationOutput::Impure { .. });
+                out.raw(if impure { "\",\"impure\"" } else { "\",\"\"" });
+            }
+        }
+        Ok(())
+    }
+
+    fn print_env(&self, out: &mut Printer<'_>, mask: bool) {
+        let mut index = 0;
+        let mut structured = self
+            .structured_attrs
+            .as_ref()
+            .map(|json| (STRUCTURED_ATTRS_VARIABLE, json.as_bytes()));
+        for (name, value) in &self.env {
+            if let Some((structured_name, json)) = structured
+                && structured_name <= name.as_slice()
+            {
+                out.pair(index, structured_name, json);
+                index += 1;
+                structured = None;
+                if structured_name == name.as_slice() {
+                    continue;
+                }
+            }
+            let masked =
+                mask && std::str::from_utf8(name).is_ok_and(|name| self.outputs.contains_key(name));
+            out.pair(index, name, if masked { b"" } else { value });
+            index += 1;
+        }
+        if let Some((name, json)) = structured {
+            out.pair(index, name, json);
+        }
+    }
+}
+
+struct Printer<'a> {
+    out: Vec<u8>,
+    store_dir: &'a StoreDir,
+}
+
+impl Printer<'_> {
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn open(&mut self, index: usize) {
+        self.raw(if index == 0 { "(" } else { ",(" });
+    }
+
+    fn quoted(&mut self, text: &[u8]) {
+        self.out.push(b'"');
+        self.out.extend_from_slice(text);
+        self.out.push(b'"');
+    }
+
+    fn escaped(&mut self, mut text: &[u8]) {
+        self.out.reserve(text.len() + 2);
+        self.out.push(b'"');
+        while let Some(index) = text.iter().position(|&byte| escape(byte) != 0) {
+            self.out.extend_from_slice(&text[..index]);
+            self.out.extend_from_slice(&[b'\\', escape(text[index])]);
+            text = &text[index + 1..];
+        }
+        self.out.extend_from_slice(text);
+        self.out.push(b'"');
+    }
+
+    fn pair(&mut self, index: usize, name: &[u8], value: &[u8]) {
+        self.open(index);
+        self.escaped(name);
+        self.raw(",");
+        self.escaped(value);
+        self.raw(")");
+    }
+
+    fn names<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        self.raw("[");
+        for (index, name) in names.enumerate() {
+            if index > 0 {
+                self.raw(",");
+            }
+            self.quoted(name.as_bytes());
+        }
+        self.raw("]");
+    }
+
+    fn input_outputs(&mut self, outputs: &InputOutputs) {
+        let names = outputs.names.iter().map(String::as_str);
+        if outputs.dynamic.is_empty() {
+            return self.names(names);
+        }
+        self.raw("(");
+        self.names(names);
+        self.raw(",[");
+        for (index, (name, outputs)) in outputs.dynamic.iter().enumerate() {
+            self.open(index);
+            self.quoted(name.as_bytes());
+            self.raw(",");
+            self.input_outputs(outputs);
+            self.raw(")");
+        }
+        self.raw("])");
+    }
+}
+
+/// The letter behind the backslash; 0 for what needs none.
+const fn escape(byte: u8) -> u8 {
+    const ESCAPES: [u8; 256] = {
+        let mut escapes = [0; 256];
+        escapes[b'"' as usize] = b'"';
+        escapes[b'\\' as usize] = b'\\';
+        escapes[b'\n' as usize] = b'n';
+        escapes[b'\r' as usize] = b'r';
+        escapes[b'\t' as usize] = b't';
+        escapes
+    };
+    ESCAPES[byte as usize]
+}

@@ -1,0 +1,204 @@
+//! The hash modulo: what identifies a derivation when the output paths of
+//! another are computed.
+//!
+//! It is the hash of the text form in which every input derivation's path is
+//! replaced by that derivation's own hash modulo. A fixed-output derivation
+//! counts by its output alone, so how it is fetched changes nothing downstream.
+
+use super::{
+    Derivation, DerivationError, DerivationKind, DerivationOutput, InputOutputs, aterm::Inputs,
+};
+use crate::{
+    hash::{Hash, HashAlgorithm, HashFormat},
+    store_path::{StoreDir, StorePath},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The hash modulo of a derivation as an input of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashModulo {
+    /// All outputs are input-addressed; the SHA-256 of the text form.
+    InputAddressed([u8; 32]),
+    /// One fixed output `out`; the SHA-256 of `fixed:out:…`.
+    FixedOutput([u8; 32]),
+    /// Not known before the inputs (or the derivation itself) are built:
+    /// content-addressed, impure, dynamic, or depending on such.
+    Deferred,
+}
+
+/// Hashes of input derivations, with the outputs that are needed of them.
+pub(super) type InputHashes<'a> = BTreeMap<[u8; 32], BTreeSet<&'a str>>;
+
+/// What came of [`Derivation::instantiate`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instantiated {
+    /// The path of the `.drv` file.
+    pub path: StorePath,
+    /// Its contents.
+    pub aterm: Vec<u8>,
+    /// What others, that take it as an input, need to know.
+    pub modulo: HashModulo,
+}
+
+impl Derivation {
+    /// The hash modulo of this derivation as an input of others. `lookup` gives
+    /// those of its own inputs.
+    pub fn hash_modulo<E: From<DerivationError>>(
+        &self,
+        store_dir: &StoreDir,
+        lookup: impl FnMut(&StorePath) -> Result<HashModulo, E>,
+    ) -> Result<HashModulo, E> {
+        match self.kind()? {
+            DerivationKind::FixedOutput => Ok(self.fixed_output_modulo(store_dir)?),
+            DerivationKind::InputAddressed => {
+                let inputs = input_hashes(&self.input_derivations, lookup)?;
+                Ok(self.modulo_with(store_dir, inputs.as_ref())?)
+            }
+            _ => Ok(HashModulo::Deferred),
+        }
+    }
+
+    /// The hash that the derivation's own output paths are made from: its
+    /// outputs' paths are left out. `None` when an input is deferred.
+    pub fn masked_hash<E: From<DerivationError>>(
+        &self,
+        store_dir: &StoreDir,
+        lookup: impl FnMut(&StorePath) -> Result<HashModulo, E>,
+    ) -> Result<Option<Hash>, E> {
+        let Some(inputs) = input_hashes(&self.input_derivations, lookup)? else {
+            return Ok(None);
+        };
+        Ok(Some(self.masked_hash_with(store_dir, &inputs)?))
+    }
+
+    /// Completes a derivation that was put together without output paths:
+    /// turns [`DerivationOutput::Deferred`] into paths where the inputs allow
+    /// it, sets the outputs' environment variables (empty where the path is not
+    /// known), and computes the path and contents of the `.drv` file.
+    ///
+    /// `lookup` gives the hash modulo of input derivations. Environment
+    /// variables of content-addressed outputs are the caller's: they hold
+    /// [`super::hash_placeholder`] when the output is floating or impure.
+    pub fn instantiate<E: From<DerivationError>>(
+        &mut self,
+        store_dir: &StoreDir,
+        lookup: impl FnMut(&StorePath) -> Result<HashModulo, E>,
+    ) -> Result<Instantiated, E> {
+        let modulo = match self.kind()? {
+            DerivationKind::Floating | DerivationKind::Impure => HashModulo::Deferred,
+            DerivationKind::FixedOutput => {
+                let path = self.outputs["out"]
+                    .path(store_dir, &self.name, "out")
+                    .map_err(DerivationError::from)?;
+                if let Some(path) = path {
+                    self.env
+                        .insert(b"out".to_vec(), store_dir.print(&path).into_bytes());
+                }
+                self.fixed_output_modulo(store_dir)?
+            }
+            DerivationKind::InputAddressed => self.hash_modulo(store_dir, lookup)?,
+            DerivationKind::Deferred => {
+                for name in self.outputs.keys() {
+                    self.env.insert(name.as_bytes().to_vec(), Vec::new());
+                }
+                let inputs = input_hashes(&self.input_derivations, lookup)?;
+                if let Some(inputs) = &inputs {
+                    let hash = self.masked_hash_with(store_dir, inputs)?;
+                    for (name, output) in &mut self.outputs {
+                        let path = store_dir
+                            .make_output_path(name, &hash, &self.name)
+                            .map_err(DerivationError::from)?;
+                        self.env.insert(
+                            name.as_bytes().to_vec(),
+                            store_dir.print(&path).into_bytes(),
+                        );
+                        *output = DerivationOutput::InputAddressed(path);
+                    }
+                }
+                self.modulo_with(store_dir, inputs.as_ref())?
+            }
+        };
+        let aterm = self.to_aterm(store_dir).map_err(DerivationError::from)?;
+        let path = self
+            .store_path(store_dir, &aterm)
+            .map_err(DerivationError::from)?;
+        Ok(Instantiated {
+            path,
+            aterm,
+            modulo,
+        })
+    }
+
+    fn masked_hash_with(
+        &self,
+        store_dir: &StoreDir,
+        inputs: &InputHashes<'_>,
+    ) -> Result<Hash, DerivationError> {
+        let text = self.print(store_dir, true, &Inputs::Hashes(inputs))?;
+        Ok(HashAlgorithm::Sha256.digest(&text))
+    }
+
+    fn modulo_with(
+        &self,
+        store_dir: &StoreDir,
+        inputs: Option<&InputHashes<'_>>,
+    ) -> Result<HashModulo, DerivationError> {
+        let Some(inputs) = inputs else {
+            return Ok(HashModulo::Deferred);
+        };
+        let text = self.print(store_dir, false, &Inputs::Hashes(inputs))?;
+        Ok(HashModulo::InputAddressed(sha256(&text)))
+    }
+
+    fn fixed_output_modulo(&self, store_dir: &StoreDir) -> Result<HashModulo, DerivationError> {
+        let Some(DerivationOutput::FixedOutput(ca)) = self.outputs.get("out") else {
+            return Err(DerivationError::FixedOutputName);
+        };
+        let path = store_dir.make_fixed_output_path(&(*ca).into(), &self.name)?;
+        let text = format!(
+            "fixed:out:{}:{}:{}",
+            ca.method_and_algorithm(),
+            ca.hash.to_string(HashFormat::Base16, false),
+            store_dir.print(&path),
+        );
+        Ok(HashModulo::FixedOutput(sha256(text.as_bytes())))
+    }
+}
+
+/// The hashes of all inputs; `None` when one of them is not known.
+fn input_hashes<E: From<DerivationError>>(
+    inputs: &BTreeMap<StorePath, InputOutputs>,
+    mut lookup: impl FnMut(&StorePath) -> Result<HashModulo, E>,
+) -> Result<Option<InputHashes<'_>>, E> {
+    let mut hashes = InputHashes::new();
+    for (path, outputs) in inputs {
+        if !outputs.dynamic.is_empty() {
+            return Ok(None);
+        }
+        match lookup(path)? {
+            HashModulo::Deferred => return Ok(None),
+            HashModulo::InputAddressed(hash) => {
+                hashes
+                    .entry(hash)
+                    .or_default()
+                    .extend(outputs.names.iter().map(String::as_str));
+            }
+            HashModulo::FixedOutput(hash) => {
+                if let Some(output) = outputs.names.iter().find(|name| *name != "out") {
+                    return Err(DerivationError::NoSuchOutput {
+                        output: output.clone(),
+                        derivation: path.clone(),
+                    }
+                    .into());
+                }
+                hashes.entry(hash).or_default().insert("out");
+            }
+        }
+    }
+    Ok(Some(hashes))
+}
+
+fn sha256(text: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(text).into()
+}
