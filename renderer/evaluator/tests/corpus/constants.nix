@@ -1,0 +1,1 @@
+[ true false null builtins.true builtins.false builtins.null builtins.langVersion builtins.storeDir (builtins ? nixVersion) (builtins ? builtins) (builtins.builtins ? map) __langVersion (builtins ? currentSystem) ]

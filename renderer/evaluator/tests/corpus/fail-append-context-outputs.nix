@@ -1,0 +1,1 @@
+builtins.appendContext "x" { "/nix/store/ddvn1h6sgb0i3hqvmvmpmm1ycqfs8cqd-x" = { outputs = [ "out" ]; }; }

@@ -1,0 +1,1 @@
+let greet = { name, greeting }: name; in greet { name = 1; }

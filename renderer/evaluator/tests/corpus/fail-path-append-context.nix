@@ -1,0 +1,1 @@
+let t = builtins.toFile "x" "y"; in /. + t

@@ -1,0 +1,1 @@
+<niphas-no-such-path>

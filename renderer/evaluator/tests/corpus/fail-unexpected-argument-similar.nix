@@ -1,0 +1,1 @@
+({ package }: package) { pakcage = 1; }

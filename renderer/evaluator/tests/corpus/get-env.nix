@@ -1,0 +1,1 @@
+[ (builtins.getEnv "NIPHAS_SURELY_UNSET") (builtins.isString (builtins.getEnv "HOME")) ]

@@ -1,0 +1,1 @@
+map (a: [ a (builtins.hashString a "") (builtins.hashString a "abc") ]) [ "md5" "sha1" "sha256" "sha512" ]

@@ -1,0 +1,1 @@
+let s = builtins.listToAttrs (builtins.genList (i: { name = "k${toString i}"; value = i; }) 3000); in [ (builtins.length (builtins.attrNames s)) s.k2999 (s // { k5 = "new"; }).k5 (builtins.length (builtins.attrValues (removeAttrs s [ "k1" "k2" ]))) (builtins.head (builtins.attrNames s)) ]

@@ -1,0 +1,1 @@
+let xs = builtins.genList (x: x) 20000; in [ (builtins.length (xs ++ xs)) (builtins.foldl' builtins.add 0 xs) (builtins.elemAt xs 19999) (builtins.length (builtins.filter (x: x - x / 2 * 2 == 0) xs)) ]

@@ -1,0 +1,1 @@
+map builtins.pathExists [ ./fixtures/text ./fixtures/nope ./fixtures ./fixtures/text/x (toString ./fixtures + "/") (toString ./fixtures/text + "/") (toString ./fixtures/text + "/.") ./fixtures/tree/link ./fixtures/tree/dangling /nope/nope ]

@@ -1,0 +1,1 @@
+let name = "file"; in [ /tmp/${name} /tmp/${name}.nix /tmp/${name}/${name}-x ]

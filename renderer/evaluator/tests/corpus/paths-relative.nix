@@ -1,0 +1,1 @@
+[ (baseNameOf ./.) (baseNameOf ./a.nix) (baseNameOf (dirOf ./a/b)) (./. == ./a/..) (./a/${"b"} == ./a/b) ]

@@ -1,0 +1,1 @@
+builtins.stringLength (builtins.concatStringsSep "\n" (builtins.genList (i: "line ${toString i}") 5000))

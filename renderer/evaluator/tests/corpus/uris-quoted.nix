@@ -1,0 +1,1 @@
+[ "http://example.org/a?b=c#d" "x:y" (x: y: 1) (x:[x]) ]
