@@ -1,0 +1,244 @@
+# What must hold of nixlib. Evaluates to the cases that fail: `nix-instantiate --eval --strict nixlib/tests` prints `{ }`.
+let
+  inherit (import ../default.nix) mkEnvironment;
+  merge = import ../merge.nix;
+
+  package =
+    system: name: extra:
+    derivation {
+      inherit name system;
+      builder = "/bin/sh";
+      outputs = [ "out" ];
+    }
+    // {
+      meta.mainProgram = name;
+    }
+    // extra;
+
+  environment =
+    attributes:
+    mkEnvironment (
+      {
+        systems = [ "x86_64-linux" "aarch64-linux" ];
+        pkgsFor = system: { web = package system "web" { }; };
+        workloads = { };
+      }
+      // attributes
+    );
+
+  web = attributes: (environment ({ workloads.web = { }; } // attributes)).workloads.web.x86_64-linux;
+
+  columnOf =
+    name: set:
+    let
+      position = builtins.unsafeGetAttrPos name set;
+    in
+    if position == null then null else position.column;
+
+  tests = {
+    an-environment-says-what-it-is = {
+      actual = removeAttrs (environment { namespace = "shop"; }) [ "workloads" ];
+      expected = {
+        _type = "niphas-environment";
+        version = 1;
+        namespace = "shop";
+        systems = [ "x86_64-linux" "aarch64-linux" ];
+      };
+    };
+
+    an-environment-without-namespace-says-null = {
+      actual = (environment { }).namespace;
+      expected = null;
+    };
+
+    an-environment-may-have-no-workloads = {
+      actual = (environment { }).workloads;
+      expected = { };
+    };
+
+    a-workload-is-evaluated-once-for-each-system = {
+      actual = builtins.mapAttrs (_: w: w.attributes.args) (environment {
+        workloads.web = { system, ... }: { args = [ system ]; };
+      }).workloads.web;
+      expected = {
+        x86_64-linux = [ "x86_64-linux" ];
+        aarch64-linux = [ "aarch64-linux" ];
+      };
+    };
+
+    a-workload-is-given-pkgs-system-name-and-namespace = {
+      actual = (web {
+        namespace = "shop";
+        workloads.web = arguments: { env = arguments // { pkgs = builtins.attrNames arguments.pkgs; }; };
+      }).attributes.env;
+      expected = {
+        name = "web";
+        namespace = "shop";
+        pkgs = [ "web" ];
+        system = "x86_64-linux";
+      };
+    };
+
+    a-workload-may-be-a-plain-set = {
+      actual = (web { workloads.web.replicas = 2; }).attributes;
+      expected = { replicas = 2; };
+    };
+
+    the-package-is-apart-from-the-attributes = {
+      actual =
+        let
+          workload = web { workloads.web = { pkgs, ... }: { package = pkgs.web; replicas = 1; }; };
+        in
+        {
+          inherit (workload) mainProgram attributes;
+          package = workload.package == package "x86_64-linux" "web" { };
+        };
+      expected = {
+        mainProgram = "web";
+        attributes = { replicas = 1; };
+        package = true;
+      };
+    };
+
+    a-missing-package-is-null = {
+      actual = web { };
+      expected = {
+        package = null;
+        mainProgram = null;
+        attributes = { };
+      };
+    };
+
+    a-package-without-main-program-has-null = {
+      actual = (web { workloads.web.package = package "x86_64-linux" "web" { meta = { }; }; }).mainProgram;
+      expected = null;
+    };
+
+    a-package-may-be-a-store-path = {
+      actual = web { workloads.web.package = "/nix/store/ddvn1h6sgb0i3hqvmvmpmm1ycqfs8cqd-web"; };
+      expected = {
+        package = "/nix/store/ddvn1h6sgb0i3hqvmvmpmm1ycqfs8cqd-web";
+        mainProgram = null;
+        attributes = { };
+      };
+    };
+
+    programs-come-from-the-bin-output = {
+      actual = (web { workloads.web.package = { outPath = "/dev"; bin.outPath = "/bin"; out.outPath = "/out"; }; }).package;
+      expected = { outPath = "/bin"; };
+    };
+
+    without-a-bin-output-programs-come-from-out = {
+      actual = (web { workloads.web.package = { outPath = "/dev"; out.outPath = "/out"; }; }).package;
+      expected = { outPath = "/out"; };
+    };
+
+    an-output-that-the-user-chose-stays-chosen = {
+      actual =
+        (web { workloads.web.package = { outPath = "/dev"; outputSpecified = true; out.outPath = "/out"; }; })
+        .package.outPath;
+      expected = "/dev";
+    };
+
+    defaults-merge-below-each-workload = {
+      actual = (web {
+        defaults = { name, ... }: {
+          env = { A = "default"; B = "default"; NAME = name; };
+          args = [ "default" ];
+          replicas = 3;
+        };
+        workloads.web = { env.B = "own"; args = [ ]; service = { }; };
+      }).attributes;
+      expected = {
+        env = { A = "default"; B = "own"; NAME = "web"; };
+        args = [ ];
+        replicas = 3;
+        service = { };
+      };
+    };
+
+    defaults-may-name-the-package = {
+      actual = (web { defaults = { pkgs, ... }: { package = pkgs.web; }; }).mainProgram;
+      expected = "web";
+    };
+
+    merging-goes-as-deep-as-plain-sets-do = {
+      actual = merge
+        { a.b.c = 1; a.b.d = 2; a.e = 3; f = 4; g = { outPath = "/low"; x = 1; }; h = { }; }
+        { a.b.d = 5; a.e = { }; f.x = 6; g = { outPath = "/high"; }; h = null; i = 7; };
+      expected = {
+        a = { b = { c = 1; d = 5; }; e = { }; };
+        f.x = 6;
+        g.outPath = "/high";
+        h = null;
+        i = 7;
+      };
+    };
+
+    merging-forces-no-value-of-one-side = {
+      actual = builtins.attrNames (merge { a = throw "forced"; } { b = throw "forced"; });
+      expected = [ "a" "b" ];
+    };
+
+    attributes-keep-their-positions = {
+      actual =
+        let
+          inherit
+            (web {
+              defaults = { env = { A = 1; }; replicas = 1; };
+              workloads.web = { env = { B = 2; }; service = { }; replicas = 2; };
+            })
+            attributes
+            ;
+        in
+        {
+          service = columnOf "service" attributes;
+          replicas = columnOf "replicas" attributes;
+          A = columnOf "A" attributes.env;
+          B = columnOf "B" attributes.env;
+          merged = columnOf "env" attributes;
+        };
+      expected = {
+        service = 51;
+        replicas = 66;
+        A = 36;
+        B = 41;
+        merged = null;
+      };
+    };
+
+    pkgs-are-made-once-for-each-system = {
+      # Two workloads, one `pkgs`: a function in it is equal only to itself.
+      actual =
+        let
+          same = environment {
+            pkgsFor = system: { f = x: x; };
+            workloads.a = { pkgs, ... }: { args = [ pkgs ]; };
+            workloads.b = { pkgs, ... }: { args = [ pkgs ]; };
+          };
+        in
+        same.workloads.a.x86_64-linux.attributes.args == same.workloads.b.x86_64-linux.attributes.args;
+      expected = true;
+    };
+
+    contexts-are-kept = {
+      actual = builtins.length (
+        builtins.attrNames (
+          builtins.getContext
+            (builtins.head
+              (web { workloads.web = { pkgs, ... }: { args = [ "--with=${pkgs.web}" ]; }; }).attributes.args
+            )
+        )
+      );
+      expected = 1;
+    };
+  };
+
+  failing = builtins.filter (name: tests.${name}.actual != tests.${name}.expected) (builtins.attrNames tests);
+in
+builtins.listToAttrs (
+  map (name: {
+    inherit name;
+    value = tests.${name};
+  }) failing
+)
