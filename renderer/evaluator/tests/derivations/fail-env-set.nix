@@ -1,0 +1,1 @@
+(derivation { name = "x"; system = "x"; builder = "y"; s = { a = 1; }; }).drvPath

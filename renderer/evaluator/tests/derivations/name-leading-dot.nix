@@ -1,0 +1,1 @@
+(derivation { name = ".hidden"; system = "x"; builder = "y"; }).outPath

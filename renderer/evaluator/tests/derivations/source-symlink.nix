@@ -1,0 +1,4 @@
+let
+  show = import ./lib/show.nix;
+in
+show (derivation { name = "source-symlink"; system = "x86_64-linux"; builder = "/bin/sh"; src = ./fixtures/tree/link; })

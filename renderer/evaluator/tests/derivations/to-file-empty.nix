@@ -1,0 +1,1 @@
+[ (builtins.unsafeDiscardStringContext (builtins.toFile "empty" "")) (builtins.unsafeDiscardStringContext (builtins.toFile "a.b_c+d?e=f-1" "x")) ]
