@@ -1,0 +1,70 @@
+//! The definition of `NiphasWorkload` for the API server.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+use serde_json::{Map, Value};
+
+use crate::workload::NiphasWorkload;
+
+/// The `CustomResourceDefinition` of [`NiphasWorkload`]: what `niphas crd` prints.
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = NiphasWorkload::crd();
+    for version in &mut crd.spec.versions {
+        let schema = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut());
+        if let Some(schema) = schema {
+            tidy(schema);
+        }
+    }
+    crd
+}
+
+/// The schema of `spec`, as JSON.
+pub fn spec_schema() -> Map<String, Value> {
+    let spec = crd().spec.versions.pop().and_then(|version| {
+        version
+            .schema?
+            .open_api_v3_schema?
+            .properties?
+            .remove("spec")
+    });
+    match serde_json::to_value(spec) {
+        Ok(Value::Object(schema)) => schema,
+        _ => unreachable!("the derived schema has an object 'spec'"),
+    }
+}
+
+/// Makes a derived schema what one would write by hand.
+fn tidy(schema: &mut JSONSchemaProps) {
+    // `Option` means that a field may be missing. `null` has no meaning in this API.
+    schema.nullable = None;
+    // Rust's own number formats say nothing that `minimum` does not, and the API server warns of them.
+    if schema
+        .format
+        .as_ref()
+        .is_some_and(|format| format.starts_with("uint"))
+    {
+        schema.format = Some("int64".to_owned());
+    }
+    if let Some(description) = &mut schema.description {
+        let first = description.split("\n\n").next().unwrap_or_default();
+        *description = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
+        tidy(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tidy(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        tidy(values);
+    }
+}

@@ -1,0 +1,42 @@
+//! What the renderer and the runtime agree on.
+//!
+//! - [`NiphasWorkload`], the one custom resource, and its definition ([`crd`]);
+//! - [`ClosureLines`] and [`ClosureDigest`], which pin every byte that a workload runs;
+//! - [`volume_attributes`], through which a pod tells the CSI driver which closure it wants;
+//! - [`to_yaml`], so that everybody writes the same bytes.
+//!
+//! The crate is pure: no client, no runtime, no file system.
+
+mod closure;
+mod crd;
+mod status;
+mod volume;
+#[expect(
+    unreachable_pub,
+    reason = "kube's derive repeats the types in a private scope"
+)]
+mod workload;
+mod yaml;
+
+pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines};
+pub use crd::{crd, spec_schema};
+pub use status::NiphasWorkloadStatus;
+pub use volume::{VolumeAttributesError, volume_attributes};
+pub use workload::{
+    BadSystem, Closure, EnvironmentVariable, NiphasWorkload, NiphasWorkloadSpec, Port, Probes,
+    Protocol, Root, Service, ServiceType, System, WorkloadFile,
+};
+pub use yaml::to_yaml;
+
+/// Kubernetes' API types, in the version that [`NiphasWorkload`] is made of.
+pub use k8s_openapi;
+
+/// The annotation that marks a rendered object as niphas' own; its value is the environment's name.
+/// What does not carry it is never pruned.
+pub const ENVIRONMENT_ANNOTATION: &str = "niphas.io/environment";
+
+/// The directory that a closure is mounted at: `store/` with its paths, and `root`.
+pub const VIEW: &str = "/nix";
+
+/// The first root of a workload's closure, as its containers see it.
+pub const VIEW_ROOT: &str = "/nix/root";
