@@ -272,10 +272,16 @@ pub struct Formal {
 /// The tree of one file.
 #[derive(Clone, Debug, Default)]
 pub struct Ast {
-    /// All expressions; children stand before their parents.
+    /// All expressions. Children stand before their parents, except in sets that an attribute path began (`a.b = 1;`).
+    /// Trees may be deep: nesting is limited while parsing, but `a + b + …` may be as long as the file.
     pub nodes: Vec<Node>,
-    /// For each node the byte offset that C++ Nix reports for it.
+    /// For each node the byte offset that C++ Nix reports for it. Where that has none (literals, `let`, `==`) it is the
+    /// node's first byte or operator.
     pub positions: Vec<u32>,
+    /// For each node the offset of its first byte as what it is a part of sees it: with parentheses around it, and for
+    /// what is interpolated at its `${`. The operands of `+`, the parts of a string and the `e` of `inherit (e)` are
+    /// reported there.
+    pub starts: Vec<u32>,
     /// Runs of children.
     pub children: Vec<NodeId>,
     /// Runs of attribute names.
@@ -301,6 +307,11 @@ impl Ast {
     /// The byte offset reported for the expression at `id`.
     pub fn position(&self, id: NodeId) -> u32 {
         self.positions[id.0 as usize]
+    }
+
+    /// Where the expression at `id` starts for what it is a part of: a byte offset.
+    pub fn start(&self, id: NodeId) -> u32 {
+        self.starts[id.0 as usize]
     }
 
     /// The children in `run`.
