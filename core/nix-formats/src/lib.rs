@@ -8,15 +8,22 @@
 //! - [`store_path`]: [`StorePath`], [`StoreDir`] and all ways to compute a path.
 //! - [`derivation`]: the `.drv` format, its JSON form, output paths, placeholders.
 //! - [`nar`]: the archive format, written and read as a stream.
+//! - [`narinfo`] and [`signature`]: what a binary cache says, and who vouches for it.
+//! - [`references`]: which store paths contents name.
 
 pub mod content_address;
 pub mod derivation;
 pub mod hash;
 pub mod nar;
+pub mod narinfo;
 pub mod nix32;
+pub mod references;
+pub mod signature;
 pub mod store_path;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{Derivation, DerivationOutput};
 pub use hash::{Hash, HashAlgorithm, HashFormat, Hasher};
+pub use narinfo::{Compression, NarInfo};
+pub use signature::{PublicKey, PublicKeys, SecretKey, Signature};
 pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};

@@ -5,8 +5,10 @@
 //! and zeros to a multiple of 8. Directory entries are sorted by name; nothing
 //! but type, name, contents, symlink target and the executable bit is kept.
 
+mod reader;
 mod writer;
 
+pub use reader::{Event, Reader, ReaderError};
 pub use writer::{Writer, WriterError};
 
 use crate::hash::{Hash, HashAlgorithm, Hasher};

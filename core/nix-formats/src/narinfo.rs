@@ -1,0 +1,344 @@
+//! narinfo: what a binary cache says about a store path.
+
+use crate::{
+    content_address::{ContentAddress, ContentAddressError, ContentAddressMethod},
+    hash::{Hash, HashAlgorithm, HashError, HashFormat},
+    signature::{PublicKeys, SecretKey, Signature, SignatureError},
+    store_path::{FixedOutput, StoreDir, StorePath, StorePathError},
+};
+use std::{collections::BTreeSet, convert::Infallible, fmt, fmt::Write, str::FromStr};
+use thiserror::Error;
+
+/// How a NAR is compressed in a cache.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// xz, Nix's default.
+    Xz,
+    /// Zstandard.
+    Zstd,
+    /// gzip.
+    Gzip,
+    /// bzip2, meant when the field is missing.
+    Bzip2,
+    /// Brotli, named `br`.
+    Brotli,
+    /// Another, by its name.
+    Other(String),
+}
+
+impl Compression {
+    /// Nix's name for it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::Brotli => "br",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Infallible> {
+        Ok(match name {
+            "none" => Self::None,
+            "xz" => Self::Xz,
+            "zstd" => Self::Zstd,
+            "gzip" => Self::Gzip,
+            "" | "bzip2" => Self::Bzip2,
+            "br" => Self::Brotli,
+            other => Self::Other(other.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A narinfo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NarInfo {
+    /// The store path.
+    pub path: StorePath,
+    /// Where the NAR is, as a rule relative to the cache.
+    pub url: String,
+    /// How it is compressed there.
+    pub compression: Compression,
+    /// The hash of the compressed file.
+    pub file_hash: Option<Hash>,
+    /// The size of the compressed file.
+    pub file_size: Option<u64>,
+    /// The hash of the NAR, always SHA-256.
+    pub nar_hash: Hash,
+    /// The size of the NAR, never 0.
+    pub nar_size: u64,
+    /// Store paths that the contents name; may hold the path itself.
+    pub references: BTreeSet<StorePath>,
+    /// The derivation that made it.
+    pub deriver: Option<StorePath>,
+    /// Signatures of the fingerprint.
+    pub signatures: Vec<Signature>,
+    /// The content address, if the path is made from the contents.
+    pub ca: Option<ContentAddress>,
+}
+
+/// Why a narinfo is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NarInfoError {
+    /// A line without a colon.
+    #[error("line {0} has no ':'")]
+    NoColon(usize),
+    /// The last line has no end: the file was cut off.
+    #[error("line {0} has no end: the file is truncated")]
+    Truncated(usize),
+    /// A field that must stand there.
+    #[error("the field {0} is missing")]
+    Missing(&'static str),
+    /// A field that stands there twice.
+    #[error("the field {0} is given twice")]
+    Duplicate(&'static str),
+    /// A number that is not one, or is 0 where that can't be.
+    #[error("{field} is not a size: '{value}'")]
+    Number {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// The NAR's hash is not SHA-256.
+    #[error("NarHash must be SHA-256, not {0}")]
+    NarHashAlgorithm(HashAlgorithm),
+    /// A store path in it.
+    #[error("{field} is not a store path")]
+    StorePath {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        source: StorePathError,
+    },
+    /// A hash in it.
+    #[error("{field} is not a hash")]
+    Hash {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        source: HashError,
+    },
+    /// A signature in it.
+    #[error("Sig is not a signature")]
+    Signature(#[source] SignatureError),
+    /// The content address.
+    #[error("CA is not a content address")]
+    ContentAddress(#[source] ContentAddressError),
+}
+
+fn set<T>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), NarInfoError> {
+    if slot.replace(value).is_some() {
+        return Err(NarInfoError::Duplicate(field));
+    }
+    Ok(())
+}
+
+fn number(field: &'static str, value: &str) -> Result<u64, NarInfoError> {
+    // `parse` alone would take a leading plus.
+    if value.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(number) = value.parse()
+    {
+        return Ok(number);
+    }
+    Err(NarInfoError::Number {
+        field,
+        value: value.to_owned(),
+    })
+}
+
+fn hash(field: &'static str, value: &str) -> Result<Hash, NarInfoError> {
+    Hash::parse_any_prefixed(value).map_err(|source| NarInfoError::Hash { field, source })
+}
+
+fn base_name(field: &'static str, value: &str) -> Result<StorePath, NarInfoError> {
+    StorePath::from_base_name(value).map_err(|source| NarInfoError::StorePath { field, source })
+}
+
+impl NarInfo {
+    /// Reads a narinfo. Fields that are not known are skipped.
+    pub fn parse(store_dir: &StoreDir, text: &str) -> Result<Self, NarInfoError> {
+        let (mut path, mut url, mut compression, mut deriver) = (None, None, None, None);
+        let (mut file_hash, mut file_size, mut nar_hash, mut nar_size) = (None, None, None, None);
+        let (mut references, mut ca, mut signatures) = (None, None, Vec::new());
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            let line = line
+                .strip_suffix('\n')
+                .ok_or(NarInfoError::Truncated(index + 1))?;
+            let (name, value) = line
+                .split_once(':')
+                .ok_or(NarInfoError::NoColon(index + 1))?;
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                "StorePath" => {
+                    let value =
+                        store_dir
+                            .parse(value)
+                            .map_err(|source| NarInfoError::StorePath {
+                                field: "StorePath",
+                                source,
+                            })?;
+                    set(&mut path, "StorePath", value)?;
+                }
+                "URL" => set(&mut url, "URL", value.to_owned())?,
+                "Compression" => {
+                    let Ok(value) = value.parse();
+                    set(&mut compression, "Compression", value)?;
+                }
+                "FileHash" => set(&mut file_hash, "FileHash", hash("FileHash", value)?)?,
+                "FileSize" => set(&mut file_size, "FileSize", number("FileSize", value)?)?,
+                "NarHash" => set(&mut nar_hash, "NarHash", hash("NarHash", value)?)?,
+                "NarSize" => set(&mut nar_size, "NarSize", number("NarSize", value)?)?,
+                "References" => {
+                    let value = value
+                        .split_ascii_whitespace()
+                        .map(|reference| base_name("References", reference))
+                        .collect::<Result<_, _>>()?;
+                    set(&mut references, "References", value)?;
+                }
+                "Deriver" if value != "unknown-deriver" && !value.is_empty() => {
+                    set(&mut deriver, "Deriver", base_name("Deriver", value)?)?;
+                }
+                "Sig" => signatures.push(value.parse().map_err(NarInfoError::Signature)?),
+                "CA" if !value.is_empty() => {
+                    set(
+                        &mut ca,
+                        "CA",
+                        value.parse().map_err(NarInfoError::ContentAddress)?,
+                    )?;
+                }
+                _ => {}
+            }
+        }
+        let nar_hash = nar_hash.ok_or(NarInfoError::Missing("NarHash"))?;
+        if nar_hash.algorithm() != HashAlgorithm::Sha256 {
+            return Err(NarInfoError::NarHashAlgorithm(nar_hash.algorithm()));
+        }
+        let nar_size = nar_size.ok_or(NarInfoError::Missing("NarSize"))?;
+        if nar_size == 0 {
+            return Err(NarInfoError::Number {
+                field: "NarSize",
+                value: "0".to_owned(),
+            });
+        }
+        Ok(Self {
+            path: path.ok_or(NarInfoError::Missing("StorePath"))?,
+            url: url
+                .filter(|url| !url.is_empty())
+                .ok_or(NarInfoError::Missing("URL"))?,
+            compression: compression.unwrap_or(Compression::Bzip2),
+            file_hash,
+            file_size,
+            nar_hash,
+            nar_size,
+            references: references.unwrap_or_default(),
+            deriver,
+            signatures,
+            ca,
+        })
+    }
+
+    /// The narinfo's text, fields in Nix's order.
+    pub fn print(&self, store_dir: &StoreDir) -> String {
+        let mut out = String::with_capacity(1024);
+        let mut field = |name: &str, value: &dyn fmt::Display| {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{name}: {value}");
+        };
+        field("StorePath", &store_dir.print(&self.path));
+        field("URL", &self.url);
+        field("Compression", &self.compression);
+        if let Some(hash) = &self.file_hash {
+            field("FileHash", &hash.to_string(HashFormat::Nix32, true));
+        }
+        if let Some(size) = self.file_size {
+            field("FileSize", &size);
+        }
+        field("NarHash", &self.nar_hash.to_string(HashFormat::Nix32, true));
+        field("NarSize", &self.nar_size);
+        let references: Vec<_> = self.references.iter().map(StorePath::base_name).collect();
+        field("References", &references.join(" "));
+        if let Some(deriver) = &self.deriver {
+            field("Deriver", deriver);
+        }
+        for signature in &self.signatures {
+            field("Sig", signature);
+        }
+        if let Some(ca) = &self.ca {
+            field("CA", ca);
+        }
+        out
+    }
+
+    /// What is signed: path, NAR hash, NAR size and references.
+    pub fn fingerprint(&self, store_dir: &StoreDir) -> String {
+        let references: Vec<_> = self
+            .references
+            .iter()
+            .map(|reference| store_dir.print(reference))
+            .collect();
+        format!(
+            "1;{};{};{};{}",
+            store_dir.print(&self.path),
+            self.nar_hash.to_string(HashFormat::Nix32, true),
+            self.nar_size,
+            references.join(","),
+        )
+    }
+
+    /// Adds a signature.
+    pub fn sign(&mut self, store_dir: &StoreDir, key: &SecretKey) {
+        let signature = key.sign(self.fingerprint(store_dir).as_bytes());
+        if !self.signatures.contains(&signature) {
+            self.signatures.push(signature);
+        }
+    }
+
+    /// The trusted keys that signed it, by name. Empty: it must not be trusted,
+    /// unless it [is content-addressed](Self::is_content_addressed).
+    pub fn signers(&self, store_dir: &StoreDir, keys: &PublicKeys) -> Vec<String> {
+        keys.signers(self.fingerprint(store_dir).as_bytes(), &self.signatures)
+    }
+
+    /// Whether the path is the one that its content address and references
+    /// give, so that whoever checks the contents against [`NarInfo::ca`] needs
+    /// no signature.
+    ///
+    /// Where the content address is the NAR's SHA-256, it must be
+    /// [`NarInfo::nar_hash`]. In the other cases the NAR hash is not vouched
+    /// for until the contents are there and have been checked.
+    pub fn is_content_addressed(&self, store_dir: &StoreDir) -> bool {
+        let Some(ca) = self.ca else {
+            return false;
+        };
+        let mut output = FixedOutput {
+            references: self.references.clone(),
+            ..ca.into()
+        };
+        output.self_reference = output.references.remove(&self.path);
+        let is_nar_hash = ca.method == ContentAddressMethod::Recursive
+            && ca.hash.algorithm() == HashAlgorithm::Sha256
+            && !output.self_reference;
+        if is_nar_hash && ca.hash != self.nar_hash {
+            return false;
+        }
+        store_dir
+            .make_fixed_output_path(&output, self.path.name())
+            .is_ok_and(|path| path == self.path)
+    }
+}
