@@ -119,7 +119,7 @@ impl Printer<'_> {
             Node::Float(value) => write_float(&mut self.out, value),
             Node::String(text) => write_string(&mut self.out, self.ast.text(text)),
             Node::Interpolation(parts) | Node::PathInterpolation(parts) => {
-                self.sum(self.ast.children(parts))
+                self.sum(self.ast.children(parts));
             }
             Node::Path(text) => self.path(self.ast.text(text)),
             Node::Var(name) => self.name(name),

@@ -56,7 +56,7 @@ impl Parser<'_> {
     fn open_path(&mut self) -> Result<()> {
         let Some((name, _)) = self.optional_name()? else {
             let token = self.peek()?;
-            return Err(self.unexpected(token, &NAME));
+            return self.unexpected(token, &NAME);
         };
         self.open_names.push(name);
         self.more_path()
@@ -68,7 +68,7 @@ impl Parser<'_> {
             self.bump();
             let Some((name, _)) = self.optional_name()? else {
                 let token = self.peek()?;
-                return Err(self.unexpected(token, &NAME));
+                return self.unexpected(token, &NAME);
             };
             self.open_names.push(name);
         }
@@ -146,7 +146,7 @@ impl Parser<'_> {
                         self.bump();
                         return Ok(set);
                     }
-                    _ => return Err(self.unexpected(token, expected)),
+                    _ => return self.unexpected(token, expected),
                 }
             }
             self.expect(TokenKind::Assign, &[TokenKind::Dot, TokenKind::Assign])?;
@@ -169,17 +169,14 @@ impl Parser<'_> {
         };
         let base = self.open_names.len();
         let positions = self.open_positions.len();
-        loop {
-            let Some((name, token)) = self.optional_name()? else {
-                break;
-            };
+        while let Some((name, token)) = self.optional_name()? {
             if let AttrName::Dynamic(_) = name {
-                return Err(ParseError::new(
+                return ParseError::fail(
                     ParseErrorKind::DynamicAttribute,
                     "dynamic attributes not allowed in inherit",
                     token.start,
                     token.end,
-                ));
+                );
             }
             self.open_names.push(name);
             self.open_positions.push(token.start);
@@ -199,7 +196,7 @@ impl Parser<'_> {
             };
             let position = self.open_positions[positions + index];
             if let Some(earlier) = self.find(set, name) {
-                return Err(self.defined_twice(&[name], position, earlier.position));
+                return self.defined_twice(&[name], position, earlier.position);
             }
             self.insert(
                 set,
@@ -226,28 +223,25 @@ impl Parser<'_> {
         let last = self.open_names.len() - 1;
         for index in base..last {
             set = match self.open_names[index] {
-                AttrName::Static(name) => match self.find(set, name) {
-                    Some(earlier) => match self.nested_set(earlier.value) {
-                        Some(nested) => nested,
-                        None => {
+                AttrName::Static(name) => {
+                    if let Some(earlier) = self.find(set, name) {
+                        let Some(nested) = self.nested_set(earlier.value) else {
                             let path = self.static_path(base, index);
-                            return Err(self.defined_twice(&path, position, earlier.position));
-                        }
-                    },
-                    None => {
+                            return self.defined_twice(&path, position, earlier.position);
+                        };
+                        nested
+                    } else {
                         let (nested, node) = self.empty_set(position);
                         let value = BindingValue::Plain(node);
-                        self.insert(
-                            set,
-                            Binding {
-                                name,
-                                position,
-                                value,
-                            },
-                        );
+                        let binding = Binding {
+                            name,
+                            position,
+                            value,
+                        };
+                        self.insert(set, binding);
                         nested
                     }
-                },
+                }
                 AttrName::Dynamic(name) => {
                     let (nested, node) = self.empty_set(position);
                     self.insert_dynamic(set, name, position, node);
@@ -290,7 +284,7 @@ impl Parser<'_> {
         };
         let (Some(into), Some(from)) = (self.nested_set(earlier.value), self.nested_set(new.value))
         else {
-            return Err(self.defined_twice(path, new.position, earlier.position));
+            return self.defined_twice(path, new.position, earlier.position);
         };
         // As in C++ Nix only the first set's `rec` counts.
         let from = std::mem::take(&mut self.ast.bindings[from.0 as usize]);
@@ -381,7 +375,7 @@ impl Parser<'_> {
     }
 
     #[cold]
-    fn defined_twice(&self, path: &[Name], position: u32, previous: u32) -> Box<ParseError> {
+    fn defined_twice<T>(&self, path: &[Name], position: u32, previous: u32) -> Result<T> {
         let mut shown = Vec::new();
         for (index, &name) in path.iter().enumerate() {
             if index > 0 {
@@ -389,7 +383,7 @@ impl Parser<'_> {
             }
             write_name(&mut shown, self.ast.name(name));
         }
-        ParseError::new(
+        ParseError::fail(
             ParseErrorKind::DuplicateAttribute { previous },
             format!(
                 "attribute '{}' already defined",

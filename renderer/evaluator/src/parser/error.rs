@@ -1,5 +1,7 @@
 //! What the parser says when a file is not Nix.
 
+use crate::lexer::Result;
+
 /// Why a file could not be parsed.
 ///
 /// Message and place are those of C++ Nix, which knows its own grammar's automaton and lists what it expected when
@@ -40,34 +42,34 @@ pub enum ParseErrorKind {
 }
 
 impl ParseError {
-    pub(crate) fn new(
+    pub(crate) fn fail<T>(
         kind: ParseErrorKind,
         message: impl Into<String>,
         start: u32,
         end: u32,
-    ) -> Box<Self> {
-        Box::new(Self {
+    ) -> Result<T> {
+        Err(Box::new(Self {
             message: message.into(),
             start,
             end,
             kind,
-        })
+        }))
     }
 
     /// `unexpected` stands at `start` where one of `expected` should. C++ Nix names at most four alternatives; where
     /// more are possible callers give none.
-    pub(crate) fn unexpected(
+    pub(crate) fn unexpected<T>(
         unexpected: &str,
         expected: &[&str],
         start: u32,
         end: u32,
-    ) -> Box<Self> {
+    ) -> Result<T> {
         let mut message = format!("syntax error, unexpected {unexpected}");
         for (index, name) in expected.iter().enumerate() {
             message += if index == 0 { ", expecting " } else { " or " };
             message += name;
         }
-        Self::new(ParseErrorKind::Syntax, message, start, end)
+        Self::fail(ParseErrorKind::Syntax, message, start, end)
     }
 
     /// The whole message: that of a duplicate attribute ends with the place of the first definition, which `place`

@@ -37,15 +37,18 @@ pub fn parse(source: &[u8]) -> std::result::Result<Ast, ParseError> {
 /// Takes and refuses what Nix 2.34 does, apart from undefined variables, which are found later. Any bytes are safe to
 /// give: memory stays within a small multiple of their number, and nesting has a limit.
 pub fn parse_with(source: &[u8], options: ParseOptions) -> std::result::Result<Ast, ParseError> {
+    let result = tree(source, options);
+    result.map_err(|error| *error)
+}
+
+fn tree(source: &[u8], options: ParseOptions) -> Result<Ast> {
     if source.len() > MAX_SOURCE {
         let message = format!("the file is too large to parse (more than {MAX_SOURCE} bytes)");
-        return Err(*ParseError::new(ParseErrorKind::Limit, message, 0, 0));
+        return ParseError::fail(ParseErrorKind::Limit, message, 0, 0);
     }
     let mut parser = Parser::new(source, options);
-    match parser.file() {
-        Ok(()) => Ok(parser.ast),
-        Err(error) => Err(*error),
-    }
+    parser.file()?;
+    Ok(parser.ast)
 }
 
 struct Parser<'s> {
@@ -117,7 +120,7 @@ impl<'s> Parser<'s> {
     fn expect(&mut self, kind: TokenKind, expected: &[TokenKind]) -> Result<Token> {
         let token = self.peek()?;
         if token.kind != kind {
-            return Err(self.unexpected(token, expected));
+            return self.unexpected(token, expected);
         }
         self.bump();
         Ok(token)
@@ -125,7 +128,7 @@ impl<'s> Parser<'s> {
 
     #[cold]
     #[expect(clippy::unused_self, reason = "reads as a sentence where it is used")]
-    fn unexpected(&self, token: Token, expected: &[TokenKind]) -> Box<ParseError> {
+    fn unexpected<T>(&self, token: Token, expected: &[TokenKind]) -> Result<T> {
         let expected: Vec<&str> = expected.iter().map(|kind| kind.describe()).collect();
         ParseError::unexpected(token.kind.describe(), &expected, token.start, token.end)
     }
@@ -187,7 +190,7 @@ impl<'s> Parser<'s> {
         if self.depth > MAX_DEPTH {
             let here = self.lexer.position();
             let message = format!("expression is nested too deeply (more than {MAX_DEPTH} levels)");
-            return Err(ParseError::new(ParseErrorKind::Limit, message, here, here));
+            return ParseError::fail(ParseErrorKind::Limit, message, here, here);
         }
         let result = if self.depth.is_multiple_of(16) {
             stacker::maybe_grow(256 * 1024, 2 * 1024 * 1024, || parse(self))
@@ -276,12 +279,12 @@ impl<'s> Parser<'s> {
         let bindings = self.bindings(Scope::Let, None)?;
         let body = self.expression()?;
         if !self.ast.bindings(bindings).dynamic.is_empty() {
-            return Err(ParseError::new(
+            return ParseError::fail(
                 ParseErrorKind::DynamicAttribute,
                 "dynamic attributes not allowed in let",
                 token.start,
                 token.end,
-            ));
+            );
         }
         Ok(self.add_at(Node::Let { bindings, body }, token))
     }
@@ -428,13 +431,11 @@ impl<'s> Parser<'s> {
     }
 
     fn simple(&mut self) -> Result<NodeId> {
-        match self.optional_simple()? {
-            Some(node) => Ok(node),
-            None => {
-                let token = self.peek()?;
-                Err(self.unexpected(token, &[]))
-            }
+        if let Some(node) = self.optional_simple()? {
+            return Ok(node);
         }
+        let token = self.peek()?;
+        self.unexpected(token, &[])
     }
 
     fn optional_simple(&mut self) -> Result<Option<NodeId>> {
@@ -487,7 +488,7 @@ impl<'s> Parser<'s> {
                 self.bump();
                 let brace = self.peek()?;
                 if brace.kind != TokenKind::BraceOpen {
-                    return Err(self.unexpected(brace, &[TokenKind::BraceOpen]));
+                    return self.unexpected(brace, &[TokenKind::BraceOpen]);
                 }
                 self.nested(|parser| parser.let_set(token))?
             }

@@ -147,7 +147,7 @@ impl Parser<'_> {
                 return Ok(left);
             }
             if ungrouped == Some(own) {
-                return Err(self.unexpected(token, &[]));
+                return self.unexpected(token, &[]);
             }
             self.bump();
             let right = self.operand(if grouping == Grouping::Right {

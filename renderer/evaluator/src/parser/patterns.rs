@@ -58,7 +58,7 @@ impl Parser<'_> {
                 self.bump();
                 self.formals(Some(token))?
             }
-            _ => return Err(self.unexpected(token, &FORMAL_OR_END)),
+            _ => return self.unexpected(token, &FORMAL_OR_END),
         };
         self.expect(TokenKind::Colon, &[TokenKind::Colon])?;
         self.pattern_body(name, pattern, Some(name))
@@ -78,7 +78,7 @@ impl Parser<'_> {
                 self.expect(TokenKind::Colon, &[TokenKind::Colon])?;
                 Some(name)
             }
-            _ => return Err(self.unexpected(token, &[TokenKind::Colon, TokenKind::At])),
+            _ => return self.unexpected(token, &[TokenKind::Colon, TokenKind::At]),
         };
         self.pattern_body(open, pattern, name)
     }
@@ -113,7 +113,7 @@ impl Parser<'_> {
                     return Ok(pattern);
                 }
                 TokenKind::Comma => self.bump(),
-                _ => return Err(self.unexpected(token, &[TokenKind::BraceClose, TokenKind::Comma])),
+                _ => return self.unexpected(token, &[TokenKind::BraceClose, TokenKind::Comma]),
             }
             let token = self.peek()?;
             match token.kind {
@@ -126,7 +126,7 @@ impl Parser<'_> {
                     self.bump();
                     self.formal(token, &mut pattern)?;
                 }
-                _ => return Err(self.unexpected(token, &FORMAL_OR_END)),
+                _ => return self.unexpected(token, &FORMAL_OR_END),
             }
         }
     }
@@ -176,7 +176,7 @@ impl Parser<'_> {
             return Ok(());
         };
         let bytes = self.ast.name(name);
-        Err(ParseError::new(
+        ParseError::fail(
             ParseErrorKind::DuplicateParameter,
             format!(
                 "duplicate formal function argument '{}'",
@@ -184,6 +184,6 @@ impl Parser<'_> {
             ),
             position,
             position + bytes.len() as u32,
-        ))
+        )
     }
 }

@@ -77,7 +77,7 @@ impl Parser<'_> {
                 }
                 StringPart::End => break,
                 StringPart::EndOfFile => {
-                    return Err(self.unfinished(&[TokenKind::Quote.describe()]));
+                    return self.unfinished(&[TokenKind::Quote.describe()]);
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Parser<'_> {
     }
 
     #[cold]
-    fn unfinished(&self, expected: &[&str]) -> Box<ParseError> {
+    fn unfinished<T>(&self, expected: &[&str]) -> Result<T> {
         let end = self.source.len() as u32;
         ParseError::unexpected(TokenKind::EndOfFile.describe(), expected, end, end)
     }
@@ -136,7 +136,7 @@ impl Parser<'_> {
             match self.lexer.path_part(last.start, after_slash)? {
                 PathPart::Literal { start, end } => {
                     if unattached.is_some() {
-                        return Err(ParseError::unexpected("string", &expected, start, end));
+                        return ParseError::unexpected("string", &expected, start, end);
                     }
                     let text = Self::source_text(start, end);
                     if self.open_children.len() == base {
@@ -172,12 +172,7 @@ impl Parser<'_> {
         }
         if let Some((_, start, before)) = unattached {
             let place = if self.lexer.at_end() { before } else { start };
-            return Err(ParseError::unexpected(
-                "end of path",
-                &expected,
-                place,
-                last.end,
-            ));
+            return ParseError::unexpected("end of path", &expected, place, last.end);
         }
         if self.open_children.len() == base {
             let text = Self::source_text(first.start, first.end);
@@ -211,11 +206,11 @@ impl Parser<'_> {
                 IndentedPart::End => break,
                 IndentedPart::EndOfFile => {
                     let interpolation = TokenKind::DollarBrace.describe();
-                    return Err(self.unfinished(&[
+                    return self.unfinished(&[
                         "indented string",
                         interpolation,
                         "end of an indented string",
-                    ]));
+                    ]);
                 }
             };
             self.open_text.push(IndentedText { position, content });
