@@ -48,11 +48,11 @@ use crate::status::NiphasWorkloadStatus;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
     "!has(self.service) || (has(self.ports) && size(self.ports) > 0)",
-    "a service needs ports: spec.ports is empty",
+    "a service needs ports, and there are none",
 ))]
 #[x_kube(validation = (
     "!has(self.service) || !has(self.service.ports) || (has(self.ports) && self.service.ports.all(name, name in self.ports))",
-    "spec.service.ports names a port that spec.ports has not",
+    "the service names a port that is not among the ports",
 ))]
 pub struct NiphasWorkloadSpec {
     /// What runs: one closure for each system that nodes may have.

@@ -1,0 +1,25 @@
+//! From an evaluated environment to the files of a GitOps repository.
+//!
+//! 1. [`check`] reads what `niphasConfigurations.<environment>` evaluated to, checks types and names
+//!    against the schema of the `NiphasWorkload` CRD, and tells which closures are needed.
+//! 2. The caller resolves them ([`CheckedEnvironment::closures`]) from binary caches.
+//! 3. [`CheckedEnvironment::render`] makes the files, and the [`Lock`] that lists them.
+//!
+//! What an environment evaluates to is written down in `docs/reference/environment.md`. The crate is
+//! pure: it reads no file, and the same input gives the same bytes.
+
+mod attribute_path;
+mod environment;
+mod lock;
+mod output;
+mod problem;
+mod rules;
+mod schema;
+mod store_paths;
+mod suggestion;
+
+pub use attribute_path::{AttributePath, Element};
+pub use environment::{CheckedEnvironment, CheckedWorkload, Evaluated, check};
+pub use lock::{FileHash, Lock, LockError};
+pub use output::{BadDeployFolder, ClosureId, DeployFolder, RenderedEnvironment};
+pub use problem::{Problem, ProblemKind, Problems};

@@ -1,0 +1,183 @@
+//! The files of an environment.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use niphas_api::{
+    Closure, ClosureLines, ENVIRONMENT_ANNOTATION, NiphasWorkload, NiphasWorkloadSpec, Root,
+    System, to_yaml, volume_attributes,
+};
+use nix_formats::StorePath;
+use serde_json::{Value, json};
+
+use crate::attribute_path::AttributePath;
+use crate::environment::{CheckedEnvironment, CheckedWorkload};
+use crate::lock::{Lock, is_repository_path};
+use crate::problem::{Problem, ProblemKind, Problems};
+
+/// `kubectl apply` and Argo CD keep an object's last form in an annotation of this size.
+const OBJECT_LIMIT: usize = 256 * 1024;
+
+/// One closure of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClosureId {
+    /// The workload's name.
+    pub workload: String,
+    /// The system.
+    pub system: System,
+}
+
+/// The folder of the repository that has the environments' folders in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployFolder(Option<String>);
+
+/// A text that is no [`DeployFolder`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' cannot hold the environments: want a folder in the repository, like 'deploy', or '.' for its root"
+)]
+pub struct BadDeployFolder(pub String);
+
+impl DeployFolder {
+    fn join(&self, path: &str) -> String {
+        match &self.0 {
+            Some(folder) => format!("{folder}/{path}"),
+            None => path.to_owned(),
+        }
+    }
+}
+
+impl FromStr for DeployFolder {
+    type Err = BadDeployFolder;
+
+    fn from_str(text: &str) -> Result<Self, BadDeployFolder> {
+        let path = text.strip_prefix("./").unwrap_or(text);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        match path {
+            "." => Ok(Self(None)),
+            path if is_repository_path(path) && !path.split('/').any(|part| part == ".niphas") => {
+                Ok(Self(Some(path.to_owned())))
+            }
+            _ => Err(BadDeployFolder(text.to_owned())),
+        }
+    }
+}
+
+/// The files of an environment, and the lock that lists them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedEnvironment {
+    /// The environment's name.
+    pub name: String,
+    /// Bytes by path from the repository's root; the lock is not among them.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl RenderedEnvironment {
+    /// The lock of the files.
+    pub fn lock(&self) -> Lock {
+        Lock::of(&self.files)
+    }
+}
+
+impl CheckedEnvironment {
+    /// The closures to resolve: which they are, and their roots.
+    pub fn closures(&self) -> impl Iterator<Item = (ClosureId, &[StorePath])> {
+        self.workloads.iter().flat_map(|(workload, checked)| {
+            checked.roots.iter().map(move |(system, roots)| {
+                let id = ClosureId {
+                    workload: workload.clone(),
+                    system: system.clone(),
+                };
+                (id, roots.as_slice())
+            })
+        })
+    }
+
+    /// Makes the files: manifests below `folder`, and the closures' lines. `closures` has all of
+    /// [`CheckedEnvironment::closures`].
+    ///
+    /// # Errors
+    /// What cannot be applied to a cluster.
+    pub fn render(
+        &self,
+        folder: &DeployFolder,
+        closures: &BTreeMap<ClosureId, ClosureLines>,
+    ) -> Result<RenderedEnvironment, Problems> {
+        let environment = &self.name;
+        let mut files = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (name, workload) in &self.workloads {
+            let problem = |kind| Problem {
+                path: AttributePath::of(&["workloads", name]),
+                position: workload.position.clone(),
+                kind,
+            };
+            let mut declared = Vec::new();
+            for (system, roots) in &workload.roots {
+                let id = ClosureId {
+                    workload: name.clone(),
+                    system: system.clone(),
+                };
+                let Some(lines) = closures.get(&id) else {
+                    problems.push(problem(ProblemKind::UnresolvedClosure(id.system)));
+                    continue;
+                };
+                declared.push(declare(system, roots, lines));
+                let path = format!(".niphas/{environment}/closures/{name}.{system}.txt");
+                files.insert(path, lines.to_string().into_bytes());
+            }
+            match self.manifest(name, workload, declared) {
+                Ok(yaml) => {
+                    let path =
+                        folder.join(&format!("{environment}/{name}/NiphasWorkload-{name}.yaml"));
+                    files.insert(path, yaml.into_bytes());
+                }
+                Err(kind) => problems.push(problem(kind)),
+            }
+        }
+        match Problems::from_found(problems) {
+            Some(problems) => Err(problems),
+            None => Ok(RenderedEnvironment {
+                name: environment.clone(),
+                files,
+            }),
+        }
+    }
+
+    fn manifest(
+        &self,
+        name: &str,
+        workload: &CheckedWorkload,
+        closures: Vec<Closure>,
+    ) -> Result<String, ProblemKind> {
+        volume_attributes(&closures).map_err(ProblemKind::VolumeAttributes)?;
+        let api = |error: serde_json::Error| ProblemKind::Api(error.to_string());
+        let mut spec = Value::Object(workload.spec.clone());
+        spec["closures"] = serde_json::to_value(closures).map_err(api)?;
+        // Through the API's types: so defaults stand in the file, and the cluster adds nothing to it.
+        let spec: NiphasWorkloadSpec = serde_json::from_value(spec).map_err(api)?;
+        let mut object = NiphasWorkload::new(name, spec);
+        object.metadata.namespace.clone_from(&self.namespace);
+        object.metadata.annotations =
+            Some([(ENVIRONMENT_ANNOTATION.to_owned(), self.name.clone())].into());
+        let object = json!(object);
+        let size = object.to_string().len();
+        if size > OBJECT_LIMIT {
+            return Err(ProblemKind::ObjectTooLarge {
+                size,
+                limit: OBJECT_LIMIT,
+            });
+        }
+        to_yaml(&object).map_err(api)
+    }
+}
+
+fn declare(system: &System, roots: &[StorePath], lines: &ClosureLines) -> Closure {
+    Closure {
+        system: system.clone(),
+        roots: roots.iter().cloned().map(Root::from).collect(),
+        digest: lines.digest(),
+        nar_size: lines.nar_size(),
+        path_count: lines.path_count(),
+    }
+}
