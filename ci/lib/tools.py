@@ -1,0 +1,33 @@
+"""The two evaluators that are compared: ours, and real Nix."""
+
+import os
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FEATURES = ["--extra-experimental-features", "nix-command flakes"]
+
+
+def ours():
+    """The command that stands for `nix-instantiate`: NIPHAS, or the release build, with `instantiate`.
+
+    NIPHAS may name a real `nix-instantiate`, to try a script with Nix against Nix.
+    """
+    niphas = pathlib.Path(os.environ.get("NIPHAS", ROOT / "target/release/niphas"))
+    if not niphas.exists():
+        sys.exit(f"{sys.argv[0]}: {niphas} is not there; run `cargo build --release -p niphas` or set NIPHAS")
+    return [str(niphas)] if niphas.name == "nix-instantiate" else [str(niphas), "instantiate"]
+
+
+def peer():
+    """Real Nix's `nix-instantiate`, from the folder that NIPHAS_ORACLE names."""
+    folder = os.environ.get("NIPHAS_ORACLE")
+    if not folder:
+        sys.exit(f"{sys.argv[0]}: NIPHAS_ORACLE must name the folder of Nix's programs (ci/oracle prints it)")
+    return [str(pathlib.Path(folder) / "nix-instantiate")]
+
+
+def environment(**extra):
+    """What both get: no store, no search path, no settings of the machine but those given here."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+    return {**kept, "NIX_REMOTE": "dummy://", "NIX_STORE_DIR": "/nix/store", "NIX_PATH": "", **extra}
