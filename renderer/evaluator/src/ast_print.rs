@@ -262,11 +262,7 @@ impl Printer<'_> {
     fn open_call(&mut self, id: NodeId) {
         let (builtin, operands) = match self.ast.node(id) {
             Node::Apply { function, args } => {
-                if let Node::Binary {
-                    op: BinaryOp::LessEq | BinaryOp::GreaterEq,
-                    ..
-                } = self.ast.node(function)
-                {
+                if self.stays_a_call_of_its_own(function, args) {
                     self.node(function);
                 } else {
                     stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.open_call(function));
@@ -313,6 +309,23 @@ impl Printer<'_> {
             self.put(" ");
             self.node(operand);
         }
+    }
+
+    /// Whether the function of a call is not itself a call whose arguments come first: `a <= b` is a negation of one,
+    /// and `(f x) or` is left as it is written.
+    fn stays_a_call_of_its_own(&self, function: NodeId, args: Children) -> bool {
+        let negation = matches!(
+            self.ast.node(function),
+            Node::Binary {
+                op: BinaryOp::LessEq | BinaryOp::GreaterEq,
+                ..
+            }
+        );
+        // No other variable can have this name: elsewhere it is a keyword.
+        let or = self.ast.children(args).first().is_some_and(|&first| {
+            matches!(self.ast.node(first), Node::Var(name) if self.ast.name(name) == b"or")
+        });
+        negation || or
     }
 
     fn arguments(&mut self, args: Children) {

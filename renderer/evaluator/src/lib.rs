@@ -2,5 +2,35 @@
 
 pub mod ast;
 pub mod ast_print;
+mod attrs;
+mod builtins;
+mod compile;
+mod context;
+mod env;
+mod error;
+mod eval;
+mod expr;
+pub mod io;
 mod lexer;
 pub mod parser;
+mod path;
+mod position;
+mod print;
+mod settings;
+mod store;
+mod symbol;
+mod value;
+mod well_known;
+
+pub use attrs::{Attr, Attrs};
+pub use builtins::{Builtin, BuiltinFn};
+pub use bumpalo::Bump;
+pub use context::{Context, ContextBuilder, ContextElement};
+pub use error::{ErrorKind, EvalError, Trace};
+pub use eval::{Coercion, Evaluator, Result};
+pub use path::{base_name, normalise, parent};
+pub use position::{Origin, PosIdx, Position, Positions};
+pub use print::PrintOptions;
+pub use settings::Settings;
+pub use symbol::{Symbol, Symbols};
+pub use value::{Lambda, List, Mapped, NixPath, NixString, PartialApplication, Slot, Value};

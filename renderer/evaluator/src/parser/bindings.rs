@@ -306,7 +306,7 @@ impl Parser<'_> {
         merged.inherit_from.extend(from.inherit_from);
         merged.entries[kept..].sort_unstable_by_key(|entry| entry.position);
         if merged.entries.len() > SMALL {
-            self.index(into);
+            self.index(into, kept);
         }
         Ok(())
     }
@@ -350,15 +350,17 @@ impl Parser<'_> {
         entries.push(binding);
         let len = entries.len();
         if len == SMALL + 1 {
-            self.index(set);
+            self.index(set, 0);
         } else if len > SMALL {
             self.large_sets
                 .insert((set.0, binding.name), len as u32 - 1);
         }
     }
 
-    fn index(&mut self, set: BindingsId) {
-        for (index, entry) in self.ast.bindings(set).entries.iter().enumerate() {
+    /// Notes where the entries of a large set stand, from the one at `first` on.
+    fn index(&mut self, set: BindingsId, first: usize) {
+        let entries = self.ast.bindings(set).entries.iter().enumerate();
+        for (index, entry) in entries.skip(first) {
             self.large_sets.insert((set.0, entry.name), index as u32);
         }
     }

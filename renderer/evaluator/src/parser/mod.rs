@@ -15,8 +15,8 @@ use bindings::{LargeSets, Scope};
 use names::Names;
 use strings::IndentedText;
 
-/// Files beyond this have no place in `u32` offsets once their strings are unescaped.
-const MAX_SOURCE: usize = 1 << 30;
+/// Files beyond this are refused. It is far beyond any real one, and at most 60 times as much memory.
+const MAX_SOURCE: usize = 1 << 28;
 /// How deep expressions may be nested. Far beyond what anyone writes or generates, and about 50 MB of stack.
 const MAX_DEPTH: u32 = 50_000;
 
@@ -35,7 +35,7 @@ pub fn parse(source: &[u8]) -> std::result::Result<Ast, ParseError> {
 /// Parses a file.
 ///
 /// Takes and refuses what Nix 2.34 does, apart from undefined variables, which are found later. Any bytes are safe to
-/// give: memory stays within a small multiple of their number, and nesting has a limit.
+/// give: memory and time are proportional to their number, and size and nesting have a limit.
 pub fn parse_with(source: &[u8], options: ParseOptions) -> std::result::Result<Ast, ParseError> {
     let result = tree(source, options);
     result.map_err(|error| *error)
@@ -73,8 +73,15 @@ struct Parser<'s> {
 impl<'s> Parser<'s> {
     fn new(source: &'s [u8], options: ParseOptions) -> Self {
         // Names and literals without escapes are ranges of the source itself, which the text starts with.
+        let mut text = Vec::with_capacity(source.len() + source.len() / 8);
+        text.extend_from_slice(source);
+        // What real files need, so that most vectors are allocated once.
+        let nodes = source.len() / 16;
         let ast = Ast {
-            text: source.to_vec(),
+            text,
+            nodes: Vec::with_capacity(nodes),
+            positions: Vec::with_capacity(nodes),
+            starts: Vec::with_capacity(nodes),
             ..Ast::default()
         };
         Self {

@@ -1,0 +1,271 @@
+//! What can go wrong, with where and on which way it was reached.
+
+use std::fmt::{self, Write as _};
+
+use crate::position::{PosIdx, Positions};
+
+/// What sort of error it is. Only [`ErrorKind::Thrown`] and [`ErrorKind::Assertion`] are caught by `tryEval`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The text is not a Nix expression.
+    Parse,
+    /// No such variable.
+    UndefinedVariable,
+    /// A value of another type was needed.
+    Type,
+    /// Everything else that goes wrong while evaluating.
+    Eval,
+    /// `assert`
+    Assertion,
+    /// `throw`
+    Thrown,
+    /// `abort`
+    Abort,
+    /// A top-level function lacks an argument.
+    MissingArgument,
+    /// A value needs itself.
+    InfiniteRecursion,
+    /// Calls or values are nested too deeply.
+    StackOverflow,
+    /// Pure or restricted evaluation does not allow it.
+    Restricted,
+    /// A build would have to run first.
+    ImportFromDerivation,
+    /// A file, store or fetch could not be read.
+    Io,
+}
+
+/// One step of the way to an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Where.
+    pub position: PosIdx,
+    /// What was being done, such as "while calling 'f'".
+    pub text: String,
+    /// Shown even where the trace is cut short (`addErrorContext`).
+    pub always: bool,
+}
+
+/// An error of the evaluation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvalError {
+    /// Its sort.
+    pub kind: ErrorKind,
+    /// What is wrong, in the words of C++ Nix.
+    pub message: String,
+    /// Where.
+    pub position: PosIdx,
+    /// The way to it, innermost first.
+    pub traces: Vec<Trace>,
+    /// Names that may have been meant.
+    pub suggestions: Vec<String>,
+}
+
+impl EvalError {
+    /// An error without a position.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            kind,
+            message: message.into(),
+            position: PosIdx::NONE,
+            traces: Vec::new(),
+            suggestions: Vec::new(),
+        })
+    }
+
+    /// The error at a position.
+    #[must_use]
+    pub fn at(mut self: Box<Self>, position: PosIdx) -> Box<Self> {
+        self.position = position;
+        self
+    }
+
+    /// The error, reached on one more step.
+    #[cold]
+    #[must_use]
+    pub fn trace(mut self: Box<Self>, position: PosIdx, text: impl Into<String>) -> Box<Self> {
+        self.traces.push(Trace {
+            position,
+            text: text.into(),
+            always: false,
+        });
+        self
+    }
+
+    /// The error with names that may have been meant instead of `wanted`.
+    #[must_use]
+    pub fn suggest<'n>(
+        mut self: Box<Self>,
+        wanted: &[u8],
+        names: impl Iterator<Item = &'n [u8]>,
+    ) -> Box<Self> {
+        self.suggestions = best_matches(wanted, names);
+        self
+    }
+
+    /// `tryEval` turns it into a value.
+    pub fn is_catchable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Thrown | ErrorKind::Assertion)
+    }
+
+    /// The whole report as C++ Nix prints it, "error: …" with source lines and the trace (`full`: not cut short), without
+    /// a line feed at the end.
+    pub fn report(&self, positions: &Positions<'_>, full: bool) -> String {
+        let mut out = String::new();
+        let traced = self.write_traces(&mut out, positions, full);
+        if traced {
+            out.push_str("\nerror: ");
+        }
+        out.push_str(&self.message);
+        out.push('\n');
+        write_place(&mut out, "", positions, self.position);
+        if let Some(text) = did_you_mean(&self.suggestions) {
+            out.push_str(&text);
+            out.push('\n');
+        }
+        indent("error: ", out.trim_end_matches(['\n', '\r', ' ', '\t']))
+    }
+
+    /// Returns whether there was any trace.
+    fn write_traces(&self, out: &mut String, positions: &Positions<'_>, full: bool) -> bool {
+        let mut seen: Vec<&Trace> = Vec::new();
+        let mut skipped: Vec<&Trace> = Vec::new();
+        let (mut count, mut truncated, mut any) = (0, false, false);
+        for trace in self.traces.iter().rev() {
+            if trace.text.is_empty() {
+                any = true;
+                continue;
+            }
+            any = true;
+            if !full && count > 3 {
+                truncated = true;
+            }
+            if truncated && !trace.always {
+                continue;
+            }
+            if seen.contains(&trace) {
+                skipped.push(trace);
+                continue;
+            }
+            seen.push(trace);
+            write_skipped(out, positions, &mut skipped, &mut count);
+            count += 1;
+            write_trace(out, positions, trace, &mut count);
+        }
+        write_skipped(out, positions, &mut skipped, &mut count);
+        if truncated {
+            out.push_str(
+                "\n(stack trace truncated; use '--show-trace' to show the full, detailed trace)\n",
+            );
+        }
+        any
+    }
+}
+
+fn write_skipped(
+    out: &mut String,
+    positions: &Positions<'_>,
+    skipped: &mut Vec<&Trace>,
+    count: &mut usize,
+) {
+    if skipped.len() > 5 {
+        let _ = write!(out, "\n({} duplicate frames omitted)\n", skipped.len());
+    } else {
+        for trace in skipped.iter() {
+            write_trace(out, positions, trace, count);
+        }
+    }
+    skipped.clear();
+}
+
+fn write_trace(out: &mut String, positions: &Positions<'_>, trace: &Trace, count: &mut usize) {
+    let _ = write!(out, "\n… {}\n", trace.text);
+    if write_place(out, "  ", positions, trace.position) {
+        *count += 1;
+    }
+}
+
+/// "at FILE:LINE:COLUMN:" and the lines around it.
+fn write_place(out: &mut String, indent: &str, positions: &Positions<'_>, index: PosIdx) -> bool {
+    let Some(position) = positions.resolve(index) else {
+        return false;
+    };
+    let _ = write!(
+        out,
+        "{indent}at {}:{}:{}:",
+        position.origin.describe(),
+        position.line,
+        position.column
+    );
+    let line = |number: u32| {
+        let text = positions.line(index, number)?;
+        Some(format!("\n {number:>5}| {}", String::from_utf8_lossy(text)))
+    };
+    if position.line > 1 {
+        out.push_str(&line(position.line - 1).unwrap_or_default());
+    }
+    if let Some(text) = line(position.line) {
+        out.push_str(&text);
+        let _ = write!(out, "\n      |{}^", " ".repeat(position.column as usize));
+    }
+    out.push_str(&line(position.line + 1).unwrap_or_default());
+    out.push('\n');
+    true
+}
+
+/// The first line after `prefix`, all others as far in; no line ends in blanks.
+fn indent(prefix: &str, text: &str) -> String {
+    let blanks = " ".repeat(prefix.chars().count());
+    let lines = text.split('\n').enumerate().map(|(index, line)| {
+        let start = if index == 0 { prefix } else { &blanks };
+        format!("{start}{line}").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn did_you_mean(names: &[String]) -> Option<String> {
+    match names {
+        [] => None,
+        [only] => Some(format!("Did you mean {only}?")),
+        [first @ .., last] => Some(format!(
+            "Did you mean one of {} or {last}?",
+            first.join(", ")
+        )),
+    }
+}
+
+/// The nearest names, as Nix picks them: at most five, none further than two edits, by distance and then name.
+fn best_matches<'n>(wanted: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Vec<String> {
+    let mut near: Vec<(usize, &[u8])> = names
+        .map(|name| (distance(wanted, name), name))
+        .filter(|&(distance, _)| distance <= 2)
+        .collect();
+    near.sort_unstable();
+    near.truncate(5);
+    near.into_iter()
+        .map(|(_, name)| String::from_utf8_lossy(name).into_owned())
+        .collect()
+}
+
+/// How many bytes to insert, delete or replace (Levenshtein).
+fn distance(from: &[u8], to: &[u8]) -> usize {
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for (i, &byte) in from.iter().enumerate() {
+        let mut row = Vec::with_capacity(above.len());
+        row.push(i + 1);
+        for (j, &other) in to.iter().enumerate() {
+            let replace = above[j] + usize::from(byte != other);
+            row.push(replace.min(above[j + 1] + 1).min(row[j] + 1));
+        }
+        above = row;
+    }
+    above[to.len()]
+}
+
+impl fmt::Display for EvalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for EvalError {}

@@ -1,0 +1,385 @@
+//! Calling functions.
+
+use crate::attrs::Attrs;
+use crate::env::Env;
+use crate::error::{ErrorKind, EvalError};
+use crate::expr::{Expr, LambdaCode, Lazy, PatternCode};
+use crate::position::PosIdx;
+use crate::value::{Lambda, PartialApplication, Slot, Value};
+
+use super::{Evaluator, MAX_CALL_DEPTH, Result};
+
+/// Calls with more arguments than this take a slower way.
+const MOST_ARGS: usize = 8;
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn make_lambda(&mut self, code: &'a LambdaCode<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        let env = env.capture(self.arena);
+        Value::Lambda(self.arena.alloc(Lambda { code, env }))
+    }
+
+    pub(super) fn eval_call(
+        &mut self,
+        function: &'a Expr<'a>,
+        args: &'a [Lazy<'a>],
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let function = self.eval(function, env)?;
+        if let Value::Lambda(lambda) = function
+            && lambda.code.arity() == args.len()
+        {
+            return self.call_exactly(lambda, args, position, env);
+        }
+        if args.len() > MOST_ARGS {
+            let values: Vec<_> = args.iter().map(|arg| self.delay_boxed(arg, env)).collect();
+            return self.call(function, &values, position);
+        }
+        let mut values = [Value::Null; MOST_ARGS];
+        for (value, arg) in values.iter_mut().zip(args) {
+            *value = self.delay_boxed(arg, env);
+        }
+        self.call(function, &values[..args.len()], position)
+    }
+
+    /// A function that gets just the arguments it wants: they go straight into its level.
+    fn call_exactly(
+        &mut self,
+        lambda: &'a Lambda<'a>,
+        args: &'a [Lazy<'a>],
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let code = lambda.code;
+        if code.captures || code.pattern.is_some() || args.len() > 4 {
+            let slots = self.new_slots(code);
+            for (slot, arg) in slots.iter().zip(args) {
+                slot.set(self.delay(arg, env));
+            }
+            return self.enter_in_arena(lambda, slots, position);
+        }
+        match args {
+            [a] => {
+                let slots = [Slot::new(self.delay_boxed(a, env))];
+                self.enter_on_stack(lambda, &slots, position)
+            }
+            [a, b] => {
+                let slots = [
+                    Slot::new(self.delay_boxed(a, env)),
+                    Slot::new(self.delay_boxed(b, env)),
+                ];
+                self.enter_on_stack(lambda, &slots, position)
+            }
+            _ => {
+                let slots = [const { Slot::new(Value::Null) }; 4];
+                for (slot, arg) in slots.iter().zip(args) {
+                    slot.set(self.delay_boxed(arg, env));
+                }
+                self.enter_on_stack(lambda, &slots[..args.len()], position)
+            }
+        }
+    }
+
+    fn new_slots(&self, code: &LambdaCode<'_>) -> &'a [Slot<'a>] {
+        self.arena
+            .alloc_slice_fill_with(code.slots as usize, |_| Slot::new(Value::Null))
+    }
+
+    /// Calls a function. Arguments are values that may be copied.
+    pub fn call(
+        &mut self,
+        function: Value<'a>,
+        args: &[Value<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        self.on_stack(|evaluator| evaluator.call_here(function, args, position))
+    }
+
+    fn call_here(
+        &mut self,
+        function: Value<'a>,
+        args: &[Value<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        let (mut function, mut args) = (self.force(function, position)?, args);
+        while !args.is_empty() {
+            function = match function {
+                Value::Lambda(lambda) => {
+                    let arity = lambda.code.arity();
+                    if args.len() < arity {
+                        return Ok(self.partial(function, args));
+                    }
+                    let (now, later) = args.split_at(arity);
+                    args = later;
+                    self.call_lambda(lambda, now, position)?
+                }
+                Value::Builtin(builtin) => {
+                    let arity = builtin.arity as usize;
+                    if args.len() < arity {
+                        return Ok(self.partial(function, args));
+                    }
+                    let (now, later) = args.split_at(arity);
+                    args = later;
+                    self.enter_call(position)?;
+                    let result = (builtin.function)(self, now, position);
+                    self.call_depth -= 1;
+                    result.map_err(|error| {
+                        error.trace(
+                            position,
+                            format!("while calling the '{}' builtin", builtin.name),
+                        )
+                    })?
+                }
+                Value::PartialApplication(partial) => {
+                    let all = [partial.args, args].concat();
+                    return self.call_here(partial.function, &all, position);
+                }
+                Value::Attrs(attrs) => {
+                    let Some(functor) = attrs.get(self.names.functor) else {
+                        return Err(self.not_a_function(function, position));
+                    };
+                    let (now, later) = (args[0], &args[1..]);
+                    args = later;
+                    self.call_here(functor.value.share(), &[function, now], functor.position)
+                        .map_err(|error| {
+                            error.trace(
+                                position,
+                                "while calling a functor (an attribute set with a '__functor' attribute)",
+                            )
+                        })?
+                }
+                other => return Err(self.not_a_function(other, position)),
+            };
+        }
+        Ok(function)
+    }
+
+    fn not_a_function(&mut self, value: Value<'a>, position: PosIdx) -> Box<EvalError> {
+        let shown = self.show_typed(value);
+        EvalError::new(
+            ErrorKind::Type,
+            format!("attempt to call something which is not a function but {shown}"),
+        )
+        .at(position)
+    }
+
+    fn partial(&mut self, function: Value<'a>, args: &[Value<'a>]) -> Value<'a> {
+        let args = self.arena.alloc_slice_copy(args);
+        Value::PartialApplication(self.arena.alloc(PartialApplication { function, args }))
+    }
+
+    fn call_lambda(
+        &mut self,
+        lambda: &'a Lambda<'a>,
+        args: &[Value<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        let code = lambda.code;
+        if code.captures || code.pattern.is_some() || args.len() > 4 {
+            let slots = self.new_slots(code);
+            for (slot, arg) in slots.iter().zip(args) {
+                slot.set(*arg);
+            }
+            return self.enter_in_arena(lambda, slots, position);
+        }
+        let slots = [const { Slot::new(Value::Null) }; 4];
+        for (slot, arg) in slots.iter().zip(args) {
+            slot.set(*arg);
+        }
+        self.enter_on_stack(lambda, &slots[..args.len()], position)
+    }
+
+    #[inline]
+    pub(super) fn enter_call(&mut self, position: PosIdx) -> Result<()> {
+        if self.call_depth >= MAX_CALL_DEPTH {
+            return Err(super::call_depth_exceeded().at(position));
+        }
+        self.call_depth += 1;
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn leave_call(&mut self) {
+        self.call_depth -= 1;
+    }
+
+    #[inline]
+    fn enter_on_stack(
+        &mut self,
+        lambda: &'a Lambda<'a>,
+        slots: &[Slot<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        self.enter_call(position)?;
+        let env = Env::on_stack(lambda.env, slots);
+        let result = self.eval(lambda.code.body, &env);
+        self.call_depth -= 1;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.trace_call(error, lambda.code, position)),
+        }
+    }
+
+    fn enter_in_arena(
+        &mut self,
+        lambda: &'a Lambda<'a>,
+        slots: &'a [Slot<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        self.enter_call(position)?;
+        let code = lambda.code;
+        let env = Env::in_arena(self.arena, Some(lambda.env), slots);
+        if let Some(pattern) = &code.pattern
+            && let Err(error) = self.match_pattern(code, pattern, env, slots, position)
+        {
+            self.call_depth -= 1;
+            return Err(error);
+        }
+        let result = self.eval(code.body, env);
+        self.call_depth -= 1;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.trace_call(error, code, position)),
+        }
+    }
+
+    #[cold]
+    fn trace_call(
+        &self,
+        error: Box<EvalError>,
+        code: &LambdaCode<'a>,
+        position: PosIdx,
+    ) -> Box<EvalError> {
+        if !self.settings.show_trace {
+            return error;
+        }
+        let name = code.name.map_or("anonymous lambda".to_owned(), |name| {
+            format!("'{}'", self.symbols.text(name))
+        });
+        let error = error.trace(code.positions[0], format!("while calling {name}"));
+        if position.is_some() {
+            error.trace(position, "from call site")
+        } else {
+            error
+        }
+    }
+
+    /// Takes the last argument apart. It is in the slot that the `@` name, or else the first formal, is to have.
+    fn match_pattern(
+        &mut self,
+        code: &'a LambdaCode<'a>,
+        pattern: &'a PatternCode<'a>,
+        env: &'a Env<'a, 'a>,
+        slots: &'a [Slot<'a>],
+        position: PosIdx,
+    ) -> Result<()> {
+        let own = code.positions[code.arity() - 1];
+        let first = code.params.len();
+        let argument = slots.get(first).map_or(Value::Null, Slot::get);
+        let attrs = match self.force_argument(argument, own) {
+            Ok(Value::Attrs(attrs)) => attrs,
+            Ok(other) => {
+                let error = self.type_error("a set", other).at(own);
+                return Err(pattern_trace(error, own, position));
+            }
+            Err(error) => return Err(pattern_trace(error, own, position)),
+        };
+        let mut formals = slots.get(first..).unwrap_or_default();
+        if pattern.at.is_some() {
+            formals[0].set(Value::Attrs(attrs));
+            formals = &formals[1..];
+        }
+        let mut used = 0;
+        for (formal, slot) in pattern.formals.iter().zip(formals) {
+            if let Some(attr) = attrs.get(formal.name) {
+                used += 1;
+                slot.set(attr.value.share());
+            } else if let Some(default) = &formal.default {
+                slot.set(self.delay(default, env));
+            } else {
+                let message = format!(
+                    "function '{}' called without required argument '{}'",
+                    self.function_name(code),
+                    self.symbols.text(formal.name)
+                );
+                return Err(EvalError::new(ErrorKind::Type, message)
+                    .at(own)
+                    .trace(position, "from call site"));
+            }
+        }
+        if !pattern.ellipsis && used != attrs.entries(self.arena).len() {
+            return Err(self
+                .unexpected_argument(code, pattern, attrs, own)
+                .trace(position, "from call site"));
+        }
+        Ok(())
+    }
+
+    /// Forces an argument where it is, in a copy of what its slot holds.
+    fn force_argument(&mut self, argument: Value<'a>, position: PosIdx) -> Result<Value<'a>> {
+        match argument {
+            Value::Delayed(id, env) => {
+                let expr = self.thunks[id.0 as usize];
+                self.eval(expr, env)
+            }
+            value if value.is_whnf() => Ok(value),
+            Value::Thunk(slot) => self.force_slot(slot, position),
+            value => {
+                let slot = self.arena.alloc(Slot::new(value));
+                self.force_slot(slot, position)
+            }
+        }
+    }
+
+    fn function_name(&self, code: &LambdaCode<'a>) -> String {
+        code.name.map_or_else(
+            || "anonymous lambda".to_owned(),
+            |name| self.symbols.text(name),
+        )
+    }
+
+    fn unexpected_argument(
+        &self,
+        code: &LambdaCode<'a>,
+        pattern: &PatternCode<'a>,
+        attrs: &'a Attrs<'a>,
+        position: PosIdx,
+    ) -> Box<EvalError> {
+        let known = |name| pattern.formals.iter().any(|formal| formal.name == name);
+        let unexpected = attrs
+            .entries(self.arena)
+            .iter()
+            .filter(|attr| !known(attr.name));
+        let first = unexpected.min_by(|l, r| self.symbols.compare(l.name, r.name));
+        let Some(first) = first else {
+            return EvalError::new(ErrorKind::Type, "function called with unexpected arguments")
+                .at(position);
+        };
+        let message = format!(
+            "function '{}' called with unexpected argument '{}'",
+            self.function_name(code),
+            self.symbols.text(first.name)
+        );
+        EvalError::new(ErrorKind::Type, message)
+            .at(position)
+            .suggest(
+                self.symbols.bytes(first.name),
+                pattern
+                    .formals
+                    .iter()
+                    .map(|formal| self.symbols.bytes(formal.name)),
+            )
+    }
+}
+
+fn pattern_trace(error: Box<EvalError>, own: PosIdx, call: PosIdx) -> Box<EvalError> {
+    let error = error.trace(
+        own,
+        "while evaluating the value passed for the lambda argument",
+    );
+    if call.is_some() {
+        error.trace(call, "from call site")
+    } else {
+        error
+    }
+}

@@ -1,0 +1,262 @@
+//! Making sets, lists and levels of variables.
+
+use crate::attrs::{Attr, Attrs};
+use crate::env::Env;
+use crate::error::{ErrorKind, EvalError};
+use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LetCode, Scope};
+use crate::position::PosIdx;
+use crate::value::{Slot, Value};
+
+use super::{Evaluator, Result};
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn make_list(&mut self, items: &'a [Lazy<'a>], env: &Env<'_, 'a>) -> Value<'a> {
+        let slots = self.null_slots(items.len());
+        for (slot, item) in slots.iter().zip(items) {
+            slot.set(self.delay(item, env));
+        }
+        Value::list(self.arena, slots)
+    }
+
+    fn null_slots(&self, count: usize) -> &'a [Slot<'a>] {
+        self.arena
+            .alloc_slice_fill_with(count, |_| Slot::new(Value::Null))
+    }
+
+    pub(super) fn eval_let(
+        &mut self,
+        code: &'a LetCode<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        if let Some(first) = code.merged_at {
+            // The level is the enclosing function's, which is in the arena for having such bindings.
+            let env = env.capture(self.arena);
+            self.fill_level(code.bindings, code.inherit_from, env, env, first);
+            return self.eval(code.body, env);
+        }
+        let outer = env.capture(self.arena);
+        let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
+        let inner = Env::in_arena(self.arena, Some(outer), slots);
+        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0);
+        self.eval(code.body, inner)
+    }
+
+    /// Puts bindings into the slots of `inner` from `first` on.
+    fn fill_level(
+        &mut self,
+        bindings: &'a [BindingCode<'a>],
+        inherit_from: &'a [Lazy<'a>],
+        inner: &'a Env<'a, 'a>,
+        outer: &'a Env<'a, 'a>,
+        first: u32,
+    ) {
+        for (index, binding) in (first..).zip(bindings) {
+            let value = match binding.scope {
+                Scope::Inner => self.delay_in_level(&binding.value, inner),
+                Scope::Outer => self.delay(&binding.value, outer),
+            };
+            inner.slot(0, index).set(value);
+        }
+        for (index, from) in (first + bindings.len() as u32..).zip(inherit_from) {
+            let value = self.delay_in_level(from, inner);
+            inner.slot(0, index).set(value);
+        }
+    }
+
+    /// As [`Evaluator::delay`], but looks at no other variable: those of this level need not be in their places yet.
+    fn delay_in_level(&mut self, value: &Lazy<'a>, level: &'a Env<'a, 'a>) -> Value<'a> {
+        match value.expr {
+            Expr::Constant(value) => *value,
+            Expr::Lambda(code) => self.make_lambda(code, level),
+            _ => Value::Delayed(value.id, level),
+        }
+    }
+
+    pub(super) fn eval_attrs(
+        &mut self,
+        code: &'a AttrsCode<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        if code.recursive {
+            return self.eval_recursive_attrs(code, env);
+        }
+        if code.inherit_from.is_empty() && code.dynamic.is_empty() {
+            return Ok(self.make_plain_attrs(code, env));
+        }
+        let outer = env.capture(self.arena);
+        let mut inner = outer;
+        if !code.inherit_from.is_empty() {
+            let slots = self.null_slots(code.inherit_from.len());
+            for (slot, from) in slots.iter().zip(code.inherit_from) {
+                slot.set(self.delay(from, outer));
+            }
+            inner = Env::in_arena(self.arena, Some(outer), slots);
+        }
+        let entries = self.new_entries(code.bindings);
+        for (entry, binding) in entries.iter().zip(code.bindings) {
+            let env = match binding.scope {
+                Scope::Inner => inner,
+                Scope::Outer => outer,
+            };
+            entry.value.set(self.delay(&binding.value, env));
+        }
+        let attrs = Attrs::from_sorted(self.arena, entries);
+        self.add_dynamic(attrs, code.dynamic, inner)
+    }
+
+    /// A set whose names are all known and whose values all belong to the same level.
+    #[inline]
+    pub(super) fn make_plain_attrs(
+        &mut self,
+        code: &'a AttrsCode<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Value<'a> {
+        let entries = self.new_entries(code.bindings);
+        for (entry, binding) in entries.iter().zip(code.bindings) {
+            entry.value.set(self.delay(&binding.value, env));
+        }
+        Value::Attrs(Attrs::from_sorted(self.arena, entries))
+    }
+
+    fn new_entries(&self, bindings: &[BindingCode<'a>]) -> &'a [Attr<'a>] {
+        self.arena.alloc_slice_fill_with(bindings.len(), |index| {
+            let binding = &bindings[index];
+            Attr::new(binding.name, binding.position, Value::Null)
+        })
+    }
+
+    fn eval_recursive_attrs(
+        &mut self,
+        code: &'a AttrsCode<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let outer = env.capture(self.arena);
+        let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
+        let inner = Env::in_arena(self.arena, Some(outer), slots);
+        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0);
+        let entries: &'a [Attr<'a>] =
+            self.arena
+                .alloc_slice_fill_with(code.bindings.len(), |index| {
+                    let binding = &code.bindings[index];
+                    Attr::new(binding.name, binding.position, slots[index].share())
+                });
+        let mut attrs = Attrs::from_sorted(self.arena, entries);
+        if let Some(index) = code.overrides {
+            attrs = self.apply_overrides(attrs, index, code.bindings, slots)?;
+        }
+        self.add_dynamic(attrs, code.dynamic, inner)
+    }
+
+    /// `__overrides`: its attributes replace variables of the set as well as attributes.
+    fn apply_overrides(
+        &mut self,
+        attrs: &'a Attrs<'a>,
+        index: u32,
+        bindings: &'a [BindingCode<'a>],
+        slots: &'a [Slot<'a>],
+    ) -> Result<&'a Attrs<'a>> {
+        let position = bindings[index as usize].position;
+        let overrides = self.force_slot(&slots[index as usize], position)?;
+        let overrides = self.expect_attrs(
+            overrides,
+            position,
+            "while evaluating the `__overrides` attribute",
+        )?;
+        for attr in overrides.entries(self.arena) {
+            if let Some(binding) = bindings
+                .iter()
+                .position(|binding| binding.name == attr.name)
+            {
+                slots[binding].set(attr.value.share());
+            }
+        }
+        Ok(attrs.update(self.arena, overrides))
+    }
+
+    fn add_dynamic(
+        &mut self,
+        attrs: &'a Attrs<'a>,
+        dynamic: &'a [DynamicCode<'a>],
+        env: &'a Env<'a, 'a>,
+    ) -> Result<Value<'a>> {
+        if dynamic.is_empty() {
+            return Ok(Value::Attrs(attrs));
+        }
+        let mut added: Vec<Attr<'a>> = Vec::new();
+        for code in dynamic {
+            let name = match self.eval(code.name, env)? {
+                Value::Null => continue,
+                name => self.expect_string_no_context(
+                    name,
+                    code.position,
+                    "while evaluating the name of a dynamic attribute",
+                )?,
+            };
+            let name = self.symbols.intern(name);
+            let existing = attrs.get(name).map(|attr| attr.position);
+            let existing =
+                existing.or_else(|| Some(added.iter().find(|attr| attr.name == name)?.position));
+            if let Some(existing) = existing {
+                let message = format!(
+                    "dynamic attribute '{}' already defined at {}",
+                    self.symbols.text(name),
+                    self.describe_position(existing)
+                );
+                return Err(EvalError::new(ErrorKind::Eval, message).at(code.position));
+            }
+            let value = self.delay(&code.value, env);
+            added.push(Attr::new(name, code.position, value));
+        }
+        let added = Attrs::from_unsorted(self.arena, added);
+        Ok(Value::Attrs(attrs.update(self.arena, added)))
+    }
+
+    /// "FILE:LINE:COLUMN", or "undefined position".
+    pub(crate) fn describe_position(&self, position: PosIdx) -> String {
+        self.positions.resolve(position).map_or_else(
+            || "undefined position".to_owned(),
+            |found| {
+                format!(
+                    "{}:{}:{}",
+                    found.origin.describe(),
+                    found.line,
+                    found.column
+                )
+            },
+        )
+    }
+
+    pub(super) fn eval_with(
+        &mut self,
+        scope: &Lazy<'a>,
+        body: &'a Expr<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let outer = env.capture(self.arena);
+        let slots = self.null_slots(1);
+        slots[0].set(self.delay(scope, outer));
+        let inner = Env::in_arena(self.arena, Some(outer), slots);
+        self.eval(body, inner)
+    }
+
+    /// `{ file, line, column }`, or null.
+    pub(crate) fn position_value(&mut self, position: PosIdx) -> Value<'a> {
+        let Some(found) = self.positions.resolve(position) else {
+            return Value::Null;
+        };
+        let crate::position::Origin::File(path) = found.origin else {
+            return Value::Null;
+        };
+        let file = Value::string(self.arena, path);
+        let (line, column) = (i64::from(found.line), i64::from(found.column));
+        let names = self.names;
+        Value::Attrs(Attrs::from_unsorted(
+            self.arena,
+            vec![
+                Attr::new(names.file, PosIdx::NONE, file),
+                Attr::new(names.line, PosIdx::NONE, Value::Int(line)),
+                Attr::new(names.column, PosIdx::NONE, Value::Int(column)),
+            ],
+        ))
+    }
+}

@@ -1,0 +1,64 @@
+//! Forcing values all the way down.
+
+use rustc_hash::FxHashSet;
+
+use crate::position::PosIdx;
+use crate::value::{Slot, Value};
+
+use super::{Evaluator, Result};
+
+impl<'a> Evaluator<'a> {
+    /// Forces a value and everything in it (`deepSeq`, `--strict`).
+    pub fn force_deep(&mut self, value: Value<'a>) -> Result<Value<'a>> {
+        self.on_stack(|evaluator| {
+            let value = evaluator.force(value, PosIdx::NONE)?;
+            evaluator.force_parts(value, &mut FxHashSet::default())?;
+            Ok(value)
+        })
+    }
+
+    fn force_parts(&mut self, value: Value<'a>, seen: &mut FxHashSet<usize>) -> Result<()> {
+        match value {
+            Value::Attrs(attrs) => {
+                if !seen.insert(std::ptr::from_ref(attrs).addr()) {
+                    return Ok(());
+                }
+                for attr in attrs.entries(self.arena) {
+                    self.force_part(&attr.value, seen).map_err(|error| {
+                        let name = self.symbols.text(attr.name);
+                        error.trace(
+                            attr.position,
+                            format!("while evaluating the attribute '{name}'"),
+                        )
+                    })?;
+                }
+                Ok(())
+            }
+            Value::List(list) => {
+                if !seen.insert(std::ptr::from_ref(list).addr()) {
+                    return Ok(());
+                }
+                for (index, item) in list.items.iter().enumerate() {
+                    self.force_part(item, seen).map_err(|error| {
+                        error.trace(
+                            PosIdx::NONE,
+                            format!("while evaluating list element at index {index}"),
+                        )
+                    })?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn force_part(&mut self, slot: &'a Slot<'a>, seen: &mut FxHashSet<usize>) -> Result<()> {
+        self.enter_call(PosIdx::NONE)?;
+        let result = self
+            .check_stack()
+            .and_then(|()| self.force_slot(slot, PosIdx::NONE))
+            .and_then(|value| self.force_parts(value, seen));
+        self.leave_call();
+        result
+    }
+}

@@ -1,0 +1,281 @@
+//! From source text to values: parsing, compiling and importing files.
+
+use crate::ast::{Ast, Node, NodeId};
+use crate::ast_print::PathContext;
+use crate::attrs::Attrs;
+use crate::compile::{self, Compiler};
+use crate::env::Env;
+use crate::error::{ErrorKind, EvalError};
+use crate::expr::Expr;
+use crate::io::FileType;
+use crate::path;
+use crate::position::{Origin, PosIdx, Positions};
+use crate::symbol::Symbol;
+use crate::value::{Slot, Value};
+
+use super::{Evaluator, Result};
+
+/// Variables that a source text sees beside the global ones: names and their slots in one level.
+struct Scope<'a> {
+    names: Vec<Symbol>,
+    env: &'a Env<'a, 'a>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Evaluates a source text. `directory` is where its relative paths start.
+    pub fn eval_source(
+        &mut self,
+        source: &[u8],
+        origin: Origin,
+        directory: &[u8],
+    ) -> Result<Value<'a>> {
+        self.on_stack(|evaluator| {
+            let expr = evaluator.compile(source, origin, directory, None)?;
+            let root = evaluator.root;
+            evaluator.eval(expr, root)
+        })
+    }
+
+    /// Evaluates the file at `path` (a folder: its `default.nix`); each file once.
+    pub fn eval_file(&mut self, path: &[u8]) -> Result<Value<'a>> {
+        self.on_stack(|evaluator| {
+            let path = evaluator.resolve_import(path)?;
+            if let Some(&slot) = evaluator.imported.get(&path) {
+                return evaluator.force_slot(slot, PosIdx::NONE);
+            }
+            // What the file is, is made when forced: a file that imports itself on the way finds a black hole.
+            let slot: &'a Slot<'a> = evaluator.arena.alloc(Slot::new(Value::Blackhole));
+            evaluator.imported.insert(path.clone(), slot);
+            match evaluator.eval_resolved(&path, None) {
+                Ok(value) => {
+                    slot.set(value);
+                    Ok(value)
+                }
+                Err(error) => {
+                    evaluator.imported.remove(&path);
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// `scopedImport`
+    pub(crate) fn eval_file_in(
+        &mut self,
+        path: &[u8],
+        variables: &'a Attrs<'a>,
+    ) -> Result<Value<'a>> {
+        let path = self.resolve_import(path)?;
+        let entries = variables.entries(self.arena);
+        let slots = self.arena.alloc_slice_fill_with(entries.len(), |index| {
+            Slot::new(entries[index].value.share())
+        });
+        let scope = Scope {
+            names: entries.iter().map(|attr| attr.name).collect(),
+            env: Env::in_arena(self.arena, Some(self.root), slots),
+        };
+        self.eval_resolved(&path, Some(&scope))
+    }
+
+    fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope<'a>>) -> Result<Value<'a>> {
+        let source = self.read_source(path)?;
+        let directory = path::parent(path).to_vec();
+        let names = scope.map(|scope| scope.names.as_slice());
+        let expr = self.compile(&source, Origin::File(path.to_vec()), &directory, names)?;
+        let env = scope.map_or(self.root, |scope| scope.env);
+        self.eval(expr, env).map_err(|error| {
+            let path = String::from_utf8_lossy(path);
+            error.trace(PosIdx::NONE, format!("while evaluating the file '{path}':"))
+        })
+    }
+
+    fn read_source(&self, path: &[u8]) -> Result<Vec<u8>> {
+        self.io
+            .read_file(path)
+            .map_err(|error| self.io_error(path, &error))
+    }
+
+    /// A file that could not be read, as an error of the evaluation.
+    pub(crate) fn io_error(&self, path: &[u8], error: &std::io::Error) -> Box<EvalError> {
+        let path = String::from_utf8_lossy(path);
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                EvalError::new(ErrorKind::Io, format!("path '{path}' does not exist"))
+            }
+            std::io::ErrorKind::PermissionDenied if error.get_ref().is_some() => {
+                EvalError::new(ErrorKind::Restricted, error.to_string())
+            }
+            _ => EvalError::new(ErrorKind::Io, format!("cannot read '{path}': {error}")),
+        }
+    }
+
+    /// Links are followed, and a folder stands for its `default.nix`.
+    fn resolve_import(&mut self, path: &[u8]) -> Result<Vec<u8>> {
+        let mut path = path.to_vec();
+        for _ in 0..MOST_LINKS {
+            let found = self
+                .io
+                .file_type(&path)
+                .map_err(|error| self.io_error(&path, &error))?;
+            match found {
+                Some(FileType::Symlink) => {
+                    let target = self
+                        .io
+                        .read_link(&path)
+                        .map_err(|error| self.io_error(&path, &error))?;
+                    path = if target.starts_with(b"/") {
+                        path::normalise(&target)
+                    } else {
+                        path::normalise(&[path::parent(&path), b"/", &target].concat())
+                    };
+                }
+                Some(FileType::Directory) => {
+                    return Ok(path::normalise(&[&path[..], b"/default.nix"].concat()));
+                }
+                _ => return Ok(path),
+            }
+        }
+        let path = String::from_utf8_lossy(&path);
+        Err(EvalError::new(
+            ErrorKind::Io,
+            format!("too many symbolic links encountered while traversing the path '{path}'"),
+        ))
+    }
+
+    /// A part of the evaluator that is written in Nix.
+    pub(crate) fn internal_source(
+        &mut self,
+        name: &'static str,
+        source: &'static str,
+    ) -> Result<Value<'a>> {
+        let expr = self.compile(source.as_bytes(), Origin::Internal(name), b"/", None)?;
+        let root = self.root;
+        self.eval(expr, root)
+    }
+
+    /// The tree of a source text, and the number that [`Positions::at`] wants for it.
+    fn parse(&mut self, source: &[u8], origin: Origin) -> Result<(Ast, u32)> {
+        let kept: &'a [u8] = self.arena.alloc_slice_copy(source);
+        let base = self.positions.add(origin, kept).ok_or_else(|| {
+            EvalError::new(
+                ErrorKind::Eval,
+                "the sources of one evaluation are larger than 4 GiB",
+            )
+        })?;
+        let ast = crate::parser::parse(source).map_err(|error| {
+            let message =
+                error.message_with(|offset| self.describe_position(Positions::at(base, offset)));
+            EvalError::new(ErrorKind::Parse, message).at(Positions::at(base, error.start))
+        })?;
+        Ok((ast, base))
+    }
+
+    fn compile(
+        &mut self,
+        source: &[u8],
+        origin: Origin,
+        directory: &[u8],
+        variables: Option<&[Symbol]>,
+    ) -> Result<&'a Expr<'a>> {
+        let (ast, base) = self.parse(source, origin)?;
+        let home = if self.settings.pure {
+            None
+        } else {
+            self.io.env_var(b"HOME")
+        };
+        let names = self.names;
+        let globals = &self.globals;
+        let mut compiler = Compiler::new(
+            self.arena,
+            &ast,
+            &mut self.symbols,
+            base,
+            directory,
+            home.as_deref(),
+            &mut self.thunks,
+            globals,
+            compile::WellKnown {
+                overrides: names.overrides,
+                find_file: names.find_file,
+                nix_path: names.nix_path,
+                sub: names.sub,
+            },
+        );
+        if let Some(variables) = variables {
+            compiler.open_scope(variables);
+        }
+        compiler.file()
+    }
+
+    /// "assertion '…' failed", with the condition as it would be printed; for an equation, what differs.
+    pub(super) fn assertion_failed(
+        &mut self,
+        condition: &'a Expr<'a>,
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Box<EvalError> {
+        let text = self.assertion_text(position);
+        if let Expr::Binary {
+            op: crate::expr::Op::Eq,
+            left,
+            right,
+            position: at,
+        } = condition
+        {
+            let both = self
+                .eval(left, env)
+                .and_then(|l| Ok((l, self.eval(right, env)?)));
+            let difference = match both {
+                Ok((l, r)) => self.assert_equal(l, r, *at),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = difference {
+                if error.kind != ErrorKind::Assertion {
+                    return error;
+                }
+                return error.trace(
+                    position,
+                    format!("while evaluating the condition of the assertion '{text}'"),
+                );
+            }
+        }
+        EvalError::new(ErrorKind::Assertion, format!("assertion '{text}' failed")).at(position)
+    }
+
+    /// The condition of the assertion at `position`, printed from a new parse of its source: failing is rare, and a
+    /// text for each assertion would be much to keep.
+    fn assertion_text(&self, position: PosIdx) -> String {
+        let found = self
+            .positions
+            .source_of(position)
+            .and_then(|(origin, text, offset)| {
+                let ast = crate::parser::parse(text).ok()?;
+                let index = (0..ast.nodes.len()).find(|&index| {
+                    matches!(ast.nodes[index], Node::Assert { .. })
+                        && ast.positions[index] == offset
+                })?;
+                let Node::Assert { condition, .. } = ast.node(NodeId(index as u32)) else {
+                    return None;
+                };
+                let directory = match origin {
+                    Origin::File(path) => path::parent(path).to_vec(),
+                    _ => b"/".to_vec(),
+                };
+                let home = self.io.env_var(b"HOME").unwrap_or_default();
+                let paths = PathContext {
+                    base: &directory,
+                    home: &home,
+                };
+                let condition = Ast {
+                    root: Some(condition),
+                    ..ast
+                };
+                let text = crate::ast_print::print(&condition, paths);
+                Some(String::from_utf8_lossy(&text).into_owned())
+            });
+        found.unwrap_or_else(|| "…".to_owned())
+    }
+}
+
+/// As many links a path may lead over.
+const MOST_LINKS: usize = 1024;

@@ -1,0 +1,461 @@
+//! Evaluation: from resolved expressions to values.
+
+mod call;
+mod coerce;
+mod compare;
+mod construct;
+mod deep;
+mod load;
+mod operators;
+mod select;
+
+use bumpalo::Bump;
+use rustc_hash::FxHashMap;
+
+use crate::context::Contexts;
+use crate::env::Env;
+use crate::error::{ErrorKind, EvalError};
+use crate::expr::{Expr, Lazy, LazyKind, Op, ThunkId};
+use crate::io::EvalIo;
+use crate::position::{PosIdx, Positions};
+use crate::settings::Settings;
+use crate::symbol::{Symbol, Symbols};
+use crate::value::{MappedOver, Slot, Value};
+use crate::well_known::WellKnown;
+
+pub use coerce::Coercion;
+
+/// A result of evaluating.
+pub type Result<T> = std::result::Result<T, Box<EvalError>>;
+
+/// Calls nested deeper than this are an error, as in C++ Nix (its `max-call-depth`).
+const MAX_CALL_DEPTH: u32 = 10_000;
+/// Native stack that one evaluation may use; only what is touched becomes memory.
+const STACK_SIZE: usize = 1 << 30;
+/// What must be left of it for leaf work.
+const STACK_RESERVE: usize = 256 * 1024;
+
+/// One evaluation: everything it has read, made and knows. Values live in the arena and end with it.
+pub struct Evaluator<'a> {
+    pub(crate) arena: &'a Bump,
+    pub(crate) symbols: Symbols<'a>,
+    pub(crate) positions: Positions<'a>,
+    pub(crate) contexts: Contexts<'a>,
+    pub(crate) io: &'a dyn EvalIo,
+    pub(crate) settings: Settings,
+    pub(crate) names: WellKnown,
+    /// Expressions by [`ThunkId`].
+    thunks: Vec<&'a Expr<'a>>,
+    /// The variables that every file sees.
+    globals: FxHashMap<Symbol, &'a Slot<'a>>,
+    /// The level around every file: empty.
+    root: &'a Env<'a, 'a>,
+    /// Values of files that were imported.
+    pub(crate) imported: FxHashMap<Vec<u8>, &'a Slot<'a>>,
+    pub(crate) store: crate::store::StoreState,
+    call_depth: u32,
+    /// Native addresses below this one are out of bounds.
+    stack_limit: usize,
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluation that makes its values in `arena` and sees the world through `io`.
+    pub fn new(arena: &'a Bump, io: &'a dyn EvalIo, settings: Settings) -> Self {
+        let mut symbols = Symbols::new(arena);
+        let names = WellKnown::new(&mut symbols);
+        let mut evaluator = Self {
+            arena,
+            symbols,
+            positions: Positions::default(),
+            contexts: Contexts::new(arena),
+            io,
+            settings,
+            names,
+            thunks: Vec::with_capacity(4096),
+            globals: FxHashMap::default(),
+            root: Env::in_arena(arena, None, &[]),
+            imported: FxHashMap::default(),
+            store: crate::store::StoreState::default(),
+            call_depth: 0,
+            stack_limit: 0,
+        };
+        crate::builtins::install(&mut evaluator);
+        evaluator
+    }
+
+    /// The arena that values live in.
+    pub fn arena(&self) -> &'a Bump {
+        self.arena
+    }
+
+    /// Source texts and places in them.
+    pub fn positions(&self) -> &Positions<'a> {
+        &self.positions
+    }
+
+    /// The names known so far.
+    pub fn symbols(&mut self) -> &mut Symbols<'a> {
+        &mut self.symbols
+    }
+
+    /// A variable that every file compiled from now on sees.
+    pub fn define_global(&mut self, name: &str, value: Value<'a>) {
+        let symbol = self.symbols.intern(name.as_bytes());
+        let slot = self.arena.alloc(Slot::new(value));
+        self.globals.insert(symbol, slot);
+    }
+
+    /// Runs `work` on a stack that is large enough for deep evaluation. Every public entry goes through here.
+    pub(crate) fn on_stack<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        if self.stack_limit != 0 {
+            return work(self);
+        }
+        stacker::grow(STACK_SIZE, || {
+            self.stack_limit = stack_address() - STACK_SIZE + STACK_RESERVE;
+            let result = work(self);
+            self.stack_limit = 0;
+            self.call_depth = 0;
+            result
+        })
+    }
+
+    /// Nothing may be nested deeper than calls.
+    pub(crate) fn check_depth(&self, depth: usize) -> Result<()> {
+        if depth > MAX_CALL_DEPTH as usize {
+            return Err(call_depth_exceeded());
+        }
+        self.check_stack()
+    }
+
+    #[inline]
+    fn check_stack(&self) -> Result<()> {
+        if stack_address() < self.stack_limit {
+            return Err(stack_overflow());
+        }
+        Ok(())
+    }
+
+    /// A value up to its outermost constructor.
+    #[inline]
+    pub(crate) fn eval(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+        match expr {
+            Expr::Constant(value) => Ok(*value),
+            Expr::Variable { depth, index, .. } => {
+                let value = env.slot(*depth, *index).get();
+                if value.is_whnf() {
+                    return Ok(value);
+                }
+                self.eval_variable(*depth, *index, expr.position(), env)
+            }
+            _ => self.eval_compound(expr, env),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_variable(
+        &mut self,
+        depth: u32,
+        index: u32,
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let slot = env.slot(depth, index);
+        let value = match slot.get() {
+            Value::Thunk(inner) => self.force_slot(inner, position)?,
+            _ => return self.force_slot(env.arena_slot(depth, index), position),
+        };
+        slot.set(value);
+        Ok(value)
+    }
+
+    fn eval_compound(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+        self.check_stack()?;
+        match expr {
+            Expr::Constant(_) | Expr::Variable { .. } => self.eval(expr, env),
+            Expr::Call {
+                function,
+                args,
+                position,
+            } => self.eval_call(function, args, *position, env),
+            Expr::Select {
+                base,
+                name,
+                position,
+                hint,
+            } => self.eval_select(base, *name, *position, hint, env),
+            Expr::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                let branch =
+                    if self.eval_bool(condition, env, "while evaluating a branch condition")? {
+                        then
+                    } else {
+                        otherwise
+                    };
+                self.eval(branch, env)
+            }
+            Expr::Binary {
+                op,
+                left,
+                right,
+                position,
+            } => self.eval_binary(*op, left, right, *position, env),
+            Expr::Lambda(code) => Ok(self.make_lambda(code, env)),
+            Expr::Let(code) => self.eval_let(code, env),
+            Expr::Attrs(code) => self.eval_attrs(code, env),
+            Expr::List { items } => Ok(self.make_list(items, env)),
+            Expr::WithVariable(variable) => self.eval_with_variable(variable, env),
+            Expr::SelectPath(select) => self.eval_select_path(select, env),
+            Expr::HasAttr { base, path } => self.eval_has_attr(base, path, env),
+            Expr::With { scope, body } => self.eval_with(scope, body, env),
+            Expr::Concat {
+                parts,
+                position,
+                path,
+            } => self.eval_concat(parts, *position, *path, env),
+            Expr::Not { operand, .. } => Ok(Value::Bool(!self.eval_bool(
+                operand,
+                env,
+                "in the argument of '!'",
+            )?)),
+            Expr::Negate { operand, position } => self.eval_negate(operand, *position, env),
+            Expr::Assert {
+                condition,
+                body,
+                position,
+            } => {
+                if !self.eval_bool(condition, env, "in the condition of the assert statement")? {
+                    return Err(self.assertion_failed(condition, *position, env));
+                }
+                self.eval(body, env)
+            }
+            Expr::Global(slot) => self.force_slot(slot, PosIdx::NONE),
+            Expr::CurPos { position } => Ok(self.position_value(*position)),
+        }
+    }
+
+    /// The value of an expression in a place where Nix makes a thunk. What comes may be an inner variant, which must go
+    /// into a cell that stays.
+    #[inline]
+    pub(crate) fn delay(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        match lazy.kind {
+            LazyKind::Constant => {
+                if let Expr::Constant(value) = lazy.expr {
+                    return *value;
+                }
+            }
+            LazyKind::Variable => {
+                if let Expr::Variable { depth, index, .. } = lazy.expr {
+                    return env.share(*depth, *index);
+                }
+            }
+            LazyKind::Arithmetic => {
+                if let Some(value) = try_arithmetic(lazy.expr, env) {
+                    return value;
+                }
+            }
+            LazyKind::Thunk => {}
+            LazyKind::Constructor | LazyKind::Select | LazyKind::WithVariable => {
+                if let Some(value) = self.try_at_once(lazy, env) {
+                    return value;
+                }
+            }
+        }
+        Value::Delayed(lazy.id, env.capture(self.arena))
+    }
+
+    fn try_at_once(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
+        match lazy.expr {
+            Expr::Lambda(code) => Some(self.make_lambda(code, env)),
+            Expr::List { items } => Some(self.make_list(items, env)),
+            Expr::Attrs(code) => Some(self.make_plain_attrs(code, env)),
+            Expr::Select {
+                base, name, hint, ..
+            } => {
+                let Expr::Variable { depth, index, .. } = base else {
+                    return None;
+                };
+                let Value::Attrs(attrs) = known(env.slot(*depth, *index).get()) else {
+                    return None;
+                };
+                Some(attrs.get_hinted(*name, hint)?.value.share())
+            }
+            Expr::WithVariable(variable) => {
+                let scope = env.slot(variable.scopes.first()?.0, 0).get();
+                let Value::Attrs(attrs) = known(scope) else {
+                    return None;
+                };
+                Some(attrs.get(variable.name)?.value.share())
+            }
+            _ => None,
+        }
+    }
+
+    /// [`Evaluator::delay`], with a cell for what needs one.
+    #[inline]
+    pub(crate) fn delay_boxed(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        let value = self.delay(lazy, env);
+        value.boxed(self.arena)
+    }
+
+    /// Forces a value that may be a [`Value::Thunk`].
+    #[inline]
+    pub fn force(&mut self, value: Value<'a>, position: PosIdx) -> Result<Value<'a>> {
+        match value {
+            Value::Thunk(slot) => self.on_stack(|evaluator| evaluator.force_slot(slot, position)),
+            value => Ok(value),
+        }
+    }
+
+    /// Forces what is in a cell; the result stays in it.
+    #[inline]
+    pub(crate) fn force_slot(&mut self, slot: &'a Slot<'a>, position: PosIdx) -> Result<Value<'a>> {
+        let value = slot.get();
+        if value.is_whnf() {
+            return Ok(value);
+        }
+        self.force_unevaluated(slot, value, position)
+    }
+
+    fn force_unevaluated(
+        &mut self,
+        slot: &'a Slot<'a>,
+        state: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        self.check_stack()?;
+        let result = match state {
+            Value::Thunk(inner) => {
+                let value = self.force_slot(inner, position)?;
+                slot.set(value);
+                return Ok(value);
+            }
+            Value::Blackhole => {
+                return Err(EvalError::new(
+                    ErrorKind::InfiniteRecursion,
+                    "infinite recursion encountered",
+                )
+                .at(position));
+            }
+            Value::Delayed(ThunkId(id), env) => {
+                slot.set(Value::Blackhole);
+                let expr = self.thunks[id as usize];
+                self.eval(expr, env)
+            }
+            Value::Mapped(index, mapped) => {
+                slot.set(Value::Blackhole);
+                match mapped.over {
+                    MappedOver::Indices => {
+                        self.call(mapped.function, &[Value::Int(i64::from(index))], position)
+                    }
+                    MappedOver::Items(items) => {
+                        let item = items[index as usize].share();
+                        self.call(mapped.function, &[item], position)
+                    }
+                    MappedOver::Attrs(attrs) => {
+                        let attr = &attrs[index as usize];
+                        let name = Value::String(self.symbols.string(attr.name));
+                        self.call(mapped.function, &[name, attr.value.share()], position)
+                    }
+                }
+            }
+            Value::Application(application) => {
+                slot.set(Value::Blackhole);
+                self.call(application.function, application.args, position)
+            }
+            value => return Ok(value),
+        };
+        match result {
+            Ok(value) => {
+                slot.set(value);
+                Ok(value)
+            }
+            Err(mut error) => {
+                slot.set(state);
+                if error.kind == ErrorKind::InfiniteRecursion && !error.position.is_some() {
+                    error.position = position;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A Boolean operand.
+    #[inline]
+    pub(crate) fn eval_bool(
+        &mut self,
+        expr: &'a Expr<'a>,
+        env: &Env<'_, 'a>,
+        what: &'static str,
+    ) -> Result<bool> {
+        match self.eval(expr, env) {
+            Ok(Value::Bool(value)) => Ok(value),
+            Ok(other) => Err(self
+                .type_error("a Boolean", other)
+                .at(expr.position())
+                .trace(expr.position(), what)),
+            Err(error) => Err(error.trace(expr.position(), what)),
+        }
+    }
+}
+
+/// A value that is there, whether in this cell or in the one that it names.
+fn known(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Thunk(slot) => slot.get(),
+        value => value,
+    }
+}
+
+/// Arithmetic on operands that are there; `None` where that does not do or would fail.
+fn try_arithmetic<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
+    match expr {
+        Expr::Constant(value) => Some(*value),
+        Expr::Variable { depth, index, .. } => Some(known(env.slot(*depth, *index).get())),
+        Expr::Binary {
+            op, left, right, ..
+        } => {
+            let (Value::Int(left), Value::Int(right)) =
+                (try_arithmetic(left, env)?, try_arithmetic(right, env)?)
+            else {
+                return None;
+            };
+            Some(match op {
+                Op::Add => Value::Int(left.checked_add(right)?),
+                Op::Sub => Value::Int(left.checked_sub(right)?),
+                Op::Mul => Value::Int(left.checked_mul(right)?),
+                Op::Less => Value::Bool(left < right),
+                Op::LessEq => Value::Bool(left <= right),
+                Op::Greater => Value::Bool(left > right),
+                Op::GreaterEq => Value::Bool(left >= right),
+                Op::Eq => Value::Bool(left == right),
+                Op::NotEq => Value::Bool(left != right),
+                _ => return None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Roughly where the native stack ends now.
+#[inline]
+fn stack_address() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&here)).addr()
+}
+
+fn call_depth_exceeded() -> Box<EvalError> {
+    EvalError::new(
+        ErrorKind::StackOverflow,
+        "stack overflow; max-call-depth exceeded",
+    )
+}
+
+fn stack_overflow() -> Box<EvalError> {
+    EvalError::new(
+        ErrorKind::StackOverflow,
+        "stack overflow (possible infinite recursion)",
+    )
+}

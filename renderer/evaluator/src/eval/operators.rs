@@ -1,0 +1,437 @@
+//! Operators.
+
+use crate::context::ContextBuilder;
+use crate::env::Env;
+use crate::error::{ErrorKind, EvalError};
+use crate::expr::{Expr, Op};
+use crate::path::normalise;
+use crate::position::PosIdx;
+use crate::value::{Slot, Value};
+
+use super::{Coercion, Evaluator, Result};
+
+impl<'a> Evaluator<'a> {
+    #[inline]
+    pub(super) fn eval_binary(
+        &mut self,
+        op: Op,
+        left: &'a Expr<'a>,
+        right: &'a Expr<'a>,
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        match op {
+            Op::And => {
+                let value = self.eval_bool(left, env, "in the left operand of '&&'")?
+                    && self.eval_bool(right, env, "in the right operand of '&&'")?;
+                Ok(Value::Bool(value))
+            }
+            Op::Or => {
+                let value = self.eval_bool(left, env, "in the left operand of '||'")?
+                    || self.eval_bool(right, env, "in the right operand of '||'")?;
+                Ok(Value::Bool(value))
+            }
+            Op::Implies => {
+                let value = !self.eval_bool(left, env, "in the left operand of '->'")?
+                    || self.eval_bool(right, env, "in the right operand of '->'")?;
+                Ok(Value::Bool(value))
+            }
+            Op::Update => self.eval_update(left, right, env),
+            Op::Add => self.eval_add(left, right, position, env),
+            _ => self.eval_both(op, left, right, position, env),
+        }
+    }
+
+    fn operand(
+        &mut self,
+        expr: &'a Expr<'a>,
+        env: &Env<'_, 'a>,
+        what: &'static str,
+    ) -> Result<Value<'a>> {
+        match self.eval(expr, env) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.trace(expr.position(), what)),
+        }
+    }
+
+    fn eval_both(
+        &mut self,
+        op: Op,
+        left: &'a Expr<'a>,
+        right: &'a Expr<'a>,
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let (l, r) = match op {
+            // `a > b` is `lessThan b a`, and a builtin's arguments are evaluated in order.
+            Op::Greater | Op::LessEq => {
+                let r = self
+                    .eval(right, env)
+                    .map_err(|error| builtin_trace(error, op, position))?;
+                let l = self
+                    .eval(left, env)
+                    .map_err(|error| builtin_trace(error, op, position))?;
+                (l, r)
+            }
+            Op::Eq | Op::NotEq | Op::Concat => {
+                let (in_left, in_right) = operand_texts(op);
+                (
+                    self.operand(left, env, in_left)?,
+                    self.operand(right, env, in_right)?,
+                )
+            }
+            _ => {
+                let l = self
+                    .eval(left, env)
+                    .map_err(|error| builtin_trace(error, op, position))?;
+                let r = self
+                    .eval(right, env)
+                    .map_err(|error| builtin_trace(error, op, position))?;
+                (l, r)
+            }
+        };
+        if let (Value::Int(l), Value::Int(r)) = (l, r) {
+            match op {
+                Op::Less => return Ok(Value::Bool(l < r)),
+                Op::LessEq => return Ok(Value::Bool(l <= r)),
+                Op::Greater => return Ok(Value::Bool(l > r)),
+                Op::GreaterEq => return Ok(Value::Bool(l >= r)),
+                Op::Eq => return Ok(Value::Bool(l == r)),
+                Op::NotEq => return Ok(Value::Bool(l != r)),
+                _ => {}
+            }
+        }
+        match op {
+            Op::Eq => Ok(Value::Bool(self.equal(l, r, position)?)),
+            Op::NotEq => Ok(Value::Bool(!self.equal(l, r, position)?)),
+            Op::Concat => self.concat_lists(l, r, position),
+            Op::Sub | Op::Mul | Op::Div => self.arithmetic(op, l, r, PosIdx::NONE),
+            Op::Less => self.less(l, r, PosIdx::NONE, "").map(Value::Bool),
+            Op::Greater => self.less(r, l, PosIdx::NONE, "").map(Value::Bool),
+            Op::LessEq => self
+                .less(r, l, PosIdx::NONE, "")
+                .map(|less| Value::Bool(!less)),
+            _ => self
+                .less(l, r, PosIdx::NONE, "")
+                .map(|less| Value::Bool(!less)),
+        }
+        .map_err(|error| match op {
+            Op::Eq | Op::NotEq | Op::Concat => error,
+            _ => builtin_trace(error, op, position),
+        })
+    }
+
+    /// `-`, `*`, `/` on evaluated operands.
+    pub(crate) fn arithmetic(
+        &mut self,
+        op: Op,
+        left: Value<'a>,
+        right: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        if let (Value::Int(l), Value::Int(r)) = (left, right) {
+            let (result, doing, sign) = match op {
+                Op::Sub => (l.checked_sub(r), "subtracting", "-"),
+                Op::Mul => (l.checked_mul(r), "multiplying", "*"),
+                Op::Add => (l.checked_add(r), "adding", "+"),
+                _ if r == 0 => {
+                    return Err(EvalError::new(ErrorKind::Eval, "division by zero").at(position));
+                }
+                _ => (l.checked_div(r), "dividing", "/"),
+            };
+            return result.map(Value::Int).ok_or_else(|| {
+                EvalError::new(
+                    ErrorKind::Eval,
+                    format!("integer overflow in {doing} {l} {sign} {r}"),
+                )
+                .at(position)
+            });
+        }
+        let (first, second) = match op {
+            Op::Sub => (
+                "while evaluating the first argument of the subtraction",
+                "while evaluating the second argument of the subtraction",
+            ),
+            Op::Mul => (
+                "while evaluating the first argument of the multiplication",
+                "while evaluating the second argument of the multiplication",
+            ),
+            Op::Add => (
+                "while evaluating the first argument of the addition",
+                "while evaluating the second argument of the addition",
+            ),
+            _ => (
+                "while evaluating the first operand of the division",
+                "while evaluating the second operand of the division",
+            ),
+        };
+        if op == Op::Div {
+            let divisor = self.expect_float(right, position, second)?;
+            if divisor == 0.0 {
+                return Err(EvalError::new(ErrorKind::Eval, "division by zero").at(position));
+            }
+        }
+        if !matches!(left, Value::Float(_)) && !matches!(right, Value::Float(_)) {
+            self.expect_int(left, position, first)?;
+            self.expect_int(right, position, second)?;
+        }
+        let l = self.expect_float(left, position, first)?;
+        let r = self.expect_float(right, position, second)?;
+        Ok(Value::Float(match op {
+            Op::Sub => l - r,
+            Op::Mul => l * r,
+            Op::Add => l + r,
+            _ => l / r,
+        }))
+    }
+
+    pub(super) fn eval_negate(
+        &mut self,
+        operand: &'a Expr<'a>,
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let value = self.eval(operand, env)?;
+        self.arithmetic(Op::Sub, Value::Int(0), value, position)
+            .map_err(|error| error.trace(position, "while calling the 'sub' builtin"))
+    }
+
+    /// The right side first, as C++ Nix does.
+    fn eval_update(
+        &mut self,
+        left: &'a Expr<'a>,
+        right: &'a Expr<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let r = self.operand_attrs(right, env, "in the right operand of '//'")?;
+        let l = self.operand_attrs(left, env, "in the left operand of '//'")?;
+        Ok(Value::Attrs(l.update(self.arena, r)))
+    }
+
+    fn operand_attrs(
+        &mut self,
+        expr: &'a Expr<'a>,
+        env: &Env<'_, 'a>,
+        what: &'static str,
+    ) -> Result<&'a crate::attrs::Attrs<'a>> {
+        if let Expr::Binary {
+            op: Op::Update,
+            left,
+            right,
+            ..
+        } = expr
+        {
+            let Value::Attrs(attrs) = self.eval_update(left, right, env)? else {
+                unreachable!("an update makes a set");
+            };
+            return Ok(attrs);
+        }
+        let position = expr.position();
+        match self.eval(expr, env) {
+            Ok(Value::Attrs(attrs)) => Ok(attrs),
+            Ok(other) => Err(self.type_error("a set", other).trace(position, what)),
+            Err(error) => Err(error.trace(position, what)),
+        }
+    }
+
+    pub(crate) fn concat_lists(
+        &mut self,
+        left: Value<'a>,
+        right: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        let what = "while evaluating one of the elements to concatenate";
+        let l = self.expect_list(left, position, what)?;
+        let r = self.expect_list(right, position, what)?;
+        if l.is_empty() {
+            return Ok(right);
+        }
+        if r.is_empty() {
+            return Ok(left);
+        }
+        let items = self
+            .arena
+            .alloc_slice_fill_with(l.len() + r.len(), |index| {
+                let item = if index < l.len() {
+                    &l[index]
+                } else {
+                    &r[index - l.len()]
+                };
+                Slot::new(item.share())
+            });
+        Ok(Value::list(self.arena, items))
+    }
+
+    fn eval_add(
+        &mut self,
+        left: &'a Expr<'a>,
+        right: &'a Expr<'a>,
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let l = self.operand(left, env, OPERAND)?;
+        let r_position = right.position();
+        match l {
+            Value::Int(l) => match self.operand(right, env, OPERAND)? {
+                Value::Int(r) => l.checked_add(r).map(Value::Int).ok_or_else(|| {
+                    let message = format!("integer overflow in adding {l} + {r}");
+                    EvalError::new(ErrorKind::Eval, message).at(r_position)
+                }),
+                Value::Float(r) => Ok(Value::Float(l as f64 + r)),
+                other => Err(self.cannot_add(other, "an integer", r_position)),
+            },
+            Value::Float(l) => match self.operand(right, env, OPERAND)? {
+                Value::Int(r) => Ok(Value::Float(l + r as f64)),
+                Value::Float(r) => Ok(Value::Float(l + r)),
+                other => Err(self.cannot_add(other, "a float", r_position)),
+            },
+            Value::String(l) => {
+                let r = self.operand(right, env, OPERAND)?;
+                if let Value::String(r) = r {
+                    let bytes = self.concat_bytes(&[l.bytes, r.bytes]);
+                    let context = self.contexts.union(l.context, r.context);
+                    return Ok(Value::string_in(self.arena, bytes, context));
+                }
+                self.concat_values(
+                    &[(Value::String(l), left.position()), (r, r_position)],
+                    position,
+                )
+            }
+            l => {
+                // The left side is coerced before the right one is evaluated.
+                if !matches!(l, Value::Path(_)) {
+                    let mut context = ContextBuilder::default();
+                    self.coerce_to_string(
+                        l,
+                        left.position(),
+                        &mut context,
+                        SEGMENT,
+                        Coercion::PLAIN,
+                    )?;
+                }
+                let r = self.operand(right, env, OPERAND)?;
+                self.concat_values(&[(l, left.position()), (r, r_position)], position)
+            }
+        }
+    }
+
+    fn concat_bytes(&self, parts: &[&[u8]]) -> &'a [u8] {
+        let len = parts.iter().map(|part| part.len()).sum();
+        let mut bytes = bumpalo::collections::Vec::with_capacity_in(len, self.arena);
+        for part in parts {
+            bytes.extend_from_slice_copy(part);
+        }
+        bytes.into_bump_slice()
+    }
+
+    fn cannot_add(&mut self, value: Value<'a>, to: &str, position: PosIdx) -> Box<EvalError> {
+        let shown = self.show_type(value);
+        EvalError::new(ErrorKind::Eval, format!("cannot add {shown} to {to}")).at(position)
+    }
+
+    /// `a + b` where the first is neither a number nor, with the second, a string.
+    fn concat_values(
+        &mut self,
+        parts: &[(Value<'a>, PosIdx)],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        let mut context = ContextBuilder::default();
+        let mut texts: Vec<u8> = Vec::new();
+        let is_path = matches!(parts.first(), Some((Value::Path(_), _)));
+        // Only after a string do paths stand for their copies in the store.
+        let coercion = match parts.first() {
+            Some((Value::String(_), _)) => Coercion::INTERPOLATION,
+            _ => Coercion::PLAIN,
+        };
+        for &(value, at) in parts {
+            let text = self.coerce_to_string(value, at, &mut context, SEGMENT, coercion)?;
+            texts.extend_from_slice(text);
+        }
+        self.concatenated(&texts, context, is_path, position)
+    }
+
+    fn concatenated(
+        &mut self,
+        text: &[u8],
+        context: ContextBuilder,
+        is_path: bool,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        if is_path {
+            if !context.is_empty() {
+                let message = "a string that refers to a store path cannot be appended to a path";
+                return Err(EvalError::new(ErrorKind::Eval, message).at(position));
+            }
+            let path = normalise(text);
+            return Ok(Value::path_in(
+                self.arena,
+                self.arena.alloc_slice_copy(&path),
+            ));
+        }
+        let context = self.contexts.finish(context);
+        let bytes = self.arena.alloc_slice_copy(text);
+        Ok(Value::string_in(self.arena, bytes, context))
+    }
+
+    /// `"a${b}"` or, if `path`, `./a${b}`.
+    pub(super) fn eval_concat(
+        &mut self,
+        parts: &'a [&'a Expr<'a>],
+        position: PosIdx,
+        path: bool,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let mut context = ContextBuilder::default();
+        let mut text = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            let value = self.operand(part, env, OPERAND)?;
+            if let (Value::String(string), true) = (value, index > 0 || !path) {
+                text.extend_from_slice(string.bytes);
+                context.add(string.context);
+                continue;
+            }
+            let coercion = if path {
+                Coercion::PLAIN
+            } else {
+                Coercion::INTERPOLATION
+            };
+            let part =
+                self.coerce_to_string(value, part.position(), &mut context, SEGMENT, coercion)?;
+            text.extend_from_slice(part);
+        }
+        self.concatenated(&text, context, path, position)
+    }
+}
+
+const OPERAND: &str = "in an operand of '+'";
+const SEGMENT: &str = "while evaluating a path segment";
+
+/// The trace of an operator that is a builtin in disguise.
+#[cold]
+fn builtin_trace(error: Box<EvalError>, op: Op, position: PosIdx) -> Box<EvalError> {
+    let name = match op {
+        Op::Sub => "sub",
+        Op::Mul => "mul",
+        Op::Div => "div",
+        _ => "lessThan",
+    };
+    error.trace(position, format!("while calling the '{name}' builtin"))
+}
+
+/// What a failing operand's trace says.
+fn operand_texts(op: Op) -> (&'static str, &'static str) {
+    match op {
+        Op::Eq => (
+            "in the left operand of '=='",
+            "in the right operand of '=='",
+        ),
+        Op::NotEq => (
+            "in the left operand of '!='",
+            "in the right operand of '!='",
+        ),
+        _ => (
+            "in the left operand of '++'",
+            "in the right operand of '++'",
+        ),
+    }
+}

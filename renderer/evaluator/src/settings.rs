@@ -1,0 +1,36 @@
+//! How an evaluation is to behave.
+
+use nix_formats::StoreDir;
+
+/// Settings of one evaluation.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Refuse what could differ between two runs: the environment, the time, unpinned fetches, files outside the store.
+    pub pure: bool,
+    /// Record the functions on the way to an error.
+    pub show_trace: bool,
+    /// What `builtins.currentSystem` says.
+    pub system: String,
+    /// The store that paths are computed for.
+    pub store_dir: StoreDir,
+    /// The look-up path (`-I`, `NIX_PATH`): prefix, which may be empty, and location.
+    pub search_path: Vec<(Vec<u8>, Vec<u8>)>,
+    /// `traceVerbose` prints.
+    pub trace_verbose: bool,
+    /// Also put texts, trees and derivations into the store, not only compute their paths.
+    pub write_store: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pure: false,
+            show_trace: false,
+            system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            store_dir: StoreDir::default(),
+            search_path: Vec::new(),
+            trace_verbose: false,
+            write_store: false,
+        }
+    }
+}
