@@ -1,0 +1,157 @@
+//! The cache folder: trees under the hash of their contents, and an index that says which
+//! reference gave which tree.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use nix_formats::hash::{Hash, HashAlgorithm, HashFormat};
+
+use super::lock;
+use crate::attrs::Attrs;
+use crate::error::FlakeError;
+use crate::tree::SourceTree;
+
+/// What the index holds for a key.
+pub(super) struct Entry {
+    pub(super) attrs: Attrs,
+    age: Duration,
+}
+
+impl Entry {
+    pub(super) fn is_fresh(&self, ttl: Duration) -> bool {
+        self.age < ttl
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Cache {
+    root: PathBuf,
+    /// Trees whose contents were checked by this process.
+    checked: Mutex<BTreeSet<String>>,
+}
+
+impl Cache {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            checked: Mutex::default(),
+        }
+    }
+
+    /// The folder `name`, which is made.
+    fn folder(&self, name: &str) -> Result<PathBuf, FlakeError> {
+        let folder = self.root.join(name);
+        fs::create_dir_all(&folder).map_err(FlakeError::io("creating directory", &folder))?;
+        Ok(folder)
+    }
+
+    /// A folder to work in, on the same disk as the trees. It goes when it is dropped.
+    pub(super) fn scratch(&self) -> Result<tempfile::TempDir, FlakeError> {
+        let folder = self.folder("tmp")?;
+        tempfile::tempdir_in(&folder).map_err(FlakeError::io("creating directory in", folder))
+    }
+
+    fn tree_place(&self, hash: &str) -> PathBuf {
+        self.root.join("trees").join(hash)
+    }
+
+    /// The tree with this NAR hash, if it is there. Its contents are checked; a tree that was
+    /// changed is removed.
+    pub(super) fn tree(&self, hash: &Hash) -> Result<Option<SourceTree>, FlakeError> {
+        let key = hash.to_string(HashFormat::Nix32, false);
+        let place = self.tree_place(&key);
+        if place.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let tree = SourceTree::new(&place);
+        if !lock(&self.checked).contains(&key) {
+            if tree.nar_hash()? != *hash {
+                tracing::warn!(
+                    "the cached tree '{}' was changed; fetching it again",
+                    place.display()
+                );
+                remove(&place)?;
+                return Ok(None);
+            }
+            lock(&self.checked).insert(key);
+        }
+        Ok(Some(tree))
+    }
+
+    /// Takes over what is at `path`, which must be in a scratch folder.
+    pub(super) fn adopt(&self, path: &Path) -> Result<(Hash, SourceTree), FlakeError> {
+        let hash = SourceTree::new(path).nar_hash()?;
+        if let Some(tree) = self.tree(&hash)? {
+            return Ok((hash, tree));
+        }
+        self.folder("trees")?;
+        let key = hash.to_string(HashFormat::Nix32, false);
+        let place = self.tree_place(&key);
+        match fs::rename(path, &place) {
+            // Another process was faster: its tree is as good.
+            Err(_) if place.symlink_metadata().is_ok() => {}
+            result => result.map_err(FlakeError::io("creating", &place))?,
+        }
+        lock(&self.checked).insert(key);
+        Ok((hash, SourceTree::new(place)))
+    }
+
+    fn index_place(&self, kind: &str, key: &str) -> PathBuf {
+        let digest = HashAlgorithm::Sha256.digest(key.as_bytes());
+        let name = digest.to_string(HashFormat::Nix32, false);
+        self.root.join("index").join(format!("{kind}-{name}.json"))
+    }
+
+    /// What the index holds for `key`. A broken entry counts as none.
+    pub(super) fn look_up(&self, kind: &str, key: &str) -> Option<Entry> {
+        let place = self.index_place(kind, key);
+        let modified = fs::metadata(&place).ok()?.modified().ok()?;
+        let attrs = serde_json::from_str(&fs::read_to_string(&place).ok()?).ok()?;
+        let age = SystemTime::now()
+            .duration_since(modified)
+            .unwrap_or_default();
+        Some(Entry { attrs, age })
+    }
+
+    /// Puts `attrs` into the index.
+    pub(super) fn remember(&self, kind: &str, key: &str, attrs: &Attrs) -> Result<(), FlakeError> {
+        let place = self.index_place(kind, key);
+        self.folder("index")?;
+        let scratch = self.scratch()?;
+        let file = scratch.path().join("entry");
+        fs::write(&file, attrs.to_json()).map_err(FlakeError::io("writing file", &file))?;
+        fs::rename(&file, &place).map_err(FlakeError::io("writing file", place))
+    }
+
+    /// The folder of a repository's clone, locked against other processes while the returned
+    /// file is held.
+    pub(super) fn repository(
+        &self,
+        url: &str,
+        shallow: bool,
+    ) -> Result<(PathBuf, File), FlakeError> {
+        let digest = HashAlgorithm::Sha256.digest(url.as_bytes());
+        let name = digest.to_string(HashFormat::Nix32, false);
+        let suffix = if shallow { "-shallow" } else { "" };
+        let folder = self.folder("git")?;
+        let lock_place = folder.join(format!("{name}{suffix}.lock"));
+        let lock = File::create(&lock_place).map_err(FlakeError::io("creating", &lock_place))?;
+        lock.lock().map_err(FlakeError::io("locking", lock_place))?;
+        Ok((folder.join(format!("{name}{suffix}")), lock))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), FlakeError> {
+    let is_dir = path
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_dir());
+    let removed = if is_dir {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.map_err(FlakeError::io("removing", path))
+}

@@ -1,0 +1,211 @@
+//! Git repositories: work trees where they are, commits written out from the objects.
+
+use std::path::{Path, PathBuf};
+
+use git2::{Oid, Repository};
+use nix_formats::hash::{Hash, HashFormat};
+
+use super::{Fetcher, Found, cached_number, git_tree, lock};
+use crate::attrs::Attrs;
+use crate::error::FlakeError;
+use crate::input::Input;
+use crate::tree::SourceTree;
+use crate::url::Url;
+
+/// Where a repository is.
+pub(super) enum Place {
+    /// A repository with a work tree, on this machine.
+    Local(PathBuf),
+    /// Anything that has to be cloned; bare repositories of this machine among it.
+    Remote(Url),
+}
+
+impl Place {
+    fn of(input: &Input) -> Result<Self, FlakeError> {
+        let mut url =
+            Url::parse(input.attrs().required_string("url")?).map_err(crate::RefError::from)?;
+        if url.scheme != "file" {
+            // Lock files of old Nix have the flake's folder in here.
+            url.query.remove("dir");
+            return Ok(Self::Remote(url));
+        }
+        let path = PathBuf::from(url.file_path().map_err(crate::RefError::from)?);
+        let is_bare = path.exists() && !path.join(".git").exists();
+        if is_bare {
+            // Git would take them for a part of the name.
+            url.query.clear();
+            return Ok(Self::Remote(url));
+        }
+        if !path.is_absolute() {
+            tracing::warn!(
+                "Fetching Git repository '{url}', which uses a path relative to the current directory. This is not supported and will stop working in a future release. See https://github.com/NixOS/nix/issues/12281 for details."
+            );
+        }
+        std::path::absolute(&path)
+            .map(Self::Local)
+            .map_err(FlakeError::io("resolving", path))
+    }
+}
+
+pub(super) fn open(path: &Path) -> Result<Repository, FlakeError> {
+    Repository::open(path).map_err(FlakeError::git(format!(
+        "opening Git repository '{}'",
+        path.display()
+    )))
+}
+
+impl Fetcher {
+    pub(super) fn find_git(&self, input: &Input) -> Result<Found, FlakeError> {
+        if input.flag("lfs")? {
+            return Err(FlakeError::Lfs(input.to_string()));
+        }
+        if input.flag("exportIgnore")? && input.flag("submodules")? {
+            return Err(FlakeError::ExportIgnoreSubmodules);
+        }
+        let is_unpinned = input.reference()?.is_none() && input.rev()?.is_none();
+        match Place::of(input)? {
+            Place::Local(path) if is_unpinned => self.find_worktree(&path, input),
+            Place::Local(path) => {
+                let repository = open(&path)?;
+                let name = path.display().to_string();
+                let reference = match input.reference()? {
+                    Some(reference) => reference.to_owned(),
+                    None => head_ref(&repository)?.unwrap_or_else(|| default_ref(&name)),
+                };
+                let rev = match input.rev()? {
+                    Some(rev) => parse_oid(&rev)?,
+                    None => resolve(&repository, &reference)?,
+                };
+                self.find_commit(&repository, &name, input, &reference, rev)
+            }
+            Place::Remote(url) => self.find_remote(&url, input),
+        }
+    }
+
+    /// A commit that is in `repository`.
+    pub(super) fn find_commit(
+        &self,
+        repository: &Repository,
+        name: &str,
+        input: &Input,
+        reference: &str,
+        rev: Oid,
+    ) -> Result<Found, FlakeError> {
+        let shallow = input.flag("shallow")?;
+        if repository.is_shallow() && !shallow {
+            return Err(FlakeError::Shallow(name.to_owned()));
+        }
+        let commit = repository
+            .find_object(rev, None)
+            .and_then(|object| object.peel_to_commit())
+            .map_err(|_| FlakeError::RevNotFound {
+                rev: rev.to_string(),
+                reference: reference.to_owned(),
+                repository: name.to_owned(),
+            })?;
+        let mut input = input.clone();
+        let last_modified = commit.time().seconds().unsigned_abs();
+        let attrs = input.attrs_mut();
+        attrs.set("ref", reference);
+        attrs.set("rev", rev.to_string());
+        attrs.set("lastModified", last_modified);
+        if !shallow {
+            let count = self.rev_count(repository, rev)?;
+            input.attrs_mut().set("revCount", count);
+        }
+        let (submodules, export_ignore) = (input.flag("submodules")?, input.flag("exportIgnore")?);
+        let key = format!(
+            "{rev}{}{}",
+            if submodules { ";s" } else { "" },
+            if export_ignore { ";e" } else { "" }
+        );
+        if let Some((nar_hash, tree)) = self.known_tree(&key)? {
+            return Ok(Found {
+                input,
+                tree,
+                nar_hash: Some(nar_hash),
+            });
+        }
+        let scratch = self.cache.scratch()?;
+        let root = scratch.path().join("tree");
+        let written = git_tree::write(repository, &commit, &root)?;
+        if export_ignore && written.has_export_ignore {
+            git_tree::drop_ignored(&root, &scratch.path().join("attributes"))?;
+        }
+        if submodules {
+            self.mount_submodules(repository, &commit, reference, &root)?;
+        }
+        let (nar_hash, tree) = self.cache.adopt(&root)?;
+        let hash = nar_hash.to_string(HashFormat::Sri, true);
+        self.cache
+            .remember("git", &key, &Attrs::from_iter([("narHash", hash)]))?;
+        Ok(Found {
+            input,
+            tree,
+            nar_hash: Some(nar_hash),
+        })
+    }
+
+    fn known_tree(&self, key: &str) -> Result<Option<(Hash, SourceTree)>, FlakeError> {
+        let Some(entry) = self.cache.look_up("git", key) else {
+            return Ok(None);
+        };
+        let content = self.content_of(&entry.attrs)?;
+        Ok(content.map(|content| (content.nar_hash, content.tree)))
+    }
+
+    /// How many commits `rev` has behind it, itself included.
+    pub(super) fn rev_count(&self, repository: &Repository, rev: Oid) -> Result<u64, FlakeError> {
+        let key = rev.to_string();
+        if let Some(entry) = self.cache.look_up("rev-count", &key)
+            && let Some(count) = cached_number(&entry.attrs, "revCount")
+        {
+            return Ok(count);
+        }
+        let failed = || FlakeError::git(format!("counting the commits behind '{rev}'"));
+        let mut walk = repository.revwalk().map_err(failed())?;
+        walk.push(rev).map_err(failed())?;
+        let mut count = 0;
+        for commit in walk {
+            commit.map_err(failed())?;
+            count += 1;
+        }
+        self.cache
+            .remember("rev-count", &key, &Attrs::from_iter([("revCount", count)]))?;
+        Ok(count)
+    }
+
+    /// Forgets all trees that were mounted from the folder `root`, whose files have changed.
+    pub fn forget_folder(&self, root: &Path) {
+        lock(&self.seen).retain(|_, resolved| resolved.fetched.tree.root() != root);
+    }
+}
+
+/// The branch that `HEAD` is at, if it is at one.
+pub(super) fn head_ref(repository: &Repository) -> Result<Option<String>, FlakeError> {
+    let head = repository
+        .find_reference("HEAD")
+        .map_err(FlakeError::git("looking up HEAD"))?;
+    Ok(head
+        .symbolic_target_bytes()
+        .map(|target| String::from_utf8_lossy(target).into_owned()))
+}
+
+pub(super) fn default_ref(name: &str) -> String {
+    tracing::warn!("could not read HEAD ref from repo at '{name}', using 'master'");
+    "master".to_owned()
+}
+
+/// The commit that a reference leads to, through tags.
+pub(super) fn resolve(repository: &Repository, reference: &str) -> Result<Oid, FlakeError> {
+    repository
+        .revparse_single(&format!("{reference}^{{commit}}"))
+        .map(|object| object.id())
+        .map_err(FlakeError::git(format!(
+            "resolving Git reference '{reference}'"
+        )))
+}
+
+pub(super) fn parse_oid(rev: &str) -> Result<Oid, FlakeError> {
+    Oid::from_str(rev).map_err(FlakeError::git(format!("reading the Git revision '{rev}'")))
+}

@@ -1,0 +1,215 @@
+//! Repositories elsewhere: bare clones in the cache folder, brought up to date as needed.
+
+use std::path::Path;
+
+use git2::{
+    AutotagOption, Config, Cred, CredentialType, Direction, FetchOptions, Oid, RemoteCallbacks,
+    Repository,
+};
+
+use super::git::{default_ref, parse_oid, resolve};
+use super::{Fetcher, Found};
+use crate::attrs::Attrs;
+use crate::error::FlakeError;
+use crate::input::Input;
+use crate::url::Url;
+
+impl Fetcher {
+    pub(super) fn find_remote(&self, url: &Url, input: &Input) -> Result<Found, FlakeError> {
+        let address = url.to_string();
+        let shallow = input.flag("shallow")?;
+        let (folder, _lock) = self.cache.repository(&address, shallow)?;
+        let repository = open_clone(&folder, &address)?;
+        let rev = input.rev()?.map(|rev| parse_oid(&rev)).transpose()?;
+        let is_known = |rev: Oid| repository.find_object(rev, None).is_ok();
+        let reference = match input.reference()? {
+            Some(reference) => reference.to_owned(),
+            None => self.remote_head(&repository, &address)?,
+        };
+        let clone = Clone {
+            repository: &repository,
+            address: &address,
+            shallow,
+        };
+        let rev = match rev {
+            Some(rev) => {
+                if !is_known(rev) {
+                    clone.fetch_rev(rev)?;
+                }
+                rev
+            }
+            None => {
+                let key = format!("{address} {reference}");
+                let local = local_ref(&reference);
+                let here = repository.refname_to_id(&local).is_ok();
+                let is_fresh = self
+                    .cache
+                    .look_up("git-ref", &key)
+                    .is_some_and(|entry| entry.is_fresh(self.settings.ttl));
+                if input.flag("allRefs")? || !here || !is_fresh {
+                    let specs = if input.flag("allRefs")? {
+                        "+refs/*:refs/*".to_owned()
+                    } else {
+                        format!("+{}:{local}", remote_ref(&reference))
+                    };
+                    match clone.fetch(&[&specs]) {
+                        Ok(()) => self.cache.remember("git-ref", &key, &Attrs::new())?,
+                        Err(error) if !here => return Err(error),
+                        Err(error) => tracing::warn!(
+                            "{error}; could not update local clone of Git repository '{address}', continuing with the most recent version"
+                        ),
+                    }
+                }
+                resolve(&repository, &local)?
+            }
+        };
+        if !is_known(rev) {
+            return Err(FlakeError::RevNotFound {
+                rev: rev.to_string(),
+                reference,
+                repository: address,
+            });
+        }
+        self.find_commit(&repository, &address, input, &reference, rev)
+    }
+
+    /// The branch that the other side's `HEAD` is at.
+    fn remote_head(&self, repository: &Repository, address: &str) -> Result<String, FlakeError> {
+        let cached = self.cache.look_up("git-head", address);
+        if let Some(entry) = &cached
+            && entry.is_fresh(self.settings.ttl)
+            && let Some(head) = entry.attrs.string("head")?
+        {
+            return Ok(head.to_owned());
+        }
+        match ask_head(repository, address) {
+            Ok(Some(head)) => {
+                let attrs = Attrs::from_iter([("head", head.as_str())]);
+                self.cache.remember("git-head", address, &attrs)?;
+                Ok(head)
+            }
+            Ok(None) => Ok(default_ref(address)),
+            Err(error) => {
+                let known = cached.as_ref().and_then(|entry| entry.attrs.get("head"));
+                let Some(crate::Attr::String(head)) = known else {
+                    return Err(error);
+                };
+                tracing::warn!(
+                    "could not get HEAD ref for repository '{address}'; using expired cached ref '{head}'"
+                );
+                Ok(head.clone())
+            }
+        }
+    }
+}
+
+fn open_clone(folder: &Path, address: &str) -> Result<Repository, FlakeError> {
+    let failed = || FlakeError::git(format!("opening the clone '{}'", folder.display()));
+    let repository = if folder.join("HEAD").exists() {
+        Repository::open_bare(folder).map_err(failed())?
+    } else {
+        Repository::init_bare(folder).map_err(failed())?
+    };
+    // Relative URLs of submodules are resolved against it.
+    repository
+        .remote_set_url("origin", address)
+        .map_err(failed())?;
+    Ok(repository)
+}
+
+/// What a reference is called at the other side.
+fn remote_ref(reference: &str) -> String {
+    if reference.starts_with("refs/") || reference == "HEAD" {
+        reference.to_owned()
+    } else {
+        format!("refs/heads/{reference}")
+    }
+}
+
+/// What it is called in the clone.
+fn local_ref(reference: &str) -> String {
+    match reference {
+        "HEAD" => "refs/fetched/HEAD".to_owned(),
+        other => remote_ref(other),
+    }
+}
+
+fn ask_head(repository: &Repository, address: &str) -> Result<Option<String>, FlakeError> {
+    let failed = || FlakeError::git(format!("asking '{address}' for its HEAD"));
+    let mut remote = repository.remote_anonymous(address).map_err(failed())?;
+    let connection = remote
+        .connect_auth(Direction::Fetch, Some(callbacks()), None)
+        .map_err(failed())?;
+    let heads = connection.list().map_err(failed())?;
+    Ok(heads
+        .iter()
+        .find(|head| head.name() == "HEAD")
+        .and_then(|head| head.symref_target().map(str::to_owned)))
+}
+
+struct Clone<'a> {
+    repository: &'a Repository,
+    address: &'a str,
+    shallow: bool,
+}
+
+impl Clone<'_> {
+    fn fetch(&self, specs: &[&str]) -> Result<(), FlakeError> {
+        let failed = || FlakeError::git(format!("fetching Git repository '{}'", self.address));
+        let fetch = |shallow: bool| {
+            let mut remote = self.repository.remote_anonymous(self.address)?;
+            let mut options = FetchOptions::new();
+            options
+                .remote_callbacks(callbacks())
+                .download_tags(AutotagOption::None)
+                .update_fetchhead(false);
+            if shallow {
+                options.depth(1);
+            }
+            remote.fetch(specs, Some(&mut options), None)
+        };
+        // Repositories of this machine can't be cloned in part.
+        if self.shallow && !self.address.starts_with("file:") {
+            return fetch(true).map_err(failed());
+        }
+        fetch(false).map_err(failed())
+    }
+
+    /// Fetches a commit: alone, if the other side lets us, else with all branches and tags.
+    fn fetch_rev(&self, rev: Oid) -> Result<(), FlakeError> {
+        let alone = format!("+{rev}:refs/fetched/{rev}");
+        if self.fetch(&[&alone]).is_ok() && self.repository.find_object(rev, None).is_ok() {
+            return Ok(());
+        }
+        let everything = Clone {
+            shallow: false,
+            ..*self
+        };
+        everything.fetch(&["+refs/*:refs/*"])
+    }
+}
+
+/// Keys of the SSH agent, passwords of Git's credential helpers.
+fn callbacks() -> RemoteCallbacks<'static> {
+    let mut callbacks = RemoteCallbacks::new();
+    let mut asked = 0;
+    callbacks.credentials(move |url, user, allowed| {
+        asked += 1;
+        if asked > 4 {
+            return Err(git2::Error::from_str(
+                "the server refused the credentials; put the key into the SSH agent, or set up a Git credential helper",
+            ));
+        }
+        if allowed.contains(CredentialType::USERNAME) {
+            return Cred::username(user.unwrap_or("git"));
+        }
+        if allowed.contains(CredentialType::SSH_KEY) {
+            return Cred::ssh_key_from_agent(user.unwrap_or("git"));
+        }
+        if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) {
+            return Cred::credential_helper(&Config::open_default()?, url, user);
+        }
+        Cred::default()
+    });
+    callbacks
+}

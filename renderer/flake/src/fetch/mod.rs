@@ -1,0 +1,470 @@
+//! Fetching: from an input to a tree on this machine, with the attributes Nix gives.
+//!
+//! There is no Nix store. Folders and work trees are used where they are; all else is unpacked
+//! into the cache folder, under the hash of its contents, which is checked before each use.
+
+mod archive;
+mod cache;
+mod forge;
+mod git;
+mod git_remote;
+mod git_tree;
+mod git_worktree;
+mod http;
+mod submodules;
+mod tarball;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use nix_formats::content_address::ContentAddressMethod;
+use nix_formats::hash::{Hash, HashFormat};
+use nix_formats::store_path::{FixedOutput, StoreDir, StorePath, StorePathError};
+
+use crate::attrs::{Attr, Attrs};
+use crate::date::Date;
+use crate::error::FlakeError;
+use crate::flake_ref::clean;
+use crate::input::{Input, Scheme};
+use crate::registry::{Registry, RegistrySettings, UseRegistries, look_up};
+use crate::tree::SourceTree;
+
+use cache::Cache;
+use http::Http;
+
+/// Where to fetch to, and within which bounds.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    /// The cache folder; made when something is first put into it.
+    pub cache_dir: PathBuf,
+    /// The store directory that paths are printed with.
+    pub store_dir: StoreDir,
+    /// How long an answer of a server is good, where the reference doesn't say what exactly is
+    /// meant.
+    pub ttl: Duration,
+    /// Where names are looked up.
+    pub registries: RegistrySettings,
+    /// Tokens by host, or by host and path, as in Nix's `access-tokens`.
+    pub access_tokens: BTreeMap<String, String>,
+    /// Whether work trees with uncommitted changes may be used.
+    pub allow_dirty: bool,
+    /// The largest download, in bytes.
+    pub max_download: u64,
+    /// The largest archive once unpacked, in bytes.
+    pub max_unpacked: u64,
+}
+
+impl FetchSettings {
+    /// The settings that Nix has when nothing is configured.
+    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            cache_dir: cache_dir.into(),
+            store_dir: StoreDir::default(),
+            ttl: Duration::from_secs(3600),
+            registries: RegistrySettings {
+                global: "https://channels.nixos.org/flake-registry.json".to_owned(),
+                ..RegistrySettings::default()
+            },
+            access_tokens: BTreeMap::new(),
+            allow_dirty: true,
+            max_download: 8 << 30,
+            max_unpacked: 32 << 30,
+        }
+    }
+}
+
+/// What a scheme's fetcher found: a tree and the attributes it adds to the input.
+struct Found {
+    input: Input,
+    tree: SourceTree,
+    /// The NAR hash, where it is known already.
+    nar_hash: Option<Hash>,
+}
+
+/// A fetched input.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The input with all that the fetch found out: what a lock file holds.
+    pub input: Input,
+    /// The path it would have in a store.
+    pub store_path: StorePath,
+    /// The hash of its NAR.
+    pub nar_hash: Hash,
+    /// Its files.
+    pub tree: Arc<SourceTree>,
+}
+
+/// How to make the attributes that an expression sees of a [`Fetched`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TreeAttrOptions {
+    /// As `fetchGit` does for dirty trees: a `rev` of zeros rather than none.
+    pub empty_rev_fallback: bool,
+    /// Leave out what says that the tree is a commit: its lock file isn't the committed one.
+    pub force_dirty: bool,
+}
+
+impl Fetched {
+    /// The attributes that an expression sees: `outPath`, `narHash`, `rev` and so on. `outPath`
+    /// is a string whose context is the store path.
+    pub fn tree_attrs(
+        &self,
+        store_dir: &StoreDir,
+        options: TreeAttrOptions,
+    ) -> Result<Attrs, FlakeError> {
+        const EMPTY_REV: &str = crate::input::NULL_REV;
+        let input = &self.input;
+        let mut attrs = Attrs::new();
+        attrs.set("outPath", store_dir.print(&self.store_path));
+        if let Some(hash) = input.nar_hash()? {
+            attrs.set("narHash", hash.to_string(HashFormat::Sri, true));
+        }
+        if input.scheme() == Some(Scheme::Git) {
+            attrs.set("submodules", input.flag("submodules")?);
+        }
+        if !options.force_dirty {
+            let rev = match input.rev()? {
+                None if options.empty_rev_fallback => Some(EMPTY_REV.to_owned()),
+                rev => rev,
+            };
+            if let Some(rev) = rev {
+                attrs.set("shortRev", short_rev(&rev));
+                attrs.set("rev", rev);
+            }
+            if let Some(count) = input.rev_count()? {
+                attrs.set("revCount", count);
+            } else if options.empty_rev_fallback {
+                attrs.set("revCount", 0);
+            }
+        }
+        for name in ["dirtyRev", "dirtyShortRev"] {
+            if let Some(rev) = input.attrs().string(name)? {
+                attrs.set(name, rev);
+            }
+        }
+        if let Some(seconds) = input.last_modified()? {
+            attrs.set("lastModified", seconds);
+            attrs.set("lastModifiedDate", Date::from_unix(seconds).compact());
+        }
+        Ok(attrs)
+    }
+}
+
+/// The first digits of a commit's name.
+fn short_rev(rev: &str) -> &str {
+    rev.get(..7).unwrap_or(rev)
+}
+
+/// A fetched input, and what the registries had to do with it.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// What was fetched, as written in the reference or in a registry.
+    pub resolved: Input,
+    /// The folder that a registry names.
+    pub dir: Option<String>,
+    /// What came of it.
+    pub fetched: Fetched,
+}
+
+/// A file that was downloaded: what `builtins.fetchurl` gives.
+#[derive(Debug, Clone)]
+pub struct FetchedFile {
+    /// The path it would have in a store.
+    pub store_path: StorePath,
+    /// The file.
+    pub tree: Arc<SourceTree>,
+}
+
+/// Fetches inputs, each at most once.
+#[derive(Debug)]
+pub struct Fetcher {
+    settings: FetchSettings,
+    cache: Cache,
+    http: OnceLock<Http>,
+    local_registries: OnceLock<[Registry; 3]>,
+    global_registry: Mutex<Option<Registry>>,
+    seen: Mutex<BTreeMap<Input, Resolved>>,
+    sources: Mutex<BTreeMap<StorePath, Arc<SourceTree>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Fetcher {
+    /// A fetcher with these settings.
+    pub fn new(settings: FetchSettings) -> Self {
+        Self {
+            cache: Cache::new(settings.cache_dir.clone()),
+            settings,
+            http: OnceLock::new(),
+            local_registries: OnceLock::new(),
+            global_registry: Mutex::default(),
+            seen: Mutex::default(),
+            sources: Mutex::default(),
+        }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &FetchSettings {
+        &self.settings
+    }
+
+    /// The files behind a store path that a fetch gave.
+    pub fn source(&self, path: &StorePath) -> Option<Arc<SourceTree>> {
+        lock(&self.sources).get(path).cloned()
+    }
+
+    /// Fetches an input, a name through the registries.
+    pub fn fetch(&self, input: &Input, registries: UseRegistries) -> Result<Resolved, FlakeError> {
+        if let Some(seen) = lock(&self.seen).get(input) {
+            return Ok(seen.clone());
+        }
+        let (resolved, dir) = if input.is_direct() {
+            (input.clone(), None)
+        } else {
+            self.look_up(input, registries)?
+        };
+        let fetched = self
+            .fetch_direct(&resolved)
+            .map_err(|source| FlakeError::Fetching {
+                input: resolved.to_string(),
+                source: Box::new(source),
+            })?;
+        let result = Resolved {
+            resolved,
+            dir,
+            fetched,
+        };
+        let mut seen = lock(&self.seen);
+        seen.insert(result.resolved.clone(), result.clone());
+        seen.insert(input.clone(), result.clone());
+        Ok(result)
+    }
+
+    /// Forgets what was fetched of `input`, because its files have changed.
+    pub fn forget(&self, input: &Input) {
+        lock(&self.seen).retain(|seen, resolved| seen != input && resolved.resolved != *input);
+    }
+
+    /// What a name stands for, and in which folder of it.
+    pub fn look_up(
+        &self,
+        input: &Input,
+        registries: UseRegistries,
+    ) -> Result<(Input, Option<String>), FlakeError> {
+        let settings = &self.settings.registries;
+        let [overrides, user, system] = self.local_registries.get_or_init(|| {
+            let read =
+                |path: &Option<PathBuf>| path.as_deref().map(Registry::read).unwrap_or_default();
+            [
+                Registry::new(settings.overrides.clone()),
+                read(&settings.user),
+                read(&settings.system),
+            ]
+        });
+        let local: &[&Registry] = match registries {
+            UseRegistries::No => {
+                return Err(FlakeError::RegistriesNotAllowed(input.to_string()));
+            }
+            UseRegistries::Limited => &[overrides],
+            UseRegistries::All => &[overrides, user, system],
+        };
+        look_up(input, local, &|| self.global_registry())
+    }
+
+    fn global_registry(&self) -> Result<Registry, FlakeError> {
+        let mut known = lock(&self.global_registry);
+        if let Some(registry) = &*known {
+            return Ok(registry.clone());
+        }
+        let place = self.settings.registries.global.as_str();
+        let registry = if place.is_empty() {
+            Registry::default()
+        } else if place.starts_with('/') {
+            Registry::read(Path::new(place))
+        } else {
+            let file = self.download_file(place, &[])?;
+            let contents = std::fs::read_to_string(file.tree.root())
+                .map_err(FlakeError::io("reading file", file.tree.root()))?;
+            Registry::parse(&contents, place)
+        };
+        *known = Some(registry.clone());
+        Ok(registry)
+    }
+
+    fn fetch_direct(&self, input: &Input) -> Result<Fetched, FlakeError> {
+        let name = input.name()?.to_owned();
+        let mut found = match self.find_cached(input)? {
+            Some(found) => found,
+            None => self.find(input)?,
+        };
+        found.input.set_final();
+        check_against(input, &mut found.input)?;
+        let nar_hash = match found.nar_hash {
+            Some(hash) => hash,
+            None => found.tree.nar_hash()?,
+        };
+        if let Some(expected) = input.nar_hash()?
+            && expected != nar_hash
+        {
+            return Err(FlakeError::NarHashMismatch {
+                input: input.to_string(),
+                expected: expected.to_string(HashFormat::Sri, true),
+                got: nar_hash.to_string(HashFormat::Sri, true),
+            });
+        }
+        found.input.set_nar_hash(&nar_hash);
+        let store_path = self.recursive_path(&nar_hash, &name)?;
+        let tree = self.mount(&store_path, found.tree);
+        Ok(Fetched {
+            input: found.input,
+            store_path,
+            nar_hash,
+            tree,
+        })
+    }
+
+    /// The store path of a tree with this NAR hash.
+    fn recursive_path(&self, hash: &Hash, name: &str) -> Result<StorePath, StorePathError> {
+        self.fixed_path(ContentAddressMethod::Recursive, hash, name)
+    }
+
+    fn fixed_path(
+        &self,
+        method: ContentAddressMethod,
+        hash: &Hash,
+        name: &str,
+    ) -> Result<StorePath, StorePathError> {
+        let output = FixedOutput {
+            method,
+            hash: hash.clone(),
+            references: BTreeSet::new(),
+            self_reference: false,
+        };
+        self.settings
+            .store_dir
+            .make_fixed_output_path(&output, name)
+    }
+
+    fn mount(&self, path: &StorePath, tree: SourceTree) -> Arc<SourceTree> {
+        let tree = Arc::new(tree);
+        lock(&self.sources).insert(path.clone(), Arc::clone(&tree));
+        tree
+    }
+
+    /// A locked input needs no look at where it came from, if its contents are in the cache.
+    fn find_cached(&self, input: &Input) -> Result<Option<Found>, FlakeError> {
+        let Some(hash) = input.nar_hash()? else {
+            return Ok(None);
+        };
+        if !input.is_final() || input.scheme() == Some(Scheme::Path) {
+            return Ok(None);
+        }
+        Ok(self.cache.tree(&hash)?.map(|tree| Found {
+            input: input.clone(),
+            tree,
+            nar_hash: Some(hash),
+        }))
+    }
+
+    fn find(&self, input: &Input) -> Result<Found, FlakeError> {
+        match input.scheme() {
+            None => Err(FlakeError::UnsupportedInput(input.attrs().to_json())),
+            Some(Scheme::Indirect) => Err(FlakeError::Indirect(input.to_string())),
+            Some(Scheme::Path) => find_path(input),
+            Some(Scheme::Git) => self.find_git(input),
+            Some(Scheme::Tarball) => self.find_tarball(input),
+            Some(Scheme::File) => self.find_file(input),
+            Some(Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut) => self.find_forge(input),
+        }
+    }
+
+    fn http(&self) -> &Http {
+        self.http
+            .get_or_init(|| Http::new(self.settings.max_download))
+    }
+}
+
+/// A folder, used where it is.
+fn find_path(input: &Input) -> Result<Found, FlakeError> {
+    let path = input.attrs().required_string("path")?;
+    if input.relative_path().is_some() {
+        return Err(FlakeError::RelativePath(input.to_string()));
+    }
+    let root = clean(Path::new(path));
+    if root.symlink_metadata().is_err() {
+        return Err(FlakeError::NotFound(root));
+    }
+    let tree = SourceTree::new(root);
+    let mut input = input.clone();
+    if input.last_modified()?.is_none() {
+        let last_modified = tree.last_modified()?;
+        input.attrs_mut().set("lastModified", last_modified);
+    }
+    Ok(Found {
+        input,
+        tree,
+        nar_hash: None,
+    })
+}
+
+/// Holds what was fetched against what was asked for.
+fn check_against(specified: &Input, result: &mut Input) -> Result<(), FlakeError> {
+    if specified.is_final() {
+        // A lock file: nothing may differ, and nothing is added.
+        let mut specified = specified.clone();
+        if let Some(hash) = specified.nar_hash()? {
+            // Some old lock files lack the padding.
+            specified.set_nar_hash(&hash);
+        }
+        for (field, value) in specified.attrs().iter() {
+            if result.attrs().get(field).is_some_and(|got| got != value) {
+                return Err(FlakeError::LockMismatch {
+                    field: field.to_owned(),
+                    expected: specified.attrs().to_json(),
+                    got: result.attrs().to_json(),
+                });
+            }
+        }
+        *result = specified;
+        return Ok(());
+    }
+    let checks: [(
+        &str,
+        fn(&Input) -> Result<Option<String>, crate::error::RefError>,
+    ); 3] = [
+        ("lastModified", |input| {
+            Ok(input.last_modified()?.map(|n| n.to_string()))
+        }),
+        ("rev", Input::rev),
+        ("revCount", |input| {
+            Ok(input.rev_count()?.map(|n| n.to_string()))
+        }),
+    ];
+    for (field, value) in checks {
+        let got = value(result)?;
+        if let Some(expected) = value(specified)?
+            && got.as_ref() != Some(&expected)
+        {
+            return Err(FlakeError::FieldMismatch {
+                field: field.to_owned(),
+                input: result.to_string(),
+                expected,
+                got: got.unwrap_or_else(|| "none".to_owned()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A number that a file of the cache holds.
+fn cached_number(attrs: &Attrs, name: &str) -> Option<u64> {
+    match attrs.get(name) {
+        Some(Attr::Int(number)) => Some(*number),
+        _ => None,
+    }
+}

@@ -1,0 +1,199 @@
+//! Git submodules.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path};
+
+use git2::{Commit, Config, ObjectType, Repository};
+
+use super::Fetcher;
+use crate::attrs::Attrs;
+use crate::error::FlakeError;
+use crate::input::Input;
+
+/// An entry of .gitmodules.
+pub(super) struct Submodule {
+    /// Relative to the repository, within it.
+    pub(super) path: String,
+    url: String,
+    branch: String,
+}
+
+/// The submodules that the .gitmodules of a work tree names.
+pub(super) fn of_worktree(root: &Path) -> Result<Vec<Submodule>, FlakeError> {
+    let file = root.join(".gitmodules");
+    if file.exists() {
+        parse(&file)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn parse(file: &Path) -> Result<Vec<Submodule>, FlakeError> {
+    let failed = || FlakeError::git(format!("parsing '{}'", file.display()));
+    let config = Config::open(file).map_err(failed())?;
+    let mut values = BTreeMap::new();
+    let entries = config
+        .entries(Some("^submodule\\..*\\.(path|url|branch)$"))
+        .map_err(failed())?;
+    entries
+        .for_each(|entry| {
+            let (Ok(name), Ok(value)) = (entry.name(), entry.value()) else {
+                return;
+            };
+            if let Some(name) = name.strip_prefix("submodule.") {
+                values
+                    .entry(name.to_owned())
+                    .or_insert_with(|| value.to_owned());
+            }
+        })
+        .map_err(failed())?;
+    Ok(values
+        .iter()
+        .filter_map(|(key, path)| {
+            let name = key.strip_suffix(".path")?;
+            let get = |what| {
+                let key = format!("{name}.{what}");
+                values.get(&key).cloned().unwrap_or_default()
+            };
+            Some(Submodule {
+                path: normal_path(path)?,
+                url: get("url"),
+                branch: get("branch"),
+            })
+        })
+        .collect())
+}
+
+/// The path without `.`; none if it leads out of the repository.
+fn normal_path(path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+impl Fetcher {
+    /// Puts the submodules of a commit into its tree, which was written to `root`.
+    pub(super) fn mount_submodules(
+        &self,
+        repository: &Repository,
+        commit: &Commit<'_>,
+        reference: &str,
+        root: &Path,
+    ) -> Result<(), FlakeError> {
+        let file = root.join(".gitmodules");
+        if !file
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_file())
+        {
+            return Ok(());
+        }
+        let tree = commit
+            .tree()
+            .map_err(FlakeError::git("looking up a commit's tree"))?;
+        for submodule in parse(&file)? {
+            let Ok(entry) = tree.get_path(Path::new(&submodule.path)) else {
+                continue;
+            };
+            if entry.kind() != Some(ObjectType::Commit) {
+                continue;
+            }
+            let mut attrs = Attrs::new();
+            attrs.set("type", "git");
+            attrs.set("url", resolve_url(repository, &submodule.url));
+            match submodule.branch.as_str() {
+                "" => {}
+                "." => attrs.set("ref", reference),
+                branch => attrs.set("ref", branch),
+            }
+            attrs.set("rev", entry.id().to_string());
+            attrs.set("submodules", true);
+            attrs.set("allRefs", true);
+            let input = Input::from_attrs(attrs)?;
+            let found = self
+                .find_git(&input)
+                .map_err(|source| FlakeError::Fetching {
+                    input: input.to_string(),
+                    source: Box::new(source),
+                })?;
+            copy_into(found.tree.root(), &root.join(&submodule.path))?;
+        }
+        Ok(())
+    }
+}
+
+/// A submodule's URL; one that starts with `./` or `../` is relative to where the repository
+/// itself comes from.
+fn resolve_url(repository: &Repository, url: &str) -> String {
+    if !url.starts_with("./") && !url.starts_with("../") {
+        return url.to_owned();
+    }
+    let origin = repository
+        .find_remote("origin")
+        .ok()
+        .and_then(|remote| remote.url().ok().map(str::to_owned));
+    let base = origin.unwrap_or_else(|| {
+        let place = repository.workdir().unwrap_or_else(|| repository.path());
+        place.display().to_string()
+    });
+    resolve_against(&base, url)
+}
+
+fn resolve_against(base: &str, url: &str) -> String {
+    let mut base = base.trim_end_matches('/');
+    let mut rest = url;
+    loop {
+        if let Some(shorter) = rest.strip_prefix("./") {
+            rest = shorter;
+        } else if let Some(shorter) = rest.strip_prefix("../") {
+            rest = shorter;
+            base = base.rfind(['/', ':']).map_or("", |end| &base[..end]);
+        } else {
+            return format!("{base}/{rest}");
+        }
+    }
+}
+
+/// Copies the tree at `from` into the folder `to`, which is there and empty.
+fn copy_into(from: &Path, to: &Path) -> Result<(), FlakeError> {
+    for entry in fs::read_dir(from).map_err(FlakeError::io("reading directory", from))? {
+        let entry = entry.map_err(FlakeError::io("reading directory", from))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry
+            .file_type()
+            .map_err(FlakeError::io("getting status of", &source))?;
+        if kind.is_dir() {
+            fs::create_dir(&target).map_err(FlakeError::io("creating directory", &target))?;
+            copy_into(&source, &target)?;
+        } else if kind.is_symlink() {
+            let link =
+                fs::read_link(&source).map_err(FlakeError::io("reading symbolic link", &source))?;
+            std::os::unix::fs::symlink(link, &target)
+                .map_err(FlakeError::io("creating symbolic link", &target))?;
+        } else {
+            fs::copy(&source, &target).map_err(FlakeError::io("copying to", &target))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve_against;
+
+    #[test]
+    fn relative_urls_of_submodules_start_at_the_repository() {
+        assert_eq!(
+            resolve_against("https://h/o/r.git/", "../s.git"),
+            "https://h/o/s.git"
+        );
+        assert_eq!(resolve_against("git@h:o/r", "../../p/s"), "git@h/p/s");
+        assert_eq!(resolve_against("/a/r", "./s"), "/a/r/s");
+    }
+}

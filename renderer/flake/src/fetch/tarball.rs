@@ -1,0 +1,315 @@
+//! Archives and files at plain URLs.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use nix_formats::content_address::ContentAddressMethod;
+use nix_formats::hash::{Hash, HashAlgorithm, HashFormat, Hasher};
+
+use super::{FetchedFile, Fetcher, Found, archive, cached_number};
+use crate::attrs::Attrs;
+use crate::error::FlakeError;
+use crate::input::{Input, Scheme};
+use crate::tree::SourceTree;
+use crate::url::Url;
+
+/// An unpacked archive or a downloaded file.
+pub(super) struct Content {
+    pub(super) nar_hash: Hash,
+    pub(super) tree: SourceTree,
+    /// 0 for files.
+    pub(super) last_modified: u64,
+    immutable_url: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Archive,
+    File,
+}
+
+impl Shape {
+    fn index(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::File => "file",
+        }
+    }
+}
+
+impl Fetcher {
+    pub(super) fn find_tarball(&self, input: &Input) -> Result<Found, FlakeError> {
+        let url = input.attrs().required_string("url")?;
+        let content = self.download(url, &[], Shape::Archive)?;
+        let mut input = match &content.immutable_url {
+            None => input.clone(),
+            Some(url) => {
+                let immutable =
+                    Input::from_url(&Url::parse(url).map_err(crate::RefError::from)?, true)?;
+                if immutable.scheme() != Some(Scheme::Tarball) {
+                    return Err(FlakeError::ImmutableLink);
+                }
+                immutable
+            }
+        };
+        if content.last_modified > 0 {
+            input
+                .attrs_mut()
+                .set_if_absent("lastModified", content.last_modified);
+        }
+        input.set_nar_hash(&content.nar_hash);
+        Ok(Found {
+            input,
+            tree: content.tree,
+            nar_hash: Some(content.nar_hash),
+        })
+    }
+
+    pub(super) fn find_file(&self, input: &Input) -> Result<Found, FlakeError> {
+        let url = input.attrs().required_string("url")?;
+        let content = self.download(url, &[], Shape::File)?;
+        let mut input = input.clone();
+        input.set_nar_hash(&content.nar_hash);
+        Ok(Found {
+            input,
+            tree: content.tree,
+            nar_hash: Some(content.nar_hash),
+        })
+    }
+
+    /// Downloads what is at `url`, or takes it from the cache while that is fresh or the server
+    /// says that it is current.
+    pub(super) fn download(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        shape: Shape,
+    ) -> Result<Content, FlakeError> {
+        let parsed = Url::parse(url).map_err(crate::RefError::from)?;
+        if parsed.scheme == "file" {
+            let file = local_file(&parsed, shape)?;
+            return self.take_in(&file, url, shape, None, None);
+        }
+        let cached = self.cache.look_up(shape.index(), url);
+        let known = match &cached {
+            Some(entry) => self.content_of(&entry.attrs)?,
+            None => None,
+        };
+        if let (Some(entry), Some(_)) = (&cached, &known)
+            && entry.is_fresh(self.settings.ttl)
+        {
+            return known.ok_or_else(|| unreachable_content(url));
+        }
+        let etag = match (&cached, &known) {
+            (Some(entry), Some(_)) => entry.attrs.string("etag")?,
+            _ => None,
+        };
+        let scratch = self.cache.scratch()?;
+        let file = scratch.path().join("download");
+        let download = match self.http().download(url, headers, etag, &file) {
+            Ok(download) => download,
+            Err(error) => {
+                let Some(known) = known else {
+                    return Err(error);
+                };
+                tracing::warn!("{error}; using cached version");
+                return Ok(known);
+            }
+        };
+        match (download.received, known) {
+            (false, Some(known)) => {
+                if let Some(entry) = cached {
+                    self.cache.remember(shape.index(), url, &entry.attrs)?;
+                }
+                Ok(known)
+            }
+            (false, None) => Err(unreachable_content(url)),
+            (true, _) => {
+                let immutable = download.immutable_url;
+                self.take_in(&file, url, shape, download.etag, immutable)
+            }
+        }
+    }
+
+    /// Unpacks or copies a file into the cache.
+    fn take_in(
+        &self,
+        file: &Path,
+        url: &str,
+        shape: Shape,
+        etag: Option<String>,
+        immutable_url: Option<String>,
+    ) -> Result<Content, FlakeError> {
+        let scratch = self.cache.scratch()?;
+        let (root, last_modified) = match shape {
+            Shape::Archive => {
+                let limit = self.settings.max_unpacked;
+                let unpacked = archive::unpack(file, url, scratch.path(), limit)?;
+                (unpacked.root, unpacked.last_modified)
+            }
+            Shape::File => {
+                let copy = scratch.path().join("file");
+                let contents = File::open(file).map_err(FlakeError::io("opening file", file))?;
+                let mut out = File::create(&copy).map_err(FlakeError::io("creating", &copy))?;
+                std::io::copy(&mut &contents, &mut out)
+                    .map_err(FlakeError::io("writing file", &copy))?;
+                (copy, 0)
+            }
+        };
+        let (nar_hash, tree) = self.cache.adopt(&root)?;
+        let mut attrs = Attrs::new();
+        attrs.set("narHash", nar_hash.to_string(HashFormat::Sri, true));
+        attrs.set("lastModified", last_modified);
+        if let Some(etag) = etag {
+            attrs.set("etag", etag);
+        }
+        if let Some(url) = &immutable_url {
+            attrs.set("immutableUrl", url.as_str());
+        }
+        if !url.starts_with("file:") {
+            self.cache.remember(shape.index(), url, &attrs)?;
+        }
+        Ok(Content {
+            nar_hash,
+            tree,
+            last_modified,
+            immutable_url,
+        })
+    }
+
+    /// What an entry of the index speaks of, if it is still in the cache.
+    pub(super) fn content_of(&self, attrs: &Attrs) -> Result<Option<Content>, FlakeError> {
+        let hash = attrs
+            .string("narHash")?
+            .and_then(|text| Hash::parse_sri(text).ok());
+        let Some(nar_hash) = hash else {
+            return Ok(None);
+        };
+        let Some(tree) = self.cache.tree(&nar_hash)? else {
+            return Ok(None);
+        };
+        Ok(Some(Content {
+            nar_hash,
+            tree,
+            last_modified: cached_number(attrs, "lastModified").unwrap_or(0),
+            immutable_url: attrs.string("immutableUrl")?.map(str::to_owned),
+        }))
+    }
+
+    /// Downloads a file for the fetcher's own use.
+    pub(super) fn download_file(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+    ) -> Result<Content, FlakeError> {
+        self.download(url, headers, Shape::File)
+    }
+
+    /// `builtins.fetchTarball`: an unpacked archive as the store path `name`. With `expected`,
+    /// its NAR hash, it is taken from the cache if it is there.
+    pub fn fetch_tarball(
+        &self,
+        url: &str,
+        name: &str,
+        expected: Option<&Hash>,
+    ) -> Result<FetchedFile, FlakeError> {
+        let cached = match expected {
+            Some(hash) if hash.algorithm() == HashAlgorithm::Sha256 => self.cache.tree(hash)?,
+            _ => None,
+        };
+        let (hash, tree) = match (cached, expected) {
+            (Some(tree), Some(hash)) => (hash.clone(), tree),
+            _ => {
+                let content = self.download(url, &[], Shape::Archive)?;
+                (content.nar_hash, content.tree)
+            }
+        };
+        check_hash(url, expected, &hash)?;
+        let store_path = self.recursive_path(&hash, name)?;
+        let tree = self.mount(&store_path, tree);
+        Ok(FetchedFile { store_path, tree })
+    }
+
+    /// `builtins.fetchurl`: a file as the store path `name`. With `expected`, the hash of its
+    /// contents, it is taken from the cache if it is there.
+    pub fn fetch_url(
+        &self,
+        url: &str,
+        name: &str,
+        expected: Option<&Hash>,
+    ) -> Result<FetchedFile, FlakeError> {
+        let key = expected.map(|hash| hash.to_string(HashFormat::Sri, true));
+        let cached = match key.and_then(|key| self.cache.look_up("flat", &key)) {
+            Some(entry) => self.content_of(&entry.attrs)?,
+            None => None,
+        };
+        let content = match cached {
+            Some(content) => content,
+            None => self.download(url, &[], Shape::File)?,
+        };
+        let hash = hash_file(content.tree.root())?;
+        check_hash(url, expected, &hash)?;
+        let nar_hash = content.nar_hash.to_string(HashFormat::Sri, true);
+        self.cache.remember(
+            "flat",
+            &hash.to_string(HashFormat::Sri, true),
+            &Attrs::from_iter([("narHash", nar_hash)]),
+        )?;
+        let store_path = self.fixed_path(ContentAddressMethod::Flat, &hash, name)?;
+        let tree = self.mount(&store_path, content.tree);
+        Ok(FetchedFile { store_path, tree })
+    }
+}
+
+fn unreachable_content(url: &str) -> FlakeError {
+    FlakeError::Download {
+        url: url.to_owned(),
+        reason: "the server says that nothing has changed, but nothing was asked".to_owned(),
+    }
+}
+
+fn check_hash(url: &str, expected: Option<&Hash>, got: &Hash) -> Result<(), FlakeError> {
+    match expected {
+        Some(expected) if expected != got => Err(FlakeError::HashMismatch {
+            url: url.to_owned(),
+            expected: expected.to_string(HashFormat::Nix32, true),
+            got: got.to_string(HashFormat::Nix32, true),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn hash_file(path: &Path) -> Result<Hash, FlakeError> {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    let mut file = File::open(path).map_err(FlakeError::io("opening file", path))?;
+    std::io::copy(&mut file, &mut hasher).map_err(FlakeError::io("reading file", path))?;
+    Ok(hasher.finish())
+}
+
+/// The file that a `file` URL names, with Nix's hints for the usual mistakes.
+fn local_file(url: &Url, shape: Shape) -> Result<PathBuf, FlakeError> {
+    let path = url.file_path().map_err(crate::RefError::from)?;
+    let problem = |problem| {
+        Err(FlakeError::LocalTarball {
+            path: path.clone(),
+            problem,
+        })
+    };
+    if !path.starts_with('/') {
+        return problem(
+            "must use an absolute path. The 'file' scheme does not support relative paths.",
+        );
+    }
+    let Ok(metadata) = fs::metadata(&path) else {
+        return problem("does not exist.");
+    };
+    if metadata.is_dir() {
+        if shape == Shape::Archive && Path::new(&path).join(".git").exists() {
+            return problem(
+                "is a git repository, not a tarball. Please use `git+file` as the scheme.",
+            );
+        }
+        return problem("is a directory, not a file.");
+    }
+    Ok(PathBuf::from(path))
+}

@@ -1,0 +1,25 @@
+//! Nix flakes: references, lock files, registries, fetchers and outputs.
+//!
+//! A [`FlakeRef`] says where a flake is. A [`Fetcher`] brings its tree onto this machine. [`lock`]
+//! works out the lock file that Nix would write for it.
+
+mod attrs;
+mod date;
+mod error;
+mod fetch;
+mod flake_ref;
+mod input;
+mod lock_file;
+mod registry;
+mod tree;
+mod url;
+
+pub use attrs::{Attr, Attrs};
+pub use error::{FlakeError, LockFileError, RefError, UrlError};
+pub use fetch::{FetchSettings, Fetched, FetchedFile, Fetcher, Resolved, TreeAttrOptions};
+pub use flake_ref::{FlakeRef, ParseOptions};
+pub use input::{Input, Scheme, fix_git_url};
+pub use lock_file::{Edge, InputPath, LockFile, LockedInput, Node, NodeId};
+pub use registry::{RegistryEntry, RegistrySettings, UseRegistries};
+pub use tree::{FileKind, SourceTree};
+pub use url::{Authority, Url};

@@ -1,0 +1,406 @@
+//! URLs as Nix reads and prints them: RFC 3986 with a few liberties, kept in parts so that what
+//! is printed is normalised the same way.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::error::UrlError;
+
+/// A URL in its decoded parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// As written, e.g. `git+https`.
+    pub scheme: String,
+    /// What stands after `//`. An empty one (`file:///x`) differs from none (`file:/x`).
+    pub authority: Option<Authority>,
+    /// The decoded segments; an absolute path starts with an empty one.
+    pub path: Vec<String>,
+    /// Decoded parameters. Of several with one name the first counts.
+    pub query: BTreeMap<String, String>,
+    /// Decoded.
+    pub fragment: String,
+}
+
+/// The authority of a URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authority {
+    /// Decoded; without brackets.
+    pub host: String,
+    /// Whether the host is written in brackets.
+    pub bracketed: bool,
+    /// Decoded.
+    pub user: Option<String>,
+    /// Decoded.
+    pub password: Option<String>,
+    /// Never 0.
+    pub port: Option<u16>,
+}
+
+const MAX_URL: usize = 64 * 1024;
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn is_sub_delim(byte: u8) -> bool {
+    b"!$&'()*+,;=".contains(&byte)
+}
+
+fn is_pchar(byte: u8) -> bool {
+    is_unreserved(byte) || is_sub_delim(byte) || byte == b':' || byte == b'@'
+}
+
+/// Whether `text` is made of allowed characters and whole percent escapes.
+pub(crate) fn is_made_of(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'%' {
+            let escape = bytes.get(at + 1..at + 3);
+            if !escape.is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) {
+                return false;
+            }
+            at += 3;
+        } else if allowed(bytes[at]) {
+            at += 1;
+        } else {
+            return false;
+        }
+    }
+    true
+}
+
+/// Replaces percent escapes by what they stand for.
+pub(crate) fn percent_decode(text: &str) -> Result<String, UrlError> {
+    let invalid = || UrlError::Parameter(text.to_owned());
+    if !is_made_of(text, |_| true) {
+        return Err(invalid());
+    }
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| invalid())
+}
+
+/// Escapes all but unreserved characters and those of `keep`.
+pub(crate) fn percent_encode(text: &str, keep: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        if is_unreserved(byte) || keep.contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// Escapes just the characters of `set`.
+fn escape_only(text: &str, set: &[char]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if set.contains(&c) {
+            out.push_str(&format!("%{:02X}", c as u32));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Spaces and quotes are let through unescaped in queries.
+const LENIENT_QUERY: &[char] = &[' ', '"'];
+const LENIENT_FRAGMENT: &[char] = &[' ', '"', '^'];
+
+/// Parses the part of a URL after `?`, leniently.
+pub(crate) fn decode_query(query: &str) -> Result<BTreeMap<String, String>, UrlError> {
+    let fixed = escape_only(query, LENIENT_QUERY);
+    let mut parameters = BTreeMap::new();
+    if !is_made_of(&fixed, |b| is_pchar(b) || b"/?[]".contains(&b)) {
+        return Err(UrlError::Query(query.to_owned()));
+    }
+    for parameter in fixed.split('&') {
+        let Some((name, value)) = parameter.split_once('=') else {
+            if !parameter.is_empty() {
+                tracing::warn!(
+                    "dubious URI query '{parameter}' is missing equal sign '=', ignoring"
+                );
+            }
+            continue;
+        };
+        let (name, value) = (percent_decode(name)?, percent_decode(value)?);
+        parameters.entry(name).or_insert(value);
+    }
+    Ok(parameters)
+}
+
+/// `git+https` → (`git`, `https`); `https` → (none, `https`).
+pub(crate) fn split_scheme(scheme: &str) -> (Option<&str>, &str) {
+    match scheme.split_once('+') {
+        Some((application, transport)) => (Some(application), transport),
+        None => (None, scheme),
+    }
+}
+
+impl Url {
+    /// Parses a URL strictly.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        Self::parse_fixed(text, text)
+    }
+
+    /// Parses a URL as it may stand in a flake reference: spaces and quotes in query and
+    /// fragment, and `^` in the fragment, need no escape.
+    pub fn parse_lenient(text: &str) -> Result<Self, UrlError> {
+        let (rest, fragment) = match text.split_once('#') {
+            Some((rest, fragment)) => (rest, Some(fragment)),
+            None => (text, None),
+        };
+        let mut fixed = match rest.split_once('?') {
+            Some((path, query)) => format!("{path}?{}", escape_only(query, LENIENT_QUERY)),
+            None => rest.to_owned(),
+        };
+        if let Some(fragment) = fragment {
+            fixed.push('#');
+            fixed.push_str(&escape_only(fragment, LENIENT_FRAGMENT));
+        }
+        Self::parse_fixed(&fixed, text)
+    }
+
+    fn parse_fixed(text: &str, shown: &str) -> Result<Self, UrlError> {
+        let invalid = || UrlError::Invalid(shown.to_owned());
+        if text.len() > MAX_URL {
+            return Err(UrlError::TooLong);
+        }
+        let (scheme, rest) = text
+            .split_once(':')
+            .filter(|(scheme, _)| {
+                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+            })
+            .ok_or_else(|| UrlError::NoScheme(shown.to_owned()))?;
+        let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if !is_made_of(fragment, |b| is_pchar(b) || b"/?#".contains(&b)) {
+            return Err(invalid());
+        }
+        let (authority, path) = match rest.strip_prefix("//") {
+            Some(rest) => {
+                let end = rest.find('/').unwrap_or(rest.len());
+                let authority = Authority::parse(&rest[..end]).map_err(|error| match error {
+                    UrlError::Invalid(_) => invalid(),
+                    other => other,
+                })?;
+                (Some(authority), &rest[end..])
+            }
+            None => (None, rest),
+        };
+        if !is_made_of(path, |b| is_pchar(b) || b == b'/') {
+            return Err(invalid());
+        }
+        let (_, transport) = split_scheme(scheme);
+        let path = match path {
+            "" if transport == "file" => "/",
+            path => path,
+        };
+        if transport == "file"
+            && let Some(authority) = authority.as_ref().filter(|a| !a.host.is_empty())
+        {
+            return Err(UrlError::FileAuthority {
+                url: shown.to_owned(),
+                authority: authority.to_string(),
+            });
+        }
+        Ok(Self {
+            scheme: scheme.to_owned(),
+            authority,
+            path: path
+                .split('/')
+                .map(percent_decode)
+                .collect::<Result<_, _>>()?,
+            query: decode_query(query)?,
+            fragment: percent_decode(fragment)?,
+        })
+    }
+
+    /// The path's segments that are not empty.
+    pub(crate) fn segments(&self) -> Vec<&str> {
+        self.path
+            .iter()
+            .map(String::as_str)
+            .filter(|segment| !segment.is_empty())
+            .collect()
+    }
+
+    /// The path as it is on a disk.
+    pub(crate) fn file_path(&self) -> Result<String, UrlError> {
+        for segment in &self.path {
+            if segment.contains('/') {
+                return Err(UrlError::SlashInSegment(segment.clone()));
+            }
+            if segment.contains('\0') {
+                return Err(UrlError::NulInSegment(segment.replace('\0', "␀")));
+            }
+        }
+        let mut out = String::new();
+        let mut segments = self.path.iter().map(String::as_str).peekable();
+        if segments.peek().is_some_and(|first| first.is_empty()) {
+            segments.next();
+            out.push('/');
+        }
+        for segment in segments {
+            if !out.is_empty() && !out.ends_with('/') {
+                out.push('/');
+            }
+            out.push_str(segment);
+        }
+        Ok(out)
+    }
+}
+
+/// Splits a file's path into a URL's segments.
+pub(crate) fn path_segments(path: &str) -> Vec<String> {
+    let mut segments = Vec::new();
+    if path.starts_with('/') {
+        segments.push(String::new());
+    }
+    segments.extend(
+        path.split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(str::to_owned),
+    );
+    if path.is_empty() || path.ends_with('/') {
+        segments.push(String::new());
+    }
+    segments
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.scheme)?;
+        if let Some(authority) = &self.authority {
+            write!(f, "//{authority}")?;
+        }
+        for (index, segment) in self.path.iter().enumerate() {
+            if index > 0 {
+                f.write_str("/")?;
+            }
+            f.write_str(&percent_encode(segment, b":@"))?;
+        }
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            f.write_str(if index == 0 { "?" } else { "&" })?;
+            f.write_str(&percent_encode(name, b":@/?"))?;
+            f.write_str("=")?;
+            f.write_str(&percent_encode(value, b":@/?"))?;
+        }
+        if !self.fragment.is_empty() {
+            write!(f, "#{}", percent_encode(&self.fragment, b""))?;
+        }
+        Ok(())
+    }
+}
+
+impl Authority {
+    fn parse(text: &str) -> Result<Self, UrlError> {
+        let invalid = || UrlError::Invalid(text.to_owned());
+        let (userinfo, host_port) = match text.split_once('@') {
+            Some((userinfo, rest)) => (Some(userinfo), rest),
+            None => (None, text),
+        };
+        let (mut user, mut password) = (None, None);
+        if let Some(userinfo) = userinfo {
+            if !is_made_of(userinfo, |b| {
+                is_unreserved(b) || is_sub_delim(b) || b == b':'
+            }) {
+                return Err(invalid());
+            }
+            let (name, secret) = match userinfo.split_once(':') {
+                Some((name, secret)) => (name, Some(secret)),
+                None => (userinfo, None),
+            };
+            user = Some(percent_decode(name)?);
+            password = secret.map(percent_decode).transpose()?;
+        }
+        let (host, bracketed, port) = if let Some(rest) = host_port.strip_prefix('[') {
+            let (literal, rest) = rest.split_once(']').ok_or_else(invalid)?;
+            if !is_ip_literal(literal) {
+                return Err(invalid());
+            }
+            let port = match rest {
+                "" => None,
+                rest => Some(rest.strip_prefix(':').ok_or_else(invalid)?),
+            };
+            (literal, true, port)
+        } else {
+            match host_port.split_once(':') {
+                Some((host, port)) => (host, false, Some(port)),
+                None => (host_port, false, None),
+            }
+        };
+        if !bracketed && !is_made_of(host, |b| is_unreserved(b) || is_sub_delim(b)) {
+            return Err(invalid());
+        }
+        let port = match port {
+            None | Some("") => None,
+            Some(digits) => {
+                if !digits.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(invalid());
+                }
+                let number: u16 = digits.parse().unwrap_or(0);
+                if number == 0 {
+                    return Err(UrlError::Port(digits.to_owned()));
+                }
+                Some(number)
+            }
+        };
+        Ok(Self {
+            host: percent_decode(host)?,
+            bracketed,
+            user,
+            password,
+            port,
+        })
+    }
+}
+
+/// An IPv6 address, perhaps with a zone, or an address of a future version.
+fn is_ip_literal(literal: &str) -> bool {
+    if let Some(rest) = literal.strip_prefix(['v', 'V']) {
+        return rest.split_once('.').is_some_and(|(version, address)| {
+            !version.is_empty()
+                && version.bytes().all(|b| b.is_ascii_hexdigit())
+                && !address.is_empty()
+                && address
+                    .bytes()
+                    .all(|b| is_unreserved(b) || is_sub_delim(b) || b == b':')
+        });
+    }
+    let (address, zone) = match literal.split_once("%25") {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (literal, None),
+    };
+    address.parse::<std::net::Ipv6Addr>().is_ok()
+        && zone.is_none_or(|zone| !zone.is_empty() && is_made_of(zone, is_unreserved))
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(user) = &self.user {
+            f.write_str(&percent_encode(user, b""))?;
+            if let Some(password) = &self.password {
+                write!(f, ":{}", percent_encode(password, b""))?;
+            }
+            f.write_str("@")?;
+        }
+        if self.bracketed {
+            write!(f, "[{}]", percent_encode(&self.host, b":"))?;
+        } else {
+            f.write_str(&percent_encode(&self.host, b""))?;
+        }
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        Ok(())
+    }
+}
