@@ -43,9 +43,10 @@ pub struct Attrs<'a> {
 }
 
 /// So many layers a look-up may have to search.
-const MOST_LAYERS: usize = 6;
-/// A layer pays only where it saves copying so many attributes.
+const MOST_LAYERS: usize = 8;
+/// A layer pays only where it saves copying so many attributes, and this many for each one it has itself.
 const LEAST_SAVED: usize = 16;
+const SAVED_FOR_EACH: usize = 4;
 
 impl<'a> Attrs<'a> {
     /// A set of attributes that are sorted by symbol, each name once.
@@ -97,12 +98,23 @@ impl<'a> Attrs<'a> {
 
     /// All attributes, sorted by symbol.
     pub fn entries(&self, arena: &'a Bump) -> &'a [Attr<'a>] {
-        if let Some(base) = self.base.get() {
-            let merged = merge(arena, base.entries(arena), self.entries.get());
-            self.entries.set(merged);
+        if self.base.get().is_some() {
+            let merged = self.merged();
+            self.entries.set(shared_in(arena, &merged));
             self.base.set(None);
         }
         self.entries.get()
+    }
+
+    /// All layers' attributes together.
+    fn merged(&self) -> Vec<&'a Attr<'a>> {
+        let mut merged: Vec<_> = self.entries.get().iter().collect();
+        let mut layer = self.base.get();
+        while let Some(below) = layer {
+            merged = merge(below.entries.get().iter(), merged.into_iter());
+            layer = below.base.get();
+        }
+        merged
     }
 
     /// No attribute at all.
@@ -110,13 +122,15 @@ impl<'a> Attrs<'a> {
         self.entries.get().is_empty() && self.base.get().is_none_or(Attrs::is_empty)
     }
 
-    fn layers(&self) -> usize {
-        let (mut count, mut layer) = (1, self);
+    /// How many layers there are, and how many attributes they have, counting those twice that are in two.
+    fn extent(&self) -> (usize, usize) {
+        let (mut layers, mut attrs, mut layer) = (1, self.entries.get().len(), self);
         while let Some(base) = layer.base.get() {
-            count += 1;
+            layers += 1;
+            attrs += base.entries.get().len();
             layer = base;
         }
-        count
+        (layers, attrs)
     }
 
     /// `self // right`
@@ -128,15 +142,24 @@ impl<'a> Attrs<'a> {
             return right;
         }
         let above = right.entries(arena);
-        let below = self.entries.get().len();
-        if below >= LEAST_SAVED && above.len() * 4 <= below && self.layers() < MOST_LAYERS {
+        let (layers, saved) = self.extent();
+        if layers < MOST_LAYERS && saved >= LEAST_SAVED && saved >= SAVED_FOR_EACH * above.len() {
             return arena.alloc(Attrs {
                 entries: Cell::new(above),
                 base: Cell::new(Some(self)),
             });
         }
-        Self::from_sorted(arena, merge(arena, self.entries(arena), above))
+        let merged = match self.base.get() {
+            None => merge(self.entries.get().iter(), above.iter()),
+            Some(_) => merge(self.merged().into_iter(), above.iter()),
+        };
+        Self::from_sorted(arena, shared_in(arena, &merged))
     }
+}
+
+/// Attributes for another set.
+fn shared_in<'a>(arena: &'a Bump, attrs: &[&'a Attr<'a>]) -> &'a [Attr<'a>] {
+    arena.alloc_slice_fill_with(attrs.len(), |index| attrs[index].shared())
 }
 
 #[inline]
@@ -149,32 +172,23 @@ fn position_of(entries: &[Attr<'_>], name: Symbol) -> Option<usize> {
 }
 
 /// Both sides' attributes, the right one's where both have a name.
-fn merge<'a>(arena: &'a Bump, left: &'a [Attr<'a>], right: &'a [Attr<'a>]) -> &'a [Attr<'a>] {
-    let mut merged = bumpalo::collections::Vec::with_capacity_in(left.len() + right.len(), arena);
-    let (mut l, mut r) = (left.iter().peekable(), right.iter().peekable());
-    loop {
-        match (l.peek(), r.peek()) {
-            (Some(a), Some(b)) => {
-                if a.name < b.name {
-                    merged.push(a.shared());
-                    l.next();
-                } else {
-                    if a.name == b.name {
-                        l.next();
-                    }
-                    merged.push(b.shared());
-                    r.next();
-                }
-            }
-            (Some(a), None) => {
-                merged.push(a.shared());
-                l.next();
-            }
-            (None, Some(b)) => {
-                merged.push(b.shared());
-                r.next();
-            }
-            (None, None) => return merged.into_bump_slice(),
+fn merge<'a>(
+    left: impl ExactSizeIterator<Item = &'a Attr<'a>>,
+    right: impl ExactSizeIterator<Item = &'a Attr<'a>>,
+) -> Vec<&'a Attr<'a>> {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    while let (Some(l), Some(r)) = (left.peek(), right.peek()) {
+        if l.name < r.name {
+            merged.extend(left.next());
+            continue;
         }
+        if l.name == r.name {
+            left.next();
+        }
+        merged.extend(right.next());
     }
+    merged.extend(left);
+    merged.extend(right);
+    merged
 }

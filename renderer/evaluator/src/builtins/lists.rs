@@ -426,6 +426,12 @@ fn merge_sort<'a>(
             run[place] = value;
         }
     }
+    // All have been compared, so all are there now: no need to go through their cells any more.
+    for value in &mut *values {
+        if let Value::Thunk(slot) = value {
+            *value = slot.share();
+        }
+    }
     let mut buffer = Vec::with_capacity(values.len() / 2 + SHORT_RUN);
     let mut width = SHORT_RUN;
     while width < values.len() {
