@@ -1,0 +1,2 @@
+# Start, read a file, print, end.
+1 + 1
