@@ -1,6 +1,9 @@
 //! How an evaluation is to behave.
 
 use nix_formats::StoreDir;
+use std::collections::BTreeSet;
+
+use crate::feature::Feature;
 
 /// Settings of one evaluation.
 #[derive(Clone, Debug)]
@@ -17,8 +20,12 @@ pub struct Settings {
     pub search_path: Vec<(Vec<u8>, Vec<u8>)>,
     /// `traceVerbose` prints.
     pub trace_verbose: bool,
+    /// Calls nested deeper than this are an error.
+    pub max_call_depth: u32,
     /// Also put texts, trees and derivations into the store, not only compute their paths.
     pub write_store: bool,
+    /// Experimental features that are on.
+    pub features: BTreeSet<Feature>,
 }
 
 impl Default for Settings {
@@ -30,7 +37,9 @@ impl Default for Settings {
             store_dir: StoreDir::default(),
             search_path: Vec::new(),
             trace_verbose: false,
+            max_call_depth: 10_000,
             write_store: false,
+            features: BTreeSet::new(),
         }
     }
 }

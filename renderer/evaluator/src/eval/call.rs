@@ -7,7 +7,7 @@ use crate::expr::{Expr, LambdaCode, Lazy, PatternCode};
 use crate::position::PosIdx;
 use crate::value::{Lambda, PartialApplication, Slot, Value};
 
-use super::{Evaluator, MAX_CALL_DEPTH, Result};
+use super::{Evaluator, Result};
 
 /// Calls with more arguments than this take a slower way.
 const MOST_ARGS: usize = 8;
@@ -191,7 +191,7 @@ impl<'a> Evaluator<'a> {
 
     #[inline]
     pub(super) fn enter_call(&mut self, position: PosIdx) -> Result<()> {
-        if self.call_depth >= MAX_CALL_DEPTH {
+        if self.call_depth >= self.settings.max_call_depth {
             return Err(super::call_depth_exceeded().at(position));
         }
         self.call_depth += 1;

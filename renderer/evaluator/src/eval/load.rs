@@ -39,7 +39,7 @@ impl<'a> Evaluator<'a> {
     /// Evaluates the file at `path` (a folder: its `default.nix`); each file once.
     pub fn eval_file(&mut self, path: &[u8]) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
-            let path = evaluator.resolve_import(path)?;
+            let path = evaluator.resolve_file(path)?;
             if let Some(&slot) = evaluator.imported.get(&path) {
                 return evaluator.force_slot(slot, PosIdx::NONE);
             }
@@ -65,7 +65,7 @@ impl<'a> Evaluator<'a> {
         path: &[u8],
         variables: &'a Attrs<'a>,
     ) -> Result<Value<'a>> {
-        let path = self.resolve_import(path)?;
+        let path = self.resolve_file(path)?;
         let entries = variables.entries(self.arena);
         let slots = self.arena.alloc_slice_fill_with(entries.len(), |index| {
             Slot::new(entries[index].value.share())
@@ -89,7 +89,8 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn read_source(&self, path: &[u8]) -> Result<Vec<u8>> {
+    /// The text of a Nix file.
+    pub fn read_source(&self, path: &[u8]) -> Result<Vec<u8>> {
         self.io
             .read_file(path)
             .map_err(|error| self.io_error(path, &error))
@@ -109,8 +110,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Links are followed, and a folder stands for its `default.nix`.
-    fn resolve_import(&mut self, path: &[u8]) -> Result<Vec<u8>> {
+    /// The file that an import of `path` reads: links are followed, and a folder stands for its `default.nix`.
+    pub fn resolve_file(&mut self, path: &[u8]) -> Result<Vec<u8>> {
         let mut path = path.to_vec();
         for _ in 0..MOST_LINKS {
             let found = self
@@ -153,8 +154,15 @@ impl<'a> Evaluator<'a> {
         self.eval(expr, root)
     }
 
+    /// The tree of a source text whose variables all have a meaning. `directory` is where its relative paths start.
+    pub fn parse(&mut self, source: &[u8], origin: Origin, directory: &[u8]) -> Result<Ast> {
+        let (ast, base) = self.read_tree(source, origin)?;
+        self.compile_tree(&ast, base, directory, None)?;
+        Ok(ast)
+    }
+
     /// The tree of a source text, and the number that [`Positions::at`] wants for it.
-    fn parse(&mut self, source: &[u8], origin: Origin) -> Result<(Ast, u32)> {
+    fn read_tree(&mut self, source: &[u8], origin: Origin) -> Result<(Ast, u32)> {
         let kept: &'a [u8] = self.arena.alloc_slice_copy(source);
         let base = self.positions.add(origin, kept).ok_or_else(|| {
             EvalError::new(
@@ -177,7 +185,17 @@ impl<'a> Evaluator<'a> {
         directory: &[u8],
         variables: Option<&[Symbol]>,
     ) -> Result<&'a Expr<'a>> {
-        let (ast, base) = self.parse(source, origin)?;
+        let (ast, base) = self.read_tree(source, origin)?;
+        self.compile_tree(&ast, base, directory, variables)
+    }
+
+    fn compile_tree(
+        &mut self,
+        ast: &Ast,
+        base: u32,
+        directory: &[u8],
+        variables: Option<&[Symbol]>,
+    ) -> Result<&'a Expr<'a>> {
         let home = if self.settings.pure {
             None
         } else {
@@ -187,7 +205,7 @@ impl<'a> Evaluator<'a> {
         let globals = &self.globals;
         let mut compiler = Compiler::new(
             self.arena,
-            &ast,
+            ast,
             &mut self.symbols,
             base,
             directory,

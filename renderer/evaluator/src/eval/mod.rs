@@ -8,6 +8,7 @@ mod deep;
 mod load;
 mod operators;
 mod select;
+mod top_level;
 
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
@@ -24,12 +25,11 @@ use crate::value::{MappedOver, Slot, Value};
 use crate::well_known::WellKnown;
 
 pub use coerce::Coercion;
+pub use top_level::FoundDerivation;
 
 /// A result of evaluating.
 pub type Result<T> = std::result::Result<T, Box<EvalError>>;
 
-/// Calls nested deeper than this are an error, as in C++ Nix (its `max-call-depth`).
-const MAX_CALL_DEPTH: u32 = 10_000;
 /// Native stack that one evaluation may use; only what is touched becomes memory.
 const STACK_SIZE: usize = 1 << 30;
 /// What must be left of it for leaf work.
@@ -121,7 +121,7 @@ impl<'a> Evaluator<'a> {
 
     /// Nothing may be nested deeper than calls.
     pub(crate) fn check_depth(&self, depth: usize) -> Result<()> {
-        if depth > MAX_CALL_DEPTH as usize {
+        if depth > self.settings.max_call_depth as usize {
             return Err(call_depth_exceeded());
         }
         self.check_stack()

@@ -1,0 +1,294 @@
+//! What command lines ask of an expression: arguments for its function, an attribute in it, all its derivations.
+
+use rustc_hash::FxHashSet;
+
+use crate::attrs::{Attr, Attrs};
+use crate::context::ContextBuilder;
+use crate::error::{ErrorKind, EvalError};
+use crate::position::PosIdx;
+use crate::value::Value;
+
+use super::{Coercion, Evaluator, Result};
+
+/// A derivation that an expression holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundDerivation {
+    /// The attributes and list indices on the way to it, joined by dots.
+    pub attribute: String,
+    /// The store path of its `.drv` file.
+    pub drv_path: String,
+    /// The output that is meant.
+    pub output: String,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Calls `value` with those of `args` that it wants, if it is a function of a set; other values stay as they are.
+    pub fn auto_call(&mut self, args: &'a Attrs<'a>, value: Value<'a>) -> Result<Value<'a>> {
+        let value = self.force(value, PosIdx::NONE)?;
+        if let Value::Attrs(attrs) = value
+            && let Some(functor) = attrs.get(self.names.functor)
+        {
+            let value = self.call(functor.value.share(), &[value], PosIdx::NONE)?;
+            return self.auto_call(args, value);
+        }
+        let Value::Lambda(lambda) = value else {
+            return Ok(value);
+        };
+        let Some(pattern) = lambda.code.pattern.as_ref().filter(|_| lambda.code.arity() == 1) else {
+            return Ok(value);
+        };
+        let mut given = Vec::new();
+        if pattern.ellipsis {
+            given.extend(args.entries(self.arena).iter().map(Attr::shared));
+        } else {
+            for formal in pattern.formals {
+                match args.get(formal.name) {
+                    Some(attr) => given.push(attr.shared()),
+                    None if formal.default.is_some() => {}
+                    None => {
+                        let message = format!(
+                            "cannot evaluate a function that has an argument without a value ('{}')\nNix attempted \
+                             to evaluate a function as a top level expression; in\nthis case it must have its \
+                             arguments supplied either by default\nvalues, or passed explicitly with '--arg' or \
+                             '--argstr'. See\nhttps://nix.dev/manual/nix/stable/language/syntax.html#functions.",
+                            self.symbols.text(formal.name)
+                        );
+                        return Err(EvalError::new(ErrorKind::MissingArgument, message).at(formal.position));
+                    }
+                }
+            }
+        }
+        let given = Value::Attrs(Attrs::from_unsorted(self.arena, given));
+        self.call(value, &[given], PosIdx::NONE)
+    }
+
+    /// The value at a selection path such as `a.b."c.d".0`, calling functions on the way with `args`.
+    pub fn select(&mut self, path: &str, args: &'a Attrs<'a>, value: Value<'a>) -> Result<Value<'a>> {
+        let mut value = self.force(value, PosIdx::NONE)?;
+        for name in selection_path(path)? {
+            value = self.auto_call(args, value)?;
+            value = match name.parse::<u32>() {
+                Ok(index) => self.select_index(path, index, value)?,
+                Err(_) => self.select_name(path, &name, value)?,
+            };
+        }
+        self.force(value, PosIdx::NONE)
+    }
+
+    fn select_name(&mut self, path: &str, name: &str, value: Value<'a>) -> Result<Value<'a>> {
+        let Value::Attrs(attrs) = value else {
+            let kind = self.show_type(value);
+            let message = format!("the expression selected by the selection path '{path}' should be a set but is {kind}");
+            return Err(EvalError::new(ErrorKind::Type, message));
+        };
+        if name.is_empty() {
+            let message = format!("empty attribute name in selection path '{path}'");
+            return Err(EvalError::new(ErrorKind::Eval, message));
+        }
+        let symbol = self.symbols.intern(name.as_bytes());
+        match attrs.get(symbol) {
+            Some(attr) => Ok(attr.value.share()),
+            None => {
+                let message = format!("attribute '{name}' in selection path '{path}' not found");
+                let names = attrs.entries(self.arena).iter().map(|attr| self.symbols.bytes(attr.name));
+                Err(EvalError::new(ErrorKind::Eval, message).suggest(name.as_bytes(), names))
+            }
+        }
+    }
+
+    fn select_index(&mut self, path: &str, index: u32, value: Value<'a>) -> Result<Value<'a>> {
+        let Value::List(list) = value else {
+            let kind = self.show_type(value);
+            let message = format!("the expression selected by the selection path '{path}' should be a list but is {kind}");
+            return Err(EvalError::new(ErrorKind::Type, message));
+        };
+        match list.items.get(index as usize) {
+            Some(item) => Ok(item.share()),
+            None => {
+                let message = format!("list index {index} in selection path '{path}' is out of range");
+                Err(EvalError::new(ErrorKind::Eval, message))
+            }
+        }
+    }
+
+    /// All derivations in a value: itself, or those in a set or list, going into sets that want it
+    /// (`recurseForDerivations`).
+    pub fn derivations(&mut self, value: Value<'a>, args: &'a Attrs<'a>) -> Result<Vec<FoundDerivation>> {
+        self.on_stack(|evaluator| {
+            let mut found = Vec::new();
+            evaluator.find_derivations(value, "", args, &mut found, &mut FxHashSet::default())?;
+            Ok(found)
+        })
+    }
+
+    fn find_derivations(
+        &mut self,
+        value: Value<'a>,
+        path: &str,
+        args: &'a Attrs<'a>,
+        found: &mut Vec<FoundDerivation>,
+        seen: &mut FxHashSet<usize>,
+    ) -> Result<()> {
+        self.enter_call(PosIdx::NONE)?;
+        let result = self.find_derivations_here(value, path, args, found, seen);
+        self.leave_call();
+        result
+    }
+
+    fn find_derivations_here(
+        &mut self,
+        value: Value<'a>,
+        path: &str,
+        args: &'a Attrs<'a>,
+        found: &mut Vec<FoundDerivation>,
+        seen: &mut FxHashSet<usize>,
+    ) -> Result<()> {
+        let value = self.auto_call(args, value)?;
+        if self.take_derivation(value, path, found, seen)? {
+            return Ok(());
+        }
+        match value {
+            Value::Attrs(attrs) => {
+                for attr in self.sorted_attrs(attrs) {
+                    let name = self.symbols.text(attr.name);
+                    if !is_path_component(&name) {
+                        continue;
+                    }
+                    let path = join(path, &name);
+                    self.find_in_attribute(attr, &path, args, found, seen).map_err(|error| {
+                        error.trace(attr.position, format!("while evaluating the attribute '{name}'"))
+                    })?;
+                }
+                Ok(())
+            }
+            Value::List(list) => {
+                for (index, item) in list.items.iter().enumerate() {
+                    let path = join(path, &index.to_string());
+                    let value = self.force_slot(item, PosIdx::NONE)?;
+                    if !self.take_derivation(value, &path, found, seen)? {
+                        self.find_derivations(value, &path, args, found, seen)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Err(EvalError::new(
+                ErrorKind::Type,
+                "expression does not evaluate to a derivation (or a set or list of those)",
+            )),
+        }
+    }
+
+    fn find_in_attribute(
+        &mut self,
+        attr: &'a Attr<'a>,
+        path: &str,
+        args: &'a Attrs<'a>,
+        found: &mut Vec<FoundDerivation>,
+        seen: &mut FxHashSet<usize>,
+    ) -> Result<()> {
+        let value = self.force_slot(&attr.value, PosIdx::NONE)?;
+        if self.take_derivation(value, path, found, seen)? {
+            return Ok(());
+        }
+        let Value::Attrs(attrs) = value else {
+            return Ok(());
+        };
+        let Some(recurse) = attrs.get(self.names.recurse_for_derivations) else {
+            return Ok(());
+        };
+        let what = "while evaluating the attribute `recurseForDerivations`";
+        if self.expect_bool(recurse.value.share(), recurse.position, what)? {
+            self.find_derivations(value, path, args, found, seen)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a derivation, once; whether the value was one.
+    fn take_derivation(
+        &mut self,
+        value: Value<'a>,
+        path: &str,
+        found: &mut Vec<FoundDerivation>,
+        seen: &mut FxHashSet<usize>,
+    ) -> Result<bool> {
+        let Value::Attrs(attrs) = value else {
+            return Ok(false);
+        };
+        if !self.is_derivation(value)? {
+            return Ok(false);
+        }
+        if !seen.insert(std::ptr::from_ref(attrs).addr()) {
+            return Ok(true);
+        }
+        let Some(drv_path) = attrs.get(self.names.drv_path) else {
+            let message = "derivation does not contain a 'drvPath' attribute";
+            return Err(EvalError::new(ErrorKind::Eval, message));
+        };
+        let what = "while evaluating the 'drvPath' attribute of a derivation";
+        let mut context = ContextBuilder::default();
+        let drv_path =
+            self.coerce_to_string(drv_path.value.share(), drv_path.position, &mut context, what, Coercion::PLAIN)?;
+        let drv_path = String::from_utf8_lossy(drv_path).into_owned();
+        let output = match attrs.get(self.names.output_name) {
+            Some(attr) => {
+                let what = "while evaluating the output name of a derivation";
+                let name = self.expect_string_no_context(attr.value.share(), attr.position, what)?;
+                String::from_utf8_lossy(name).into_owned()
+            }
+            None => String::new(),
+        };
+        if output.is_empty() {
+            let message = format!("derivation '{drv_path}' lacks an 'outputName' attribute");
+            return Err(EvalError::new(ErrorKind::Eval, message));
+        }
+        found.push(FoundDerivation {
+            attribute: path.to_owned(),
+            drv_path,
+            output,
+        });
+        Ok(true)
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// Only such attributes are looked into for derivations.
+fn is_path_component(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '+'))
+}
+
+/// The names in a selection path; quoted ones may have dots.
+fn selection_path(path: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut name = String::new();
+    let mut chars = path.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '.' => names.push(std::mem::take(&mut name)),
+            '"' => loop {
+                match chars.next() {
+                    Some('"') => break,
+                    Some(char) => name.push(char),
+                    None => {
+                        let message = format!("missing closing quote in selection path '{path}'");
+                        return Err(EvalError::new(ErrorKind::Parse, message));
+                    }
+                }
+            },
+            char => name.push(char),
+        }
+    }
+    if !name.is_empty() {
+        names.push(name);
+    }
+    Ok(names)
+}

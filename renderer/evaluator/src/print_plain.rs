@@ -1,0 +1,87 @@
+//! The form in which `nix-instantiate --eval` has always printed values: functions as `<LAMBDA>`, what is not evaluated
+//! as `<CODE>`.
+
+use rustc_hash::FxHashSet;
+
+use crate::eval::{Evaluator, Result};
+use crate::print::{format_float, write_attribute_name, write_string};
+use crate::value::{Slot, Value};
+
+impl<'a> Evaluator<'a> {
+    /// A value as far as it is evaluated.
+    pub fn print_plain(&mut self, value: Value<'a>) -> Result<Vec<u8>> {
+        self.on_stack(|evaluator| {
+            let mut out = Vec::new();
+            evaluator.write_plain(&mut out, value, &mut FxHashSet::default(), 0)?;
+            Ok(out)
+        })
+    }
+
+    fn write_plain_slot(
+        &mut self,
+        out: &mut Vec<u8>,
+        slot: &'a Slot<'a>,
+        seen: &mut FxHashSet<usize>,
+        depth: usize,
+    ) -> Result<()> {
+        let mut value = slot.get();
+        while let Value::Thunk(inner) = value {
+            value = inner.get();
+        }
+        self.write_plain(out, value, seen, depth)
+    }
+
+    fn write_plain(
+        &mut self,
+        out: &mut Vec<u8>,
+        value: Value<'a>,
+        seen: &mut FxHashSet<usize>,
+        depth: usize,
+    ) -> Result<()> {
+        self.check_depth(depth)?;
+        match value {
+            Value::Null => out.extend(b"null"),
+            Value::Bool(true) => out.extend(b"true"),
+            Value::Bool(false) => out.extend(b"false"),
+            Value::Int(value) => out.extend(value.to_string().bytes()),
+            Value::Float(value) => out.extend(format_float(value).bytes()),
+            Value::String(string) => write_string(out, string.bytes, usize::MAX),
+            Value::Path(path) => out.extend(path.bytes),
+            Value::List(list) => {
+                if !list.items.is_empty() && !seen.insert(std::ptr::from_ref(list).addr()) {
+                    out.extend("«repeated»".bytes());
+                    return Ok(());
+                }
+                out.extend(b"[ ");
+                for item in list.items {
+                    self.write_plain_slot(out, item, seen, depth + 1)?;
+                    out.push(b' ');
+                }
+                out.push(b']');
+            }
+            Value::Attrs(attrs) => {
+                if !attrs.is_empty() && !seen.insert(std::ptr::from_ref(attrs).addr()) {
+                    out.extend("«repeated»".bytes());
+                    return Ok(());
+                }
+                out.extend(b"{ ");
+                for attr in self.sorted_attrs(attrs) {
+                    write_attribute_name(out, self.symbols.bytes(attr.name));
+                    out.extend(b" = ");
+                    self.write_plain_slot(out, &attr.value, seen, depth + 1)?;
+                    out.extend(b"; ");
+                }
+                out.push(b'}');
+            }
+            Value::Lambda(_) => out.extend(b"<LAMBDA>"),
+            Value::Builtin(_) => out.extend(b"<PRIMOP>"),
+            Value::PartialApplication(partial) => match partial.function {
+                Value::Lambda(_) => out.extend(b"<LAMBDA>"),
+                _ => out.extend(b"<PRIMOP-APP>"),
+            },
+            Value::Blackhole => out.extend("«potential infinite recursion»".bytes()),
+            Value::Thunk(_) | Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) => out.extend(b"<CODE>"),
+        }
+        Ok(())
+    }
+}
