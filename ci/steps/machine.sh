@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# What the machine must have.
+# shellcheck disable=SC2034 # other steps use what step_nix sets
+
+step_machine() {
+  local packages=() program
+  declare -A package_of=([git]=git [python3]=python3 [cc]=build-essential [xz]=xz-utils [curl]=curl [shellcheck]=shellcheck)
+  for program in "${!package_of[@]}"; do
+    command -v "$program" >/dev/null || packages+=("${package_of[$program]}")
+  done
+  if ((${#packages[@]})); then
+    apt-get update -q
+    apt-get install --yes --no-install-recommends "${packages[@]}"
+  fi
+  cargo --version
+  git --version
+  python3 --version
+}
+
+# Real Nix, for the steps that compare: the newest as NIPHAS_ORACLE, all as lines of "version folder".
+step_nix() {
+  nix_versions=$(ci/oracle)
+  echo "$nix_versions"
+  # The tests see Nix only where a step hands it on.
+  oracle=$(head -n 1 <<<"$nix_versions" | cut -d ' ' -f 2-)
+  unset NIPHAS_ORACLE
+  [[ $(head -n 1 <<<"$nix_versions") == 2.34* ]] ||
+    skip "comparison with Nix 2.34, the reference; compared with $(head -n 1 <<<"$nix_versions" | cut -d ' ' -f 1) instead"
+}

@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# What is written in Nix: nixlib and the example.
+# shellcheck disable=SC2154 # nix_versions and oracle are set by step_nix
+
+# nixlib's tests evaluate to those that fail.
+step_nixlib() {
+  local folder failing
+  while read -r _ folder; do
+    failing=$(NIX_REMOTE=dummy:// "$folder/nix-instantiate" --eval --strict nixlib/tests)
+    [[ $failing == "{ }" ]] || { echo "with $folder: $failing"; return 1; }
+  done <<<"$nix_versions"
+}
+
+step_example_cache() {
+  NIPHAS_ORACLE=$oracle ci/example-cache
+}
+
+# The example's outputs and drvPaths are real Nix's, and nixlib's tests pass with our evaluator.
+step_example_flake() {
+  niphas
+  [[ $("$NIPHAS" instantiate --eval --strict nixlib/tests) == "{ }" ]]
+  if [[ $("$oracle/nix" --version) == *" 2.8."* ]]; then
+    skip "Nix 2.8 knows no relative path inputs, which the example has"
+    return
+  fi
+  NIPHAS_ORACLE=$oracle ci/example-flake
+}
+
+# Each Git repository below FOLDER but the clone of ours, and where its branches are.
+gitops_repositories() { # FOLDER
+  local head
+  while read -r head; do
+    echo "$(dirname "$head") $(git -C "$(dirname "$head")" rev-parse --branches | tr '\n' ' ')"
+  done < <(find "$1" -name HEAD -not -path "$1/niphas/.git/*" -not -path '*/logs/*' -not -path '*/refs/*' | sort)
+}
+
+# README's first command, on a fresh clone: it commits; run again, it commits nothing.
+step_first_command() {
+  local command folder
+  command=$(readme_block 1)
+  echo "$command"
+  folder=$(mktemp -d)
+  git clone --quiet . "$folder/niphas"
+
+  (cd "$folder/niphas" && bash -euc "$command")
+  gitops_repositories "$folder" >"$folder/first"
+  [[ -s $folder/first ]] || { echo "no GitOps repository was made below $folder"; return 1; }
+  echo "-- again"
+  (cd "$folder/niphas" && bash -euc "$command")
+  gitops_repositories "$folder" >"$folder/second"
+  diff "$folder/first" "$folder/second" || { echo "the second run committed something"; return 1; }
+  rm -rf "$folder"
+}
