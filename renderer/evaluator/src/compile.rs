@@ -7,6 +7,7 @@ use crate::ast::{
     Ast, AttrName, AttrPath, BinaryOp, BindingValue, Bindings, Name, Node, NodeId, PatternId,
 };
 use crate::error::{ErrorKind, EvalError};
+use crate::eval::call::MOST_ON_STACK;
 use crate::expr::{
     AttrsCode, BindingCode, DynamicCode, Expr, FormalCode, LambdaCode, Lazy, LazyKind, LetCode, Op,
     PatternCode, Scope, SelectPath, Step, ThunkId, WithVariable,
@@ -512,7 +513,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
             pattern: compiled,
             slots,
             body,
-            captures,
+            starts_on_stack: !captures && pattern.is_none() && slots as usize <= MOST_ON_STACK,
         })))
     }
 

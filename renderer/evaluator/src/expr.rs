@@ -190,8 +190,8 @@ pub struct LambdaCode<'a> {
     /// Slots of the level.
     pub(crate) slots: u32,
     pub(crate) body: &'a Expr<'a>,
-    /// The body makes something that keeps the level, so the level starts in the arena.
-    pub(crate) captures: bool,
+    /// The level starts on the native stack: it is small, and nothing in the body is sure to keep it.
+    pub(crate) starts_on_stack: bool,
 }
 
 impl LambdaCode<'_> {

@@ -6,6 +6,7 @@ mod attrs;
 mod builtins;
 mod compile;
 mod context;
+mod derivations;
 mod env;
 mod error;
 mod eval;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use crate::context::{ContextBuilder, ContextElement};
+use crate::derivations::KnownDerivation;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::io::{FileType, StoreObject};
@@ -19,6 +20,10 @@ use crate::value::Value;
 pub(crate) struct StoreState {
     /// Store paths of sources that were copied whole, under their own names.
     copied: FxHashMap<Vec<u8>, StorePath>,
+    /// Derivations that were made or read.
+    pub(crate) derivations: FxHashMap<StorePath, KnownDerivation>,
+    /// What texts refer to that `toFile` made.
+    pub(crate) references: FxHashMap<StorePath, Vec<StorePath>>,
 }
 
 /// A tree to be copied to the store.

@@ -54,7 +54,7 @@ fn all<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
     )?;
     let what = "while evaluating the return value of the function passed to builtins.all";
     for item in items {
-        let result = evaluator.call(function, &[item.share()], NONE)?;
+        let result = evaluator.call_1(function, item.share(), NONE)?;
         if !evaluator.expect_bool(result, NONE, what)? {
             return Ok(Value::Bool(false));
         }
@@ -75,7 +75,7 @@ fn any<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
     )?;
     let what = "while evaluating the return value of the function passed to builtins.any";
     for item in items {
-        let result = evaluator.call(function, &[item.share()], NONE)?;
+        let result = evaluator.call_1(function, item.share(), NONE)?;
         if evaluator.expect_bool(result, NONE, what)? {
             return Ok(Value::Bool(true));
         }
@@ -133,7 +133,7 @@ fn concat_map<'a>(
     let what = "while evaluating the return value of the function passed to builtins.concatMap";
     let mut parts = Vec::with_capacity(items.len());
     for item in items {
-        let list = evaluator.call(function, &[item.share()], NONE)?;
+        let list = evaluator.call_1(function, item.share(), NONE)?;
         parts.push(evaluator.expect_list(list, NONE, what)?);
     }
     Ok(joined(evaluator, &parts))
@@ -201,7 +201,7 @@ fn filter<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> R
         "while evaluating the return value of the filtering function passed to builtins.filter";
     let mut kept = Vec::new();
     for item in items {
-        let result = evaluator.call(function, &[item.share()], NONE)?;
+        let result = evaluator.call_1(function, item.share(), NONE)?;
         if evaluator.expect_bool(result, NONE, what)? {
             kept.push(item.share());
         }
@@ -229,7 +229,7 @@ fn foldl<'a>(
     )?;
     let mut result = args[1];
     for item in items {
-        result = evaluator.call(function, &[result, item.share()], NONE)?;
+        result = evaluator.call_2(function, result, item.share(), NONE)?;
     }
     evaluator.force(result, position)
 }
@@ -278,7 +278,7 @@ fn group_by<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         "while evaluating the return value of the grouping function passed to builtins.groupBy";
     let mut groups: rustc_hash::FxHashMap<_, Vec<Value<'a>>> = rustc_hash::FxHashMap::default();
     for item in items {
-        let name = evaluator.call(function, &[item.share()], NONE)?;
+        let name = evaluator.call_1(function, item.share(), NONE)?;
         let name = evaluator.expect_string_no_context(name, NONE, what)?;
         let name = evaluator.symbols.intern(name);
         groups.entry(name).or_default().push(item.share());
@@ -357,7 +357,7 @@ fn partition<'a>(
         "while evaluating the return value of the partition function passed to builtins.partition";
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for item in items {
-        let result = evaluator.call(function, &[item.share()], NONE)?;
+        let result = evaluator.call_1(function, item.share(), NONE)?;
         if evaluator.expect_bool(result, NONE, what)? {
             right.push(item.share());
         } else {
@@ -400,7 +400,7 @@ fn sort<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
         let what =
             "while evaluating the return value of the sorting function passed to builtins.sort";
         merge_sort(&mut values, &mut |left, right| {
-            let result = evaluator.call(function, &[left, right], NONE)?;
+            let result = evaluator.call_2(function, left, right, NONE)?;
             evaluator.expect_bool(result, NONE, what)
         })?;
     }

@@ -1,11 +1,15 @@
 //! The builtin functions and values.
 
 mod attrs;
+mod context;
 mod control;
+mod derivation;
 mod functions;
 mod lists;
 mod numbers;
+mod strings;
 mod types;
+mod versions;
 
 use crate::attrs::{Attr, Attrs};
 use crate::eval::{Evaluator, Result};
@@ -45,11 +49,15 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
     let mut attrs = Vec::with_capacity(128);
     let tables = [
         attrs::table(),
+        context::table(),
         control::table(),
+        derivation::table(),
         functions::table(),
         lists::table(),
         numbers::table(),
+        strings::table(),
         types::table(),
+        versions::table(),
     ];
     for (name, arity, global, function) in tables.into_iter().flatten() {
         let builtin = Value::Builtin(evaluator.arena.alloc(Builtin {

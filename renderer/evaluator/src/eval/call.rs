@@ -11,6 +11,8 @@ use super::{Evaluator, Result};
 
 /// Calls with more arguments than this take a slower way.
 const MOST_ARGS: usize = 8;
+/// Levels with more variables than this are made in the arena.
+pub(crate) const MOST_ON_STACK: usize = 4;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn make_lambda(&mut self, code: &'a LambdaCode<'a>, env: &Env<'_, 'a>) -> Value<'a> {
@@ -51,7 +53,7 @@ impl<'a> Evaluator<'a> {
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         let code = lambda.code;
-        if code.captures || code.pattern.is_some() || args.len() > 4 {
+        if !code.starts_on_stack {
             let slots = self.new_slots(code);
             for (slot, arg) in slots.iter().zip(args) {
                 slot.set(self.delay(arg, env));
@@ -71,7 +73,7 @@ impl<'a> Evaluator<'a> {
                 self.enter_on_stack(lambda, &slots, position)
             }
             _ => {
-                let slots = [const { Slot::new(Value::Null) }; 4];
+                let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
                 for (slot, arg) in slots.iter().zip(args) {
                     slot.set(self.delay_boxed(arg, env));
                 }
@@ -83,6 +85,39 @@ impl<'a> Evaluator<'a> {
     fn new_slots(&self, code: &LambdaCode<'_>) -> &'a [Slot<'a>] {
         self.arena
             .alloc_slice_fill_with(code.slots as usize, |_| Slot::new(Value::Null))
+    }
+
+    /// [`Evaluator::call`] with one argument, the fast way for what lists are mapped with.
+    #[inline]
+    pub(crate) fn call_1(
+        &mut self,
+        function: Value<'a>,
+        a: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        match function {
+            Value::Lambda(lambda) if lambda.code.starts_on_stack && lambda.code.arity() == 1 => {
+                self.enter_on_stack(lambda, &[Slot::new(a)], position)
+            }
+            _ => self.call(function, &[a], position),
+        }
+    }
+
+    /// [`Evaluator::call`] with two arguments, the fast way for what lists are folded and sorted with.
+    #[inline]
+    pub(crate) fn call_2(
+        &mut self,
+        function: Value<'a>,
+        a: Value<'a>,
+        b: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        match function {
+            Value::Lambda(lambda) if lambda.code.starts_on_stack && lambda.code.arity() == 2 => {
+                self.enter_on_stack(lambda, &[Slot::new(a), Slot::new(b)], position)
+            }
+            _ => self.call(function, &[a, b], position),
+        }
     }
 
     /// Calls a function. Arguments are values that may be copied.
@@ -175,14 +210,14 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         let code = lambda.code;
-        if code.captures || code.pattern.is_some() || args.len() > 4 {
+        if !code.starts_on_stack {
             let slots = self.new_slots(code);
             for (slot, arg) in slots.iter().zip(args) {
                 slot.set(*arg);
             }
             return self.enter_in_arena(lambda, slots, position);
         }
-        let slots = [const { Slot::new(Value::Null) }; 4];
+        let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
         for (slot, arg) in slots.iter().zip(args) {
             slot.set(*arg);
         }

@@ -1,6 +1,6 @@
 //! Evaluation: from resolved expressions to values.
 
-mod call;
+pub(crate) mod call;
 mod coerce;
 mod compare;
 mod construct;
@@ -352,12 +352,12 @@ impl<'a> Evaluator<'a> {
                     }
                     MappedOver::Items(items) => {
                         let item = items[index as usize].share();
-                        self.call(mapped.function, &[item], position)
+                        self.call_1(mapped.function, item, position)
                     }
                     MappedOver::Attrs(attrs) => {
                         let attr = &attrs[index as usize];
                         let name = Value::String(self.symbols.string(attr.name));
-                        self.call(mapped.function, &[name, attr.value.share()], position)
+                        self.call_2(mapped.function, name, attr.value.share(), position)
                     }
                 }
             }

@@ -34,7 +34,12 @@ impl<'a> Evaluator<'a> {
         let Value::Lambda(lambda) = value else {
             return Ok(value);
         };
-        let Some(pattern) = lambda.code.pattern.as_ref().filter(|_| lambda.code.arity() == 1) else {
+        let Some(pattern) = lambda
+            .code
+            .pattern
+            .as_ref()
+            .filter(|_| lambda.code.arity() == 1)
+        else {
             return Ok(value);
         };
         let mut given = Vec::new();
@@ -53,7 +58,9 @@ impl<'a> Evaluator<'a> {
                              '--argstr'. See\nhttps://nix.dev/manual/nix/stable/language/syntax.html#functions.",
                             self.symbols.text(formal.name)
                         );
-                        return Err(EvalError::new(ErrorKind::MissingArgument, message).at(formal.position));
+                        return Err(
+                            EvalError::new(ErrorKind::MissingArgument, message).at(formal.position)
+                        );
                     }
                 }
             }
@@ -63,7 +70,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The value at a selection path such as `a.b."c.d".0`, calling functions on the way with `args`.
-    pub fn select(&mut self, path: &str, args: &'a Attrs<'a>, value: Value<'a>) -> Result<Value<'a>> {
+    pub fn select(
+        &mut self,
+        path: &str,
+        args: &'a Attrs<'a>,
+        value: Value<'a>,
+    ) -> Result<Value<'a>> {
         let mut value = self.force(value, PosIdx::NONE)?;
         for name in selection_path(path)? {
             value = self.auto_call(args, value)?;
@@ -78,7 +90,9 @@ impl<'a> Evaluator<'a> {
     fn select_name(&mut self, path: &str, name: &str, value: Value<'a>) -> Result<Value<'a>> {
         let Value::Attrs(attrs) = value else {
             let kind = self.show_type(value);
-            let message = format!("the expression selected by the selection path '{path}' should be a set but is {kind}");
+            let message = format!(
+                "the expression selected by the selection path '{path}' should be a set but is {kind}"
+            );
             return Err(EvalError::new(ErrorKind::Type, message));
         };
         if name.is_empty() {
@@ -90,7 +104,10 @@ impl<'a> Evaluator<'a> {
             Some(attr) => Ok(attr.value.share()),
             None => {
                 let message = format!("attribute '{name}' in selection path '{path}' not found");
-                let names = attrs.entries(self.arena).iter().map(|attr| self.symbols.bytes(attr.name));
+                let names = attrs
+                    .entries(self.arena)
+                    .iter()
+                    .map(|attr| self.symbols.bytes(attr.name));
                 Err(EvalError::new(ErrorKind::Eval, message).suggest(name.as_bytes(), names))
             }
         }
@@ -99,13 +116,16 @@ impl<'a> Evaluator<'a> {
     fn select_index(&mut self, path: &str, index: u32, value: Value<'a>) -> Result<Value<'a>> {
         let Value::List(list) = value else {
             let kind = self.show_type(value);
-            let message = format!("the expression selected by the selection path '{path}' should be a list but is {kind}");
+            let message = format!(
+                "the expression selected by the selection path '{path}' should be a list but is {kind}"
+            );
             return Err(EvalError::new(ErrorKind::Type, message));
         };
         match list.items.get(index as usize) {
             Some(item) => Ok(item.share()),
             None => {
-                let message = format!("list index {index} in selection path '{path}' is out of range");
+                let message =
+                    format!("list index {index} in selection path '{path}' is out of range");
                 Err(EvalError::new(ErrorKind::Eval, message))
             }
         }
@@ -113,7 +133,11 @@ impl<'a> Evaluator<'a> {
 
     /// All derivations in a value: itself, or those in a set or list, going into sets that want it
     /// (`recurseForDerivations`).
-    pub fn derivations(&mut self, value: Value<'a>, args: &'a Attrs<'a>) -> Result<Vec<FoundDerivation>> {
+    pub fn derivations(
+        &mut self,
+        value: Value<'a>,
+        args: &'a Attrs<'a>,
+    ) -> Result<Vec<FoundDerivation>> {
         self.on_stack(|evaluator| {
             let mut found = Vec::new();
             evaluator.find_derivations(value, "", args, &mut found, &mut FxHashSet::default())?;
@@ -155,9 +179,13 @@ impl<'a> Evaluator<'a> {
                         continue;
                     }
                     let path = join(path, &name);
-                    self.find_in_attribute(attr, &path, args, found, seen).map_err(|error| {
-                        error.trace(attr.position, format!("while evaluating the attribute '{name}'"))
-                    })?;
+                    self.find_in_attribute(attr, &path, args, found, seen)
+                        .map_err(|error| {
+                            error.trace(
+                                attr.position,
+                                format!("while evaluating the attribute '{name}'"),
+                            )
+                        })?;
                 }
                 Ok(())
             }
@@ -226,13 +254,19 @@ impl<'a> Evaluator<'a> {
         };
         let what = "while evaluating the 'drvPath' attribute of a derivation";
         let mut context = ContextBuilder::default();
-        let drv_path =
-            self.coerce_to_string(drv_path.value.share(), drv_path.position, &mut context, what, Coercion::PLAIN)?;
+        let drv_path = self.coerce_to_string(
+            drv_path.value.share(),
+            drv_path.position,
+            &mut context,
+            what,
+            Coercion::PLAIN,
+        )?;
         let drv_path = String::from_utf8_lossy(drv_path).into_owned();
         let output = match attrs.get(self.names.output_name) {
             Some(attr) => {
                 let what = "while evaluating the output name of a derivation";
-                let name = self.expect_string_no_context(attr.value.share(), attr.position, what)?;
+                let name =
+                    self.expect_string_no_context(attr.value.share(), attr.position, what)?;
                 String::from_utf8_lossy(name).into_owned()
             }
             None => String::new(),
