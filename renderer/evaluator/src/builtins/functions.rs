@@ -71,23 +71,20 @@ impl<'a> Keys<'a> {
         while low < high {
             let middle = low.midpoint(high);
             let (other, other_element) = self.sorted[middle];
-            let less = evaluator.less(other, key, NONE, "").map_err(|error| {
-                let (shown, other) = (
-                    evaluator.show_short(element),
-                    evaluator.show_short(other_element),
-                );
+            let less = evaluator.less(key, other, NONE, "").map_err(|error| {
+                let (shown, other) = (evaluator.show_short(element), evaluator.show_short(other_element));
                 error
                     .trace(NONE, format!("with element {other}"))
                     .trace(NONE, format!("while comparing element {shown}"))
             })?;
             if less {
-                low = middle + 1;
-            } else {
                 high = middle;
+            } else {
+                low = middle + 1;
             }
         }
-        if let Some(&(other, _)) = self.sorted.get(low)
-            && !evaluator.less(key, other, NONE, "")?
+        if let Some(&(below, _)) = low.checked_sub(1).and_then(|place| self.sorted.get(place))
+            && !evaluator.less(below, key, NONE, "")?
         {
             return Ok(false);
         }

@@ -207,7 +207,7 @@ fn filter<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> R
         }
     }
     if kept.len() == items.len() {
-        return evaluator.force(args[1], NONE);
+        return Ok(Value::list(evaluator.arena, items));
     }
     Ok(evaluator.list_of(&kept))
 }

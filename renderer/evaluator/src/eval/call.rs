@@ -225,7 +225,7 @@ impl<'a> Evaluator<'a> {
     }
 
     #[inline]
-    pub(super) fn enter_call(&mut self, position: PosIdx) -> Result<()> {
+    pub(crate) fn enter_call(&mut self, position: PosIdx) -> Result<()> {
         if self.call_depth >= self.settings.max_call_depth {
             return Err(super::call_depth_exceeded().at(position));
         }
@@ -234,7 +234,7 @@ impl<'a> Evaluator<'a> {
     }
 
     #[inline]
-    pub(super) fn leave_call(&mut self) {
+    pub(crate) fn leave_call(&mut self) {
         self.call_depth -= 1;
     }
 
@@ -330,7 +330,7 @@ impl<'a> Evaluator<'a> {
                 used += 1;
                 slot.set(attr.value.share());
             } else if let Some(default) = &formal.default {
-                slot.set(self.delay(default, env));
+                slot.set(self.delay_in_level(default, env));
             } else {
                 let message = format!(
                     "function '{}' called without required argument '{}'",

@@ -64,7 +64,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// As [`Evaluator::delay`], but looks at no other variable: those of this level need not be in their places yet.
-    fn delay_in_level(&mut self, value: &Lazy<'a>, level: &'a Env<'a, 'a>) -> Value<'a> {
+    pub(super) fn delay_in_level(&mut self, value: &Lazy<'a>, level: &'a Env<'a, 'a>) -> Value<'a> {
         match value.expr {
             Expr::Constant(value) => *value,
             Expr::Lambda(code) => self.make_lambda(code, level),

@@ -91,9 +91,7 @@ impl<'a> Evaluator<'a> {
 
     /// The text of a Nix file.
     pub fn read_source(&self, path: &[u8]) -> Result<Vec<u8>> {
-        self.io
-            .read_file(path)
-            .map_err(|error| self.io_error(path, &error))
+        self.read_file(path)
     }
 
     /// A file that could not be read, as an error of the evaluation.
@@ -114,11 +112,7 @@ impl<'a> Evaluator<'a> {
     pub fn resolve_file(&mut self, path: &[u8]) -> Result<Vec<u8>> {
         let mut path = path.to_vec();
         for _ in 0..MOST_LINKS {
-            let found = self
-                .io
-                .file_type(&path)
-                .map_err(|error| self.io_error(&path, &error))?;
-            match found {
+            match self.file_type(&path)? {
                 Some(FileType::Symlink) => {
                     let target = self
                         .io

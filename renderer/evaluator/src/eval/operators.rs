@@ -243,11 +243,12 @@ impl<'a> Evaluator<'a> {
         let what = "while evaluating one of the elements to concatenate";
         let l = self.expect_list(left, position, what)?;
         let r = self.expect_list(right, position, what)?;
+        // A list of its own, though it shares the elements: printing tells lists that are the same one.
         if l.is_empty() {
-            return Ok(right);
+            return Ok(Value::list(self.arena, r));
         }
         if r.is_empty() {
-            return Ok(left);
+            return Ok(Value::list(self.arena, l));
         }
         let items = self
             .arena
