@@ -17,8 +17,8 @@ use strings::IndentedText;
 
 /// Files beyond this are refused. It is far beyond any real one, and at most 60 times as much memory.
 const MAX_SOURCE: usize = 1 << 28;
-/// How deep expressions may be nested. Far beyond what anyone writes or generates, and about 50 MB of stack.
-const MAX_DEPTH: u32 = 50_000;
+/// How deep expressions may be nested: far beyond what anyone writes or generates, and less than 100 MB of stack.
+const MAX_DEPTH: u32 = 100_000;
 
 /// What the parser accepts beyond the stable language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
