@@ -12,6 +12,7 @@
 //! - [`references`]: which store paths contents name.
 
 pub mod content_address;
+pub mod content_hash;
 pub mod derivation;
 pub mod hash;
 pub mod nar;
@@ -22,6 +23,7 @@ pub mod signature;
 pub mod store_path;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
+pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};
 pub use hash::{Hash, HashAlgorithm, HashFormat, Hasher};
 pub use narinfo::{Compression, NarInfo};

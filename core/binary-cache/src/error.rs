@@ -1,0 +1,325 @@
+//! What can go wrong, and what to do about it.
+
+use crate::url::CacheUrlError;
+use nix_formats::{
+    Compression, HashFormat, StoreDir, StorePath, hash::Hash, narinfo::NarInfoError,
+    signature::SignatureError,
+};
+use std::{fmt, io, sync::Arc};
+use thiserror::Error;
+
+/// The caches can't be used at all.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// A cache's URL.
+    #[error(transparent)]
+    Url(#[from] CacheUrlError),
+    /// A public key.
+    #[error("a trusted public key is not valid")]
+    PublicKey(#[from] SignatureError),
+    /// The HTTP client can't be made, as a rule for lack of certificates.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A file of a cache can't be fetched.
+#[derive(Debug, Clone, Error)]
+pub enum FetchError {
+    /// Reading a folder.
+    #[error("cannot read '{path}'")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// Connection, protocol, or the body ended too early.
+    #[error("the request for '{name}' failed")]
+    Http {
+        /// The file.
+        name: String,
+        /// Why.
+        source: Arc<reqwest::Error>,
+    },
+    /// Nothing came for too long.
+    #[error("no answer to the request for '{name}' in time")]
+    Timeout {
+        /// The file.
+        name: String,
+    },
+    /// The server knows of no such file or won't give it, or is in trouble.
+    #[error("the server answered HTTP {status} for '{name}'")]
+    Status {
+        /// The file.
+        name: String,
+        /// What it said.
+        status: u16,
+    },
+    /// More bytes than such a file has.
+    #[error("'{name}' is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// What it may have.
+        limit: usize,
+    },
+    /// A name that leads out of the cache.
+    #[error("'{name}' does not stay within the cache")]
+    Outside {
+        /// The name.
+        name: String,
+    },
+    /// The server encodes the file in a way that was not asked for, or badly.
+    #[error("'{name}' came with the content encoding '{encoding}', which can't be decoded")]
+    Encoding {
+        /// The file.
+        name: String,
+        /// The encoding.
+        encoding: String,
+    },
+    /// `nix-cache-info` is missing or is none.
+    #[error("it does not appear to be a binary cache: nix-cache-info is missing or damaged")]
+    NotACache,
+    /// The cache serves another store.
+    #[error("it serves the store folder '{theirs}', not '{ours}'")]
+    OtherStoreDir {
+        /// What it serves.
+        theirs: String,
+        /// What is wanted.
+        ours: StoreDir,
+    },
+}
+
+impl FetchError {
+    /// Whether to try again may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Http { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            _ => false,
+        }
+    }
+}
+
+/// Why one cache does not give one path.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// It has no narinfo for it.
+    Missing,
+    /// It wants credentials, or refuses those it got (HTTP status).
+    Denied(u16),
+    /// It can't be asked.
+    Failed(FetchError),
+    /// Its narinfo is damaged.
+    Malformed(NarInfoError),
+    /// Its narinfo is about another path.
+    OtherPath(StorePath),
+    /// It has the path, but no trusted key signed it. The names of the keys
+    /// that are said to have signed.
+    Untrusted(Vec<String>),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("does not have it"),
+            Self::Denied(status) => write!(f, "refuses access (HTTP {status})"),
+            Self::Failed(error) => write!(f, "cannot be asked: {}", chain(error)),
+            Self::Malformed(error) => write!(f, "has a damaged narinfo: {}", chain(error)),
+            Self::OtherPath(path) => write!(f, "answers with another path, '{path}'"),
+            Self::Untrusted(keys) if keys.is_empty() => f.write_str("has it, but unsigned"),
+            Self::Untrusted(keys) => {
+                write!(
+                    f,
+                    "has it, signed only by keys that are not trusted: {}",
+                    keys.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// No cache gives a path, and what each said.
+#[derive(Debug, Clone)]
+pub struct Unavailable {
+    /// The store folder.
+    pub store_dir: StoreDir,
+    /// The path.
+    pub path: StorePath,
+    /// A path that refers to it; none if it is a root.
+    pub needed_by: Option<StorePath>,
+    /// The caches in the order asked, and what they said.
+    pub refusals: Arc<Vec<(String, Refusal)>>,
+    /// Whether there is no trusted key at all.
+    pub without_keys: bool,
+}
+
+impl std::error::Error for Unavailable {}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no cache gives store path '{}'",
+            self.store_dir.print(&self.path)
+        )?;
+        if let Some(path) = &self.needed_by {
+            write!(f, ", which '{}' needs", self.store_dir.print(path))?;
+        }
+        if self.refusals.is_empty() {
+            f.write_str(": there are no caches")?;
+        }
+        for (cache, refusal) in self.refusals.iter() {
+            write!(f, "\n  {cache} {refusal}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Unavailable {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let path = self.store_dir.print(&self.path);
+        let cache = self.refusals.first().map_or("<cache>", |(cache, _)| cache);
+        let untrusted = self
+            .refusals
+            .iter()
+            .find_map(|(cache, refusal)| match refusal {
+                Refusal::Untrusted(keys) => Some((cache, keys)),
+                _ => None,
+            });
+        match untrusted {
+            Some(_) if self.without_keys => {
+                "no public key is trusted, so no signature counts: name the public key of whoever signs your builds"
+                    .to_owned()
+            }
+            Some((_, keys)) if !keys.is_empty() => format!(
+                "trust one of the keys {}, or sign with a key that is trusted: nix store sign --key-file <secret key> --recursive {path}",
+                keys.join(", ")
+            ),
+            Some((cache, _)) => format!(
+                "sign and push it: nix store sign --key-file <secret key> --recursive {path} && nix copy --to '{cache}' {path}"
+            ),
+            None => format!(
+                "build and push it: nix copy --to '{cache}' {path} (signed: nix store sign --key-file <secret key> --recursive {path})"
+            ),
+        }
+    }
+}
+
+/// A closure can't be told.
+#[derive(Debug, Clone, Error)]
+pub enum ClosureError {
+    /// Paths that no cache gives; never empty.
+    #[error("{}", list(.0))]
+    Unavailable(Vec<Unavailable>),
+    /// More paths than any closure has.
+    #[error("the closure has more than {0} paths")]
+    TooLarge(usize),
+}
+
+impl ClosureError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unavailable(paths) => paths.first().map(Unavailable::hint),
+            Self::TooLarge(_) => None,
+        }
+    }
+}
+
+fn list(paths: &[Unavailable]) -> String {
+    const SHOWN: usize = 10;
+    let mut text: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
+    if paths.len() > SHOWN {
+        text.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    text.join("\n")
+}
+
+/// A NAR can't be fetched, or is not what its narinfo says.
+#[derive(Debug, Error)]
+pub enum NarError {
+    /// The file.
+    #[error("cannot fetch the NAR of '{path}' from {cache}")]
+    Fetch {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+        /// Why.
+        source: FetchError,
+    },
+    /// The cache has the narinfo, but not the NAR.
+    #[error("{cache} has no NAR for '{path}', only its narinfo")]
+    Missing {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+    },
+    /// A compression that is not known.
+    #[error("the NAR of '{path}' is compressed with '{}', which is not supported", .compression.name())]
+    Compression {
+        /// The path.
+        path: StorePath,
+        /// The compression.
+        compression: Compression,
+    },
+    /// The NAR has another size.
+    #[error("the NAR of '{path}' from {cache} has {}{actual} bytes instead of {expected}", if .actual > .expected { "at least " } else { "" })]
+    Size {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+        /// What the narinfo says.
+        expected: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// The NAR has another hash.
+    #[error("the NAR of '{path}' from {cache} has the hash {} instead of {}", .actual.to_string(HashFormat::Sri, true), .expected.to_string(HashFormat::Sri, true))]
+    Hash {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+        /// What the narinfo says.
+        expected: Hash,
+        /// What came.
+        actual: Hash,
+    },
+    /// The path is unsigned and its contents are not those of its content address.
+    #[error("the contents of '{path}' from {cache} do not have the content address {expected}")]
+    ContentAddress {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+        /// What the narinfo says.
+        expected: nix_formats::ContentAddress,
+    },
+    /// Decompressing, or what the caller does with the bytes.
+    #[error("cannot read the NAR of '{path}' from {cache}")]
+    Read {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+        /// Why.
+        source: io::Error,
+    },
+}

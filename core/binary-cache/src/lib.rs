@@ -1,0 +1,39 @@
+//! Nix binary caches: look up store paths, verify who vouches for them, walk
+//! closures, fetch NARs.
+//!
+//! [`Caches`] is the entry: several caches in order of priority and the public
+//! keys that are trusted. Caches carry bytes, never trust: a path counts only
+//! with a trusted signature, or when its content address makes it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use binary_cache::{CacheUrl, Caches, Limits};
+//! use nix_formats::{PublicKey, PublicKeys, StoreDir};
+//!
+//! let caches: Vec<CacheUrl> = vec!["https://cache.example.org".parse()?];
+//! let keys = ["cache.example.org-1:…".parse::<PublicKey>()?];
+//! let caches =
+//!     Caches::new(StoreDir::default(), caches, PublicKeys::from_iter(keys), Limits::default())?;
+//! let root = StoreDir::default().parse("/nix/store/…-hello")?;
+//! for path in caches.closure(&[root]).await?.paths {
+//!     println!("{} {}", path.info.path, path.info.nar_size);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod caches;
+mod closure;
+mod decompress;
+mod error;
+mod limits;
+mod nar;
+mod transport;
+mod url;
+
+pub use caches::{Caches, Found, Trust};
+pub use closure::Closure;
+pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavailable};
+pub use limits::Limits;
+pub use url::{CacheUrl, CacheUrlError};

@@ -1,0 +1,46 @@
+//! Bounds on time and space.
+
+use std::time::Duration;
+
+/// How long to wait, how often to try, how much to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// Attempts per request.
+    pub attempts: u32,
+    /// Pause before the second attempt; it doubles with each further one, and
+    /// each is shortened at random by up to half.
+    pub pause: Duration,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Longest silence of a server that is sending.
+    pub read_timeout: Duration,
+    /// Time for a small file, from request to last byte.
+    pub request_timeout: Duration,
+    /// How long it is believed that no cache has a path.
+    pub negative_ttl: Duration,
+    /// How long a cache that failed is left alone.
+    pub cool_down: Duration,
+    /// Largest narinfo, in bytes.
+    pub max_narinfo: usize,
+    /// Most paths in a closure.
+    pub max_paths: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            attempts: 4,
+            pause: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(30),
+            negative_ttl: Duration::from_secs(30),
+            cool_down: Duration::from_secs(30),
+            max_narinfo: 4 << 20,
+            max_paths: 200_000,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Getting a cache's files. One variant for each kind of cache.
+
+mod file;
+mod http;
+
+use crate::{
+    error::FetchError,
+    limits::Limits,
+    url::{CacheUrl, Scheme},
+};
+use bytes::Bytes;
+pub(crate) use http::client;
+use reqwest::Client;
+use std::time::Duration;
+
+/// Where a cache's files come from.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    File(file::Folder),
+    Http(http::Server),
+}
+
+/// A file that is being read, piece by piece.
+pub(crate) enum Body {
+    File(file::Pieces),
+    Http(http::Pieces),
+}
+
+impl Body {
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        match self {
+            Self::File(pieces) => pieces.next().await,
+            Self::Http(pieces) => pieces.next().await,
+        }
+    }
+}
+
+impl Transport {
+    /// `client` makes HTTP clients, which all servers share.
+    pub(crate) fn new(url: &CacheUrl, client: Option<&Client>, limits: &Limits) -> Option<Self> {
+        Some(match &url.scheme {
+            Scheme::File(path) => Self::File(file::Folder::new(path.clone())),
+            Scheme::Http(url) => {
+                Self::Http(http::Server::new(url.clone(), client?.clone(), limits))
+            }
+        })
+    }
+
+    /// A small file as a whole; `None` if there is none. Tries again where that
+    /// may help.
+    pub(crate) async fn get(
+        &self,
+        name: &str,
+        max: usize,
+        limits: &Limits,
+    ) -> Result<Option<Bytes>, FetchError> {
+        let mut retries = Retries {
+            name,
+            limits,
+            attempts: 0,
+        };
+        loop {
+            let got = match self {
+                Self::File(folder) => folder.get(name, max).await,
+                Self::Http(server) => server.get(name, max).await,
+            };
+            match got {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => retries.after(error).await?,
+            }
+        }
+    }
+
+    /// A large file; `None` if there is none. Tries again to open it, but not
+    /// to read it.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        limits: &Limits,
+    ) -> Result<Option<Body>, FetchError> {
+        let mut retries = Retries {
+            name,
+            limits,
+            attempts: 0,
+        };
+        loop {
+            let opened = match self {
+                Self::File(folder) => folder.open(name).await.map(|body| body.map(Body::File)),
+                Self::Http(server) => server.open(name).await.map(|body| body.map(Body::Http)),
+            };
+            match opened {
+                Ok(body) => return Ok(body),
+                Err(error) => retries.after(error).await?,
+            }
+        }
+    }
+}
+
+/// Attempts at one request.
+struct Retries<'a> {
+    name: &'a str,
+    limits: &'a Limits,
+    attempts: u32,
+}
+
+impl Retries<'_> {
+    /// Waits before the next attempt, or gives the error back if there is to be
+    /// none.
+    async fn after(&mut self, error: FetchError) -> Result<(), FetchError> {
+        self.attempts += 1;
+        if !error.is_transient() || self.attempts >= self.limits.attempts {
+            return Err(error);
+        }
+        let pause = pause(self.limits.pause, self.attempts);
+        tracing::debug!(name = self.name, attempt = self.attempts, ?pause, %error, "trying again");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// The pause after this attempt, the first being 1: doubling, bounded, and
+/// spread at random so that many clients don't come back at once.
+fn pause(base: Duration, attempt: u32) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let whole = base.saturating_mul(1 << (attempt - 1).min(6));
+    let random = RandomState::new().hash_one(attempt) as u32;
+    whole.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+/// Whether a name stays below where it is looked up: relative, and without
+/// `..`, a scheme, a backslash or control characters.
+fn is_inside(name: &str) -> bool {
+    let path = name.split(['?', '#']).next().unwrap_or_default();
+    !name.is_empty()
+        && !name.starts_with('/')
+        && !name
+            .bytes()
+            .any(|byte| byte.is_ascii_control() || byte == b'\\')
+        && !path.contains(':')
+        && path
+            .split('/')
+            .all(|part| !part.is_empty() && !matches!(decoded(part).as_str(), "." | ".."))
+}
+
+fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_within_the_cache_are_taken() {
+        for name in [
+            "nix-cache-info",
+            "nar/a.nar.xz",
+            "nar/a.nar?hash=sha256:x/..",
+            "a..b/c",
+        ] {
+            assert!(is_inside(name), "{name}");
+        }
+        for name in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a/%2e%2E/b",
+            "http://x/y",
+            "a//b",
+            "a\\b",
+            "a\nb",
+        ] {
+            assert!(!is_inside(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_vary_within_bounds() {
+        for attempt in 1..40 {
+            let pause = pause(Duration::from_millis(100), attempt);
+            let whole = Duration::from_millis(100 << (attempt - 1).min(6));
+            assert!(pause >= whole / 2 && pause <= whole, "{attempt}: {pause:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Where a cache is.
+
+use percent_encoding::percent_decode_str;
+use std::{fmt, path::PathBuf, str::FromStr};
+use thiserror::Error;
+use url::Url;
+
+/// A cache's URL: `file:///folder`, `http://…` or `https://…`, with
+/// `?priority=<number>` if its own priority is not to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheUrl {
+    pub(crate) scheme: Scheme,
+    pub(crate) priority: Option<u32>,
+}
+
+/// What is behind the scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// A folder.
+    File(PathBuf),
+    /// A server; the path ends with a slash.
+    Http(Url),
+}
+
+/// Why a text is not a cache's URL.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CacheUrlError {
+    /// Not a URL at all.
+    #[error("'{url}' is not a URL, like 'https://cache.example.org' or 'file:///folder'")]
+    NotAUrl {
+        /// The text.
+        url: String,
+        /// What is wrong.
+        source: url::ParseError,
+    },
+    /// A scheme that is not read.
+    #[error(
+        "'{url}' has the scheme '{scheme}'; caches are read from file://, http:// and https://"
+    )]
+    Scheme {
+        /// The text.
+        url: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// A file URL with a host or a relative path.
+    #[error("'{0}' must have three slashes and an absolute path, like 'file:///folder'")]
+    FilePath(String),
+    /// A setting that means nothing here.
+    #[error("'{url}' has the setting '{name}'; only 'priority' is known")]
+    Setting {
+        /// The text.
+        url: String,
+        /// The setting.
+        name: String,
+    },
+    /// A priority that is not a number.
+    #[error("'{url}' has the priority '{value}', which is not a whole number")]
+    Priority {
+        /// The text.
+        url: String,
+        /// What stands there.
+        value: String,
+    },
+}
+
+impl FromStr for CacheUrl {
+    type Err = CacheUrlError;
+
+    fn from_str(text: &str) -> Result<Self, CacheUrlError> {
+        let mut url = Url::parse(text).map_err(|source| CacheUrlError::NotAUrl {
+            url: text.to_owned(),
+            source,
+        })?;
+        // From here on, messages must not repeat a password.
+        let shown = redacted(&url);
+        let mut priority = None;
+        for (name, value) in url.query_pairs() {
+            if name != "priority" {
+                return Err(CacheUrlError::Setting {
+                    url: shown,
+                    name: name.into_owned(),
+                });
+            }
+            priority = Some(value.parse().map_err(|_| CacheUrlError::Priority {
+                url: shown.clone(),
+                value: value.into_owned(),
+            })?);
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        let scheme = match url.scheme() {
+            "file" => {
+                let path = percent_decode_str(url.path()).decode_utf8();
+                match path {
+                    Ok(path) if !url.has_host() && path.starts_with('/') => {
+                        Scheme::File(PathBuf::from(path.into_owned()))
+                    }
+                    _ => return Err(CacheUrlError::FilePath(shown)),
+                }
+            }
+            "http" | "https" => {
+                if !url.path().ends_with('/') {
+                    url.set_path(&format!("{}/", url.path()));
+                }
+                Scheme::Http(url)
+            }
+            scheme => {
+                return Err(CacheUrlError::Scheme {
+                    scheme: scheme.to_owned(),
+                    url: shown,
+                });
+            }
+        };
+        Ok(Self { scheme, priority })
+    }
+}
+
+/// The URL without settings, slash at the end, user and password.
+impl fmt::Display for CacheUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scheme {
+            Scheme::File(path) => write!(f, "file://{}", path.display()),
+            Scheme::Http(url) => f.write_str(redacted(url).trim_end_matches('/')),
+        }
+    }
+}
+
+fn redacted(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for URLs that can't have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        text.parse::<CacheUrl>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn urls_are_read_and_printed_without_what_is_secret() {
+        let print = |text: &str| text.parse::<CacheUrl>().unwrap().to_string();
+        assert_eq!(
+            print("https://cache.example.org"),
+            "https://cache.example.org"
+        );
+        assert_eq!(
+            print("http://u:p@host:8080/a/b/?priority=3"),
+            "http://host:8080/a/b"
+        );
+        assert_eq!(print("file:///a%20b"), "file:///a b");
+        let url: CacheUrl = "file:///a?priority=7".parse().unwrap();
+        assert_eq!(url.priority, Some(7));
+    }
+
+    #[test]
+    fn what_is_no_cache_url_is_refused_with_a_hint() {
+        assert_eq!(
+            refusal("cache"),
+            "'cache' is not a URL, like 'https://cache.example.org' or 'file:///folder'"
+        );
+        assert_eq!(
+            refusal("s3://bucket"),
+            "'s3://bucket' has the scheme 's3'; caches are read from file://, http:// and https://"
+        );
+        assert_eq!(
+            refusal("https://u:secret@x?trusted=1"),
+            "'https://x/?trusted=1' has the setting 'trusted'; only 'priority' is known"
+        );
+        assert_eq!(
+            refusal("https://x?priority=high"),
+            "'https://x/?priority=high' has the priority 'high', which is not a whole number"
+        );
+        assert_eq!(
+            refusal("file://folder/x"),
+            "'file://folder/x' must have three slashes and an absolute path, like 'file:///folder'"
+        );
+    }
+}
