@@ -553,6 +553,14 @@ pub enum FlakeError {
         /// E.g. `sub/flake.nix`.
         file: String,
     },
+    /// A flake.nix that Git doesn't know.
+    #[error("Path '{path}' in the repository \"{}\" is not tracked by Git.\n\nTo make it visible to Nix, run:\n\ngit -C \"{}\" add \"{path}\"", repository.display(), repository.display())]
+    Untracked {
+        /// Within the repository.
+        path: String,
+        /// Where that is.
+        repository: PathBuf,
+    },
     /// flake.nix can't be read as one.
     #[error("cannot read '{file}'")]
     FlakeNix {

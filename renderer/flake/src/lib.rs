@@ -5,20 +5,26 @@
 
 mod attrs;
 mod date;
+mod decl;
 mod error;
 mod fetch;
+mod flake_nix;
 mod flake_ref;
 mod input;
+mod lock;
 mod lock_file;
 mod registry;
 mod tree;
 mod url;
 
 pub use attrs::{Attr, Attrs};
+pub use decl::{Flake, FlakeDecl, InputDecl, Place, ReadFlake};
 pub use error::{FlakeError, LockFileError, RefError, UrlError};
 pub use fetch::{FetchSettings, Fetched, FetchedFile, Fetcher, Resolved, TreeAttrOptions};
+pub use flake_nix::{FlakeNixError, SourcePlace, parse_flake_nix, read_flake_nix};
 pub use flake_ref::{FlakeRef, ParseOptions};
 pub use input::{Input, Scheme, fix_git_url};
+pub use lock::{LockOptions, LockedFlake, WrittenLock, lock};
 pub use lock_file::{Edge, InputPath, LockFile, LockedInput, Node, NodeId};
 pub use registry::{RegistryEntry, RegistrySettings, UseRegistries};
 pub use tree::{FileKind, SourceTree};

@@ -1,0 +1,532 @@
+//! Reading what a flake.nix declares, straight from its syntax tree: all but `outputs` has to be
+//! plain data, so nothing is evaluated.
+
+use std::fmt;
+use std::path::{Component, Path};
+
+use nix_evaluator::ast::{Ast, BindingValue, BindingsId, Node, NodeId};
+use nix_evaluator::parser::parse;
+
+use crate::attrs::{Attr, Attrs};
+use crate::decl::{FlakeDecl, InputDecl, Place};
+use crate::error::RefError;
+use crate::flake_ref::{FlakeRef, ParseOptions};
+use crate::lock_file::InputPath;
+use nix_formats::store_path::StoreDir;
+
+/// No flake.nix is larger.
+const MAX_SIZE: u64 = 16 << 20;
+
+/// A flake.nix that isn't one, with the place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlakeNixError {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub place: Option<SourcePlace>,
+}
+
+/// A place in a source text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePlace {
+    /// The file.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in bytes.
+    pub column: usize,
+    /// The line's text.
+    pub text: String,
+}
+
+impl fmt::Display for SourcePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl fmt::Display for FlakeNixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(place) = &self.place {
+            let number = place.line.to_string();
+            let (gutter, caret) = (" ".repeat(number.len()), " ".repeat(place.column));
+            write!(
+                f,
+                "\n  at {place}:\n    {number}| {}\n    {gutter}|{caret}^",
+                place.text
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for FlakeNixError {}
+
+type Result<T> = std::result::Result<T, FlakeNixError>;
+
+/// Reads the flake.nix in a folder of a tree. `store_dir` is for messages.
+pub fn read_flake_nix(
+    place: &Place,
+    store_dir: &StoreDir,
+) -> std::result::Result<FlakeDecl, Box<dyn std::error::Error + Send + Sync>> {
+    let file = place.file("flake.nix");
+    let shown = format!(
+        "{}/{}",
+        store_dir.print(&place.fetched.store_path),
+        file.display()
+    );
+    let source = place
+        .fetched
+        .tree
+        .read_text(&file, MAX_SIZE)?
+        .unwrap_or_default();
+    parse_flake_nix(&source, &shown).map_err(Into::into)
+}
+
+/// Reads a flake.nix. `file` is where it stands, absolute: relative paths in it start there.
+pub fn parse_flake_nix(source: &str, file: &str) -> Result<FlakeDecl> {
+    let reader = Reader {
+        source,
+        file,
+        ast: parse(source.as_bytes()).map_err(|error| {
+            let at = |offset| Some(place_in(source, file, offset));
+            let describe = |offset| place_in(source, file, offset).to_string();
+            FlakeNixError {
+                message: error.message_with(describe),
+                place: at(error.start),
+            }
+        })?,
+    };
+    reader.flake()
+}
+
+fn place_in(source: &str, file: &str, offset: u32) -> SourcePlace {
+    let offset = (offset as usize).min(source.len());
+    let before = &source.as_bytes()[..offset];
+    let line_start = before
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(0, |at| at + 1);
+    let line_end = source.as_bytes()[line_start..]
+        .iter()
+        .position(|&b| b == b'\n')
+        .map_or(source.len(), |len| line_start + len);
+    SourcePlace {
+        file: file.to_owned(),
+        line: before.iter().filter(|&&b| b == b'\n').count() + 1,
+        column: offset - line_start + 1,
+        text: String::from_utf8_lossy(&source.as_bytes()[line_start..line_end]).into_owned(),
+    }
+}
+
+struct Reader<'s> {
+    source: &'s str,
+    file: &'s str,
+    ast: Ast,
+}
+
+/// A value as far as plain data goes.
+enum Plain {
+    String(String),
+    Path(String),
+    Int(i64),
+    Bool(bool),
+    Attrs(BindingsId),
+    Function,
+    /// Of another type, or in need of evaluation; with Nix's word for it.
+    Other(&'static str),
+}
+
+impl Plain {
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::String(_) => "a string",
+            Self::Path(_) => "a path",
+            Self::Int(_) => "an integer",
+            Self::Bool(_) => "a Boolean",
+            Self::Attrs(_) => "a set",
+            Self::Function => "a function",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// An attribute with its name and place.
+struct Field {
+    name: String,
+    position: u32,
+    value: BindingValue,
+}
+
+impl Reader<'_> {
+    fn error(&self, message: impl Into<String>, position: u32) -> FlakeNixError {
+        FlakeNixError {
+            message: message.into(),
+            place: Some(place_in(self.source, self.file, position)),
+        }
+    }
+
+    fn place(&self, position: u32) -> String {
+        place_in(self.source, self.file, position).to_string()
+    }
+
+    fn plain(&self, id: NodeId) -> Plain {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self.ast.node(id) {
+            Node::String(literal) => Plain::String(text(self.ast.text(literal))),
+            Node::Path(literal) => Plain::Path(text(self.ast.text(literal))),
+            Node::Int(number) => Plain::Int(number),
+            Node::Float(_) => Plain::Other("a float"),
+            Node::Var(name) => match self.ast.name(name) {
+                b"true" => Plain::Bool(true),
+                b"false" => Plain::Bool(false),
+                b"null" => Plain::Other("null"),
+                _ => Plain::Other("a thunk"),
+            },
+            Node::Attrs(bindings) if self.ast.bindings(bindings).dynamic.is_empty() => {
+                Plain::Attrs(bindings)
+            }
+            Node::List(_) => Plain::Other("a list"),
+            Node::Lambda { .. } | Node::PatternLambda { .. } => Plain::Function,
+            _ => Plain::Other("a thunk"),
+        }
+    }
+
+    fn field_value(&self, field: &Field) -> Plain {
+        match field.value {
+            BindingValue::Plain(id) => self.plain(id),
+            BindingValue::Inherit => match field.name.as_str() {
+                "true" => Plain::Bool(true),
+                "false" => Plain::Bool(false),
+                _ => Plain::Other("a thunk"),
+            },
+            BindingValue::InheritFrom(_) => Plain::Other("a thunk"),
+        }
+    }
+
+    fn fields(&self, bindings: BindingsId) -> Vec<Field> {
+        let mut fields: Vec<Field> = self
+            .ast
+            .bindings(bindings)
+            .entries
+            .iter()
+            .map(|binding| Field {
+                name: String::from_utf8_lossy(self.ast.name(binding.name)).into_owned(),
+                position: binding.position,
+                value: binding.value,
+            })
+            .collect();
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        fields
+    }
+
+    fn wrong_type(&self, expected: &str, got: &Plain, position: u32) -> FlakeNixError {
+        let place = self.place(position);
+        let hint = match got {
+            Plain::Other("a thunk") => {
+                "; a flake's description and inputs have to be plain data, with nothing in them to evaluate"
+            }
+            _ => "",
+        };
+        self.error(
+            format!(
+                "expected {expected} but got {} at {place}{hint}",
+                got.type_name()
+            ),
+            position,
+        )
+    }
+
+    fn expect_attrs(&self, field: &Field) -> Result<Vec<Field>> {
+        match self.field_value(field) {
+            Plain::Attrs(bindings) => Ok(self.fields(bindings)),
+            other => Err(self.wrong_type("a set", &other, field.position)),
+        }
+    }
+
+    fn expect_string(&self, field: &Field) -> Result<String> {
+        match self.field_value(field) {
+            Plain::String(text) => Ok(text),
+            other => Err(self.wrong_type("a string", &other, field.position)),
+        }
+    }
+
+    fn flake(&self) -> Result<FlakeDecl> {
+        let root = self.ast.root.map(|root| self.ast.node(root));
+        let Some(Node::Attrs(bindings)) = root else {
+            let file = self.file;
+            return Err(self.error(format!("file '{file}' must be an attribute set"), 0));
+        };
+        if let Some(dynamic) = self.ast.bindings(bindings).dynamic.first() {
+            let message = "the attributes of a flake.nix need names that are known without evaluating anything";
+            return Err(self.error(message, dynamic.position));
+        }
+        let mut decl = FlakeDecl::default();
+        let mut has_outputs = false;
+        let mut formals = Vec::new();
+        for field in self.fields(bindings) {
+            match field.name.as_str() {
+                "description" => decl.description = Some(self.expect_string(&field)?),
+                "inputs" => self.read_inputs(&field, &mut decl)?,
+                "nixConfig" => drop(self.expect_attrs(&field)?),
+                "outputs" => {
+                    has_outputs = true;
+                    let value = self.field_value(&field);
+                    if !matches!(value, Plain::Function) {
+                        return Err(self.wrong_type("a function", &value, field.position));
+                    }
+                    formals = self.formals(&field);
+                }
+                name => {
+                    let place = self.place(field.position);
+                    return Err(self.error(
+                        format!("flake has an unsupported attribute '{name}', at {place}"),
+                        field.position,
+                    ));
+                }
+            }
+        }
+        if !has_outputs {
+            return Err(FlakeNixError {
+                message: format!("flake '{}' lacks attribute 'outputs'", self.file),
+                place: None,
+            });
+        }
+        for (name, position) in formals {
+            if name != "self" && !decl.inputs.contains_key(&name) {
+                let reference = FlakeRef::parse(&name, &ParseOptions::absolute())
+                    .map_err(|error| self.error(error.to_string(), position))?;
+                decl.inputs.insert(name, InputDecl::at(reference));
+            }
+        }
+        Ok(decl)
+    }
+
+    /// The parameters that `outputs` names.
+    fn formals(&self, field: &Field) -> Vec<(String, u32)> {
+        let BindingValue::Plain(id) = field.value else {
+            return Vec::new();
+        };
+        let Node::PatternLambda { pattern, .. } = self.ast.node(id) else {
+            return Vec::new();
+        };
+        self.ast
+            .pattern(pattern)
+            .formals
+            .iter()
+            .map(|formal| {
+                let name = String::from_utf8_lossy(self.ast.name(formal.name)).into_owned();
+                (name, formal.position)
+            })
+            .collect()
+    }
+
+    fn read_inputs(&self, inputs: &Field, decl: &mut FlakeDecl) -> Result<()> {
+        for field in self.expect_attrs(inputs)? {
+            if field.name == "self" {
+                for attr in self.expect_attrs(&field)? {
+                    let value = self.input_attr(&attr)?;
+                    decl.self_attrs.set(&attr.name, value);
+                }
+            } else {
+                decl.inputs.insert(field.name.clone(), self.input(&field)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn overrides(&self, inputs: &Field, input: &mut InputDecl) -> Result<()> {
+        for field in self.expect_attrs(inputs)? {
+            if field.name == "self" {
+                let place = self.place(field.position);
+                return Err(self.error(
+                    format!("'self' input attribute not allowed at {place}"),
+                    field.position,
+                ));
+            }
+            input
+                .overrides
+                .insert(field.name.clone(), self.input(&field)?);
+        }
+        Ok(())
+    }
+
+    fn input(&self, field: &Field) -> Result<InputDecl> {
+        let mut input = InputDecl::default();
+        let mut attrs = Attrs::new();
+        let mut url = None;
+        for attr in self.expect_attrs(field)? {
+            match attr.name.as_str() {
+                "url" => {
+                    let text = match self.field_value(&attr) {
+                        Plain::String(text) => text,
+                        Plain::Path(path) => format!("path:{}", self.relative(&path)),
+                        other => {
+                            return Err(self.wrong_type(
+                                "a string or a path",
+                                &other,
+                                attr.position,
+                            ));
+                        }
+                    };
+                    attrs.set("url", text.as_str());
+                    url = Some((text, attr.position));
+                }
+                "flake" => match self.field_value(&attr) {
+                    Plain::Bool(flag) => input.is_flake = flag,
+                    other => return Err(self.wrong_type("a Boolean", &other, attr.position)),
+                },
+                "inputs" => self.overrides(&attr, &mut input)?,
+                "follows" => {
+                    let text = self.expect_string(&attr)?;
+                    let path = InputPath::parse(&text).map_err(self.at(attr.position))?;
+                    input.follows = Some(path);
+                }
+                name => attrs.set(name, self.input_attr(&attr)?),
+            }
+        }
+        if attrs.contains("type") {
+            input.reference = Some(FlakeRef::from_attrs(attrs).map_err(self.at(field.position))?);
+        } else {
+            attrs.remove("url");
+            if let Some((name, _)) = attrs.iter().next() {
+                let place = self.place(field.position);
+                return Err(self.error(
+                    format!("unexpected flake input attribute '{name}', at {place}"),
+                    field.position,
+                ));
+            }
+            if let Some((url, position)) = url {
+                let options = ParseOptions::input(input.is_flake);
+                input.reference = Some(FlakeRef::parse(&url, &options).map_err(self.at(position))?);
+            }
+        }
+        if input.reference.is_some() && input.follows.is_some() {
+            let place = self.place(field.position);
+            return Err(self.error(
+                format!(
+                    "flake input has both a flake reference and a follows attribute, at {place}"
+                ),
+                field.position,
+            ));
+        }
+        Ok(input)
+    }
+
+    fn at(&self, position: u32) -> impl Fn(RefError) -> FlakeNixError + '_ {
+        move |error| self.error(error.to_string(), position)
+    }
+
+    fn input_attr(&self, attr: &Field) -> Result<Attr> {
+        let name = &attr.name;
+        match self.field_value(attr) {
+            Plain::String(text) => Ok(Attr::String(text)),
+            Plain::Bool(flag) => Ok(Attr::Bool(flag)),
+            Plain::Int(number) => u64::try_from(number).map(Attr::Int).map_err(|_| {
+                self.error(
+                    format!("negative value given for flake input attribute {name}: {number}"),
+                    attr.position,
+                )
+            }),
+            other => Err(self.error(
+                format!(
+                    "flake input attribute '{name}' is {} while a string, Boolean, or integer is expected",
+                    other.type_name()
+                ),
+                attr.position,
+            )),
+        }
+    }
+
+    /// A path literal relative to the folder of the file.
+    fn relative(&self, literal: &str) -> String {
+        let folder = Path::new(self.file).parent().unwrap_or(Path::new("/"));
+        let path = crate::flake_ref::clean(&folder.join(literal));
+        let mut folder = folder.components().peekable();
+        let mut path = path.components().peekable();
+        while folder.peek().is_some() && folder.peek() == path.peek() {
+            folder.next();
+            path.next();
+        }
+        let up = folder.map(|_| Component::ParentDir);
+        let relative: std::path::PathBuf = up.chain(path).collect();
+        if relative.as_os_str().is_empty() {
+            return ".".to_owned();
+        }
+        relative.to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &str) -> std::result::Result<FlakeDecl, String> {
+        parse_flake_nix(source, "/f/sub/flake.nix").map_err(|error| error.to_string())
+    }
+
+    fn reference(text: &str) -> FlakeRef {
+        FlakeRef::parse(text, &ParseOptions::input(true)).expect("a reference")
+    }
+
+    #[test]
+    fn inputs_overrides_and_follows_are_read() {
+        let decl = read(
+            r#"{
+              description = "d";
+              inputs.a.url = "github:o/r";
+              inputs.b = { type = "path"; path = "./x"; flake = false; };
+              inputs.c.follows = "a/n";
+              inputs.a.inputs.n.follows = "b";
+              inputs.self.submodules = true;
+              inputs.d.url = ../y;
+              outputs = { self, e, a, ... }: { };
+            }"#,
+        )
+        .expect("a flake");
+        let mut a = InputDecl::at(reference("github:o/r"));
+        let path = |text| InputPath::parse(text).expect("a path");
+        let follow = |text| InputDecl {
+            follows: Some(path(text)),
+            ..InputDecl::default()
+        };
+        a.overrides.insert("n".to_owned(), follow("b"));
+        let b = InputDecl {
+            is_flake: false,
+            ..InputDecl::at(reference("path:./x"))
+        };
+        let expected = FlakeDecl {
+            description: Some("d".to_owned()),
+            inputs: [
+                ("a", a),
+                ("b", b),
+                ("c", follow("a/n")),
+                ("d", InputDecl::at(reference("path:../y"))),
+                ("e", InputDecl::at(reference("e"))),
+            ]
+            .map(|(name, input)| (name.to_owned(), input))
+            .into(),
+            self_attrs: Attrs::from_iter([("submodules", true)]),
+        };
+        assert_eq!(decl, expected);
+    }
+
+    #[test]
+    fn what_needs_evaluation_is_refused_with_its_place() {
+        let error = read("{\n  inputs = import ./inputs.nix;\n  outputs = _: { };\n}");
+        assert_eq!(
+            error.expect_err("a thunk"),
+            "expected a set but got a thunk at /f/sub/flake.nix:2:3; a flake's description and inputs have to be plain data, with nothing in them to evaluate\n  at /f/sub/flake.nix:2:3:\n    2|   inputs = import ./inputs.nix;\n     |   ^"
+        );
+    }
+
+    #[test]
+    fn syntax_errors_have_their_place() {
+        let error = read("{ outputs = _: { };").expect_err("no end");
+        assert!(
+            error.starts_with("syntax error, unexpected end of file"),
+            "{error}"
+        );
+    }
+}
