@@ -269,6 +269,15 @@ pub struct Formal {
     pub default: Option<NodeId>,
 }
 
+/// A part of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte: an offset.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
 /// The tree of one file.
 #[derive(Clone, Debug, Default)]
 pub struct Ast {
@@ -296,6 +305,9 @@ pub struct Ast {
     pub text: Vec<u8>,
     /// The whole file's expression; `None` only before parsing has ended.
     pub root: Option<NodeId>,
+    /// Where a call of something with the variable `or` stands that other versions of Nix read differently, in the
+    /// order in which C++ Nix warns of them. [`crate::parser::or_warning`] makes the text.
+    pub or_calls: Vec<Span>,
 }
 
 impl Ast {

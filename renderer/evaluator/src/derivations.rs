@@ -4,9 +4,11 @@ use nix_formats::derivation::{DerivationError, HashModulo};
 use nix_formats::{Derivation, StorePath};
 use std::collections::BTreeSet;
 
+use crate::attrs::{Attr, Attrs};
 use crate::context::ContextElement;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
+use crate::position::PosIdx;
 use crate::value::Value;
 
 /// What must be known of a derivation that others depend on.
@@ -150,3 +152,42 @@ impl<'a> Evaluator<'a> {
         Ok(Value::string_in(self.arena, text, Some(context)))
     }
 }
+
+impl<'a> Evaluator<'a> {
+    /// What importing `path` gives if it is a derivation of the store.
+    pub(crate) fn import_derivation(&mut self, path: &[u8]) -> Result<Option<Value<'a>>> {
+        if !path.ends_with(b".drv") {
+            return Ok(None);
+        }
+        let Ok(drv_path) = self.settings.store_dir.parse_canonical(path) else {
+            return Ok(None);
+        };
+        if !self.load_derivation(&drv_path, 0)? {
+            return Ok(None);
+        }
+        let known = &self.store.derivations[&drv_path];
+        let (outputs, name) = (known.outputs.clone(), known.name.clone());
+        let names = self.names;
+        let mut attrs = Vec::with_capacity(outputs.len() + 3);
+        let mut output_names = Vec::with_capacity(outputs.len());
+        for (output, path) in &outputs {
+            let value = self.output_string(&drv_path, output, path.as_ref())?;
+            let symbol = self.symbols.intern(output.as_bytes());
+            attrs.push(Attr::new(symbol, PosIdx::NONE, value));
+            output_names.push(Value::String(self.symbols.string(symbol)));
+        }
+        let context = ContextElement::DrvDeep(drv_path.base_name());
+        let context = self.contexts.single(context);
+        let text = Value::string_in(self.arena, self.printed(&drv_path), Some(context));
+        attrs.push(Attr::new(names.drv_path, PosIdx::NONE, text));
+        let name = Value::string(self.arena, &name);
+        attrs.push(Attr::new(names.name, PosIdx::NONE, name));
+        let output_names = self.list_of(&output_names);
+        attrs.push(Attr::new(names.outputs, PosIdx::NONE, output_names));
+        let attrs = Value::Attrs(Attrs::from_unsorted(self.arena, attrs));
+        let function = self.internal_source("imported-drv-to-derivation.nix", IMPORTED)?;
+        self.call(function, &[attrs], PosIdx::NONE).map(Some)
+    }
+}
+
+const IMPORTED: &str = include_str!("builtins/imported-derivation.nix");

@@ -44,6 +44,12 @@ pub(crate) fn literal_path(
     Ok(normalise(&[directory, b"/", text].concat()))
 }
 
+/// The path of what is called `name` in a folder.
+pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    let folder = folder.strip_suffix(b"/").unwrap_or(folder);
+    [folder, b"/", name].concat()
+}
+
 /// The folder that a path lies in; the root lies in itself.
 pub fn parent(path: &[u8]) -> &[u8] {
     match path.iter().rposition(|&byte| byte == b'/') {

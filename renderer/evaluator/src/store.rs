@@ -1,7 +1,7 @@
 //! The evaluation's side of the store: sources that are copied to it, and paths that come from it.
 
 use nix_formats::nar::{self, Writer, WriterError};
-use nix_formats::{ContentAddressMethod, FixedOutput, Hash, HashAlgorithm, Hasher, StorePath};
+use nix_formats::{ContentAddressMethod, FixedOutput, Hash, HashAlgorithm, StorePath};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,7 +10,8 @@ use crate::context::{ContextBuilder, ContextElement};
 use crate::derivations::KnownDerivation;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
-use crate::io::{FileType, StoreObject};
+use crate::files::{self, Links};
+use crate::io::{EntryKind, FileType, StoreObject};
 use crate::path;
 use crate::position::PosIdx;
 use crate::value::Value;
@@ -22,6 +23,10 @@ pub(crate) struct StoreState {
     copied: FxHashMap<Vec<u8>, StorePath>,
     /// Derivations that were made or read.
     pub(crate) derivations: FxHashMap<StorePath, KnownDerivation>,
+    /// Where folders are once symbolic links are followed.
+    pub(crate) folders: FxHashMap<Vec<u8>, Vec<u8>>,
+    /// Where entries of the look-up path are; nothing for those that are nowhere.
+    pub(crate) look_up: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
     /// What texts refer to that `toFile` made.
     pub(crate) references: FxHashMap<StorePath, Vec<StorePath>>,
 }
@@ -34,12 +39,13 @@ pub(crate) struct Source<'s> {
     pub name: &'s str,
     /// What is hashed.
     pub method: ContentAddressMethod,
-    /// The hash that it must have.
-    pub expected: Option<Hash>,
+    /// Which symbolic links in the path are followed.
+    pub links: Links,
 }
 
 /// Says for a path and its type whether it belongs to the tree.
-pub(crate) type PathFilter<'a> = dyn FnMut(&mut Evaluator<'a>, &[u8], FileType) -> Result<bool>;
+pub(crate) type PathFilter<'f, 'a> =
+    dyn FnMut(&mut Evaluator<'a>, &[u8], EntryKind) -> Result<bool> + 'f;
 
 impl<'a> Evaluator<'a> {
     /// The store's folder.
@@ -83,12 +89,17 @@ impl<'a> Evaluator<'a> {
             let message = "file names are not allowed to end in '.drv'";
             return Err(EvalError::new(ErrorKind::Eval, message));
         }
+        let base_name = if files::is_internal(path) {
+            base_name.strip_suffix(b">").unwrap_or(base_name)
+        } else {
+            base_name
+        };
         let name = String::from_utf8_lossy(base_name).into_owned();
         let source = Source {
             path,
             name: &name,
             method: ContentAddressMethod::Recursive,
-            expected: None,
+            links: Links::OnTheWay,
         };
         let copied = self.copy_source(&source, None)?;
         self.store.copied.insert(path.to_vec(), copied.clone());
@@ -99,9 +110,9 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn copy_source(
         &mut self,
         source: &Source<'_>,
-        filter: Option<&mut PathFilter<'a>>,
+        filter: Option<&mut PathFilter<'_, 'a>>,
     ) -> Result<StorePath> {
-        let path = self.resolve_ancestors(source.path)?;
+        let path = self.resolve(source.path, source.links)?;
         let mut walk = Walk {
             evaluator: self,
             filter,
@@ -117,42 +128,32 @@ impl<'a> Evaluator<'a> {
             }
         };
         let included = walk.filter.is_some().then_some(walk.included);
-        let hash = self.settle_hash(source, hash)?;
+        let store_path = self.fixed_path(source.method, hash, source.name)?;
+        let object = StoreObject::Tree {
+            source: &path,
+            included: included.as_ref(),
+        };
+        self.put(&store_path, object)?;
+        Ok(store_path)
+    }
+
+    /// The store path of contents with this hash.
+    pub(crate) fn fixed_path(
+        &self,
+        method: ContentAddressMethod,
+        hash: Hash,
+        name: &str,
+    ) -> Result<StorePath> {
         let fixed = FixedOutput {
-            method: source.method,
+            method,
             hash,
             references: BTreeSet::new(),
             self_reference: false,
         };
-        let store_path = self
-            .settings
-            .store_dir
-            .make_fixed_output_path(&fixed, source.name)
-            .map_err(|error| EvalError::new(ErrorKind::Eval, error.to_string()))?;
-        if self.settings.write_store {
-            let object = StoreObject::Tree {
-                source: &path,
-                included: included.as_ref(),
-            };
-            self.put(&store_path, object)?;
-        }
-        Ok(store_path)
-    }
-
-    fn settle_hash(&self, source: &Source<'_>, hash: Hash) -> Result<Hash> {
-        match &source.expected {
-            Some(expected) if *expected != hash => {
-                let path = String::from_utf8_lossy(source.path);
-                let show = |hash: &Hash| hash.to_string(nix_formats::HashFormat::Sri, true);
-                let message = format!(
-                    "hash mismatch for path '{path}':\n  specified: {}\n  got:       {}",
-                    show(expected),
-                    show(&hash)
-                );
-                Err(EvalError::new(ErrorKind::Eval, message))
-            }
-            _ => Ok(hash),
-        }
+        let store_dir = &self.settings.store_dir;
+        store_dir
+            .make_fixed_output_path(&fixed, name)
+            .map_err(|error| EvalError::new(ErrorKind::Eval, error.to_string()))
     }
 
     /// Hands an object to whoever keeps the store.
@@ -167,76 +168,47 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A path to be read now. What has to be built first is an error.
-    pub(crate) fn realise_path(&mut self, value: Value<'a>, what: &'static str) -> Result<Vec<u8>> {
+    pub(crate) fn realise_path(&mut self, value: Value<'a>, links: Option<Links>) -> Result<Vec<u8>> {
         let mut context = ContextBuilder::default();
+        let what = "while realising the context of a path";
         let path = self.coerce_to_path(value, PosIdx::NONE, &mut context, what)?;
-        self.realise_context(&context)?;
-        Ok(path)
+        let realised = self.realise_context(&context).and_then(|()| match links {
+            Some(links) => self.resolve(&path, links),
+            None => Ok(path.clone()),
+        });
+        realised.map_err(|error| {
+            let path = String::from_utf8_lossy(&path);
+            let text = format!("while realising the context of path '{path}'");
+            error.trace(PosIdx::NONE, text)
+        })
     }
 
     /// Everything that a string refers to must be there without a build.
     pub(crate) fn realise_context(&self, context: &ContextBuilder) -> Result<()> {
+        let mut to_build = None;
         for element in self.contexts.elements_of(context) {
-            let ContextElement::Built { drv_path, output } = element else {
-                continue;
+            let path = match element {
+                ContextElement::Opaque(path) | ContextElement::DrvDeep(path) => path,
+                ContextElement::Built { drv_path, output } => {
+                    to_build = to_build.or(Some((drv_path, output)));
+                    drv_path
+                }
             };
-            let built = format!("{}/{drv_path}^{output}", self.store_dir());
-            let message = format!(
-                "cannot build '{built}' during evaluation because the option 'allow-import-from-derivation' is disabled"
-            );
-            return Err(EvalError::new(ErrorKind::ImportFromDerivation, message));
-        }
-        Ok(())
-    }
-
-    /// The path with all symbolic links on the way to it followed, but not itself.
-    fn resolve_ancestors(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let mut resolved = Vec::new();
-        let mut rest: Vec<Vec<u8>> = path
-            .split(|&byte| byte == b'/')
-            .filter(|part| !part.is_empty())
-            .rev()
-            .map(<[u8]>::to_vec)
-            .collect();
-        let mut links = 0;
-        while let Some(part) = rest.pop() {
-            let here = path::normalise(&[&resolved[..], b"/", &part].concat());
-            if rest.is_empty() {
-                return Ok(here);
-            }
-            let found = self
-                .io
-                .file_type(&here)
-                .map_err(|error| self.io_error(&here, &error))?;
-            if found != Some(FileType::Symlink) {
-                resolved = here;
-                continue;
-            }
-            links += 1;
-            if links > MOST_LINKS {
-                let path = String::from_utf8_lossy(path);
-                let message = format!(
-                    "too many symbolic links encountered while traversing the path '{path}'"
-                );
+            let known = self.store.derivations.contains_key(path)
+                || self.io.store_path_exists(&format!("{}/{path}", self.store_dir()));
+            if !known {
+                let message = format!("path '{path}' is not valid");
                 return Err(EvalError::new(ErrorKind::Io, message));
             }
-            let target = self
-                .io
-                .read_link(&here)
-                .map_err(|error| self.io_error(&here, &error))?;
-            if target.starts_with(b"/") {
-                resolved.clear();
-            }
-            let parts = target
-                .split(|&byte| byte == b'/')
-                .filter(|part| !part.is_empty());
-            rest.extend(parts.rev().map(<[u8]>::to_vec).collect::<Vec<_>>());
         }
-        Ok(if resolved.is_empty() {
-            b"/".to_vec()
-        } else {
-            resolved
-        })
+        let Some((drv_path, output)) = to_build else {
+            return Ok(());
+        };
+        let built = format!("{}/{drv_path}^{output}", self.store_dir());
+        let message = format!(
+            "cannot build '{built}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+        );
+        Err(EvalError::new(ErrorKind::ImportFromDerivation, message))
     }
 
     /// `builtins.nixPath`
@@ -265,13 +237,10 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// As many links a path may lead over.
-const MOST_LINKS: usize = 1024;
-
 /// A tree being written, and what of it was taken.
 struct Walk<'w, 'f, 'a> {
     evaluator: &'w mut Evaluator<'a>,
-    filter: Option<&'f mut PathFilter<'a>>,
+    filter: Option<&'w mut PathFilter<'f, 'a>>,
     included: BTreeSet<Vec<u8>>,
 }
 
@@ -310,86 +279,69 @@ impl WalkError {
 
 impl Walk<'_, '_, '_> {
     fn hash_flat(&mut self, path: &[u8]) -> Result<Hash> {
-        let found = self
-            .evaluator
-            .io
-            .file_type(path)
-            .map_err(|error| self.evaluator.io_error(path, &error))?;
-        if !matches!(found, Some(FileType::Regular { .. })) {
+        if self.evaluator.existing_type(path)?.kind() != EntryKind::Regular {
             let path = String::from_utf8_lossy(path);
-            return Err(EvalError::new(
-                ErrorKind::Io,
-                format!("file '{path}' is not a regular file"),
-            ));
+            let message = format!("file '{path}' is not a regular file");
+            return Err(EvalError::new(ErrorKind::Io, message));
         }
-        let contents = self.read(path)?;
+        let contents = self.evaluator.read_file(path)?;
         Ok(HashAlgorithm::Sha256.digest(&contents))
     }
 
-    fn read(&self, path: &[u8]) -> Result<Vec<u8>> {
-        self.evaluator
-            .io
-            .read_file(path)
-            .map_err(|error| self.evaluator.io_error(path, &error))
-    }
-
-    fn write(
+    fn write<W: Write>(
         &mut self,
         path: &[u8],
-        writer: &mut Writer<Hasher>,
-    ) -> std::result::Result<(), WalkError> {
-        let found = self
-            .evaluator
-            .io
-            .file_type(path)
-            .map_err(|error| self.evaluator.io_error(path, &error))?;
-        let Some(kind) = found else {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(self.evaluator.io_error(path, &missing).into());
-        };
-        self.write_kind(path, kind, writer)
-    }
-
-    fn write_kind<W: Write>(
-        &mut self,
-        path: &[u8],
-        kind: FileType,
         writer: &mut Writer<W>,
     ) -> std::result::Result<(), WalkError> {
-        match kind {
-            FileType::Regular { executable } => writer.file(executable, &self.read(path)?)?,
-            FileType::Symlink => {
-                let target = self.evaluator.io.read_link(path);
-                let target = target.map_err(|error| self.evaluator.io_error(path, &error))?;
-                writer.symlink(&target)?;
+        match self.evaluator.existing_type(path)? {
+            FileType::Regular { executable } => {
+                writer.file(executable, &self.evaluator.read_file(path)?)?;
             }
-            FileType::Directory => {
-                writer.begin_directory()?;
-                let entries = self.evaluator.io.read_dir(path);
-                let mut entries = entries.map_err(|error| self.evaluator.io_error(path, &error))?;
-                entries.sort();
-                for (name, kind) in entries {
-                    let path = path::normalise(&[path, b"/", &name].concat());
-                    if let Some(filter) = &mut self.filter {
-                        if !filter(self.evaluator, &path, kind)? {
-                            continue;
-                        }
-                        self.included.insert(path.clone());
-                    }
-                    writer.entry(&name)?;
-                    self.write_kind(&path, kind, writer)?;
-                }
-                writer.end_directory()?;
-            }
+            FileType::Symlink => self.write_symlink(path, writer)?,
+            FileType::Directory => self.write_directory(path, writer)?,
             FileType::Unknown => {
                 let path = String::from_utf8_lossy(path);
-                return Err(EvalError::new(
-                    ErrorKind::Io,
-                    format!("file '{path}' has an unsupported type"),
-                )
-                .into());
+                let message = format!("file '{path}' has an unsupported type");
+                return Err(EvalError::new(ErrorKind::Io, message).into());
             }
         }
         Ok(())
+    }
+
+    fn write_symlink<W: Write>(
+        &mut self,
+        path: &[u8],
+        writer: &mut Writer<W>,
+    ) -> std::result::Result<(), WalkError> {
+        let target = self.evaluator.io.read_link(path);
+        let target = target.map_err(|error| self.evaluator.io_error(path, &error))?;
+        Ok(writer.symlink(&target)?)
+    }
+
+    fn write_directory<W: Write>(
+        &mut self,
+        path: &[u8],
+        writer: &mut Writer<W>,
+    ) -> std::result::Result<(), WalkError> {
+        writer.begin_directory()?;
+        let entries = self.evaluator.io.read_dir(path);
+        let mut entries = entries.map_err(|error| self.evaluator.io_error(path, &error))?;
+        entries.sort_unstable();
+        for (name, kind) in entries {
+            let path = path::join(path, &name);
+            if let Some(filter) = &mut self.filter {
+                if !filter(self.evaluator, &path, kind)? {
+                    continue;
+                }
+                self.included.insert(path.clone());
+            }
+            writer.entry(&name)?;
+            match kind {
+                EntryKind::Directory => self.write_directory(&path, writer)?,
+                EntryKind::Symlink => self.write_symlink(&path, writer)?,
+                EntryKind::Regular | EntryKind::Unknown => self.write(&path, writer)?,
+            }
+        }
+        Ok(writer.end_directory()?)
     }
 }

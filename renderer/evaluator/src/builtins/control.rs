@@ -192,11 +192,11 @@ fn to_string<'a>(
 }
 
 fn import<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
-    let path = evaluator.realise_path(
-        args[0],
-        "while evaluating the first argument passed to builtins.import",
-    )?;
-    evaluator.eval_file(&path)
+    let path = evaluator.realise_path(args[0], None)?;
+    match evaluator.import_derivation(&path)? {
+        Some(value) => Ok(value),
+        None => evaluator.eval_file(&path),
+    }
 }
 
 fn scoped_import<'a>(
@@ -204,9 +204,11 @@ fn scoped_import<'a>(
     args: &[Value<'a>],
     _: PosIdx,
 ) -> Result<Value<'a>> {
+    let path = evaluator.realise_path(args[1], None)?;
+    if let Some(value) = evaluator.import_derivation(&path)? {
+        return Ok(value);
+    }
     let what = "while evaluating the first argument passed to builtins.scopedImport";
     let variables = evaluator.expect_attrs(args[0], NONE, what)?;
-    let what = "while evaluating the second argument passed to builtins.scopedImport";
-    let path = evaluator.realise_path(args[1], what)?;
     evaluator.eval_file_in(&path, variables)
 }

@@ -15,6 +15,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
 use crate::io::StoreObject;
+use crate::json::JsonOptions;
 use crate::position::PosIdx;
 use crate::value::Value;
 
@@ -224,8 +225,7 @@ impl Draft {
             evaluator.io.message(&format!(
                 "warning: In derivation '{name}': setting structured attributes via '__json' is deprecated, and may be disallowed in future versions of Nix. Set '__structuredAttrs = true' instead."
             ));
-            let text = String::from_utf8_lossy(text).into_owned();
-            self.derivation.structured_attrs = Some(evaluator.compact_object(&text)?);
+            self.derivation.structured_attrs = Some(structured_text(evaluator, text)?);
             return Ok(());
         }
         let key = evaluator.symbols.bytes(attr.name);
@@ -273,14 +273,15 @@ impl Draft {
     ) -> Result<()> {
         let names = evaluator.names;
         let (value, position) = (attr.value.share(), self.position);
-        if let Some(json) = &mut self.structured {
-            if json.len() > 1 {
-                json.push(b',');
+        if let Some(object) = &mut self.structured {
+            if object.len() > 1 {
+                object.push(b',');
             }
-            let key = evaluator.symbols.string(attr.name);
-            evaluator.write_json(Value::String(key), position, &mut self.context, json)?;
-            json.push(b':');
-            evaluator.write_json(value, position, &mut self.context, json)?;
+            let key = Value::String(evaluator.symbols.string(attr.name));
+            let context = &mut self.context;
+            object.extend(evaluator.to_json(key, JsonOptions::TO_JSON, context)?);
+            object.push(b':');
+            object.extend(evaluator.to_json(value, JsonOptions::TO_JSON, context)?);
         }
         if attr.name == names.builder {
             let builder = evaluator.expect_string(value, position, TRACED_ABOVE)?;
@@ -460,6 +461,20 @@ impl Draft {
     }
 }
 
+/// The text of an object, as it is written in derivations.
+fn structured_text<'a>(evaluator: &mut Evaluator<'a>, text: &'a [u8]) -> Result<String> {
+    let cannot = |reason: &str| failure(format!("cannot process __json attribute: {reason}"), NONE);
+    let value = evaluator
+        .from_json(text)
+        .map_err(|error| cannot(&error.message))?;
+    if !matches!(value, Value::Attrs(_)) {
+        return Err(cannot("it is no JSON object"));
+    }
+    let mut context = ContextBuilder::default();
+    let text = evaluator.to_json(value, JsonOptions::TO_JSON, &mut context)?;
+    String::from_utf8(text).map_err(|_| cannot("it is not UTF-8"))
+}
+
 /// Computes the paths, and makes the derivation known.
 fn finish<'a>(evaluator: &mut Evaluator<'a>, mut derivation: Derivation) -> Result<Value<'a>> {
     let is_deferred = |output: &DerivationOutput| *output == DerivationOutput::Deferred;
@@ -536,18 +551,3 @@ impl Evaluator<'_> {
     }
 }
 
-// TEMP
-impl<'a> Evaluator<'a> {
-    fn write_json(
-        &mut self,
-        _: Value<'a>,
-        _: PosIdx,
-        _: &mut ContextBuilder,
-        _: &mut Vec<u8>,
-    ) -> Result<()> {
-        Err(failure("no json yet", NONE))
-    }
-    fn compact_object(&mut self, t: &str) -> Result<String> {
-        Ok(t.to_owned())
-    }
-}

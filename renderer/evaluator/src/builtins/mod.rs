@@ -4,12 +4,18 @@ mod attrs;
 mod context;
 mod control;
 mod derivation;
+mod fetch;
+mod flakes;
 mod functions;
 mod lists;
+mod look_up;
 mod numbers;
+mod paths;
 mod strings;
 mod types;
 mod versions;
+
+pub use flakes::GetFlake;
 
 use crate::attrs::{Attr, Attrs};
 use crate::eval::{Evaluator, Result};
@@ -52,9 +58,13 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
         context::table(),
         control::table(),
         derivation::table(),
+        fetch::table(),
+        flakes::table(),
         functions::table(),
         lists::table(),
+        look_up::table(),
         numbers::table(),
+        paths::table(),
         strings::table(),
         types::table(),
         versions::table(),

@@ -13,6 +13,7 @@ mod top_level;
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
 
+use crate::builtins::GetFlake;
 use crate::context::Contexts;
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
@@ -53,6 +54,8 @@ pub struct Evaluator<'a> {
     /// Values of files that were imported.
     pub(crate) imported: FxHashMap<Vec<u8>, &'a Slot<'a>>,
     pub(crate) store: crate::store::StoreState,
+    /// See [`Evaluator::set_get_flake`].
+    pub(crate) get_flake: Option<&'a GetFlake<'a>>,
     call_depth: u32,
     /// Native addresses below this one are out of bounds.
     stack_limit: usize,
@@ -76,6 +79,7 @@ impl<'a> Evaluator<'a> {
             root: Env::in_arena(arena, None, &[]),
             imported: FxHashMap::default(),
             store: crate::store::StoreState::default(),
+            get_flake: None,
             call_depth: 0,
             stack_limit: 0,
         };

@@ -1,83 +1,149 @@
 //! The machine's own files and environment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{EvalIo, FetchRequest, Fetched, FileType, StoreObject};
+use super::store_folder::StoreFolder;
+use super::{
+    EntryKind, EvalIo, FetchAttributes, FetchRequest, Fetched, FileType, ParsedFlakeRef, StoreObject,
+};
+use crate::path::{base_name, join, parent};
 
-/// Files as they lie on this machine; texts that the evaluation puts into the store are kept in memory, so that they
-/// can be read back; nothing is fetched.
+/// Files as they lie on this machine. What the evaluation puts into the store can be read back: it is kept in memory,
+/// or rather where it came from is, and written to a folder where one is given. Nothing is fetched.
 #[derive(Default)]
 pub struct LocalIo {
-    texts: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    objects: Mutex<HashMap<Vec<u8>, Object>>,
+    folder: Option<StoreFolder>,
+}
+
+/// What an evaluation put into the store.
+enum Object {
+    Text(Vec<u8>),
+    Tree {
+        source: Vec<u8>,
+        included: Option<BTreeSet<Vec<u8>>>,
+    },
+}
+
+/// Where to look for a path that is not a file of this machine.
+enum Place {
+    Text(Vec<u8>),
+    File(Vec<u8>),
 }
 
 fn native(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
 }
 
+fn unsupported(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 impl LocalIo {
-    fn text(&self, path: &[u8]) -> Option<Vec<u8>> {
-        let texts = self
-            .texts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        texts.get(path).cloned()
+    /// Files of this machine, and a folder that the evaluation's store objects are written to.
+    pub fn with_store(folder: StoreFolder) -> Self {
+        Self {
+            folder: Some(folder),
+            ..Self::default()
+        }
+    }
+
+    fn objects(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Object>> {
+        let objects = self.objects.lock();
+        objects.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Where the store has what lies at `path`.
+    fn place(&self, path: &[u8]) -> Option<Place> {
+        let objects = self.objects();
+        let mut object = path;
+        while object != b"/" && !objects.is_empty() {
+            match objects.get(object) {
+                Some(Object::Text(text)) if object == path => {
+                    return Some(Place::Text(text.clone()));
+                }
+                Some(Object::Tree { source, included }) => {
+                    let file = [source, &path[object.len()..]].concat();
+                    let whole = included.as_ref().is_none_or(|set| set.contains(&file));
+                    return (whole || object == path).then_some(Place::File(file));
+                }
+                _ => object = parent(object),
+            }
+        }
+        drop(objects);
+        self.folder.as_ref()?.locate(path).map(Place::File)
+    }
+
+    /// Tries the machine's file first, then what the store has.
+    fn with_place<T>(
+        &self,
+        path: &[u8],
+        on_text: impl FnOnce(Vec<u8>) -> io::Result<T>,
+        on_file: impl Fn(&[u8]) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match on_file(path) {
+            Err(error) if is_missing(&error) => match self.place(path) {
+                Some(Place::Text(text)) => on_text(text),
+                Some(Place::File(file)) => on_file(&file),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+            result => result,
+        }
+    }
+
+    /// Entries that a filter left out are not there.
+    fn is_included(&self, folder: &[u8], name: &[u8]) -> bool {
+        self.place(&join(folder, name)).is_some()
     }
 }
 
 impl EvalIo for LocalIo {
     fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        match fs::read(native(path)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.text(path).ok_or(error),
-            result => result,
-        }
+        self.with_place(path, Ok, |path| fs::read(native(path)))
     }
 
     fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>> {
-        match fs::symlink_metadata(native(path)) {
-            Ok(metadata) => Ok(Some(type_of(&metadata))),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                let text = self.text(path);
-                Ok(text.map(|_| FileType::Regular { executable: false }))
-            }
+        let found = self.with_place(
+            path,
+            |_| Ok(FileType::Regular { executable: false }),
+            |path| fs::symlink_metadata(native(path)).map(|metadata| type_of(&metadata)),
+        );
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, FileType)>> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(native(path))? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            let kind = if kind.is_dir() {
-                FileType::Directory
-            } else if kind.is_symlink() {
-                FileType::Symlink
-            } else if kind.is_file() {
-                type_of(&entry.metadata()?)
-            } else {
-                FileType::Unknown
-            };
-            entries.push((entry.file_name().into_vec(), kind));
+    fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
+        let is_text = |_| Err(io::ErrorKind::NotADirectory.into());
+        let mut entries = self.with_place(path, is_text, list)?;
+        if fs::symlink_metadata(native(path)).is_err() {
+            entries.retain(|(name, _)| self.is_included(path, name));
         }
         Ok(entries)
     }
 
     fn read_link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(fs::read_link(native(path))?.into_os_string().into_vec())
+        let is_text = |_| Err(io::ErrorKind::InvalidInput.into());
+        self.with_place(path, is_text, |path| {
+            Ok(fs::read_link(native(path))?.into_os_string().into_vec())
+        })
     }
 
     fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
@@ -90,25 +156,34 @@ impl EvalIo for LocalIo {
     }
 
     fn add_to_store(&self, path: &str, object: StoreObject<'_>) -> io::Result<()> {
-        if let StoreObject::Text(text) = object {
-            let mut texts = self
-                .texts
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            texts.insert(path.as_bytes().to_vec(), text.to_vec());
+        if let Some(folder) = &self.folder {
+            return folder.put(base_name(path.as_bytes()), object);
         }
+        let object = match object {
+            StoreObject::Text(text) => Object::Text(text.to_vec()),
+            StoreObject::Tree { source, included } => Object::Tree {
+                source: source.to_vec(),
+                included: included.cloned(),
+            },
+        };
+        self.objects().insert(path.as_bytes().to_vec(), object);
         Ok(())
     }
 
     fn store_path_exists(&self, path: &str) -> bool {
-        self.text(path.as_bytes()).is_some() || fs::symlink_metadata(path).is_ok()
+        self.file_type(path.as_bytes()).is_ok_and(|found| found.is_some())
     }
 
     fn fetch(&self, _: &FetchRequest) -> io::Result<Fetched> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "this evaluation has no fetcher",
-        ))
+        Err(unsupported("this evaluation has no fetcher"))
+    }
+
+    fn parse_flake_ref(&self, _: &str) -> io::Result<ParsedFlakeRef> {
+        Err(unsupported("this evaluation knows no flakes"))
+    }
+
+    fn flake_ref_to_string(&self, _: &FetchAttributes) -> io::Result<String> {
+        Err(unsupported("this evaluation knows no flakes"))
     }
 
     #[expect(
@@ -118,6 +193,25 @@ impl EvalIo for LocalIo {
     fn message(&self, text: &str) {
         eprintln!("{text}");
     }
+}
+
+fn list(path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(native(path))? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let kind = if kind.is_dir() {
+            EntryKind::Directory
+        } else if kind.is_symlink() {
+            EntryKind::Symlink
+        } else if kind.is_file() {
+            EntryKind::Regular
+        } else {
+            EntryKind::Unknown
+        };
+        entries.push((entry.file_name().into_vec(), kind));
+    }
+    Ok(entries)
 }
 
 fn type_of(metadata: &fs::Metadata) -> FileType {

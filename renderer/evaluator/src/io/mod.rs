@@ -1,10 +1,15 @@
 //! Everything that an evaluation wants from outside, behind one trait.
 
 mod local;
+mod store_folder;
 
+use std::collections::BTreeMap;
 use std::io;
 
+use nix_formats::Hash;
+
 pub use local::LocalIo;
+pub use store_folder::StoreFolder;
 
 /// What lies at a path, links not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +28,38 @@ pub enum FileType {
 }
 
 impl FileType {
-    /// The name that `readFileType` gives.
+    /// The same, as a folder tells it.
+    pub fn kind(self) -> EntryKind {
+        match self {
+            FileType::Regular { .. } => EntryKind::Regular,
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink,
+            FileType::Unknown => EntryKind::Unknown,
+        }
+    }
+}
+
+/// What a folder tells of its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A file.
+    Regular,
+    /// A folder.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, socket or pipe.
+    Unknown,
+}
+
+impl EntryKind {
+    /// The name that `readFileType` and `readDir` give.
     pub fn name(self) -> &'static str {
         match self {
-            FileType::Regular { .. } => "regular",
-            FileType::Directory => "directory",
-            FileType::Symlink => "symlink",
-            FileType::Unknown => "unknown",
+            EntryKind::Regular => "regular",
+            EntryKind::Directory => "directory",
+            EntryKind::Symlink => "symlink",
+            EntryKind::Unknown => "unknown",
         }
     }
 }
@@ -49,47 +79,95 @@ pub enum StoreObject<'o> {
     },
 }
 
-/// What a `fetch…` builtin asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FetchRequest {
-    /// Which builtin asks.
-    pub builtin: FetchBuiltin,
-    /// The input's attributes, by name, as in a lock file (`type`, `url`, `rev`, `narHash` …); a URL reference stands
-    /// alone under `url`.
-    pub attributes: std::collections::BTreeMap<String, FetchAttribute>,
-}
+/// Attributes of an input, by name, as in a lock file: `type`, `url`, `rev`, `narHash` …
+pub type FetchAttributes = BTreeMap<String, FetchAttribute>;
 
-/// A value of [`FetchRequest::attributes`].
+/// A value of [`FetchAttributes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchAttribute {
     /// A string.
     String(String),
-    /// An integer.
+    /// An integer, not negative.
     Int(i64),
     /// A Boolean.
     Bool(bool),
 }
 
-/// The builtins that fetch.
+/// What a `fetch…` builtin asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchRequest {
+    /// A tree or file with what is known of it.
+    Tree {
+        /// Which builtin asks.
+        builtin: FetchBuiltin,
+        /// What to fetch.
+        input: FetchInput,
+        /// Refuse what is not locked: "in pure evaluation mode, '…' doesn't fetch unlocked input '…'".
+        pure: bool,
+    },
+    /// What lies at a URL.
+    Url {
+        /// The URL.
+        url: String,
+        /// The name that the store path is to have.
+        name: String,
+        /// The file is an archive: its contents are wanted.
+        unpack: bool,
+        /// The SHA-256 of the file, or of the NAR of the archive's contents. The evaluation checks it.
+        expected: Option<Hash>,
+    },
+}
+
+/// What [`FetchRequest::Tree`] wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchInput {
+    /// Attributes. The `url` of [`FetchBuiltin::Git`] may still be in a form that only git knows.
+    Attributes(FetchAttributes),
+    /// A reference as a URL.
+    Reference(String),
+}
+
+/// The builtins that fetch trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchBuiltin {
     /// `fetchTree`
     Tree,
-    /// `fetchGit`
+    /// `fetchGit`: of a dirty tree it also gives a `rev`, of zeros, and a `revCount`, zero.
     Git,
-    /// `fetchTarball`
-    Tarball,
-    /// `fetchurl`
-    Url,
+    /// What calls the outputs of a flake: the input is locked, and no attribute may be missing or differ.
+    FinalTree,
+    /// An entry `flake:…` of the look-up path.
+    LookUp,
+}
+
+impl FetchBuiltin {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            FetchBuiltin::Git => "fetchGit",
+            FetchBuiltin::FinalTree => "fetchFinalTree",
+            FetchBuiltin::Tree | FetchBuiltin::LookUp => "fetchTree",
+        }
+    }
 }
 
 /// What a fetch gives.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// The store path, in full.
+    /// The store path, in full. From now on its files can be read.
     pub store_path: String,
-    /// Attributes in Nix's words: `narHash`, `rev`, `lastModified` …
-    pub attributes: std::collections::BTreeMap<String, FetchAttribute>,
+    /// Attributes in Nix's words: `narHash`, `rev`, `lastModified` …, `outPath` not among them. Of an unpacked archive
+    /// `narHash` is wanted, of a file nothing.
+    pub attributes: FetchAttributes,
+}
+
+/// A flake reference, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedFlakeRef {
+    /// Its attributes.
+    pub attributes: FetchAttributes,
+    /// It says exactly which tree is meant.
+    pub locked: bool,
 }
 
 /// The world as an evaluation sees it. Paths are absolute and normalised. A message in an [`io::Error`] reaches the
@@ -102,7 +180,7 @@ pub trait EvalIo {
     fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>>;
 
     /// The entries of a folder, in any order.
-    fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, FileType)>>;
+    fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>>;
 
     /// Where a symbolic link leads.
     fn read_link(&self, path: &[u8]) -> io::Result<Vec<u8>>;
@@ -121,6 +199,12 @@ pub trait EvalIo {
 
     /// Fetches a tree or file.
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched>;
+
+    /// Takes a flake reference apart.
+    fn parse_flake_ref(&self, reference: &str) -> io::Result<ParsedFlakeRef>;
+
+    /// A flake reference in one piece, as a URL.
+    fn flake_ref_to_string(&self, attributes: &FetchAttributes) -> io::Result<String>;
 
     /// A message of `trace` or `warn`, without a line feed.
     fn message(&self, text: &str);

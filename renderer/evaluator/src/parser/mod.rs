@@ -6,10 +6,12 @@ mod names;
 mod operators;
 mod patterns;
 mod strings;
+mod warning;
 
 pub use error::{ParseError, ParseErrorKind};
+pub use warning::or_warning;
 
-use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Children, Node, NodeId, Text};
+use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Children, Node, NodeId, Span, Text};
 use crate::lexer::{Lexer, Result, Token, TokenKind};
 use bindings::{LargeSets, Scope};
 use names::Names;
@@ -67,6 +69,8 @@ struct Parser<'s> {
     /// Parts of unfinished indented strings, innermost last.
     open_text: Vec<IndentedText>,
     large_sets: LargeSets,
+    /// The last `f or`, unless parentheses or arguments have made its meaning plain.
+    or_call: Option<(NodeId, Span)>,
     depth: u32,
 }
 
@@ -95,6 +99,7 @@ impl<'s> Parser<'s> {
             open_positions: Vec::new(),
             open_text: Vec::new(),
             large_sets: LargeSets::default(),
+            or_call: None,
             depth: 0,
         }
     }
@@ -315,6 +320,7 @@ impl<'s> Parser<'s> {
     /// A function and its arguments, given that the first operand is read as far as `simple`.
     fn application_from(&mut self, simple: NodeId) -> Result<NodeId> {
         let function = self.select_from(simple)?;
+        self.or_call = None;
         let base = self.open_children.len();
         while let Some(argument) = self.optional_select()? {
             self.open_children.push(argument);
@@ -386,21 +392,34 @@ impl<'s> Parser<'s> {
         let Some(simple) = self.optional_simple()? else {
             return Ok(None);
         };
-        self.select_from(simple).map(Some)
+        let select = self.select_from(simple)?;
+        self.note_or_call(select);
+        Ok(Some(select))
+    }
+
+    /// Notes `f or` where a list or a call takes it for one element, though another version would see two.
+    fn note_or_call(&mut self, id: NodeId) {
+        match self.or_call.take() {
+            Some((call, span)) if call == id => self.ast.or_calls.push(span),
+            _ => {}
+        }
     }
 
     /// What may follow a simple expression: a path of attributes, or the word `or`.
     fn select_from(&mut self, base: NodeId) -> Result<NodeId> {
-        match self.peek()?.kind {
+        let token = self.peek()?;
+        match token.kind {
             TokenKind::Dot => {
                 self.bump();
                 let path = self.attr_path()?;
                 let default = if self.peek()?.kind == TokenKind::Or {
                     self.bump();
-                    Some(self.nested(|parser| {
+                    let default = self.nested(|parser| {
                         let simple = parser.simple()?;
                         parser.select_from(simple)
-                    })?)
+                    })?;
+                    self.note_or_call(default);
+                    Some(default)
                 } else {
                     None
                 };
@@ -424,7 +443,7 @@ impl<'s> Parser<'s> {
                 let open = self.open_children.len();
                 self.open_children.push(argument);
                 let args = self.close_children(open);
-                Ok(self.add(
+                let call = self.add(
                     Node::Apply {
                         function: base,
                         args,

@@ -1,0 +1,132 @@
+//! Files as an evaluation sees them: those of the world outside, and those that are part of the language.
+
+use std::io;
+
+use crate::error::{ErrorKind, EvalError};
+use crate::eval::{Evaluator, Result};
+use crate::io::FileType;
+use crate::path;
+
+/// How far symbolic links in a path are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Those on the way, but not what the path itself names.
+    OnTheWay,
+    /// All.
+    All,
+}
+
+/// As many links a path may lead over.
+const MOST_LINKS: usize = 1024;
+
+/// The contents of a path that is part of the language (`<nix/fetchurl.nix>`); such a path is written in brackets.
+fn internal(path: &[u8]) -> Option<&'static [u8]> {
+    (path == b"<nix/fetchurl.nix>").then_some(include_bytes!("builtins/fetchurl.nix"))
+}
+
+/// Whether a path value names something that is part of the language, there or not.
+pub(crate) fn is_internal(path: &[u8]) -> bool {
+    path.starts_with(b"<")
+}
+
+impl Evaluator<'_> {
+    /// The contents of a file.
+    pub(crate) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let contents = match internal(path) {
+            Some(contents) => Ok(contents.to_vec()),
+            None if is_internal(path) => Err(io::ErrorKind::NotFound.into()),
+            None => self.io.read_file(path),
+        };
+        contents.map_err(|error| self.io_error(path, &error))
+    }
+
+    /// What lies at a path; `None` if nothing does.
+    pub(crate) fn file_type(&self, path: &[u8]) -> Result<Option<FileType>> {
+        if is_internal(path) {
+            let file = FileType::Regular { executable: false };
+            return Ok(internal(path).map(|_| file));
+        }
+        self.io
+            .file_type(path)
+            .map_err(|error| self.io_error(path, &error))
+    }
+
+    /// What lies at a path, where there must be something.
+    pub(crate) fn existing_type(&self, path: &[u8]) -> Result<FileType> {
+        self.file_type(path)?
+            .ok_or_else(|| self.io_error(path, &io::ErrorKind::NotFound.into()))
+    }
+
+    /// What lies at a path; nothing where the evaluation must not look.
+    pub(crate) fn visible_type(&self, path: &[u8]) -> Result<Option<FileType>> {
+        match self.file_type(path) {
+            Err(error) if error.kind == ErrorKind::Restricted => Ok(None),
+            result => result,
+        }
+    }
+
+    /// Follows symbolic links. What does not exist leads to nowhere else.
+    pub(crate) fn resolve(&mut self, path: &[u8], links: Links) -> Result<Vec<u8>> {
+        if is_internal(path) || path == b"/" {
+            return Ok(path.to_vec());
+        }
+        let directory = path::parent(path);
+        let resolved = match self.store.folders.get(directory) {
+            Some(resolved) => resolved.clone(),
+            None => {
+                let resolved = self.follow(directory)?;
+                if self.visible_type(&resolved)? == Some(FileType::Directory) {
+                    let folders = &mut self.store.folders;
+                    folders.insert(directory.to_vec(), resolved.clone());
+                }
+                resolved
+            }
+        };
+        let path = path::join(&resolved, path::base_name(path));
+        if links == Links::All && self.visible_type(&path)? == Some(FileType::Symlink) {
+            return self.follow(&path);
+        }
+        Ok(path)
+    }
+
+    fn follow(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let mut resolved = b"/".to_vec();
+        let mut rest = parts(path);
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            match &part[..] {
+                b"." => continue,
+                b".." => {
+                    resolved = path::parent(&resolved).to_vec();
+                    continue;
+                }
+                _ => {}
+            }
+            let here = path::join(&resolved, &part);
+            if self.visible_type(&here)? != Some(FileType::Symlink) {
+                resolved = here;
+                continue;
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                let path = String::from_utf8_lossy(path);
+                let message = format!("infinite symlink recursion in path '{path}'");
+                return Err(EvalError::new(ErrorKind::Io, message));
+            }
+            let target = self.io.read_link(&here);
+            let target = target.map_err(|error| self.io_error(&here, &error))?;
+            if target.starts_with(b"/") {
+                resolved = b"/".to_vec();
+            }
+            rest.extend(parts(&target));
+        }
+        Ok(resolved)
+    }
+}
+
+/// The names in a path, last one first.
+fn parts(path: &[u8]) -> Vec<Vec<u8>> {
+    let parts = path.split(|&byte| byte == b'/');
+    let parts = parts.filter(|part| !part.is_empty());
+    parts.rev().map(<[u8]>::to_vec).collect()
+}

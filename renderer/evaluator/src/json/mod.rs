@@ -1,0 +1,8 @@
+//! JSON, to and from values.
+
+mod float;
+mod lexer;
+mod parse;
+mod write;
+
+pub use write::JsonOptions;
