@@ -1,7 +1,7 @@
 //! What the parser makes of files that Nix accepts, printed as `nix-instantiate --parse` of Nix 2.34 prints it.
 
 use nix_evaluator::ast_print::{PathContext, print};
-use nix_evaluator::parser::parse;
+use nix_evaluator::parser::{or_warning, parse};
 
 fn prints(cases: &[(&str, &str)]) {
     let paths = PathContext {
@@ -575,4 +575,41 @@ fn comments_and_white_space_separate_tokens() {
         ("[1/**/2]", "[ (1) (2) ]"),
         ("1\u{0} anything ( ", "1"),
     ]);
+}
+
+#[test]
+fn a_call_of_or_that_others_read_differently_is_warned_of() {
+    let warnings = |source: &str| -> Vec<String> {
+        let ast = parse(source.as_bytes()).expect(source);
+        ast.or_calls
+            .iter()
+            .map(|&call| {
+                let warning = or_warning(source.as_bytes(), call, |offset| offset.to_string());
+                let lines: Vec<&str> = warning.lines().collect();
+                format!(
+                    "{}{}",
+                    lines[0].split_once(':').expect("a place").0,
+                    lines[2]
+                )
+            })
+            .collect()
+    };
+    assert_eq!(warnings("[ (x: x) or ]"), ["at 2    ((x: x) or)"]);
+    assert_eq!(warnings("f (x: x) or"), ["at 2    ((x: x) or)"]);
+    assert_eq!(warnings("a.b or c or"), ["at 7    (c or)"]);
+    assert_eq!(
+        warnings("f a or b or"),
+        ["at 2    (a or)", "at 7    (b or)"]
+    );
+    for plain in [
+        "f or",
+        "f or 1",
+        "f (f or)",
+        "[ (f or) ]",
+        "a.b or (c or)",
+        "(f or) or",
+        "[ a.or ]",
+    ] {
+        assert_eq!(warnings(plain), [""; 0], "of {plain}");
+    }
 }

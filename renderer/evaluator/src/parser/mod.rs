@@ -443,14 +443,17 @@ impl<'s> Parser<'s> {
                 let open = self.open_children.len();
                 self.open_children.push(argument);
                 let args = self.close_children(open);
-                let call = self.add(
-                    Node::Apply {
-                        function: base,
-                        args,
-                    },
+                let node = Node::Apply {
+                    function: base,
+                    args,
+                };
+                let call = self.add(node, start, start);
+                let span = Span {
                     start,
-                    start,
-                ))
+                    end: token.end,
+                };
+                self.or_call = Some((call, span));
+                Ok(call)
             }
             _ => Ok(base),
         }
