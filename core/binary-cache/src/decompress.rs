@@ -8,20 +8,20 @@ use std::io::{self, Read};
 const MAX_MEMORY: u64 = 256 << 20;
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
-/// A reader of what `input` holds; `None` if the compression is not known.
+/// A reader of what `input` holds. It may read `input` at once.
 pub(crate) fn reader<'a>(
     compression: &Compression,
     input: impl Read + Send + 'a,
-) -> Option<Box<dyn Read + Send + 'a>> {
-    Some(match compression {
+) -> Box<dyn Read + Send + 'a> {
+    match compression {
         Compression::None => Box::new(input),
         Compression::Xz => xz(input),
         Compression::Zstd => zstd(input),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
         Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
         Compression::Brotli => Box::new(brotli_decompressor::Decompressor::new(input, 64 * 1024)),
-        Compression::Other(_) => return None,
-    })
+        Compression::Other(_) => Box::new(Broken(Some(io::ErrorKind::Unsupported.into()))),
+    }
 }
 
 fn xz<'a>(input: impl Read + Send + 'a) -> Box<dyn Read + Send + 'a> {

@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use nix_formats::{
-    ContentHasher,
+    Compression, ContentHasher,
     hash::{HashAlgorithm, Hasher},
 };
 use std::{
@@ -38,6 +38,12 @@ impl Caches {
             cache: cache(),
             source,
         };
+        if let Compression::Other(_) = info.compression {
+            return Err(NarError::Compression {
+                path: info.path.clone(),
+                compression: info.compression.clone(),
+            });
+        }
         let mut body = transport
             .open(&info.url, &self.limits)
             .await
@@ -54,13 +60,11 @@ impl Caches {
             current: Bytes::new(),
             failure: Arc::clone(&failure),
         };
-        let reader =
-            decompress::reader(&info.compression, pieces).ok_or_else(|| NarError::Compression {
-                path: info.path.clone(),
-                compression: info.compression.clone(),
-            })?;
-        let mut reader = Verifier::new(reader, found);
+        let compression = info.compression.clone();
+        let mut reader = Verifier::new(found);
+        // Decoders are made there too: some read at once.
         let consumer = tokio::task::spawn_blocking(move || {
+            reader.input = decompress::reader(&compression, pieces);
             let result = consume(&mut reader);
             let result = result.and_then(|value| {
                 io::copy(&mut reader, &mut io::sink())?;
@@ -120,8 +124,10 @@ impl Caches {
             });
         }
         if let (Trust::ContentAddressed, Some(ca)) = (&found.trust, info.ca) {
-            let actual = seen.content.and_then(ContentHasher::finish);
-            if actual != Some(ca.hash) {
+            let matches = seen
+                .content
+                .is_some_and(|content| content.matches(&ca.hash));
+            if !matches {
                 return Err(NarError::ContentAddress {
                     path: info.path.clone(),
                     cache: cache(),
@@ -184,7 +190,7 @@ impl Default for Seen {
 }
 
 impl Verifier {
-    fn new(input: Box<dyn Read + Send>, found: &Found) -> Self {
+    fn new(found: &Found) -> Self {
         let info = &found.info;
         let content = match (&found.trust, info.ca) {
             (Trust::ContentAddressed, Some(ca)) => {
@@ -194,7 +200,7 @@ impl Verifier {
             _ => None,
         };
         Self {
-            input,
+            input: Box::new(io::empty()),
             limit: info.nar_size,
             seen: Seen {
                 content,

@@ -24,7 +24,7 @@ const MAX_FILE_HEADER: usize = 128;
 
 impl ContentHasher {
     /// `self_reference` is the path itself if the contents name it: then its
-    /// hash part is hashed as zeros, and its places after the contents.
+    /// hash part is hashed as zeros.
     ///
     /// `None` for [`ContentAddressMethod::Git`], whose trees of hashes can't be
     /// computed from a stream.
@@ -61,13 +61,16 @@ impl ContentHasher {
         }
     }
 
-    /// The hash; `None` if a single file was to be hashed and the NAR is not of
-    /// one.
-    pub fn finish(self) -> Option<Hash> {
+    /// Whether the contents have this hash.
+    ///
+    /// Contents that name themselves have two: with the places of their own
+    /// hash part hashed after them, and without, as Nix 2.17 to 2.34 had it by
+    /// mistake. Both are taken, since both are found in caches.
+    pub fn matches(self, expected: &Hash) -> bool {
         match self.0 {
-            Method::Nar(hasher) => Some(hasher.finish()),
-            Method::Modulo(modulo) => Some(modulo.finish()),
-            Method::File(file) => file.finish(),
+            Method::Nar(hasher) => hasher.finish() == *expected,
+            Method::Modulo(modulo) => modulo.finish().contains(expected),
+            Method::File(file) => file.finish().is_some_and(|hash| hash == *expected),
         }
     }
 }
@@ -111,12 +114,13 @@ impl Modulo {
         self.offset += done as u64;
     }
 
-    fn finish(mut self) -> Hash {
+    fn finish(mut self) -> [Hash; 2] {
         self.hasher.update(&self.pending);
+        let without_places = self.hasher.clone().finish();
         for place in self.places {
             self.hasher.update(format!("|{place}").as_bytes());
         }
-        self.hasher.finish()
+        [self.hasher.finish(), without_places]
     }
 }
 
@@ -150,7 +154,7 @@ impl File {
             self.left = Some(size);
             self.contents(&header[offset as usize..]);
         } else {
-            // No end is ever reached, so there is no hash.
+            // Not a single file: no end is ever reached, so there is no hash.
             self.left = Some(u64::MAX);
         }
     }

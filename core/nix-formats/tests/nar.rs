@@ -410,3 +410,63 @@ proptest! {
         prop_assert!(!found.contains(&wanted[1]));
     }
 }
+
+/// What `nix store make-content-addressed` of Nix 2.34 made of a file that
+/// names itself twice.
+const SELF_REFERRING: &[u8] = include_bytes!("vectors/self-referring.nar");
+
+#[test]
+fn content_addresses_are_recomputed_from_the_nar() {
+    use nix_formats::{
+        ContentAddressMethod::{Flat, Git, Recursive, Text},
+        ContentHasher, Hash,
+        HashAlgorithm::{Sha1, Sha256},
+    };
+    let matches = |method, itself: Option<&StorePath>, nar: &[u8], expected: &Hash| {
+        (1..nar.len()).all(|split| {
+            let mut hasher = ContentHasher::new(method, expected.algorithm(), itself).unwrap();
+            hasher.update(&nar[..split]);
+            hasher.update(&nar[split..]);
+            hasher.matches(expected)
+        })
+    };
+    let run = include_bytes!("vectors/executable.nar");
+    assert!(matches(Recursive, None, run, &Sha1.digest(run)));
+    for method in [Flat, Text] {
+        assert!(matches(method, None, run, &Sha256.digest(b"#!/bin/sh\n")));
+        assert!(!matches(method, None, TREE, &Sha256.digest(b"")));
+    }
+    let long = to_nar(&file(false, &"x".repeat(1000)));
+    assert!(matches(
+        Flat,
+        None,
+        &long,
+        &Sha256.digest("x".repeat(1000).as_bytes())
+    ));
+    assert!(!matches(
+        Flat,
+        None,
+        &long[..500],
+        &Sha256.digest(&[b'x'; 404])
+    ));
+    let itself = StorePath::from_base_name("sx5wwd3zybf9gf7a78vl1mzfd71ngzmw-app").unwrap();
+    let hash = |text: &str| Hash::parse_any_prefixed(text).unwrap();
+    let made_by_2_34 =
+        hash("sha256:041990f16dedc27cb75250c33e2f214750f8df85e8f5927c21f6e3c55dbc85cb");
+    let with_places =
+        hash("sha256:ddc575a23e2e6fd6b4222ed1565e4d93fcd9f88b56db7d20c8b75ea083b0f01c");
+    assert!(matches(
+        Recursive,
+        Some(&itself),
+        SELF_REFERRING,
+        &made_by_2_34
+    ));
+    assert!(matches(
+        Recursive,
+        Some(&itself),
+        SELF_REFERRING,
+        &with_places
+    ));
+    assert!(!matches(Recursive, None, SELF_REFERRING, &made_by_2_34));
+    assert!(ContentHasher::new(Git, Sha1, None).is_none());
+}

@@ -105,7 +105,7 @@ impl Server {
             name: name.to_owned(),
             encoding: compression.name().to_owned(),
         };
-        let decoder = decompress::reader(&compression, bytes.as_ref()).ok_or_else(encoding)?;
+        let decoder = decompress::reader(&compression, bytes.as_ref());
         let mut decoded = Vec::new();
         decoder
             .take(max as u64 + 1)
