@@ -113,12 +113,16 @@ impl<'s> Lexer<'s> {
             .is_some_and(|&byte| CLASS[usize::from(byte)] & class != 0)
     }
 
+    /// The end of the run of bytes of `class` from `index` on.
     #[inline]
-    fn skip(&self, mut index: usize, class: u8) -> usize {
-        while self.is(index, class) {
-            index += 1;
-        }
-        index
+    fn skip(&self, index: usize, class: u8) -> usize {
+        let Some(rest) = self.source.get(index..) else {
+            return index;
+        };
+        let run = rest
+            .iter()
+            .position(|&byte| CLASS[usize::from(byte)] & class == 0);
+        index + run.unwrap_or(rest.len())
     }
 
     #[inline]
