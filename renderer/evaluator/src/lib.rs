@@ -21,6 +21,7 @@ mod path;
 mod position;
 mod print;
 mod print_plain;
+mod regex;
 mod settings;
 mod store;
 mod symbol;

@@ -7,10 +7,12 @@ mod derivation;
 mod fetch;
 mod flakes;
 mod functions;
+mod json;
 mod lists;
 mod look_up;
 mod numbers;
 mod paths;
+mod regex;
 mod strings;
 mod types;
 mod versions;
@@ -61,10 +63,12 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
         fetch::table(),
         flakes::table(),
         functions::table(),
+        json::table(),
         lists::table(),
         look_up::table(),
         numbers::table(),
         paths::table(),
+        regex::table(),
         strings::table(),
         types::table(),
         versions::table(),

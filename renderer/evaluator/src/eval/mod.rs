@@ -54,6 +54,7 @@ pub struct Evaluator<'a> {
     /// Values of files that were imported.
     pub(crate) imported: FxHashMap<Vec<u8>, &'a Slot<'a>>,
     pub(crate) store: crate::store::StoreState,
+    pub(crate) regexes: crate::regex::RegexCache,
     /// See [`Evaluator::set_get_flake`].
     pub(crate) get_flake: Option<&'a GetFlake<'a>>,
     call_depth: u32,
@@ -79,6 +80,7 @@ impl<'a> Evaluator<'a> {
             root: Env::in_arena(arena, None, &[]),
             imported: FxHashMap::default(),
             store: crate::store::StoreState::default(),
+            regexes: crate::regex::RegexCache::default(),
             get_flake: None,
             call_depth: 0,
             stack_limit: 0,

@@ -1,0 +1,504 @@
+//! Matching: backtracking on a stack in the heap, that remembers what it has tried once it takes long.
+
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::Hasher;
+
+use super::program::{NONE, Node, Op, Program};
+use super::{Groups, RegexError};
+
+/// Work that is done before trials are remembered: so much, and so much more for each byte of the text.
+const EASY_STEPS: u64 = 2_000;
+const EASY_STEPS_PER_BYTE: u64 = 8;
+/// Going through so many bytes of a run is as much work as a step.
+const BYTES_PER_STEP: u64 = 8;
+/// Work after which matching is given up.
+const MOST_STEPS: u64 = 1 << 28;
+/// Longer texts are not matched.
+const MOST_TEXT: usize = 1 << 30;
+/// Places on the stack, and trials that can be remembered.
+const MOST_FRAMES: usize = 1 << 24;
+const MOST_REMEMBERED: usize = 1 << 22;
+
+/// One trial at one place.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt {
+    pub start: usize,
+    /// The match must reach the end of the text.
+    pub exact: bool,
+    /// The match must not be empty.
+    pub not_empty: bool,
+    /// `^` matches here.
+    pub text_start: bool,
+}
+
+/// What is to be done when what was tried last has been tried through.
+#[derive(Clone, Copy)]
+enum Frame {
+    /// The body of a repetition was tried; go on without it if that led nowhere.
+    Leave { node: u32, place: u32 },
+    /// A run was tried up to a place further on; try it shorter.
+    Shorten { node: u32, least: u32, place: u32 },
+    /// The first alternative was tried; try the other.
+    Other { node: u32, place: u32 },
+    /// Both alternatives were tried, the first with success.
+    Matched,
+    /// Undo what happened to a group or a guard.
+    Group { slot: u32, old: u32 },
+    Guard { guard: u32, old: (u32, u32) },
+    /// Remember what came of it.
+    Remember { node: u32, place: u32, key: u64 },
+}
+
+/// A run from anywhere in here that ends at `end` leads nowhere.
+#[derive(Clone, Copy)]
+struct FailedRun {
+    from: u32,
+    end: u32,
+    /// Known in this attempt only, if it is not 0.
+    attempt: u32,
+}
+
+/// Memory that is kept from match to match.
+#[derive(Default)]
+pub(super) struct Memory {
+    stack: Vec<Frame>,
+    /// Where groups start and end, two for each.
+    slots: Vec<u32>,
+    /// Where and how often each guarded repetition was last entered.
+    guards: Vec<(u32, u32)>,
+    failed_runs: Vec<FailedRun>,
+    remembered: FxHashMap<(u32, u32, u64), u32>,
+    groups: Vec<Option<(usize, usize)>>,
+}
+
+impl Memory {
+    pub(super) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+}
+
+/// Matches one pattern with one text, several times over.
+pub(super) struct Matcher<'m> {
+    program: &'m Program,
+    text: &'m [u8],
+    memory: &'m mut Memory,
+    steps: u64,
+    easy_steps: u64,
+    /// Number of the attempt.
+    attempt: u32,
+    /// The end of the best match of the attempt.
+    best: Option<usize>,
+    /// What is being tried has led to a match.
+    matched: bool,
+    now: Attempt,
+}
+
+/// What is remembered of a trial: it never leads to a match, or only what it came to in one attempt.
+const NEVER: u32 = 0;
+
+impl<'m> Matcher<'m> {
+    pub(super) fn new(
+        program: &'m Program,
+        text: &'m [u8],
+        scratch: &'m mut super::Scratch,
+    ) -> Result<Self, RegexError> {
+        if text.len() > MOST_TEXT {
+            return Err(RegexError::TooLarge);
+        }
+        let memory = &mut scratch.matcher;
+        if !memory.remembered.is_empty() {
+            memory.remembered = FxHashMap::default();
+        }
+        memory.failed_runs.clear();
+        Ok(Self {
+            program,
+            text,
+            memory,
+            steps: 0,
+            easy_steps: EASY_STEPS + EASY_STEPS_PER_BYTE * text.len() as u64,
+            attempt: 0,
+            best: None,
+            matched: false,
+            now: Attempt {
+                start: 0,
+                exact: false,
+                not_empty: false,
+                text_start: false,
+            },
+        })
+    }
+
+    pub(super) fn groups(&self) -> &Groups {
+        &self.memory.groups
+    }
+
+    /// The first match from a place on.
+    pub(super) fn search(
+        &mut self,
+        mut start: usize,
+        mut text_start: bool,
+    ) -> Result<Option<(usize, usize)>, RegexError> {
+        while start <= self.text.len() {
+            if self.program.first.is_some() {
+                let Some(candidate) = self.next_candidate(start) else {
+                    return Ok(None);
+                };
+                text_start &= candidate == start;
+                start = candidate;
+            }
+            let attempt = Attempt {
+                start,
+                exact: false,
+                not_empty: false,
+                text_start,
+            };
+            if let Some(end) = self.attempt(attempt)? {
+                return Ok(Some((start, end)));
+            }
+            start += 1;
+            text_start = false;
+        }
+        Ok(None)
+    }
+
+    /// The next place with a byte that a match can start with.
+    fn next_candidate(&self, start: usize) -> Option<usize> {
+        let rest = self.text.get(start..)?;
+        let found = match (self.program.few_first.as_deref(), &self.program.first) {
+            (Some(&[a]), _) => memchr::memchr(a, rest),
+            (Some(&[a, b]), _) => memchr::memchr2(a, b, rest),
+            (Some(&[a, b, c]), _) => memchr::memchr3(a, b, c, rest),
+            (_, Some(first)) => rest.iter().position(|&byte| first.contains(byte)),
+            (_, None) => Some(0),
+        };
+        Some(start + found?)
+    }
+
+    /// Tries to match at one place; the end of the match.
+    pub(super) fn attempt(&mut self, attempt: Attempt) -> Result<Option<usize>, RegexError> {
+        self.now = attempt;
+        self.attempt += 1;
+        self.best = None;
+        self.matched = false;
+        let memory = &mut *self.memory;
+        memory.stack.clear();
+        memory.slots.clear();
+        memory.slots.resize(2 * self.program.groups, NONE);
+        memory.guards.clear();
+        memory.guards.resize(self.program.guards, (NONE, 0));
+        let mut next = Some((self.program.start, attempt.start));
+        while let Some((node, place)) = next {
+            if self.forward(node, place)? {
+                break;
+            }
+            next = self.backtrack();
+        }
+        Ok(self.best)
+    }
+
+    /// Goes on from a node until nothing matches any more. True: no better match can be found.
+    fn forward(&mut self, node: u32, place: usize) -> Result<bool, RegexError> {
+        let program = self.program;
+        let (mut node, mut place) = (node, place);
+        loop {
+            let Node { op, next } = program.nodes[node as usize];
+            match op {
+                Op::Byte(byte) => {
+                    if self.text.get(place) != Some(&byte) {
+                        return Ok(false);
+                    }
+                    place += 1;
+                }
+                Op::Set(set) => {
+                    let set = &program.sets[set as usize];
+                    if !self.text.get(place).is_some_and(|&byte| set.contains(byte)) {
+                        return Ok(false);
+                    }
+                    place += 1;
+                }
+                Op::GroupBegin(group) => self.set_slot(2 * group, place),
+                Op::GroupEnd(group) => self.set_slot(2 * group + 1, place),
+                Op::TextStart => {
+                    if place != self.now.start || !self.now.text_start {
+                        return Ok(false);
+                    }
+                }
+                Op::TextEnd => {
+                    if place != self.text.len() {
+                        return Ok(false);
+                    }
+                }
+                Op::Skip => {}
+                Op::Accept => return Ok(self.accept(place)),
+                Op::Run { .. } => {
+                    if !self.enter(node, place)? {
+                        return Ok(false);
+                    }
+                    let Some(end) = self.run(node, place) else {
+                        return Ok(false);
+                    };
+                    place = end;
+                }
+                Op::Alternatives(first) => {
+                    if !self.enter(node, place)? {
+                        return Ok(false);
+                    }
+                    self.push(Frame::Other {
+                        node: next,
+                        place: place as u32,
+                    });
+                    node = first;
+                    continue;
+                }
+                Op::Repeat { body, guard } => {
+                    if !self.enter(node, place)? {
+                        return Ok(false);
+                    }
+                    self.push(Frame::Leave {
+                        node: next,
+                        place: place as u32,
+                    });
+                    if guard == NONE || self.pass(guard, place) {
+                        node = body;
+                        continue;
+                    }
+                    self.memory.stack.pop();
+                }
+            }
+            node = next;
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, frame: Frame) {
+        self.memory.stack.push(frame);
+    }
+
+    #[inline]
+    fn set_slot(&mut self, slot: u32, place: usize) {
+        let old = self.memory.slots[slot as usize];
+        self.push(Frame::Group { slot, old });
+        self.memory.slots[slot as usize] = place as u32;
+    }
+
+    /// A repetition whose body can match nothing is entered at one place no more than twice.
+    fn pass(&mut self, guard: u32, place: usize) -> bool {
+        let old = self.memory.guards[guard as usize];
+        let count = if old.0 == place as u32 { old.1 } else { 0 };
+        if count >= 2 {
+            return false;
+        }
+        self.push(Frame::Guard { guard, old });
+        self.memory.guards[guard as usize] = (place as u32, count + 1);
+        true
+    }
+
+    /// The match counts if it is longer than those before. True: it is the best there can be.
+    fn accept(&mut self, place: usize) -> bool {
+        let at_end = place == self.text.len();
+        if (self.now.exact && !at_end) || (self.now.not_empty && place == self.now.start) {
+            return false;
+        }
+        self.matched = true;
+        if self.best.is_none_or(|best| best < place) {
+            self.best = Some(place);
+            let slots = self.memory.slots.chunks_exact(2);
+            let groups = slots.map(|slot| {
+                let (begin, end) = (slot[0], slot[1]);
+                (end != NONE).then_some((begin as usize, end as usize))
+            });
+            self.memory.groups.clear();
+            self.memory.groups.extend(groups);
+        }
+        at_end
+    }
+
+    /// A place where there is a choice. False: what would come of it is known, and need not be tried.
+    #[inline]
+    fn enter(&mut self, node: u32, place: usize) -> Result<bool, RegexError> {
+        self.steps += 1;
+        if self.memory.stack.len() > MOST_FRAMES {
+            return Err(RegexError::TooLarge);
+        }
+        if self.steps < self.easy_steps {
+            return Ok(true);
+        }
+        self.enter_remembering(node, place as u32)
+    }
+
+    #[cold]
+    fn enter_remembering(&mut self, node: u32, place: u32) -> Result<bool, RegexError> {
+        if self.steps > MOST_STEPS {
+            return Err(RegexError::TooLarge);
+        }
+        let key = self.guards_key(place);
+        match self.memory.remembered.get(&(node, place, key)) {
+            Some(&NEVER) => return Ok(false),
+            Some(&known) if known >> 1 == self.attempt => {
+                self.matched |= known & 1 == 1;
+                return Ok(false);
+            }
+            _ => {}
+        }
+        self.push(Frame::Remember { node, place, key });
+        Ok(true)
+    }
+
+    /// What comes of a trial depends on which guarded repetitions were entered at this place.
+    fn guards_key(&self, place: u32) -> u64 {
+        if self.memory.guards.is_empty() {
+            return 0;
+        }
+        let mut hasher = FxHasher::default();
+        for (guard, &(last, count)) in self.memory.guards.iter().enumerate() {
+            if last == place && count > 0 {
+                hasher.write_u64((guard as u64) << 2 | u64::from(count));
+            }
+        }
+        hasher.finish()
+    }
+
+    fn remember(&mut self, node: u32, place: u32, key: u64) {
+        let never = !self.matched && !self.now.not_empty && !self.program.has_text_start;
+        if self.memory.remembered.len() < MOST_REMEMBERED {
+            let known = if never {
+                NEVER
+            } else {
+                self.attempt << 1 | u32::from(self.matched)
+            };
+            self.memory.remembered.insert((node, place, key), known);
+        }
+        if let Op::Run { set, run, .. } = self.program.nodes[node as usize].op
+            && !self.matched
+            && key == 0
+        {
+            self.remember_run(set, run, place, if never { 0 } else { self.attempt });
+        }
+    }
+
+    fn remember_run(&mut self, set: u32, run: u32, place: u32, attempt: u32) {
+        if self.memory.failed_runs.is_empty() {
+            let none = FailedRun {
+                from: NONE,
+                end: 0,
+                attempt: 0,
+            };
+            self.memory.failed_runs.resize(self.program.runs, none);
+        }
+        let known = self.memory.failed_runs[run as usize];
+        let end = self.run_end(set, place as usize, Some(known));
+        let covered = known.from <= place && end == known.end;
+        if !covered || (known.attempt != 0 && known.attempt != self.attempt) {
+            self.memory.failed_runs[run as usize] = FailedRun {
+                from: place,
+                end,
+                attempt,
+            };
+        }
+    }
+
+    /// Where the bytes of a set end; `known`: runs that end like this one.
+    fn run_end(&self, set: u32, place: usize, known: Option<FailedRun>) -> u32 {
+        if let Some(known) = known
+            && known.from as usize <= place
+            && place <= known.end as usize
+        {
+            return known.end;
+        }
+        let set = &self.program.sets[set as usize];
+        let mut end = place;
+        while let Some(&byte) = self.text.get(end) {
+            if !set.contains(byte) {
+                break;
+            }
+            end += 1;
+            if let Some(known) = known
+                && known.from as usize == end
+            {
+                return known.end;
+            }
+        }
+        end as u32
+    }
+
+    /// The longest run from a place on that something can follow; shorter ones are tried later.
+    fn run(&mut self, node: u32, place: usize) -> Option<usize> {
+        let Op::Run { set, run, .. } = self.program.nodes[node as usize].op else {
+            return None;
+        };
+        let failed = self.memory.failed_runs.get(run as usize).copied();
+        let failed = failed.filter(|failed| {
+            (failed.attempt == 0 || failed.attempt == self.attempt) && self.program.guards == 0
+        });
+        let place = place as u32;
+        let mut end = self.run_end(set, place as usize, failed);
+        self.steps += u64::from(end - place) / BYTES_PER_STEP;
+        if let Some(failed) = failed
+            && end == failed.end
+        {
+            if place >= failed.from {
+                return None;
+            }
+            // Runs that reach so far have been tried.
+            end = failed.from - 1;
+        }
+        self.shorten(node, place, end)
+    }
+
+    /// The longest run that ends at `place` or before and that something can follow.
+    fn shorten(&mut self, node: u32, least: u32, place: u32) -> Option<usize> {
+        let Op::Run { follow, .. } = self.program.nodes[node as usize].op else {
+            return None;
+        };
+        let mut place = place;
+        if follow != NONE {
+            let follow = &self.program.sets[follow as usize];
+            let follows = |place: u32| {
+                let byte = self.text.get(place as usize);
+                byte.is_some_and(|&byte| follow.contains(byte))
+            };
+            place = (least..=place).rev().find(|&place| follows(place))?;
+        }
+        if place > least {
+            self.push(Frame::Shorten {
+                node,
+                least,
+                place: place - 1,
+            });
+        }
+        Some(place as usize)
+    }
+
+    /// The next thing to try.
+    fn backtrack(&mut self) -> Option<(u32, usize)> {
+        while let Some(frame) = self.memory.stack.pop() {
+            match frame {
+                Frame::Leave { node, place } => {
+                    if !self.matched {
+                        return Some((node, place as usize));
+                    }
+                }
+                Frame::Shorten { node, least, place } => {
+                    if !self.matched
+                        && let Some(end) = self.shorten(node, least, place)
+                    {
+                        self.steps += 1;
+                        return Some((self.program.nodes[node as usize].next, end));
+                    }
+                }
+                Frame::Other { node, place } => {
+                    if self.matched {
+                        self.push(Frame::Matched);
+                        self.matched = false;
+                    }
+                    return Some((node, place as usize));
+                }
+                Frame::Matched => self.matched = true,
+                Frame::Group { slot, old } => self.memory.slots[slot as usize] = old,
+                Frame::Guard { guard, old } => self.memory.guards[guard as usize] = old,
+                Frame::Remember { node, place, key } => self.remember(node, place, key),
+            }
+        }
+        None
+    }
+}
