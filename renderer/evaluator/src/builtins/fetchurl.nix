@@ -8,8 +8,8 @@
   sha1 ? "",
   sha256 ? "",
   sha512 ? "",
-  outputHashAlgo ? given.algorithm,
-  outputHash ? given.hash,
+  outputHashAlgo ? null,
+  outputHash ? null,
   executable ? false,
   unpack ? false,
   # Downloaded anew by every build, whatever it is.
@@ -28,7 +28,12 @@ let
     else if md5 != "" then { algorithm = "md5"; hash = md5; }
     else { algorithm = "sha256"; hash = sha256; };
 
-  expected = if impure then { __impure = true; } else { inherit outputHash outputHashAlgo; };
+  expected =
+    if impure then { __impure = true; }
+    else {
+      outputHashAlgo = if outputHashAlgo == null then given.algorithm else outputHashAlgo;
+      outputHash = if outputHash == null then given.hash else outputHash;
+    };
 
 in
 

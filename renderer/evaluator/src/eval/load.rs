@@ -7,6 +7,7 @@ use crate::compile::{self, Compiler};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::Expr;
+use crate::files::Links;
 use crate::io::FileType;
 use crate::path;
 use crate::position::{Origin, PosIdx, Positions};
@@ -78,7 +79,9 @@ impl<'a> Evaluator<'a> {
     }
 
     fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope<'a>>) -> Result<Value<'a>> {
-        let source = self.read_source(path)?;
+        // Links on the way are followed by the evaluation, which must know of each where it leads.
+        let real_path = self.resolve(path, Links::OnTheWay)?;
+        let source = self.read_source(&real_path)?;
         let directory = path::parent(path).to_vec();
         let names = scope.map(|scope| scope.names.as_slice());
         let expr = self.compile(&source, Origin::File(path.to_vec()), &directory, names)?;
@@ -112,21 +115,18 @@ impl<'a> Evaluator<'a> {
     pub fn resolve_file(&mut self, path: &[u8]) -> Result<Vec<u8>> {
         let mut path = path.to_vec();
         for _ in 0..MOST_LINKS {
-            match self.file_type(&path)? {
+            let real_path = self.resolve(&path, Links::OnTheWay)?;
+            match self.file_type(&real_path)? {
                 Some(FileType::Symlink) => {
-                    let target = self
-                        .io
-                        .read_link(&path)
-                        .map_err(|error| self.io_error(&path, &error))?;
+                    let target = self.io.read_link(&real_path);
+                    let target = target.map_err(|error| self.io_error(&real_path, &error))?;
                     path = if target.starts_with(b"/") {
                         path::normalise(&target)
                     } else {
-                        path::normalise(&[path::parent(&path), b"/", &target].concat())
+                        path::normalise(&path::join(path::parent(&path), &target))
                     };
                 }
-                Some(FileType::Directory) => {
-                    return Ok(path::normalise(&[&path[..], b"/default.nix"].concat()));
-                }
+                Some(FileType::Directory) => return Ok(path::join(&path, b"default.nix")),
                 _ => return Ok(path),
             }
         }

@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::store_folder::StoreFolder;
 use super::{
-    EntryKind, EvalIo, FetchAttributes, FetchRequest, Fetched, FileType, ParsedFlakeRef, StoreObject,
+    EntryKind, EvalIo, FetchAttributes, FetchRequest, Fetched, FileType, ParsedFlakeRef,
+    StoreObject,
 };
 use crate::path::{base_name, join, parent};
 
@@ -171,7 +172,8 @@ impl EvalIo for LocalIo {
     }
 
     fn store_path_exists(&self, path: &str) -> bool {
-        self.file_type(path.as_bytes()).is_ok_and(|found| found.is_some())
+        self.file_type(path.as_bytes())
+            .is_ok_and(|found| found.is_some())
     }
 
     fn fetch(&self, _: &FetchRequest) -> io::Result<Fetched> {

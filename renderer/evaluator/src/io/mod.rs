@@ -1,6 +1,7 @@
 //! Everything that an evaluation wants from outside, behind one trait.
 
 mod local;
+mod restricted;
 mod store_folder;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::io;
 use nix_formats::Hash;
 
 pub use local::LocalIo;
+pub use restricted::{RestrictedIo, Restriction};
 pub use store_folder::StoreFolder;
 
 /// What lies at a path, links not followed.
@@ -208,4 +210,54 @@ pub trait EvalIo {
 
     /// A message of `trace` or `warn`, without a line feed.
     fn message(&self, text: &str);
+}
+
+impl<I: EvalIo + ?Sized> EvalIo for &I {
+    fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        (**self).read_file(path)
+    }
+
+    fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>> {
+        (**self).file_type(path)
+    }
+
+    fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
+        (**self).read_dir(path)
+    }
+
+    fn read_link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        (**self).read_link(path)
+    }
+
+    fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
+        (**self).env_var(name)
+    }
+
+    fn current_time(&self) -> i64 {
+        (**self).current_time()
+    }
+
+    fn add_to_store(&self, path: &str, object: StoreObject<'_>) -> io::Result<()> {
+        (**self).add_to_store(path, object)
+    }
+
+    fn store_path_exists(&self, path: &str) -> bool {
+        (**self).store_path_exists(path)
+    }
+
+    fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {
+        (**self).fetch(request)
+    }
+
+    fn parse_flake_ref(&self, reference: &str) -> io::Result<ParsedFlakeRef> {
+        (**self).parse_flake_ref(reference)
+    }
+
+    fn flake_ref_to_string(&self, attributes: &FetchAttributes) -> io::Result<String> {
+        (**self).flake_ref_to_string(attributes)
+    }
+
+    fn message(&self, text: &str) {
+        (**self).message(text);
+    }
 }

@@ -42,7 +42,9 @@ impl StoreFolder {
         let rest = path.strip_prefix(self.store_dir.as_str().as_bytes())?;
         let rest = rest.strip_prefix(b"/")?;
         let file = self.folder.join(OsStr::from_bytes(rest));
-        fs::symlink_metadata(&file).is_ok().then(|| file.into_os_string().into_vec())
+        fs::symlink_metadata(&file)
+            .is_ok()
+            .then(|| file.into_os_string().into_vec())
     }
 
     /// Writes an object unless it is there already.
