@@ -27,6 +27,14 @@ def peer():
     return [str(pathlib.Path(folder) / "nix-instantiate")]
 
 
+def source(repository):
+    """A checkout of a GitHub repository in the folder NIPHAS_SOURCES (default: below CI's cache), named owner+name."""
+    cache = os.environ.get("NIPHAS_CI_CACHE", pathlib.Path.home() / ".cache/niphas-ci")
+    folder = pathlib.Path(os.environ.get("NIPHAS_SOURCES", pathlib.Path(cache) / "sources"))
+    checkout = folder / repository.replace("/", "+")
+    return checkout if checkout.is_dir() else None
+
+
 def environment(**extra):
     """What both get: no store, no search path, no settings of the machine but those given here."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}

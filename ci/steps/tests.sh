@@ -36,15 +36,36 @@ step_corpus() {
   fi
 }
 
+# A checkout of OWNER/NAME in the folder NIPHAS_SOURCES, which CI fills as far as it can.
+checkout() { # OWNER/NAME
+  export NIPHAS_SOURCES=${NIPHAS_SOURCES:-$NIPHAS_CI_CACHE/sources}
+  source_folder=$NIPHAS_SOURCES/${1/\//+}
+  [[ -d $source_folder ]] ||
+    GIT_TERMINAL_PROMPT=0 git clone --quiet --depth 1 "https://github.com/$1" "$source_folder" 2>/dev/null || {
+      skip "no checkout of $1: put one into NIPHAS_SOURCES as ${1/\//+}"
+      return 1
+    }
+}
+
 # Nix's own language tests.
 step_language_tests() {
   niphas
-  local checkout=${NIPHAS_NIX_SOURCE:-$NIPHAS_CI_CACHE/nix-source}
-  if [[ ! -d $checkout ]] &&
-    ! git clone --quiet --depth 1 https://github.com/NixOS/nix "$checkout"; then
-    rm -rf "$checkout"
-    skip "no checkout of NixOS/nix: set NIPHAS_NIX_SOURCE"
-    return
-  fi
-  ci/lang-tests "$checkout"
+  if checkout NixOS/nix; then ci/lang-tests "$source_folder"; fi
+}
+
+# nixpkgs' lib: its tests, and its module system.
+step_nixpkgs_lib() {
+  niphas
+  if checkout nix-community/nixpkgs.lib; then NIPHAS_ORACLE=$oracle ci/nixpkgs-lib "$source_folder"; fi
+}
+
+# All drvPaths of a real package tree.
+step_parity() {
+  niphas
+  local name sources=()
+  for name in core-pkgs stdenv nix-lib; do
+    checkout "jonringer/$name" || return 0
+    sources+=("$source_folder")
+  done
+  NIPHAS_ORACLE=$oracle ci/parity-core-pkgs "${sources[@]}" --known "$NIPHAS_CI_CACHE/core-pkgs-drv-paths.json"
 }
