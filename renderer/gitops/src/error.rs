@@ -1,0 +1,292 @@
+//! Why a run wrote nothing.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use git2::Oid;
+
+use crate::access::Token;
+use niphas_render::LockError;
+
+/// What libgit2 says.
+#[derive(Debug)]
+pub struct GitError(git2::Error);
+
+impl fmt::Display for GitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl std::error::Error for GitError {}
+
+impl From<git2::Error> for GitError {
+    fn from(error: git2::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<git2::Error> for Error {
+    fn from(error: git2::Error) -> Self {
+        Self::Git(error.into())
+    }
+}
+
+/// Why a run wrote nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no repository, or it cannot be read.
+    #[error("cannot open the repository at '{path}'")]
+    Open {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why.
+        source: GitError,
+    },
+    /// A remote repository cannot be fetched from or pushed to.
+    #[error("cannot reach the repository '{url}'")]
+    Remote {
+        /// The repository.
+        url: String,
+        /// Why.
+        source: GitError,
+    },
+    /// The name is no name of a branch.
+    #[error("'{0}' cannot be the name of a branch")]
+    BadBranch(String),
+    /// The repository has commits, but not this branch.
+    #[error("the repository has no branch '{branch}'{}", list(.existing))]
+    NoBranch {
+        /// The branch.
+        branch: String,
+        /// The branches that there are.
+        existing: Vec<String>,
+    },
+    /// The branch to write to was not named, and the repository has no default.
+    #[error("the repository has no default branch")]
+    NoDefaultBranch,
+    /// A git operation failed that should not.
+    #[error("git failed")]
+    Git(#[source] GitError),
+    /// The file with the token cannot be read.
+    #[error("cannot read the token file '{path}'")]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no token where one was said to be.
+    #[error("no token in {}", place(.0))]
+    NoToken(Token),
+    /// The server wants a user and password, and we have none.
+    #[error("the server of '{url}' wants credentials, and there are none")]
+    NoCredentials {
+        /// The repository.
+        url: String,
+    },
+    /// The server did not accept the credentials.
+    #[error("the server of '{url}' did not accept the credentials")]
+    Denied {
+        /// The repository.
+        url: String,
+    },
+    /// The token would have gone to another server, or over an open line.
+    #[error("the token was not sent: '{url}' is not HTTPS, or leads to another server")]
+    TokenNotSent {
+        /// The repository.
+        url: String,
+    },
+    /// The private key is not there.
+    #[error("no SSH key at '{0}'")]
+    NoSshKey(PathBuf),
+    /// The server has a rule against this push.
+    #[error("the repository refused the push to '{branch}': {message}")]
+    Refused {
+        /// The branch.
+        branch: String,
+        /// What the server said.
+        message: String,
+    },
+    /// Others were faster each time.
+    #[error("gave up after {attempts} attempts: others changed '{branch}' each time")]
+    Contended {
+        /// The branch.
+        branch: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The branch is checked out, and there is uncommitted work.
+    #[error("'{branch}' is checked out at '{work_tree}', where {what}")]
+    DirtyWorkTree {
+        /// The branch.
+        branch: String,
+        /// The work tree.
+        work_tree: PathBuf,
+        /// What is not clean.
+        what: String,
+    },
+    /// The branch is checked out in a linked work tree.
+    #[error("'{branch}' is checked out in another work tree of the repository")]
+    CheckedOutElsewhere {
+        /// The branch.
+        branch: String,
+    },
+    /// The lock of the environment cannot be read.
+    #[error("cannot read '{path}' in the repository")]
+    Lock {
+        /// The lock.
+        path: String,
+        /// Why.
+        source: LockError,
+    },
+    /// A file of ours was changed by somebody else.
+    #[error("'{path}' was {how} by hand since niphas wrote it")]
+    EditedByHand {
+        /// The file.
+        path: String,
+        /// `edited` or `removed`.
+        how: &'static str,
+    },
+    /// Something that is not ours stands where a file is to be written.
+    #[error("'{path}' is in the way: niphas did not write it")]
+    InTheWay {
+        /// What is there.
+        path: String,
+    },
+    /// The environment has no workloads any more.
+    #[error("environment '{environment}' has no workloads: {files} files would be removed")]
+    Empties {
+        /// The environment.
+        environment: String,
+        /// How many files it has now.
+        files: usize,
+    },
+    /// What is there was rendered from a newer source.
+    #[error(
+        "environment '{environment}' was rendered from {recorded}, which is newer than this source, {ours}"
+    )]
+    Stale {
+        /// The environment.
+        environment: String,
+        /// The source revision in the repository.
+        recorded: String,
+        /// The source revision at hand.
+        ours: String,
+    },
+    /// What is there was rendered from this source, and then changed by a commit of somebody else.
+    #[error(
+        "environment '{environment}' was changed by commit {commit} after it was rendered from this source"
+    )]
+    RolledBack {
+        /// The environment.
+        environment: String,
+        /// The commit on top.
+        commit: Oid,
+    },
+    /// It cannot be told whether what is there was rendered from a newer source.
+    #[error(
+        "environment '{environment}' was rendered from {recorded}, of which the source at hand knows nothing"
+    )]
+    UnknownSource {
+        /// The environment.
+        environment: String,
+        /// The source revision in the repository.
+        recorded: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn remote(url: &str, source: git2::Error) -> Self {
+        Self::Remote {
+            url: url.to_owned(),
+            source: source.into(),
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Open { source, .. } => match source.0.code() {
+                git2::ErrorCode::NotFound => {
+                    "make one with 'git init --bare', or give the path of an existing one"
+                }
+                git2::ErrorCode::Owner => {
+                    "the folder belongs to another user: add it to git's safe.directory"
+                }
+                _ => return None,
+            },
+            Self::Remote { url, source } => match (source.0.class(), source.0.code()) {
+                (_, git2::ErrorCode::Certificate) if !url.starts_with("http") => {
+                    "the host's key is not in ~/.ssh/known_hosts, or another one is: compare it with \
+                     the one that the host's operator publishes, and add it there"
+                }
+                (_, git2::ErrorCode::Certificate) => {
+                    "the server's certificate is not of an authority that this machine trusts"
+                }
+                (git2::ErrorClass::Http, _) if source.0.message().contains("404") => {
+                    "check the address; servers also say so of repositories that one may not see"
+                }
+                (git2::ErrorClass::Ssh, _) => {
+                    "load a key into the SSH agent, or give one as a file"
+                }
+                _ => return None,
+            },
+            Self::NoBranch { .. } => "make the branch first, or name another",
+            Self::NoDefaultBranch => "name the branch to write to",
+            Self::NoCredentials { .. } => {
+                "give a token by file or by environment variable, or configure git's credential.helper"
+            }
+            Self::Denied { .. } => "check that the token or key may write to this repository",
+            Self::TokenNotSent { .. } => "give the repository's own https:// address",
+            Self::Refused { .. } => {
+                "the branch may be protected: let niphas push to it, or render to another branch \
+                 and merge that"
+            }
+            Self::Contended { .. } => "run it again",
+            Self::DirtyWorkTree { .. } => {
+                "commit or stash what is there, or check out another branch"
+            }
+            Self::CheckedOutElsewhere { .. } => "check out another branch there",
+            Self::Lock {
+                source: LockError::Version(_),
+                ..
+            } => "a newer niphas wrote it: use that",
+            Self::Lock { .. } => "restore it from the repository's history",
+            Self::EditedByHand { .. } => {
+                "make the change in the flake instead, and put the file back as niphas wrote it \
+                 (git revert)"
+            }
+            Self::InTheWay { .. } => "move it away, or render to another folder",
+            Self::Empties { .. } => "if that is what you want, allow it with --allow-empty",
+            Self::Stale { .. } => "render the newest source",
+            Self::RolledBack { .. } => {
+                "it was rolled back, it seems: render a newer source, or revert that commit"
+            }
+            Self::UnknownSource { .. } => {
+                "fetch the source's whole history (a shallow clone lacks it); if the source's history \
+                 was rewritten, allow it once with --allow-unknown-source"
+            }
+            Self::BadBranch(_)
+            | Self::Git(_)
+            | Self::TokenFile { .. }
+            | Self::NoToken(_)
+            | Self::NoSshKey(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn list(branches: &[String]) -> String {
+    match branches {
+        [] => String::new(),
+        branches => format!("; it has: {}", branches.join(", ")),
+    }
+}
+
+fn place(token: &Token) -> String {
+    match token {
+        Token::File(path) => format!("the file '{}'", path.display()),
+        Token::Environment(name) => format!("the environment variable '{name}'"),
+    }
+}

@@ -1,0 +1,30 @@
+//! Writes rendered environments to a branch of a GitOps repository.
+//!
+//! [`GitOpsRepository::commit`] makes one commit for all environments of a run, or none if nothing
+//! changes. It works on git objects alone; a user's work tree is touched only where the branch is
+//! checked out, and then only while it is clean. What it guarantees:
+//!
+//! - History stays linear and nobody's commit is lost: a branch that moved meanwhile is read again,
+//!   the files are applied to its new tip, and the push is tried again. Nothing is ever forced.
+//! - A run that is older than what is there stops ([`Error::Stale`]), and so does one that would undo
+//!   a rollback ([`Error::RolledBack`]).
+//! - Only files that the environment's lock lists are replaced or removed, and only as long as they
+//!   are as niphas left them.
+
+mod access;
+mod error;
+mod local;
+mod location;
+mod owned_files;
+mod provenance;
+mod remote;
+mod repository;
+mod timeouts;
+
+pub use access::{Access, Token};
+pub use error::{Error, GitError};
+pub use local::init;
+pub use location::{BadLocation, Location};
+pub use owned_files::{ChangeKind, FileChange};
+pub use provenance::{Provenance, Relation, Source, history_in};
+pub use repository::{Author, GitOpsRepository, Outcome, Plan, Request};

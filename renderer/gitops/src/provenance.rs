@@ -1,0 +1,197 @@
+//! What a commit was rendered from, and whether that is newer than the source at hand.
+
+use std::path::Path;
+
+use git2::{Commit, ErrorCode, Oid, Repository};
+use niphas_render::Lock;
+
+use crate::error::Error;
+
+const SOURCE_REPOSITORY: &str = "Niphas-Source-Repo";
+const SOURCE_REVISION: &str = "Niphas-Source-Rev";
+const FLAKE_LOCK: &str = "Niphas-Flake-Lock";
+const RENDERER: &str = "Niphas-Renderer";
+
+/// What a commit is made from: its trailers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// The source, if it is a git repository.
+    pub source: Option<Source>,
+    /// The hash of `flake.lock`, if there is one.
+    pub flake_lock: Option<String>,
+    /// Name and version of the program.
+    pub renderer: String,
+}
+
+/// A revision of a source repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is.
+    pub repository: String,
+    /// The commit, with `-dirty` behind it if there are uncommitted changes.
+    pub revision: String,
+}
+
+impl Provenance {
+    /// The commit message for these environments.
+    pub(crate) fn message<'a>(&self, environments: impl IntoIterator<Item = &'a str>) -> String {
+        let environments: Vec<&str> = environments.into_iter().collect();
+        let mut message = format!("niphas: render {}\n\n", environments.join(", "));
+        let source = self.source.as_ref();
+        let trailers = [
+            (SOURCE_REPOSITORY, source.map(|source| &source.repository)),
+            (SOURCE_REVISION, source.map(|source| &source.revision)),
+            (FLAKE_LOCK, self.flake_lock.as_ref()),
+            (RENDERER, Some(&self.renderer)),
+        ];
+        for (key, value) in trailers {
+            if let Some(value) = value {
+                // A line break would end the trailer.
+                let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+                message.extend([key, ": ", &value, "\n"]);
+            }
+        }
+        message
+    }
+}
+
+/// How the recorded source revision relates to the one at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// They are the same.
+    Same,
+    /// The recorded one is an ancestor.
+    Older,
+    /// The recorded one is a descendant.
+    Newer,
+    /// Neither descends from the other.
+    Diverged,
+    /// The history at hand does not tell.
+    Unknown,
+}
+
+/// Compares revisions in the history of the source's own clone: ours first, then the recorded one.
+pub fn history_in(clone: &Path) -> impl Fn(&str, &str) -> Relation + use<> {
+    let repository = Repository::discover(clone);
+    move |ours, recorded| {
+        let compare = |repository: &Repository| -> Result<Relation, git2::Error> {
+            let ours = Oid::from_str(ours)?;
+            let recorded = Oid::from_str(recorded)?;
+            repository.find_commit(ours)?;
+            repository.find_commit(recorded)?;
+            Ok(if repository.graph_descendant_of(recorded, ours)? {
+                Relation::Newer
+            } else if repository.graph_descendant_of(ours, recorded)? {
+                Relation::Older
+            } else if repository.is_shallow() {
+                Relation::Unknown
+            } else {
+                Relation::Diverged
+            })
+        };
+        match &repository {
+            _ if ours == recorded => Relation::Same,
+            Ok(repository) => compare(repository).unwrap_or(Relation::Unknown),
+            Err(_) => Relation::Unknown,
+        }
+    }
+}
+
+/// The source of an environment's files, as a branch's history tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// The revision, without `-dirty`.
+    pub(crate) revision: String,
+    /// The newest commit that changed the files without telling a source: not a commit of ours.
+    pub(crate) changed_by: Option<Oid>,
+}
+
+/// Looks for the newest commit that changed the environment's lock and tells its source.
+pub(crate) fn recorded(tip: &Commit<'_>, environment: &str) -> Result<Option<Recorded>, Error> {
+    let mut commit = tip.clone();
+    let mut changed_by = None;
+    loop {
+        let lock = lock_id(&commit, environment)?;
+        let mut unchanged = None;
+        for parent in commit.parents() {
+            if lock_id(&parent, environment)? == lock {
+                unchanged = Some(parent);
+                break;
+            }
+        }
+        if let Some(parent) = unchanged {
+            commit = parent;
+            continue;
+        }
+        if let Some(revision) = source_revision(&commit)? {
+            return Ok(Some(Recorded {
+                revision,
+                changed_by,
+            }));
+        }
+        // A root commit without a lock changed nothing.
+        if commit.parent_count() > 0 || lock.is_some() {
+            changed_by.get_or_insert(commit.id());
+        }
+        match commit.parent(0) {
+            Ok(parent) => commit = parent,
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+fn lock_id(commit: &Commit<'_>, environment: &str) -> Result<Option<Oid>, Error> {
+    match commit.tree()?.get_path(Path::new(&Lock::path(environment))) {
+        Ok(entry) => Ok(Some(entry.id())),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn source_revision(commit: &Commit<'_>) -> Result<Option<String>, Error> {
+    let message = String::from_utf8_lossy(commit.message_raw_bytes()).into_owned();
+    let trailers = git2::message_trailers_strs(&message)?;
+    let revision = trailers
+        .iter()
+        .find(|(key, _)| *key == SOURCE_REVISION)
+        .map(|(_, revision)| revision.trim_end_matches("-dirty").to_owned());
+    Ok(revision)
+}
+
+/// Whether the source at hand may replace what is there.
+pub(crate) fn refuse_to_go_back(
+    tip: &Commit<'_>,
+    environment: &str,
+    source: &Source,
+    history: &dyn Fn(&str, &str) -> Relation,
+    allow_unknown: bool,
+) -> Result<(), Error> {
+    let Some(Recorded {
+        revision,
+        changed_by,
+    }) = recorded(tip, environment)?
+    else {
+        return Ok(());
+    };
+    let environment = environment.to_owned();
+    let ours = source.revision.trim_end_matches("-dirty");
+    match (history(ours, &revision), changed_by) {
+        (Relation::Newer, _) => {
+            let ours = source.revision.clone();
+            Err(Error::Stale {
+                environment,
+                recorded: revision,
+                ours,
+            })
+        }
+        (Relation::Same, Some(commit)) => Err(Error::RolledBack {
+            environment,
+            commit,
+        }),
+        (Relation::Unknown, _) if !allow_unknown => Err(Error::UnknownSource {
+            environment,
+            recorded: revision,
+        }),
+        _ => Ok(()),
+    }
+}

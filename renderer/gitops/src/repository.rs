@@ -1,0 +1,261 @@
+//! The run: read the tip, apply the files, commit, advance; again if the branch moved.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use git2::{Commit, DiffFormat, Oid, Repository, Signature, Tree};
+use niphas_render::RenderedEnvironment;
+
+use crate::access::Access;
+use crate::error::Error;
+use crate::local::{self, Local};
+use crate::location::Location;
+use crate::owned_files::{Applied, FileChange, apply};
+use crate::provenance::{Provenance, Relation, refuse_to_go_back};
+use crate::remote::Remote;
+
+/// With this many tries, a hundred writers at once get through.
+const ATTEMPTS: u32 = 40;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// What a run writes.
+pub struct Request<'a> {
+    /// The files of each environment, by its name.
+    pub environments: BTreeMap<String, RenderedEnvironment>,
+    /// What they were rendered from.
+    pub provenance: Provenance,
+    /// How a revision that the repository names relates to the source's own (ours first).
+    pub history: &'a dyn Fn(&str, &str) -> Relation,
+    /// Who commits; if not given, whom git's configuration names.
+    pub author: Option<Author>,
+    /// Whether an environment may lose its last workload.
+    pub allow_empty: bool,
+    /// Whether to go on if `history` does not know what the repository was rendered from.
+    pub allow_unknown_source: bool,
+}
+
+/// Who commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: String,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The branch's tip; `None` if it has no commit yet.
+    pub tip: Option<Oid>,
+    /// The files, sorted by path. None: the run would commit nothing.
+    pub changes: Vec<FileChange>,
+    /// The change as a patch.
+    pub diff: String,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was there already: no commit.
+    Unchanged {
+        /// The branch's tip.
+        tip: Option<Oid>,
+    },
+    /// One commit was made.
+    Committed {
+        /// The commit, now the branch's tip.
+        commit: Oid,
+        /// The files, sorted by path.
+        changes: Vec<FileChange>,
+        /// How often the branch had to be read: more than once if others wrote to it meanwhile.
+        attempts: u32,
+    },
+}
+
+/// Whether a branch went where it was to go.
+pub(crate) enum Advance {
+    Done,
+    /// Somebody else was faster.
+    Moved,
+}
+
+enum Backend {
+    Local(Local),
+    Remote(Remote),
+}
+
+/// A branch of a GitOps repository.
+pub struct GitOpsRepository {
+    backend: Backend,
+}
+
+impl GitOpsRepository {
+    /// Opens a repository. Without a branch it is the one that `HEAD` names there.
+    pub fn open(location: &Location, branch: Option<&str>, access: Access) -> Result<Self, Error> {
+        if let Some(branch) = branch.filter(|branch| !local::is_branch_name(branch)) {
+            return Err(Error::BadBranch(branch.to_owned()));
+        }
+        let backend = match location {
+            Location::Path(path) => Backend::Local(Local::open(path, branch)?),
+            Location::Remote(url) => Backend::Remote(Remote::open(url, branch, access)?),
+        };
+        Ok(Self { backend })
+    }
+
+    /// The branch that is written to.
+    pub fn branch(&self) -> &str {
+        match &self.backend {
+            Backend::Local(local) => local.branch(),
+            Backend::Remote(remote) => remote.branch(),
+        }
+    }
+
+    fn repository(&self) -> &Repository {
+        match &self.backend {
+            Backend::Local(local) => &local.repository,
+            Backend::Remote(remote) => &remote.repository,
+        }
+    }
+
+    fn tip(&self) -> Result<Option<Oid>, Error> {
+        match &self.backend {
+            Backend::Local(local) => local.tip(),
+            Backend::Remote(remote) => remote.tip(),
+        }
+    }
+
+    /// What [`GitOpsRepository::commit`] would do now. Nothing is written that anybody sees.
+    ///
+    /// # Errors
+    /// Those of `commit`, but for what only a push tells.
+    pub fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
+        let repository = self.repository();
+        let tip = self.tip()?;
+        let applied = self.apply(tip, request)?;
+        let old = self.tree(tip)?;
+        let new = repository.find_tree(applied.tree)?;
+        let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
+        let mut text = Vec::new();
+        diff.print(DiffFormat::Patch, |_, _, line| {
+            if matches!(line.origin(), '+' | '-' | ' ') {
+                text.push(line.origin() as u8);
+            }
+            text.extend_from_slice(line.content());
+            true
+        })?;
+        let diff = String::from_utf8_lossy(&text).into_owned();
+        Ok(Plan {
+            tip,
+            changes: applied.changes,
+            diff,
+        })
+    }
+
+    /// Commits the environments' files to the branch; all of them, or nothing.
+    ///
+    /// # Errors
+    /// Whenever the branch is not what the request wants in the end.
+    pub fn commit(&self, request: &Request<'_>) -> Result<Outcome, Error> {
+        for attempt in 1..=ATTEMPTS {
+            let tip = self.tip()?;
+            let Applied { tree, changes } = self.apply(tip, request)?;
+            if changes.is_empty() {
+                return Ok(Outcome::Unchanged { tip });
+            }
+            let commit = self.make_commit(tip, tree, request)?;
+            let advanced = match &self.backend {
+                Backend::Local(local) => {
+                    local.advance(tip, commit, &format!("niphas: {} files", changes.len()))
+                }
+                Backend::Remote(remote) => remote.advance(tip, commit),
+            }?;
+            match advanced {
+                Advance::Done => {
+                    return Ok(Outcome::Committed {
+                        commit,
+                        changes,
+                        attempts: attempt,
+                    });
+                }
+                Advance::Moved => {
+                    tracing::info!(
+                        branch = self.branch(),
+                        attempt,
+                        "the branch moved: once more"
+                    );
+                    std::thread::sleep(pause(attempt));
+                }
+            }
+        }
+        Err(Error::Contended {
+            branch: self.branch().to_owned(),
+            attempts: ATTEMPTS,
+        })
+    }
+
+    fn apply(&self, tip: Option<Oid>, request: &Request<'_>) -> Result<Applied, Error> {
+        let tree = self.tree(tip)?;
+        let environments = request.environments.values();
+        let applied = apply(self.repository(), &tree, environments, request.allow_empty);
+        if matches!(&applied, Ok(applied) if applied.changes.is_empty()) {
+            return applied;
+        }
+        // An old source comes first: what else is wrong may be due to it.
+        if let (Some(tip), Some(source)) = (self.find_commit(tip)?, &request.provenance.source) {
+            for environment in request.environments.keys() {
+                let allow = request.allow_unknown_source;
+                refuse_to_go_back(&tip, environment, source, request.history, allow)?;
+            }
+        }
+        applied
+    }
+
+    fn make_commit(
+        &self,
+        tip: Option<Oid>,
+        tree: Oid,
+        request: &Request<'_>,
+    ) -> Result<Oid, Error> {
+        let repository = self.repository();
+        let author = match &request.author {
+            Some(author) => Signature::now(&author.name, &author.email)?,
+            None => match repository.signature() {
+                Ok(signature) => signature,
+                Err(_) => Signature::now("niphas", "niphas@localhost")?,
+            },
+        };
+        let names = request.environments.keys().map(String::as_str);
+        let message = request.provenance.message(names);
+        let tree = repository.find_tree(tree)?;
+        let parent = self.find_commit(tip)?;
+        let parents: Vec<&Commit<'_>> = parent.iter().collect();
+        Ok(repository.commit(None, &author, &author, &message, &tree, &parents)?)
+    }
+
+    fn find_commit(&self, id: Option<Oid>) -> Result<Option<Commit<'_>>, Error> {
+        Ok(id.map(|id| self.repository().find_commit(id)).transpose()?)
+    }
+
+    /// The tree of a tip; an empty one if there is none.
+    fn tree(&self, tip: Option<Oid>) -> Result<Tree<'_>, Error> {
+        let repository = self.repository();
+        let tree = match self.find_commit(tip)? {
+            Some(commit) => commit.tree_id(),
+            None => repository.treebuilder(None)?.write()?,
+        };
+        Ok(repository.find_tree(tree)?)
+    }
+}
+
+/// Longer after each try, and never the same for two writers.
+fn pause(attempt: u32) -> Duration {
+    let longest = FIRST_PAUSE
+        .saturating_mul(1 << attempt.min(10))
+        .min(LONGEST_PAUSE);
+    // Each `RandomState` has random keys.
+    let random = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
+    longest.mul_f64(random)
+}

@@ -1,0 +1,8 @@
+//! Writing to real repositories, on this machine and on a server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod http;
+mod local;
+mod remote;
+mod support;
