@@ -479,6 +479,17 @@ pub enum FlakeError {
         #[source]
         source: Box<FlakeError>,
     },
+    /// An input from outside that pretends to come from a lock file.
+    #[error("input '{0}' is not allowed to use the '__final' attribute")]
+    FinalNotAllowed(String),
+    /// An input that could give anything, in an evaluation that has to be pure.
+    #[error("in pure evaluation mode, '{fetcher}' doesn't fetch unlocked input '{input}'")]
+    UnlockedFetch {
+        /// The builtin.
+        fetcher: &'static str,
+        /// The input.
+        input: String,
+    },
     /// An input of a type that isn't known.
     #[error("cannot fetch unsupported input '{0}'")]
     UnsupportedInput(String),

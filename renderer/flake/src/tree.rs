@@ -1,7 +1,7 @@
 //! Source trees: folders of this machine as Nix would see them in its store.
 
 use std::collections::HashSet;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -165,21 +165,29 @@ impl SourceTree {
         }
     }
 
-    /// The names in a folder, sorted by their bytes.
-    pub fn names(&self, path: &Path) -> Result<Vec<Vec<u8>>, FlakeError> {
-        let place = self.join(path);
-        let read_error = || FlakeError::io("reading directory", &place);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&place).map_err(read_error())? {
-            let name = entry.map_err(read_error())?.file_name();
+    /// What is in a folder, in any order.
+    pub fn entries(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.join(path))? {
+            let entry = entry?;
+            let name = entry.file_name();
             if self
                 .tracked
                 .as_ref()
                 .is_none_or(|tracked| tracked.sees(path.join(&name).as_os_str().as_bytes()))
             {
-                names.push(name.into_vec());
+                entries.push((name.into_vec(), entry.file_type()?));
             }
         }
+        Ok(entries)
+    }
+
+    /// The names in a folder, sorted by their bytes.
+    pub fn names(&self, path: &Path) -> Result<Vec<Vec<u8>>, FlakeError> {
+        let entries = self
+            .entries(path)
+            .map_err(FlakeError::io("reading directory", self.join(path)))?;
+        let mut names: Vec<_> = entries.into_iter().map(|(name, _)| name).collect();
         names.sort_unstable();
         Ok(names)
     }

@@ -52,7 +52,7 @@ fn fetch_by_nix(world: &World, oracle: &std::path::Path, reference: &str) -> Res
         ],
     )?;
     let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
-    let url = world.reference(reference);
+    let url = world.fill(reference);
     let expression = format!(
         "let s = (builtins.getFlake \"{url}\").sourceInfo;
          in builtins.listToAttrs (map (n: {{ name = \"_\" + n; value = s.${{n}}; }}) (builtins.attrNames s))"

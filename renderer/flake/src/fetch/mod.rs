@@ -218,6 +218,15 @@ impl Fetcher {
         lock(&self.sources).get(path).cloned()
     }
 
+    /// All store paths that fetches gave so far.
+    pub fn sources(&self) -> Vec<(StorePath, Arc<SourceTree>)> {
+        let sources = lock(&self.sources);
+        sources
+            .iter()
+            .map(|(path, tree)| (path.clone(), Arc::clone(tree)))
+            .collect()
+    }
+
     /// Fetches an input, a name through the registries.
     pub fn fetch(&self, input: &Input, registries: UseRegistries) -> Result<Resolved, FlakeError> {
         if let Some(seen) = lock(&self.seen).get(input) {

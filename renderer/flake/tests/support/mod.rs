@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Text with `@` for this folder.
-    fn fill(&self, text: &str) -> String {
+    pub fn fill(&self, text: &str) -> String {
         text.replace('@', self.root().to_str().expect("UTF-8"))
     }
 

@@ -1,0 +1,356 @@
+//! The evaluator's view of fetched trees: they lie at their store paths, though there is no store.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix_evaluator::io::{
+    EntryKind, EvalIo, FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest,
+    Fetched, FileType, ParsedFlakeRef, StoreObject,
+};
+use nix_formats::hash::HashFormat;
+
+use crate::attrs::{Attr, Attrs};
+use crate::error::{FlakeError, RefError};
+use crate::fetch::{Fetcher, TreeAttrOptions};
+use crate::flake_ref::{FlakeRef, ParseOptions};
+use crate::input::Input;
+use crate::registry::UseRegistries;
+use crate::tree::{FileKind, SourceTree};
+use crate::url::Url;
+
+/// What an evaluation of flakes sees: what `base` shows, the trees of a fetcher at their store
+/// paths, and the fetcher behind the builtins that fetch.
+pub struct FlakeIo<'f, B> {
+    fetcher: &'f Fetcher,
+    base: B,
+    pure: bool,
+}
+
+impl<'f, B: EvalIo> FlakeIo<'f, B> {
+    /// In a `pure` evaluation nothing outside the store can be seen.
+    pub fn new(fetcher: &'f Fetcher, base: B, pure: bool) -> Self {
+        Self {
+            fetcher,
+            base,
+            pure,
+        }
+    }
+
+    /// The tree that `path` is in, if it is in one of the fetcher's, and where.
+    fn find<'p>(&self, path: &'p [u8]) -> io::Result<Option<(Arc<SourceTree>, &'p Path)>> {
+        let store_dir = &self.fetcher.settings().store_dir;
+        if !store_dir.contains(path) {
+            let is_above = store_dir.as_str().as_bytes().starts_with(path);
+            if self.pure && !is_above {
+                let path = String::from_utf8_lossy(path);
+                return Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    format!(
+                        "access to absolute path '{path}' is forbidden in pure evaluation mode (use '--impure' to override)"
+                    ),
+                ));
+            }
+            return Ok(None);
+        }
+        let Ok((store_path, rest)) = store_dir.parse_subpath(path) else {
+            return Ok(None);
+        };
+        let rest = Path::new(OsStr::from_bytes(rest.strip_prefix(b"/").unwrap_or(rest)));
+        Ok(self.fetcher.source(&store_path).map(|tree| (tree, rest)))
+    }
+
+    /// The place on this machine of a path that is in a tree.
+    fn locate(&self, path: &[u8]) -> io::Result<Option<PathBuf>> {
+        match self.find(path)? {
+            None => Ok(None),
+            Some((tree, rest)) => match tree.locate(rest) {
+                Some(place) => Ok(Some(place)),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+        }
+    }
+
+    fn input_of(&self, builtin: FetchBuiltin, input: &FetchInput) -> Result<Input, FlakeError> {
+        let mut input = match input {
+            FetchInput::Attributes(attributes) => Input::from_attrs(to_attrs(attributes))?,
+            FetchInput::Reference(text) if builtin == FetchBuiltin::LookUp => {
+                FlakeRef::parse(text, &ParseOptions::absolute())?.input
+            }
+            FetchInput::Reference(text) => {
+                Input::from_url(&Url::parse(text).map_err(RefError::from)?, true)?
+            }
+        };
+        if builtin == FetchBuiltin::FinalTree {
+            input.set_final();
+        } else if input.is_final() {
+            return Err(FlakeError::FinalNotAllowed(input.to_string()));
+        }
+        Ok(input)
+    }
+
+    fn fetch_tree(
+        &self,
+        builtin: FetchBuiltin,
+        input: &FetchInput,
+        pure: bool,
+    ) -> Result<Fetched, FlakeError> {
+        let mut input = self.input_of(builtin, input)?;
+        if !pure && !input.is_direct() {
+            let registries = match builtin {
+                FetchBuiltin::LookUp => UseRegistries::All,
+                _ => UseRegistries::Limited,
+            };
+            input = self.fetcher.look_up(&input, registries)?.0;
+        }
+        if pure && !input.is_locked()? {
+            if input.nar_hash()?.is_none() {
+                return Err(FlakeError::UnlockedFetch {
+                    fetcher: builtin.name(),
+                    input: input.to_string(),
+                });
+            }
+            tracing::warn!(
+                "Input '{input}' is unlocked (e.g. lacks a Git revision) but is checked by NAR hash. This is not reproducible and will break after garbage collection or when shared."
+            );
+        }
+        let fetched = self.fetcher.fetch(&input, UseRegistries::No)?.fetched;
+        let store_dir = &self.fetcher.settings().store_dir;
+        let options = TreeAttrOptions {
+            empty_rev_fallback: builtin == FetchBuiltin::Git,
+            force_dirty: false,
+        };
+        let mut attrs = fetched.tree_attrs(store_dir, options)?;
+        attrs.remove("outPath");
+        Ok(Fetched {
+            store_path: store_dir.print(&fetched.store_path),
+            attributes: to_attributes(attrs),
+        })
+    }
+
+    fn fetch_request(&self, request: &FetchRequest) -> Result<Fetched, FlakeError> {
+        match request {
+            FetchRequest::Tree {
+                builtin,
+                input,
+                pure,
+            } => self.fetch_tree(*builtin, input, *pure),
+            FetchRequest::Url {
+                url,
+                name,
+                unpack,
+                expected,
+            } => {
+                let file = if *unpack {
+                    self.fetcher.fetch_tarball(url, name, expected.as_ref())?
+                } else {
+                    self.fetcher.fetch_url(url, name, expected.as_ref())?
+                };
+                let mut attributes = FetchAttributes::new();
+                if *unpack {
+                    let hash = file.tree.nar_hash()?.to_string(HashFormat::Sri, true);
+                    attributes.insert("narHash".to_owned(), FetchAttribute::String(hash));
+                }
+                Ok(Fetched {
+                    store_path: self.fetcher.settings().store_dir.print(&file.store_path),
+                    attributes,
+                })
+            }
+        }
+    }
+
+    /// Hands a tree that lies at a store path to the base, with its real place.
+    fn add_tree(
+        &self,
+        path: &str,
+        source: &[u8],
+        included: Option<&BTreeSet<Vec<u8>>>,
+    ) -> io::Result<()> {
+        let Some((tree, rest)) = self.find(source)? else {
+            return self
+                .base
+                .add_to_store(path, StoreObject::Tree { source, included });
+        };
+        let place = tree.root().join(rest);
+        let real_source = place.as_os_str().as_bytes();
+        let real = |path: &Vec<u8>| {
+            let below = path.strip_prefix(source).unwrap_or_default();
+            [real_source, below].concat()
+        };
+        let included: Option<BTreeSet<Vec<u8>>> = match included {
+            Some(included) => Some(included.iter().map(real).collect()),
+            None if tree.tracked_files().is_some() => {
+                Some(all_below(&tree, rest).map_err(io::Error::other)?)
+            }
+            None => None,
+        };
+        let object = StoreObject::Tree {
+            source: real_source,
+            included: included.as_ref(),
+        };
+        self.base.add_to_store(path, object)
+    }
+}
+
+/// The real places of all that a tree shows at and below `path`.
+fn all_below(tree: &SourceTree, path: &Path) -> Result<BTreeSet<Vec<u8>>, FlakeError> {
+    let mut all = BTreeSet::new();
+    let mut pending = vec![path.to_owned()];
+    while let Some(path) = pending.pop() {
+        all.insert(tree.root().join(&path).as_os_str().as_bytes().to_vec());
+        if tree.kind(&path)? == Some(FileKind::Directory) {
+            let names = tree.names(&path)?;
+            pending.extend(names.iter().map(|name| path.join(OsStr::from_bytes(name))));
+        }
+    }
+    Ok(all)
+}
+
+/// The input's attributes for the fetcher. What is negative was refused before.
+fn to_attrs(attributes: &FetchAttributes) -> Attrs {
+    attributes
+        .iter()
+        .map(|(name, value)| {
+            let value = match value {
+                FetchAttribute::String(text) => Attr::String(text.clone()),
+                FetchAttribute::Int(number) => Attr::Int(number.unsigned_abs()),
+                FetchAttribute::Bool(flag) => Attr::Bool(*flag),
+            };
+            (name.clone(), value)
+        })
+        .collect()
+}
+
+fn to_attributes(attrs: Attrs) -> FetchAttributes {
+    attrs
+        .into_iter()
+        .map(|(name, value)| {
+            let value = match value {
+                Attr::String(text) => FetchAttribute::String(text),
+                Attr::Int(number) => FetchAttribute::Int(number as i64),
+                Attr::Bool(flag) => FetchAttribute::Bool(flag),
+            };
+            (name, value)
+        })
+        .collect()
+}
+
+/// The error with its causes, as one message.
+pub(crate) fn to_io_error(error: &(dyn std::error::Error + 'static)) -> io::Error {
+    let mut messages = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        messages.push(cause.to_string());
+        source = cause.source();
+    }
+    io::Error::other(messages.join(": "))
+}
+
+fn kind_of(kind: FileKind) -> FileType {
+    match kind {
+        FileKind::Directory => FileType::Directory,
+        FileKind::Symlink => FileType::Symlink,
+        FileKind::Regular { executable, .. } => FileType::Regular { executable },
+    }
+}
+
+impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
+    fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        match self.locate(path)? {
+            Some(place) => std::fs::read(place),
+            None => self.base.read_file(path),
+        }
+    }
+
+    fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>> {
+        match self.find(path)? {
+            None => self.base.file_type(path),
+            Some((tree, rest)) => match tree.kind(rest) {
+                Ok(kind) => Ok(kind.map(kind_of)),
+                Err(FlakeError::FileType(_)) => Ok(Some(FileType::Unknown)),
+                Err(error) => Err(to_io_error(&error)),
+            },
+        }
+    }
+
+    fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
+        let Some((tree, rest)) = self.find(path)? else {
+            return self.base.read_dir(path);
+        };
+        tree.entries(rest)?
+            .into_iter()
+            .map(|(name, kind)| {
+                let kind = if kind.is_dir() {
+                    EntryKind::Directory
+                } else if kind.is_symlink() {
+                    EntryKind::Symlink
+                } else if kind.is_file() {
+                    EntryKind::Regular
+                } else {
+                    EntryKind::Unknown
+                };
+                Ok((name, kind))
+            })
+            .collect()
+    }
+
+    fn read_link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        match self.locate(path)? {
+            Some(place) => Ok(std::fs::read_link(place)?.as_os_str().as_bytes().to_vec()),
+            None => self.base.read_link(path),
+        }
+    }
+
+    fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
+        self.base.env_var(name)
+    }
+
+    fn current_time(&self) -> i64 {
+        self.base.current_time()
+    }
+
+    fn add_to_store(&self, path: &str, object: StoreObject<'_>) -> io::Result<()> {
+        match object {
+            StoreObject::Tree { source, included } => self.add_tree(path, source, included),
+            StoreObject::Text(_) => self.base.add_to_store(path, object),
+        }
+    }
+
+    fn store_path_exists(&self, path: &str) -> bool {
+        match self.find(path.as_bytes()) {
+            Ok(Some(_)) => true,
+            _ => self.base.store_path_exists(path),
+        }
+    }
+
+    fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {
+        self.fetch_request(request)
+            .map_err(|error| to_io_error(&error))
+    }
+
+    fn parse_flake_ref(&self, reference: &str) -> io::Result<ParsedFlakeRef> {
+        let parsed = FlakeRef::parse(reference, &ParseOptions::absolute())
+            .map_err(|error| to_io_error(&error))?;
+        Ok(ParsedFlakeRef {
+            attributes: to_attributes(parsed.to_attrs()),
+            locked: parsed
+                .input
+                .is_locked()
+                .map_err(|error| to_io_error(&error))?,
+        })
+    }
+
+    fn flake_ref_to_string(&self, attributes: &FetchAttributes) -> io::Result<String> {
+        FlakeRef::from_attrs(to_attrs(attributes))
+            .and_then(|reference| reference.to_url())
+            .map(|url| url.to_string())
+            .map_err(|error| to_io_error(&error))
+    }
+
+    fn message(&self, text: &str) {
+        self.base.message(text);
+    }
+}
