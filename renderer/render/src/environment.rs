@@ -399,8 +399,11 @@ fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
         }
     }
     while !names.is_empty() {
-        if let Some(position) = (evaluated.position)(&names) {
-            return Some(position);
+        // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no place of the user's.
+        let made_by_nixlib = names[0] == "workloads" && matches!(names.len(), 3 | 4);
+        let position = if made_by_nixlib { None } else { (evaluated.position)(&names) };
+        if position.is_some() {
+            return position;
         }
         names.pop();
     }

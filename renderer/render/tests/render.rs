@@ -211,7 +211,7 @@ fn differences_between_systems_are_reported_with_a_hint() {
       at flake.nix:5:5
       hint: one pod template serves all systems: let the package refer to this path itself, for example with a wrapper program that passes it on
     workloads.web.command[0]: differs between systems: the string "/nix/root/bin/web-arm" on aarch64-linux, the string "/nix/root/bin/web" on x86_64-linux
-      at flake.nix:4:5
+      at flake.nix:2:5
       hint: one pod template serves all systems: only the package may depend on the system
     workloads.web.replicas: differs between systems: the integer 1 on aarch64-linux, the integer 2 on x86_64-linux
       at flake.nix:5:6
