@@ -1,6 +1,6 @@
 //! The derivations that an evaluation knows: those it made, and those it found in the store.
 
-use nix_formats::derivation::{DerivationError, HashModulo};
+use nix_formats::derivation::{DerivationError, HashModulo, Placeholder};
 use nix_formats::{Derivation, StorePath};
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use crate::attrs::{Attr, Attrs};
 use crate::context::ContextElement;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
+use crate::feature::Feature;
 use crate::position::PosIdx;
 use crate::value::Value;
 
@@ -136,14 +137,12 @@ impl<'a> Evaluator<'a> {
         output: &str,
         path: Option<&StorePath>,
     ) -> Result<Value<'a>> {
-        let text = match path {
-            Some(path) => self.printed(path),
-            None => {
-                self.require(crate::feature::Feature::CaDerivations)?;
-                let placeholder =
-                    nix_formats::derivation::Placeholder::unknown_ca_output(derivation, output);
-                self.arena.alloc_str(&placeholder.render()).as_bytes()
-            }
+        let text = if let Some(path) = path {
+            self.printed(path)
+        } else {
+            self.require(Feature::CaDerivations)?;
+            let placeholder = Placeholder::unknown_ca_output(derivation, output);
+            self.arena.alloc_str(&placeholder.render()).as_bytes()
         };
         let context = self.contexts.single(ContextElement::Built {
             drv_path: derivation.base_name(),

@@ -71,18 +71,17 @@ impl Evaluator<'_> {
             return Ok(path.to_vec());
         }
         let directory = path::parent(path);
-        let resolved = match self.store.folders.get(directory) {
-            Some(resolved) => resolved.clone(),
-            None => {
-                let resolved = self.follow(directory)?;
-                if self.visible_type(&resolved)? == Some(FileType::Directory) {
-                    let folders = &mut self.store.folders;
-                    folders.insert(directory.to_vec(), resolved.clone());
-                }
-                resolved
+        let name = path::base_name(path);
+        let path = if let Some(resolved) = self.store.folders.get(directory) {
+            path::join(resolved, name)
+        } else {
+            let resolved = self.follow(directory)?;
+            let path = path::join(&resolved, name);
+            if self.visible_type(&resolved)? == Some(FileType::Directory) {
+                self.store.folders.insert(directory.to_vec(), resolved);
             }
+            path
         };
-        let path = path::join(&resolved, path::base_name(path));
         if links == Links::All && self.visible_type(&path)? == Some(FileType::Symlink) {
             return self.follow(&path);
         }

@@ -1,4 +1,8 @@
 //! An evaluator for the Nix language.
+#![expect(
+    clippy::unnecessary_box_returns,
+    reason = "errors are boxed everywhere, so that results stay small"
+)]
 
 pub mod ast;
 pub mod ast_print;

@@ -118,14 +118,12 @@ impl<'a> Evaluator<'a> {
             filter,
             included: BTreeSet::new(),
         };
-        let hash = match source.method {
-            ContentAddressMethod::Flat => walk.hash_flat(&path)?,
-            _ => {
-                let (hash, _) =
-                    nar::hash(HashAlgorithm::Sha256, |writer| walk.write(&path, writer))
-                        .map_err(|error| error.into_eval_error(&path))?;
-                hash
-            }
+        let hash = if source.method == ContentAddressMethod::Flat {
+            walk.hash_flat(&path)?
+        } else {
+            nar::hash(HashAlgorithm::Sha256, |writer| walk.write(&path, writer))
+                .map_err(|error| error.into_eval_error(&path))?
+                .0
         };
         let included = walk.filter.is_some().then_some(walk.included);
         let store_path = self.fixed_path(source.method, hash, source.name)?;
@@ -168,7 +166,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A path to be read now. What has to be built first is an error.
-    pub(crate) fn realise_path(&mut self, value: Value<'a>, links: Option<Links>) -> Result<Vec<u8>> {
+    pub(crate) fn realise_path(
+        &mut self,
+        value: Value<'a>,
+        links: Option<Links>,
+    ) -> Result<Vec<u8>> {
         let mut context = ContextBuilder::default();
         let what = "while realising the context of a path";
         let path = self.coerce_to_path(value, PosIdx::NONE, &mut context, what)?;
@@ -195,7 +197,9 @@ impl<'a> Evaluator<'a> {
                 }
             };
             let known = self.store.derivations.contains_key(path)
-                || self.io.store_path_exists(&format!("{}/{path}", self.store_dir()));
+                || self
+                    .io
+                    .store_path_exists(&format!("{}/{path}", self.store_dir()));
             if !known {
                 let message = format!("path '{path}' is not valid");
                 return Err(EvalError::new(ErrorKind::Io, message));

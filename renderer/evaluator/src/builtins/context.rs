@@ -135,7 +135,7 @@ fn add_drv_output_dependencies<'a>(
     };
     let path = match element {
         ContextElement::DrvDeep(path) => path,
-        ContextElement::Opaque(path) if path.ends_with(".drv") => path,
+        ContextElement::Opaque(path) if path.as_bytes().ends_with(b".drv") => path,
         ContextElement::Opaque(path) => {
             let message = format!(
                 "path '{}/{path}' is not a derivation",

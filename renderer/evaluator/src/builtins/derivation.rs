@@ -416,7 +416,7 @@ impl Draft {
         }
         let only_out = self.outputs.len() == 1 && self.outputs.contains("out");
         let single_text = only_out && self.method == Some(ContentAddressMethod::Text);
-        if self.derivation.name.ends_with(".drv") && !single_text {
+        if self.derivation.name.as_bytes().ends_with(b".drv") && !single_text {
             let message = "derivation names are allowed to end in '.drv' only if they produce a single derivation file";
             return Err(failure(message, position));
         }
@@ -550,4 +550,3 @@ impl Evaluator<'_> {
         Ok(hash)
     }
 }
-

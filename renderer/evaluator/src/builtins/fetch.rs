@@ -22,8 +22,7 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
             fetch_tree(e, args[0], FetchBuiltin::Git, position)
         }),
         ("fetchMercurial", 1, Bare, |_, _, position| {
-            let message =
-                "builtins.fetchMercurial is not supported: fetch an archive of the revision instead";
+            let message = "builtins.fetchMercurial is not supported: fetch an archive of the revision instead";
             Err(failure(message, position))
         }),
         ("fetchTarball", 1, Bare, |e, args, position| {
@@ -100,7 +99,10 @@ impl<'a> Evaluator<'a> {
     }
 
     fn fetch(&mut self, request: &FetchRequest) -> Result<(Fetched, StorePath)> {
-        let fetched = self.io.fetch(request).map_err(|error| outside_error(&error))?;
+        let fetched = self
+            .io
+            .fetch(request)
+            .map_err(|error| outside_error(&error))?;
         let path = self.settings.store_dir.parse(&fetched.store_path);
         let path = path.map_err(|error: StorePathError| failure(error.to_string(), NONE))?;
         Ok((fetched, path))
@@ -292,8 +294,7 @@ impl Download {
                     match evaluator.symbols.bytes(attr.name) {
                         b"url" => url = Some(text(evaluator, value, at, what)?),
                         b"sha256" => {
-                            let what =
-                                "while evaluating the sha256 of the content we should fetch";
+                            let what = "while evaluating the sha256 of the content we should fetch";
                             let hash = text(evaluator, value, at, what)?;
                             let algorithm = Some(HashAlgorithm::Sha256);
                             expected = Some(evaluator.hash_or_empty(&hash, algorithm)?);
@@ -340,14 +341,14 @@ impl Download {
             );
             return Err(failure(message, position));
         }
-        let path = self.fetch(evaluator, url, name, expected, position)?;
+        let path = self.fetch(evaluator, &url, name, expected, position)?;
         Ok(evaluator.store_path_value(&path))
     }
 
     fn fetch(
         &self,
         evaluator: &mut Evaluator<'_>,
-        url: String,
+        url: &str,
         name: String,
         expected: Option<Hash>,
         position: PosIdx,
@@ -365,7 +366,7 @@ impl Download {
             }
         }
         let request = FetchRequest::Url {
-            url: url.clone(),
+            url: url.to_owned(),
             name,
             unpack: self.unpack,
             expected,

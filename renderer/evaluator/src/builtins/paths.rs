@@ -261,8 +261,7 @@ fn filter_source<'a>(
     args: &[Value<'a>],
     position: PosIdx,
 ) -> Result<Value<'a>> {
-    let what =
-        "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'";
+    let what = "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'";
     let mut context = ContextBuilder::default();
     let path = evaluator.coerce_to_path(args[1], position, &mut context, what)?;
     let what = "while evaluating the first argument passed to builtins.filterSource";
@@ -327,7 +326,11 @@ fn add_path<'a>(
         return Err(failure(message, position));
     };
     Addition {
-        name: if name.is_empty() { base_name(&path) } else { name },
+        name: if name.is_empty() {
+            base_name(&path)
+        } else {
+            name
+        },
         path: &path,
         filter,
         method,
@@ -385,10 +388,9 @@ impl<'a> Addition<'_, 'a> {
         let added = match self.filter {
             None => evaluator.copy_source(&source, None)?,
             Some(function) => {
-                let mut filter = move
-                    |evaluator: &mut Evaluator<'a>, path: &[u8], kind| {
-                        call_filter(evaluator, function, path, kind, self.position)
-                    };
+                let mut filter = move |evaluator: &mut Evaluator<'a>, path: &[u8], kind| {
+                    call_filter(evaluator, function, path, kind, self.position)
+                };
                 evaluator.copy_source(&source, Some(&mut filter))?
             }
         };
@@ -421,7 +423,9 @@ impl Evaluator<'_> {
     fn references_in(&mut self, path: &[u8], contents: &[u8]) -> ContextBuilder {
         let mut context = ContextBuilder::default();
         let store_path = self.settings.store_dir.parse_subpath(path);
-        let references = store_path.ok().and_then(|(path, _)| self.store.references.get(&path));
+        let references = store_path
+            .ok()
+            .and_then(|(path, _)| self.store.references.get(&path));
         for reference in references.cloned().unwrap_or_default() {
             let hash = reference.hash_part().as_bytes();
             if memchr::memmem::find(contents, hash).is_some() {
