@@ -193,6 +193,10 @@ fn malformed_texts_are_refused_with_the_place() {
         "'a' is given twice"
     );
     assert_eq!(
+        refusal(&valid.replace("\"out\"", r#""o\"ut""#)),
+        "expected a string without escapes at byte 9"
+    );
+    assert_eq!(
         refusal(&valid.replace(r#""","","""#, r#""/elsewhere","","""#)),
         "path '/elsewhere' is not in the Nix store"
     );

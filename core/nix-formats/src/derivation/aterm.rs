@@ -181,7 +181,7 @@ impl Printer<'_> {
     fn escaped(&mut self, mut text: &[u8]) {
         self.out.reserve(text.len() + 2);
         self.out.push(b'"');
-        while let Some(index) = text.iter().position(|&byte| escape(byte) != 0) {
+        while let Some(index) = text.iter().position(|&byte| needs_escape(byte)) {
             self.out.extend_from_slice(&text[..index]);
             self.out.extend_from_slice(&[b'\\', escape(text[index])]);
             text = &text[index + 1..];
@@ -226,6 +226,11 @@ impl Printer<'_> {
         }
         self.raw("])");
     }
+}
+
+/// Whether a byte can't stand in a string as it is.
+pub(super) const fn needs_escape(byte: u8) -> bool {
+    escape(byte) != 0
 }
 
 /// The letter behind the backslash; 0 for what needs none.

@@ -3,6 +3,7 @@
 
 use super::{
     Derivation, DerivationError, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE,
+    aterm::needs_escape,
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
@@ -78,7 +79,7 @@ impl Derivation {
             }
         })?;
         p.expect(b",", "','")?;
-        drv.platform = p.string()?.into_owned();
+        drv.platform = p.plain()?.to_vec();
         p.expect(b",", "','")?;
         drv.builder = p.string()?.into_owned();
         p.expect(b",", "','")?;
@@ -208,8 +209,22 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A string that is printed without escapes, and so must need none.
+    fn plain(&mut self) -> Result<&'a [u8], DerivationError> {
+        let offset = self.offset;
+        if let Cow::Borrowed(bytes) = self.string()?
+            && !bytes.iter().any(|&byte| needs_escape(byte))
+        {
+            return Ok(bytes);
+        }
+        Err(DerivationError::Syntax {
+            expected: "a string without escapes",
+            offset,
+        })
+    }
+
     fn text(&mut self) -> Result<String, DerivationError> {
-        utf8(self.string()?.into_owned())
+        utf8(self.plain()?.to_vec())
     }
 
     fn store_path(&mut self) -> Result<StorePath, DerivationError> {
