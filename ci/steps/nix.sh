@@ -26,6 +26,18 @@ step_example_flake() {
   NIPHAS_ORACLE=$oracle ci/example-flake
 }
 
+# Lock files and outputs of flakes with all kinds of inputs are real Nix's.
+step_flakes() {
+  niphas
+  if [[ $("$oracle/nix" --version) == *" 2.8."* ]]; then
+    skip "Nix 2.8 locks flakes in another way"
+    return
+  fi
+  checkout hercules-ci/flake-parts || true
+  checkout nix-community/nixpkgs.lib || true
+  NIPHAS_ORACLE=$oracle ci/flakes
+}
+
 # Each Git repository below FOLDER but the clone of ours, and where its branches are.
 gitops_repositories() { # FOLDER
   local head
