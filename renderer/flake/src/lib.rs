@@ -29,7 +29,7 @@ pub use input::{Input, Scheme, fix_git_url};
 pub use io::FlakeIo;
 pub use lock::{LockOptions, LockedFlake, WrittenLock, lock};
 pub use lock_file::{Edge, InputPath, LockFile, LockedInput, Node, NodeId};
-pub use outputs::get_flake;
+pub use outputs::install_get_flake;
 pub use registry::{RegistryEntry, RegistrySettings, UseRegistries};
 pub use tree::{FileKind, SourceTree};
 pub use url::{Authority, Url};

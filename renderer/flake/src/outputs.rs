@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nix_evaluator::{ErrorKind, EvalError, Evaluator, Origin, PosIdx, Value};
+use nix_evaluator::{ErrorKind, EvalError, Evaluator, GetFlake, Origin, PosIdx, Value};
 use serde::Serialize;
 
 use crate::attrs::Attrs;
@@ -32,10 +32,8 @@ impl LockedFlake {
         for (node, place) in &self.places {
             let Some(key) = keys.get(node) else { continue };
             let mut fetched = place.fetched.clone();
-            // What the lock file says counts, where it says something.
-            if let Some(lock) = &self.lock_file.node(*node).lock
-                && lock.locked.input.relative_path().is_none()
-            {
+            // What the lock file says counts: of a relative path that is nothing.
+            if let Some(lock) = &self.lock_file.node(*node).lock {
                 fetched.input = lock.locked.input.clone();
             }
             let options = TreeAttrOptions {
@@ -91,8 +89,18 @@ impl LockedFlake {
     }
 }
 
-/// `builtins.getFlake`, for [`Evaluator::set_get_flake`].
-pub fn get_flake<'a>(
+/// Gives an evaluator `builtins.getFlake`.
+pub fn install_get_flake<'a>(evaluator: &mut Evaluator<'a>, fetcher: &'a Fetcher, pure: bool) {
+    let hook: &'a GetFlake<'a> =
+        evaluator
+            .arena()
+            .alloc(move |evaluator: &mut Evaluator<'a>, reference: &str| {
+                get_flake(evaluator, fetcher, reference, pure)
+            });
+    evaluator.set_get_flake(hook);
+}
+
+fn get_flake<'a>(
     evaluator: &mut Evaluator<'a>,
     fetcher: &Fetcher,
     reference: &str,

@@ -4,7 +4,7 @@ mod support;
 
 use nix_evaluator::io::LocalIo;
 use nix_evaluator::{Bump, ContextBuilder, Evaluator, JsonOptions, PosIdx, Settings, Value};
-use nix_flake::{FlakeIo, LockOptions, Place, get_flake, lock, read_flake_nix};
+use nix_flake::{FlakeIo, LockOptions, Place, install_get_flake, lock, read_flake_nix};
 use nix_formats::store_path::StoreDir;
 use support::{World, oracle, report};
 
@@ -26,11 +26,8 @@ fn eval(world: &World, reference: &str, attr: &str, pure: bool) -> Result<String
         pure,
         ..Settings::default()
     };
-    let get =
-        |evaluator: &mut Evaluator<'_>, text: &str| get_flake(evaluator, &fetcher, text, pure);
-    let get = &get;
     let mut evaluator = Evaluator::new(&arena, &io, settings);
-    evaluator.set_get_flake(get);
+    install_get_flake(&mut evaluator, &fetcher, pure);
     let result = locked
         .evaluate(&mut evaluator, &store_dir)
         .and_then(|flake| {
