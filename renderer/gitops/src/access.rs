@@ -119,6 +119,9 @@ impl<'a> Authentication<'a> {
             return match &self.access.ssh_key {
                 Some(key) if !key.is_file() => Err(Error::NoSshKey(key.clone())),
                 Some(key) => Cred::ssh_key(user, None, key, None).map_err(git),
+                None if std::env::var_os("SSH_AUTH_SOCK").is_none() => Err(Error::NoSshAgent {
+                    url: self.url.to_owned(),
+                }),
                 None => Cred::ssh_key_from_agent(user).map_err(git),
             };
         }

@@ -97,6 +97,12 @@ pub enum Error {
         /// The repository.
         url: String,
     },
+    /// No private key was given, and there is no agent to ask.
+    #[error("the server of '{url}' wants an SSH key: none was given, and no SSH agent runs")]
+    NoSshAgent {
+        /// The repository.
+        url: String,
+    },
     /// The private key is not there.
     #[error("no SSH key at '{0}'")]
     NoSshKey(PathBuf),
@@ -227,9 +233,6 @@ impl Error {
                 (git2::ErrorClass::Http, _) if source.0.message().contains("404") => {
                     "check the address; servers also say so of repositories that one may not see"
                 }
-                (git2::ErrorClass::Ssh, _) => {
-                    "load a key into the SSH agent, or give one as a file"
-                }
                 _ => return None,
             },
             Self::NoBranch { .. } => "make the branch first, or name another",
@@ -237,6 +240,7 @@ impl Error {
             Self::NoCredentials { .. } => {
                 "give a token by file or by environment variable, or configure git's credential.helper"
             }
+            Self::NoSshAgent { .. } => "load a key into the SSH agent, or give one as a file",
             Self::Denied { .. } => "check that the token or key may write to this repository",
             Self::TokenNotSent { .. } => "give the repository's own https:// address",
             Self::Refused { .. } => {

@@ -5,4 +5,5 @@
 mod http;
 mod local;
 mod remote;
+mod ssh;
 mod support;
