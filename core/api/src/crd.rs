@@ -38,6 +38,9 @@ pub fn spec_schema() -> Map<String, Value> {
     }
 }
 
+/// What Kubernetes takes for a quantity, as its own code generator writes it into schemas.
+pub const QUANTITY_PATTERN: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+
 /// Makes a derived schema what one would write by hand.
 fn tidy(schema: &mut JSONSchemaProps) {
     // `Option` means that a field may be missing. `null` has no meaning in this API.
@@ -51,6 +54,9 @@ fn tidy(schema: &mut JSONSchemaProps) {
         schema.format = Some("int64".to_owned());
     }
     if let Some(description) = &mut schema.description {
+        if description.starts_with("Quantity is ") {
+            schema.pattern = Some(QUANTITY_PATTERN.to_owned());
+        }
         let first = description.split("\n\n").next().unwrap_or_default();
         *description = first.split_whitespace().collect::<Vec<_>>().join(" ");
     }

@@ -19,7 +19,7 @@ mod workload;
 mod yaml;
 
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines};
-pub use crd::{crd, spec_schema};
+pub use crd::{QUANTITY_PATTERN, crd, spec_schema};
 pub use status::NiphasWorkloadStatus;
 pub use volume::{VolumeAttributesError, volume_attributes};
 pub use workload::{

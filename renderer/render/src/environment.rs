@@ -401,7 +401,11 @@ fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
     while !names.is_empty() {
         // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no place of the user's.
         let made_by_nixlib = names[0] == "workloads" && matches!(names.len(), 3 | 4);
-        let position = if made_by_nixlib { None } else { (evaluated.position)(&names) };
+        let position = if made_by_nixlib {
+            None
+        } else {
+            (evaluated.position)(&names)
+        };
         if position.is_some() {
             return position;
         }

@@ -3,6 +3,7 @@
 //! Users write short forms (`ports.http = 8080`) for some of what the CRD spells out; they are
 //! expanded on the way. `null` means that an attribute is not set.
 
+use niphas_api::QUANTITY_PATTERN;
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
@@ -185,7 +186,10 @@ impl Checker<'_> {
         if let Some(pattern) = schema["pattern"].as_str() {
             // A pattern of the CRD's is valid: a test compiles them all.
             if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
-                let expected = format!("a text that matches {pattern}");
+                let expected = match pattern {
+                    QUANTITY_PATTERN => "a quantity like 500m or 64Mi".to_owned(),
+                    pattern => format!("a text that matches {pattern}"),
+                };
                 self.report_bad_value(path, &json!(text), expected, None);
             }
         }
@@ -462,6 +466,7 @@ mod tests {
             "files": { "/a": { "text": "", "mode": "rw" } },
             "service": { "type": "Loadbalancer", "ports": { "http": 70000 } },
             "probes": { "startup": { "failureThreshold": 3_000_000_000_u64 } },
+            "resources": { "limits": { "cpu": "half", "memory": "64Mi", "other": "1.5e3" } },
         })), @r#"
         command: nothing in it: expected at least 1
         files."/a".mode: the string "rw": expected a text that matches ^0?[0-7]{3}$
@@ -471,6 +476,7 @@ mod tests {
           hint: did you mean 'TCP'?
         probes.startup.failureThreshold: the integer 3000000000: expected an integer of 32 bits
         replicas: the integer -1: expected 0 or more
+        resources.limits.cpu: the string "half": expected a quantity like 500m or 64Mi
         service.ports.http: the integer 70000: expected 1 to 65535
         service.type: the string "Loadbalancer": expected one of ClusterIP, NodePort, LoadBalancer
           hint: did you mean 'LoadBalancer'?
