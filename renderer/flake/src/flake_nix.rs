@@ -114,7 +114,7 @@ fn place_in(source: &str, file: &str, offset: u32) -> SourcePlace {
         .map_or(source.len(), |len| line_start + len);
     SourcePlace {
         file: file.to_owned(),
-        line: before.iter().filter(|&&b| b == b'\n').count() + 1,
+        line: before.split(|&b| b == b'\n').count(),
         column: offset - line_start + 1,
         text: String::from_utf8_lossy(&source.as_bytes()[line_start..line_end]).into_owned(),
     }

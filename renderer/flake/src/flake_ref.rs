@@ -229,7 +229,7 @@ fn parse_path(text: &str, options: &ParseOptions) -> Result<(FlakeRef, String), 
     if options.is_flake {
         path = find_flake(path, options.allow_missing)?;
         if let Some((root, subdir)) = find_repository(&path) {
-            url.scheme = "git+file".to_owned();
+            "git+file".clone_into(&mut url.scheme);
             url.authority = Some(Authority::default());
             url.path = path_segments(&to_text(root)?);
             if !subdir.as_os_str().is_empty()
@@ -266,7 +266,7 @@ fn find_flake(mut path: PathBuf, allow_missing: bool) -> Result<PathBuf, RefErro
                 path.display(),
                 parent.display()
             );
-            path = parent.to_owned();
+            path = parent.to_path_buf();
         } else {
             return Err(RefError::NotADirectory(path));
         }

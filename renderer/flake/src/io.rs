@@ -74,31 +74,13 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
         }
     }
 
-    fn input_of(&self, builtin: FetchBuiltin, input: &FetchInput) -> Result<Input, FlakeError> {
-        let mut input = match input {
-            FetchInput::Attributes(attributes) => Input::from_attrs(to_attrs(attributes))?,
-            FetchInput::Reference(text) if builtin == FetchBuiltin::LookUp => {
-                FlakeRef::parse(text, &ParseOptions::absolute())?.input
-            }
-            FetchInput::Reference(text) => {
-                Input::from_url(&Url::parse(text).map_err(RefError::from)?, true)?
-            }
-        };
-        if builtin == FetchBuiltin::FinalTree {
-            input.set_final();
-        } else if input.is_final() {
-            return Err(FlakeError::FinalNotAllowed(input.to_string()));
-        }
-        Ok(input)
-    }
-
     fn fetch_tree(
         &self,
         builtin: FetchBuiltin,
         input: &FetchInput,
         pure: bool,
     ) -> Result<Fetched, FlakeError> {
-        let mut input = self.input_of(builtin, input)?;
+        let mut input = input_of(builtin, input)?;
         if !pure && !input.is_direct() {
             let registries = match builtin {
                 FetchBuiltin::LookUp => UseRegistries::All,
@@ -193,6 +175,24 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
         };
         self.base.add_to_store(path, object)
     }
+}
+
+fn input_of(builtin: FetchBuiltin, input: &FetchInput) -> Result<Input, FlakeError> {
+    let mut input = match input {
+        FetchInput::Attributes(attributes) => Input::from_attrs(to_attrs(attributes))?,
+        FetchInput::Reference(text) if builtin == FetchBuiltin::LookUp => {
+            FlakeRef::parse(text, &ParseOptions::absolute())?.input
+        }
+        FetchInput::Reference(text) => {
+            Input::from_url(&Url::parse(text).map_err(RefError::from)?, true)?
+        }
+    };
+    if builtin == FetchBuiltin::FinalTree {
+        input.set_final();
+    } else if input.is_final() {
+        return Err(FlakeError::FinalNotAllowed(input.to_string()));
+    }
+    Ok(input)
 }
 
 /// The real places of all that a tree shows at and below `path`.

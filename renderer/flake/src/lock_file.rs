@@ -32,6 +32,7 @@ impl InputPath {
     }
 
     /// This path and one step more.
+    #[must_use]
     pub fn child(&self, name: &str) -> Self {
         let mut elements = self.0.clone();
         elements.push(name.to_owned());
@@ -39,6 +40,7 @@ impl InputPath {
     }
 
     /// This path, then that.
+    #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         Self(self.0.iter().chain(&other.0).cloned().collect())
     }
@@ -454,20 +456,19 @@ impl LockFile {
     pub fn diff(&self, old: &Self) -> String {
         let (before, after) = (old.all_inputs(), self.all_inputs());
         let paths: BTreeSet<&InputPath> = before.keys().chain(after.keys()).collect();
-        let mut out = String::new();
-        for path in paths {
+        let change = |path: &InputPath| {
             let was = before.get(path).map(|edge| old.describe(edge));
             let is = after.get(path).map(|edge| self.describe(edge));
             match (was, is) {
-                (None, Some(is)) => out += &format!("• Added input '{path}':\n    {is}\n"),
-                (Some(_), None) => out += &format!("• Removed input '{path}'\n"),
+                (None, Some(is)) => Some(format!("• Added input '{path}':\n    {is}\n")),
+                (Some(_), None) => Some(format!("• Removed input '{path}'\n")),
                 (Some(was), Some(is)) if was != is => {
-                    out += &format!("• Updated input '{path}':\n    {was}\n  → {is}\n");
+                    Some(format!("• Updated input '{path}':\n    {was}\n  → {is}\n"))
                 }
-                _ => {}
+                _ => None,
             }
-        }
-        out
+        };
+        paths.into_iter().filter_map(change).collect()
     }
 
     fn describe(&self, edge: &Edge) -> String {

@@ -126,6 +126,10 @@ fn get_flake<'a>(
     locked.unwritten().evaluate(evaluator, store_dir)
 }
 
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "the evaluator's results hold boxed errors"
+)]
 fn eval_error(error: &FlakeError) -> Box<EvalError> {
     EvalError::new(ErrorKind::Eval, crate::io::to_io_error(error).to_string())
 }

@@ -89,18 +89,29 @@ pub(crate) fn percent_encode(text: &str, keep: &[u8]) -> String {
         if is_unreserved(byte) || keep.contains(&byte) {
             out.push(byte as char);
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            escape(byte, &mut out);
         }
     }
     out
 }
 
-/// Escapes just the characters of `set`.
+fn escape(byte: u8, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for part in [
+        b'%',
+        DIGITS[usize::from(byte >> 4)],
+        DIGITS[usize::from(byte & 15)],
+    ] {
+        out.push(part as char);
+    }
+}
+
+/// Escapes just the characters of `set`, which are ASCII.
 fn escape_only(text: &str, set: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if set.contains(&c) {
-            out.push_str(&format!("%{:02X}", c as u32));
+            escape(c as u8, &mut out);
         } else {
             out.push(c);
         }

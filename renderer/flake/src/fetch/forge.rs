@@ -65,11 +65,12 @@ impl<'a> Place<'a> {
             Forge::GitHub if with_token => {
                 format!("https://api.{host}/repos/{owner}/{repo}/tarball/{rev}")
             }
-            Forge::GitHub => format!("https://{host}/{owner}/{repo}/archive/{rev}.tar.gz"),
             Forge::GitLab => format!(
                 "https://{host}/api/v4/projects/{owner}%2F{repo}/repository/archive.tar.gz?sha={rev}"
             ),
-            Forge::SourceHut => format!("https://{host}/{owner}/{repo}/archive/{rev}.tar.gz"),
+            Forge::GitHub | Forge::SourceHut => {
+                format!("https://{host}/{owner}/{repo}/archive/{rev}.tar.gz")
+            }
         }
     }
 
@@ -113,15 +114,14 @@ impl Fetcher {
             Some(entry) => self.content_of(&entry.attrs)?,
             None => None,
         };
-        let content = match known {
-            Some(content) => content,
-            None => {
-                let content = self.download(&url, &headers, Shape::Archive)?;
-                if let Some(entry) = self.cache.look_up("archive", &url) {
-                    self.cache.remember("commit", &rev, &entry.attrs)?;
-                }
-                content
+        let content = if let Some(content) = known {
+            content
+        } else {
+            let content = self.download(&url, &headers, Shape::Archive)?;
+            if let Some(entry) = self.cache.look_up("archive", &url) {
+                self.cache.remember("commit", &rev, &entry.attrs)?;
             }
+            content
         };
         let mut input = input.clone();
         let attrs = input.attrs_mut();

@@ -31,37 +31,15 @@ impl Fetcher {
             address: &address,
             shallow,
         };
-        let rev = match rev {
-            Some(rev) => {
-                if !is_known(rev) {
-                    clone.fetch_rev(rev)?;
-                }
-                rev
+        let rev = if let Some(rev) = rev {
+            if !is_known(rev) {
+                clone.fetch_rev(rev)?;
             }
-            None => {
-                let key = format!("{address} {reference}");
-                let local = local_ref(&reference);
-                let here = repository.refname_to_id(&local).is_ok();
-                let is_fresh = self
-                    .cache
-                    .look_up("git-ref", &key)
-                    .is_some_and(|entry| entry.is_fresh(self.settings.ttl));
-                if input.flag("allRefs")? || !here || !is_fresh {
-                    let specs = if input.flag("allRefs")? {
-                        "+refs/*:refs/*".to_owned()
-                    } else {
-                        format!("+{}:{local}", remote_ref(&reference))
-                    };
-                    match clone.fetch(&[&specs]) {
-                        Ok(()) => self.cache.remember("git-ref", &key, &Attrs::new())?,
-                        Err(error) if !here => return Err(error),
-                        Err(error) => tracing::warn!(
-                            "{error}; could not update local clone of Git repository '{address}', continuing with the most recent version"
-                        ),
-                    }
-                }
-                resolve(&repository, &local)?
-            }
+            rev
+        } else {
+            let local = local_ref(&reference);
+            self.update_ref(&clone, &reference, &local, input.flag("allRefs")?)?;
+            resolve(&repository, &local)?
         };
         if !is_known(rev) {
             return Err(FlakeError::RevNotFound {
@@ -71,6 +49,39 @@ impl Fetcher {
             });
         }
         self.find_commit(&repository, &address, input, &reference, rev)
+    }
+
+    /// Brings a branch or tag of the clone up to date, unless it was just now.
+    fn update_ref(
+        &self,
+        clone: &Clone<'_>,
+        reference: &str,
+        local: &str,
+        all_refs: bool,
+    ) -> Result<(), FlakeError> {
+        let address = clone.address;
+        let key = format!("{address} {reference}");
+        let is_here = clone.repository.refname_to_id(local).is_ok();
+        let known = self.cache.look_up("git-ref", &key);
+        let is_fresh = known.is_some_and(|entry| entry.is_fresh(self.settings.ttl));
+        if is_here && is_fresh && !all_refs {
+            return Ok(());
+        }
+        let specs = if all_refs {
+            "+refs/*:refs/*".to_owned()
+        } else {
+            format!("+{}:{local}", remote_ref(reference))
+        };
+        match clone.fetch(&[&specs]) {
+            Ok(()) => self.cache.remember("git-ref", &key, &Attrs::new()),
+            Err(error) if !is_here => Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    "{error}; could not update local clone of Git repository '{address}', continuing with the most recent version"
+                );
+                Ok(())
+            }
+        }
     }
 
     /// The branch that the other side's `HEAD` is at.

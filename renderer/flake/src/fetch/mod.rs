@@ -350,7 +350,7 @@ impl Fetcher {
     ) -> Result<StorePath, StorePathError> {
         let output = FixedOutput {
             method,
-            hash: hash.clone(),
+            hash: *hash,
             references: BTreeSet::new(),
             self_reference: false,
         };
@@ -442,21 +442,16 @@ fn check_against(specified: &Input, result: &mut Input) -> Result<(), FlakeError
         *result = specified;
         return Ok(());
     }
-    let checks: [(
-        &str,
-        fn(&Input) -> Result<Option<String>, crate::error::RefError>,
-    ); 3] = [
-        ("lastModified", |input| {
-            Ok(input.last_modified()?.map(|n| n.to_string()))
-        }),
-        ("rev", Input::rev),
-        ("revCount", |input| {
-            Ok(input.rev_count()?.map(|n| n.to_string()))
-        }),
-    ];
-    for (field, value) in checks {
-        let got = value(result)?;
-        if let Some(expected) = value(specified)?
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let fields = |input: &Input| -> Result<_, FlakeError> {
+        Ok([
+            ("lastModified", number(input.last_modified()?)),
+            ("rev", input.rev()?),
+            ("revCount", number(input.rev_count()?)),
+        ])
+    };
+    for ((field, expected), (_, got)) in fields(specified)?.into_iter().zip(fields(result)?) {
+        if let Some(expected) = expected
             && got.as_ref() != Some(&expected)
         {
             return Err(FlakeError::FieldMismatch {

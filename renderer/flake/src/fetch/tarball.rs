@@ -217,12 +217,11 @@ impl Fetcher {
             Some(hash) if hash.algorithm() == HashAlgorithm::Sha256 => self.cache.tree(hash)?,
             _ => None,
         };
-        let (hash, tree) = match (cached, expected) {
-            (Some(tree), Some(hash)) => (hash.clone(), tree),
-            _ => {
-                let content = self.download(url, &[], Shape::Archive)?;
-                (content.nar_hash, content.tree)
-            }
+        let (hash, tree) = if let (Some(tree), Some(hash)) = (cached, expected) {
+            (*hash, tree)
+        } else {
+            let content = self.download(url, &[], Shape::Archive)?;
+            (content.nar_hash, content.tree)
         };
         check_hash(url, expected, &hash)?;
         let store_path = self.recursive_path(&hash, name)?;

@@ -182,12 +182,11 @@ impl<'a> Locker<'a> {
             self.connect(task, name, Edge::Follows(target.clone()));
             return Ok(());
         }
-        let reference = match &input.reference {
-            Some(reference) => reference.clone(),
-            None => {
-                let attrs = [("type", "indirect"), ("id", name)];
-                FlakeRef::from_attrs(Attrs::from_iter(attrs))?
-            }
+        let reference = if let Some(reference) = &input.reference {
+            reference.clone()
+        } else {
+            let attrs = [("type", "indirect"), ("id", name)];
+            FlakeRef::from_attrs(Attrs::from_iter(attrs))?
         };
         let relative = reference.input.relative_path().map(str::to_owned);
         let parent = relative.as_ref().and_then(|_| match &replaced {
@@ -217,7 +216,7 @@ impl<'a> Locker<'a> {
                     Some(reference) if is_explicit => reference.clone(),
                     _ => wanted.reference.clone(),
                 };
-                self.lock_anew(task, name, path, wanted, original)
+                self.lock_anew(task, name, path, &wanted, original)
             }
         }
     }
@@ -324,7 +323,7 @@ impl<'a> Locker<'a> {
         task: &Task<'_>,
         name: &str,
         path: &InputPath,
-        wanted: Wanted,
+        wanted: &Wanted,
         original: FlakeRef,
     ) -> Result<(), FlakeError> {
         let reference = &wanted.reference;
@@ -338,20 +337,16 @@ impl<'a> Locker<'a> {
             parent: wanted.parent.clone(),
         };
         if !wanted.is_flake {
-            let (place, locked) = match &wanted.local {
-                Some(place) => (place.clone(), reference.clone()),
-                None => {
-                    let fetched = self
-                        .reader
-                        .fetcher
-                        .fetch(&reference.input, self.registries)?
-                        .fetched;
-                    let locked = FlakeRef {
-                        input: fetched.input.clone(),
-                        subdir: reference.subdir.clone(),
-                    };
-                    (Place::new(fetched, "")?, locked)
-                }
+            let (place, locked) = if let Some(place) = &wanted.local {
+                (place.clone(), reference.clone())
+            } else {
+                let fetcher = self.reader.fetcher;
+                let fetched = fetcher.fetch(&reference.input, self.registries)?.fetched;
+                let locked = FlakeRef {
+                    input: fetched.input.clone(),
+                    subdir: reference.subdir.clone(),
+                };
+                (Place::new(fetched, "")?, locked)
             };
             let node = self.add(lock(locked))?;
             self.places.insert(node, place);
@@ -363,7 +358,7 @@ impl<'a> Locker<'a> {
         } else {
             self.registries
         };
-        let flake = self.input_flake(reference, &wanted, registries)?;
+        let flake = self.input_flake(reference, wanted, registries)?;
         let node = self.add(lock(flake.locked.clone()))?;
         self.connect(task, name, Edge::Node(node));
         if let Some(parent) = self.parents.iter().find(|parent| *parent == reference) {

@@ -173,12 +173,12 @@ pub fn lock(
         UseRegistries::No
     };
     let flake = reader.flake(reference, registries)?;
-    lock_read(&reader, flake, options)
+    lock_read(&reader, &flake, options)
 }
 
 fn lock_read(
     reader: &Reader<'_>,
-    flake: Flake,
+    flake: &Flake,
     options: &LockOptions,
 ) -> Result<LockedFlake, FlakeError> {
     let name = flake.locked.to_string();
@@ -187,8 +187,8 @@ fn lock_read(
             Some(path) => read_lock_file_at(path)?,
             None => read_lock_file(&flake.place)?,
         };
-        let mut locker = Locker::new(reader, options, &flake);
-        locker.run(&flake, &old_lock_file)?;
+        let mut locker = Locker::new(reader, options, flake);
+        locker.run(flake, &old_lock_file)?;
         let (lock_file, places) = locker.finish()?;
         Ok(LockedFlake {
             flake: flake.clone(),

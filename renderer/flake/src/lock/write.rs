@@ -67,7 +67,7 @@ impl LockedFlake {
         again.updates.clear();
         again.overrides.clear();
         again.reference_lock_file = None;
-        let locked = lock_read(&reader, flake, &again)?;
+        let locked = lock_read(&reader, &flake, &again)?;
         Ok(WrittenLock {
             locked,
             written: Some(file),

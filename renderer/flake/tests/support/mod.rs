@@ -127,11 +127,7 @@ impl World {
 
     pub fn fetcher(&self) -> Fetcher {
         let mut settings = FetchSettings::new(self.dir.path().join("cache"));
-        settings.registries.global = self
-            .path("registry.json")
-            .to_str()
-            .expect("UTF-8")
-            .to_owned();
+        settings.registries.global = self.path("registry.json").display().to_string();
         Fetcher::new(settings)
     }
 
