@@ -1,0 +1,28 @@
+//! The command line's grammar.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Run Nix closures on Kubernetes, not container images.
+///
+/// `niphas render` evaluates a flake with an evaluator of its own, finds each workload's closure in a binary cache, and
+/// commits `NiphasWorkload` YAML to a GitOps repository. No Nix needs to be installed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "niphas",
+    version,
+    after_help = "Exit codes: 0 done; 1 something went wrong (with --check or --diff: there are changes); 2 wrong usage \
+                  (with --check or --diff: something went wrong).\nColours follow NO_COLOR and CLICOLOR_FORCE."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Instantiate(Box<commands::instantiate::Args>),
+    Crd(commands::crd::Args),
+    Completions(commands::completions::Args),
+}

@@ -1,0 +1,21 @@
+//! `niphas completions`
+
+use clap::CommandFactory;
+use std::process::ExitCode;
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+/// Print a script that lets a shell complete niphas' arguments
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        clap_complete::generate(self.shell, &mut Cli::command(), "niphas", &mut std::io::stdout());
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,17 @@
+//! `niphas crd`
+
+use std::process::ExitCode;
+
+use crate::failure::Failure;
+
+/// Print the CustomResourceDefinition of NiphasWorkload as YAML, ready for kubectl apply
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+impl Args {
+    #[expect(clippy::unused_self, reason = "like every other command")]
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        print!("{}", niphas_api::to_yaml(&niphas_api::crd())?);
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,229 @@
+//! `niphas instantiate`
+
+use nix_evaluator::ast_print::{self, PathContext};
+use nix_evaluator::io::{LocalIo, StoreFolder};
+use nix_evaluator::{Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx, Value};
+use std::io::{Read, Write, stdin, stdout};
+use std::process::ExitCode;
+
+use crate::evaluation::{EvaluationArgs, absolute, here, with_evaluator};
+use crate::failure::Failure;
+
+/// Evaluate Nix expressions to derivations or values, as nix-instantiate does
+///
+/// Without --eval the store paths of all derivations in the expression are printed.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of nix-instantiate")]
+pub(crate) struct Args {
+    /// Files to evaluate (a folder: its default.nix), or `-` for standard input; ./default.nix if there is none
+    #[arg(value_name = "FILE", allow_hyphen_values = false)]
+    files: Vec<String>,
+    /// Take the arguments as Nix expressions, not as files
+    #[arg(short = 'E', long = "expr")]
+    expressions: bool,
+    /// Print the value instead of derivations
+    #[arg(long, alias = "eval-only")]
+    eval: bool,
+    /// Evaluate the value all the way down
+    #[arg(long)]
+    strict: bool,
+    /// Print the expression as it was parsed, and evaluate nothing
+    #[arg(long, alias = "parse-only")]
+    parse: bool,
+    /// Print the value as JSON
+    #[arg(long, conflicts_with = "raw")]
+    json: bool,
+    /// Print the string that the value is, without quotes
+    #[arg(long)]
+    raw: bool,
+    /// Select an attribute of the expression
+    #[arg(short = 'A', long = "attr", value_name = "PATH")]
+    attributes: Vec<String>,
+    /// Look the arguments up in the look-up path and print where they are
+    #[arg(long)]
+    find_file: bool,
+    /// Also write what the evaluation adds to the store, into the folder that --store-folder names
+    #[arg(long)]
+    read_write_mode: bool,
+    /// Where to write derivations and sources, as STORE-FOLDER/HASH-NAME
+    #[arg(long, value_name = "FOLDER")]
+    store_folder: Option<std::path::PathBuf>,
+    /// For compatibility with nix-instantiate: derivations are never written but to a store folder
+    #[arg(long, hide = true)]
+    dry_run: bool,
+    #[command(flatten)]
+    evaluation: EvaluationArgs,
+}
+
+/// A source text to work on.
+enum Input {
+    Text(Vec<u8>, Origin),
+    File(Vec<u8>),
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let mut settings = self.evaluation.settings(false)?;
+        let io = match &self.store_folder {
+            Some(folder) => LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?),
+            None => LocalIo::default(),
+        };
+        settings.write_store = self.store_folder.is_some() && (!self.eval || self.read_write_mode);
+        let inputs = self.inputs()?;
+        with_evaluator(&self.evaluation, settings, &io, |evaluator| {
+            let args = self.evaluation.arguments(evaluator)?;
+            if self.find_file {
+                return self.find_files(evaluator);
+            }
+            for input in inputs {
+                if self.parse {
+                    print_parsed(evaluator, &input)?;
+                } else {
+                    self.process(evaluator, input, args)?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+
+    fn inputs(&self) -> Result<Vec<Input>, Failure> {
+        if self.find_file {
+            return Ok(Vec::new());
+        }
+        let mut inputs = Vec::new();
+        let mut files: Vec<&str> = self.files.iter().map(String::as_str).collect();
+        if files.is_empty() && !self.expressions {
+            files.push("./default.nix");
+        }
+        for file in files {
+            inputs.push(match file {
+                "-" => {
+                    let mut text = Vec::new();
+                    stdin().read_to_end(&mut text)?;
+                    Input::Text(text, Origin::Stdin)
+                }
+                text if self.expressions => Input::Text(text.as_bytes().to_vec(), Origin::String),
+                file => Input::File(file.as_bytes().to_vec()),
+            });
+        }
+        Ok(inputs)
+    }
+
+    fn find_files(&self, evaluator: &mut Evaluator<'_>) -> Result<ExitCode, Box<EvalError>> {
+        for name in &self.files {
+            let path = look_up(evaluator, name.as_bytes())?;
+            print_line(&path);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn process<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        input: Input,
+        args: &'a Attrs<'a>,
+    ) -> Result<(), Box<EvalError>> {
+        let root = match input {
+            Input::Text(text, origin) => evaluator.eval_source(&text, origin, &here())?,
+            Input::File(file) => {
+                let path = file_argument(evaluator, &file)?;
+                evaluator.eval_file(&path)?
+            }
+        };
+        let whole = [String::new()];
+        let attributes = if self.attributes.is_empty() { &whole[..] } else { &self.attributes };
+        for attribute in attributes {
+            let value = evaluator.select(attribute, args, root)?;
+            if !self.eval {
+                print_derivations(evaluator, value, args)?;
+                continue;
+            }
+            let value = if args.is_empty() { value } else { evaluator.auto_call(args, value)? };
+            self.print(evaluator, value)?;
+        }
+        Ok(())
+    }
+
+    fn print<'a>(&self, evaluator: &mut Evaluator<'a>, value: Value<'a>) -> Result<(), Box<EvalError>> {
+        let mut context = ContextBuilder::default();
+        if self.raw {
+            let what = "while generating the nix-instantiate output";
+            let text = evaluator.coerce_to_string(value, PosIdx::NONE, &mut context, what, Coercion::INTERPOLATION)?;
+            print_bytes(text);
+        } else if self.json {
+            let text = evaluator.to_json(value, JsonOptions { strict: self.strict, copy_paths: true }, &mut context)?;
+            print_line(&text);
+        } else {
+            let value = if self.strict { evaluator.force_deep(value)? } else { value };
+            let text = evaluator.print_plain(value)?;
+            print_line(&text);
+        }
+        Ok(())
+    }
+}
+
+/// A file named on the command line: a path, or `<name>` on the look-up path.
+fn file_argument(evaluator: &mut Evaluator<'_>, file: &[u8]) -> Result<Vec<u8>, Box<EvalError>> {
+    match file.strip_prefix(b"<").and_then(|file| file.strip_suffix(b">")) {
+        Some(name) => look_up(evaluator, name),
+        None => Ok(absolute(file)),
+    }
+}
+
+/// Where `<name>` is.
+fn look_up(evaluator: &mut Evaluator<'_>, name: &[u8]) -> Result<Vec<u8>, Box<EvalError>> {
+    let text = [b"<", name, b">"].concat();
+    match evaluator.eval_source(&text, Origin::String, &here())? {
+        Value::Path(path) => Ok(path.bytes.to_vec()),
+        _ => {
+            let message = format!("'{}' is not a look-up path", String::from_utf8_lossy(name));
+            Err(EvalError::new(ErrorKind::Parse, message))
+        }
+    }
+}
+
+fn print_derivations<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    args: &'a Attrs<'a>,
+) -> Result<(), Box<EvalError>> {
+    for derivation in evaluator.derivations(value, args)? {
+        let output = match derivation.output.as_str() {
+            "out" => String::new(),
+            output => format!("!{output}"),
+        };
+        print_line(format!("{}{output}", derivation.drv_path).as_bytes());
+    }
+    Ok(())
+}
+
+fn print_parsed(evaluator: &mut Evaluator<'_>, input: &Input) -> Result<(), Box<EvalError>> {
+    let (text, origin, base) = match input {
+        Input::Text(text, origin) => (text.clone(), origin.clone(), here()),
+        Input::File(file) => {
+            let path = file_argument(evaluator, file)?;
+            let path = evaluator.resolve_file(&path)?;
+            let text = evaluator.read_source(&path)?;
+            let base = nix_evaluator::parent(&path).to_vec();
+            (text, Origin::File(path), base)
+        }
+    };
+    let ast = evaluator.parse(&text, origin, &base)?;
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let paths = PathContext {
+        base: &base,
+        home: home.as_encoded_bytes(),
+    };
+    print_line(&ast_print::print(&ast, paths));
+    Ok(())
+}
+
+fn print_line(text: &[u8]) {
+    print_bytes(&[text, b"\n"].concat());
+}
+
+/// A reader that closes its end early wants no more: that is no error of ours.
+fn print_bytes(text: &[u8]) {
+    let mut out = stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}

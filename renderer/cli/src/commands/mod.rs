@@ -1,0 +1,19 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod crd;
+pub(crate) mod instantiate;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::failure::Failure;
+
+/// Runs a command; the code is that of a run that came to its end.
+pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Instantiate(args) => args.run(),
+        Command::Crd(args) => args.run(),
+        Command::Completions(args) => args.run(),
+    }
+}

@@ -1,0 +1,167 @@
+//! Arguments of every command that evaluates Nix, and what they mean.
+
+use nix_evaluator::{Attr, Attrs, Bump, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::failure::Failure;
+
+/// How Nix is evaluated.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EvaluationArgs {
+    /// Add an entry to the look-up path: PATH, or NAME=PATH for <NAME>
+    #[arg(short = 'I', long = "include", value_name = "PATH")]
+    include: Vec<String>,
+    /// Pass an expression as an argument to functions
+    #[arg(long, num_args = 2, value_names = ["NAME", "EXPR"], action = clap::ArgAction::Append)]
+    arg: Vec<String>,
+    /// Pass a string as an argument to functions
+    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"], action = clap::ArgAction::Append)]
+    argstr: Vec<String>,
+    /// Set one of Nix's settings (pure-eval, restrict-eval, system, trace-verbose, max-call-depth); others are ignored
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
+    option: Vec<String>,
+    /// Show the whole way to an error
+    #[arg(long, overrides_with = "no_show_trace")]
+    show_trace: bool,
+    /// Show only the end of the way to an error
+    #[arg(long, hide = true)]
+    no_show_trace: bool,
+    /// Print what builtins.traceVerbose says
+    #[arg(long)]
+    trace_verbose: bool,
+    /// Calls nested deeper than this are an error
+    #[arg(long, value_name = "N")]
+    max_call_depth: Option<u32>,
+    /// Allow what can differ from one run to the next: the environment, the time, unpinned sources
+    #[arg(long)]
+    pub impure: bool,
+    /// Enable experimental features of Nix, by name
+    #[arg(long, value_name = "NAMES", hide = true)]
+    extra_experimental_features: Vec<String>,
+}
+
+impl EvaluationArgs {
+    /// The settings that these arguments, `NIX_PATH` and a command's default for purity come to.
+    pub(crate) fn settings(&self, pure: bool) -> Result<Settings, Failure> {
+        let mut settings = Settings {
+            pure: pure && !self.impure,
+            show_trace: self.show_trace,
+            trace_verbose: self.trace_verbose,
+            ..Settings::default()
+        };
+        if let Some(depth) = self.max_call_depth {
+            settings.max_call_depth = depth;
+        }
+        for name in self.extra_experimental_features.iter().flat_map(|names| names.split_whitespace()) {
+            settings.features.extend(Feature::from_name(name));
+        }
+        for pair in self.option.chunks_exact(2) {
+            set(&mut settings, &pair[0], &pair[1])?;
+        }
+        let from_env = std::env::var_os("NIX_PATH").unwrap_or_default();
+        let entries = self.include.iter().map(|entry| entry.as_bytes().to_vec());
+        settings.search_path = entries
+            .chain(split_nix_path(from_env.as_bytes()))
+            .map(|entry| search_path_entry(&entry))
+            .collect();
+        Ok(settings)
+    }
+
+    /// The set of `--arg`s and `--argstr`s.
+    pub(crate) fn arguments<'a>(&self, evaluator: &mut Evaluator<'a>) -> Result<&'a Attrs<'a>, Box<EvalError>> {
+        let arena = evaluator.arena();
+        let mut attrs = Vec::new();
+        for pair in self.arg.chunks_exact(2) {
+            let value = evaluator.eval_source(pair[1].as_bytes(), Origin::String, &here())?;
+            let name = evaluator.symbols().intern(pair[0].as_bytes());
+            attrs.push(Attr::new(name, PosIdx::NONE, value));
+        }
+        for pair in self.argstr.chunks_exact(2) {
+            let name = evaluator.symbols().intern(pair[0].as_bytes());
+            attrs.push(Attr::new(name, PosIdx::NONE, Value::string(arena, pair[1].as_bytes())));
+        }
+        Ok(Attrs::from_unsorted(arena, attrs))
+    }
+
+    /// An error as it is to be shown.
+    pub(crate) fn failure(&self, evaluator: &Evaluator<'_>, error: &EvalError) -> Failure {
+        let mut report = error.report(evaluator.positions(), self.show_trace);
+        if error.kind == ErrorKind::ImportFromDerivation {
+            report.push_str(
+                "\nhint: niphas evaluates without building; build the derivation beforehand and refer to its output, or \
+                 generate the file that is imported and commit it",
+            );
+        }
+        Failure::Nix(report)
+    }
+}
+
+fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Failure> {
+    let boolean = || match value {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err(anyhow::anyhow!("Boolean setting '{name}' has invalid value '{value}'")),
+    };
+    match name {
+        "pure-eval" => settings.pure = boolean()?,
+        "show-trace" => settings.show_trace = boolean()?,
+        "trace-verbose" => settings.trace_verbose = boolean()?,
+        "system" | "eval-system" => value.clone_into(&mut settings.system),
+        "max-call-depth" => {
+            settings.max_call_depth =
+                value.parse().map_err(|_| anyhow::anyhow!("setting '{name}' has invalid value '{value}'"))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The folder that relative paths start in.
+pub(crate) fn here() -> Vec<u8> {
+    let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    here.as_os_str().as_bytes().to_vec()
+}
+
+/// A path from the command line, absolute.
+pub(crate) fn absolute(path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        return nix_evaluator::normalise(path);
+    }
+    nix_evaluator::normalise(&[&here()[..], b"/", path].concat())
+}
+
+/// Colons part entries, but not the ones of URLs.
+fn split_nix_path(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    let mut start = 0;
+    for (index, &byte) in text.iter().enumerate() {
+        if byte != b':' || text[index + 1..].starts_with(b"//") {
+            continue;
+        }
+        entries.push(text[start..index].to_vec());
+        start = index + 1;
+    }
+    entries.push(text[start..].to_vec());
+    entries.retain(|entry| !entry.is_empty());
+    entries
+}
+
+fn search_path_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    match entry.iter().position(|&byte| byte == b'=') {
+        Some(equals) => (entry[..equals].to_vec(), entry[equals + 1..].to_vec()),
+        None => (Vec::new(), entry.to_vec()),
+    }
+}
+
+/// Runs `work` with an evaluator and turns its error into a report.
+pub(crate) fn with_evaluator<T>(
+    args: &EvaluationArgs,
+    settings: Settings,
+    io: &dyn nix_evaluator::io::EvalIo,
+    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, Box<EvalError>>,
+) -> Result<T, Failure> {
+    let arena = Bump::new();
+    let mut evaluator = Evaluator::new(&arena, io, settings);
+    let result = work(&mut evaluator);
+    result.map_err(|error| args.failure(&evaluator, &error))
+}
