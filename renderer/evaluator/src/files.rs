@@ -70,22 +70,46 @@ impl Evaluator<'_> {
         if is_internal(path) || path == b"/" {
             return Ok(path.to_vec());
         }
-        let directory = path::parent(path);
-        let name = path::base_name(path);
-        let path = if let Some(resolved) = self.store.folders.get(directory) {
-            path::join(resolved, name)
-        } else {
-            let resolved = self.follow(directory)?;
-            let path = path::join(&resolved, name);
-            if self.visible_type(&resolved)? == Some(FileType::Directory) {
-                self.store.folders.insert(directory.to_vec(), resolved);
-            }
-            path
-        };
-        if links == Links::All && self.visible_type(&path)? == Some(FileType::Symlink) {
-            return self.follow(&path);
+        if links == Links::All {
+            return self.resolve_folder(path);
         }
-        Ok(path)
+        let name = path::base_name(path);
+        let directory = path::parent(path);
+        if let Some(resolved) = self.store.folders.get(directory) {
+            return Ok(path::join(resolved, name));
+        }
+        Ok(path::join(&self.resolve_folder(directory)?, name))
+    }
+
+    /// Follows all links, and remembers for every folder on the way where it is.
+    fn resolve_folder(&mut self, path: &[u8]) -> Result<Vec<u8>> {
+        let mut known = path;
+        let mut resolved = loop {
+            if let Some(resolved) = self.store.folders.get(known) {
+                break resolved.clone();
+            }
+            if known == b"/" {
+                break known.to_vec();
+            }
+            known = path::parent(known);
+        };
+        let mut end = if known == b"/" { 0 } else { known.len() };
+        while end < path.len() {
+            let name = &path[end + 1..];
+            let length = memchr::memchr(b'/', name).unwrap_or(name.len());
+            end += 1 + length;
+            resolved = path::join(&resolved, &name[..length]);
+            let mut found = self.visible_type(&resolved)?;
+            if found == Some(FileType::Symlink) {
+                resolved = self.follow(&resolved)?;
+                found = self.visible_type(&resolved)?;
+            }
+            if found == Some(FileType::Directory) {
+                let folders = &mut self.store.folders;
+                folders.insert(path[..end].to_vec(), resolved.clone());
+            }
+        }
+        Ok(resolved)
     }
 
     fn follow(&self, path: &[u8]) -> Result<Vec<u8>> {
