@@ -18,13 +18,15 @@ use crate::value::Value;
 
 /// What one evaluation knows of the store.
 #[derive(Default)]
-pub(crate) struct StoreState {
+pub(crate) struct StoreState<'a> {
     /// Store paths of sources that were copied whole, under their own names.
     copied: FxHashMap<Vec<u8>, StorePath>,
     /// Derivations that were made or read.
     pub(crate) derivations: FxHashMap<StorePath, KnownDerivation>,
     /// Where folders are once symbolic links are followed.
     pub(crate) folders: FxHashMap<Vec<u8>, Vec<u8>>,
+    /// What `readDir` gave for folders.
+    pub(crate) listings: FxHashMap<Vec<u8>, Value<'a>>,
     /// Where entries of the look-up path are; nothing for those that are nowhere.
     pub(crate) look_up: FxHashMap<Vec<u8>, Option<Vec<u8>>>,
     /// What texts refer to that `toFile` made.

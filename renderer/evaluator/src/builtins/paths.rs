@@ -175,6 +175,9 @@ fn read_file_type<'a>(
 
 fn read_dir<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let path = evaluator.realise_path(args[0], Some(Links::All))?;
+    if let Some(&listing) = evaluator.store.listings.get(&path) {
+        return Ok(listing);
+    }
     let entries = match evaluator.io.read_dir(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             let path = String::from_utf8_lossy(&path);
@@ -189,7 +192,9 @@ fn read_dir<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         let kind = Value::String(evaluator.interned(kind.name()));
         attrs.push(Attr::new(name, NONE, kind));
     }
-    Ok(Value::Attrs(Attrs::from_unsorted(evaluator.arena, attrs)))
+    let listing = Value::Attrs(Attrs::from_unsorted(evaluator.arena, attrs));
+    evaluator.store.listings.insert(path, listing);
+    Ok(listing)
 }
 
 fn store_path<'a>(

@@ -40,9 +40,15 @@ impl<'a> Evaluator<'a> {
     /// Evaluates the file at `path` (a folder: its `default.nix`); each file once.
     pub fn eval_file(&mut self, path: &[u8]) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
-            let path = evaluator.resolve_file(path)?;
-            if let Some(&slot) = evaluator.imported.get(&path) {
+            if let Some(&slot) = evaluator.imported.get(path) {
                 return evaluator.force_slot(slot, PosIdx::NONE);
+            }
+            let given = path;
+            let path = evaluator.resolve_file(given)?;
+            if let Some(&slot) = evaluator.imported.get(&path) {
+                let value = evaluator.force_slot(slot, PosIdx::NONE)?;
+                evaluator.imported.insert(given.to_vec(), slot);
+                return Ok(value);
             }
             // What the file is, is made when forced: a file that imports itself on the way finds a black hole.
             let slot: &'a Slot<'a> = evaluator.arena.alloc(Slot::new(Value::Blackhole));

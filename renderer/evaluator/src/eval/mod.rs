@@ -51,9 +51,9 @@ pub struct Evaluator<'a> {
     globals: FxHashMap<Symbol, &'a Slot<'a>>,
     /// The level around every file: empty.
     root: &'a Env<'a, 'a>,
-    /// Values of files that were imported.
+    /// Values of files that were imported, by their own paths and by those that led to them.
     pub(crate) imported: FxHashMap<Vec<u8>, &'a Slot<'a>>,
-    pub(crate) store: crate::store::StoreState,
+    pub(crate) store: crate::store::StoreState<'a>,
     pub(crate) regexes: crate::regex::RegexCache,
     /// See [`Evaluator::set_get_flake`].
     pub(crate) get_flake: Option<&'a GetFlake<'a>>,

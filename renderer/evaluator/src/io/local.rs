@@ -1,5 +1,6 @@
 //! The machine's own files and environment.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
@@ -106,11 +107,6 @@ impl LocalIo {
             result => result,
         }
     }
-
-    /// Entries that a filter left out are not there.
-    fn is_included(&self, folder: &[u8], name: &[u8]) -> bool {
-        self.place(&join(folder, name)).is_some()
-    }
 }
 
 impl EvalIo for LocalIo {
@@ -133,9 +129,13 @@ impl EvalIo for LocalIo {
 
     fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
         let is_text = |_| Err(io::ErrorKind::NotADirectory.into());
-        let mut entries = self.with_place(path, is_text, list)?;
-        if fs::symlink_metadata(native(path)).is_err() {
-            entries.retain(|(name, _)| self.is_included(path, name));
+        let from_store = Cell::new(false);
+        let mut entries = self.with_place(path, is_text, |file| {
+            from_store.set(file != path);
+            list(file)
+        })?;
+        if from_store.get() {
+            entries.retain(|(name, _)| self.place(&join(path, name)).is_some());
         }
         Ok(entries)
     }
