@@ -26,5 +26,5 @@ pub use error::{Error, GitError};
 pub use local::init;
 pub use location::{BadLocation, Location};
 pub use owned_files::{ChangeKind, FileChange};
-pub use provenance::{Provenance, Relation, Source, history_in};
+pub use provenance::{Provenance, Relation, Source, history_in, origin_url};
 pub use repository::{Author, GitOpsRepository, Outcome, Plan, Request};

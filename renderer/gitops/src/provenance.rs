@@ -97,6 +97,18 @@ pub fn history_in(clone: &Path) -> impl Fn(&str, &str) -> Relation + use<> {
     }
 }
 
+/// The URL of the remote `origin` of the clone that a folder is in, without a user or password.
+pub fn origin_url(folder: &Path) -> Option<String> {
+    let repository = Repository::discover(folder).ok()?;
+    let remote = repository.find_remote("origin").ok()?;
+    let text = remote.url().ok()?;
+    let Ok(mut url) = url::Url::parse(text) else {
+        return Some(text.to_owned());
+    };
+    let cleared = url.set_password(None).and_then(|()| url.set_username(""));
+    cleared.is_ok().then(|| url.to_string())
+}
+
 /// The source of an environment's files, as a branch's history tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {

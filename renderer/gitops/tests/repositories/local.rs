@@ -335,6 +335,47 @@ fn stale_run_does_not_roll_back() {
 }
 
 #[test]
+fn source_is_found_behind_the_merge_that_brought_it() {
+    let test = TestRepository::bare();
+    let base = test.repository.find_commit(test.tip().unwrap()).unwrap();
+    test.repository.branch("rendered", &base, false).unwrap();
+    let location = Location::Path(test.path());
+    let rendered = GitOpsRepository::open(&location, Some("rendered"), Access::default()).unwrap();
+    let files = |word: &str| request(&[environment("production", &[("web", word)])]);
+    let rendered = committed(&rendered.commit(&files("a")).unwrap());
+    let rendered = test.repository.find_commit(rendered).unwrap();
+    let main = test.commit("by hand", &[("README", Some("More.\n"))]);
+    let main = test.repository.find_commit(main).unwrap();
+    let mut merged = test
+        .repository
+        .merge_commits(&main, &rendered, None)
+        .unwrap();
+    let tree = merged.write_tree_to(&test.repository).unwrap();
+    let tree = test.repository.find_tree(tree).unwrap();
+    let who = git2::Signature::now("Somebody", "somebody@example.org").unwrap();
+    test.repository
+        .commit(
+            Some("refs/heads/main"),
+            &who,
+            &who,
+            "Merge",
+            &tree,
+            &[&main, &rendered],
+        )
+        .unwrap();
+    let mut stale = files("b");
+    stale.history = &|_, _| Relation::Newer;
+    assert!(matches!(
+        test.open().commit(&stale),
+        Err(Error::Stale { .. })
+    ));
+    // The merge is no rollback.
+    let mut same = files("b");
+    same.history = &|_, _| Relation::Same;
+    committed(&test.open().commit(&same).unwrap());
+}
+
+#[test]
 fn rollback_holds_until_a_newer_source_comes() {
     let test = TestRepository::bare();
     let run = |word: &str, relation: &'static dyn Fn(&str, &str) -> Relation| {
