@@ -17,17 +17,23 @@ pub enum Feature {
     GitHashing,
     /// Derivations that are built anew every time.
     ImpureDerivations,
+    /// Dates and times in TOML.
+    ParseTomlTimestamps,
+    /// `|>` and `<|`.
+    PipeOperators,
     /// Checking the signatures of commits.
     VerifiedFetches,
 }
 
 impl Feature {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Blake3Hashes,
         Self::CaDerivations,
         Self::DynamicDerivations,
         Self::GitHashing,
         Self::ImpureDerivations,
+        Self::ParseTomlTimestamps,
+        Self::PipeOperators,
         Self::VerifiedFetches,
     ];
 
@@ -39,6 +45,8 @@ impl Feature {
             Self::DynamicDerivations => "dynamic-derivations",
             Self::GitHashing => "git-hashing",
             Self::ImpureDerivations => "impure-derivations",
+            Self::ParseTomlTimestamps => "parse-toml-timestamps",
+            Self::PipeOperators => "pipe-operators",
             Self::VerifiedFetches => "verified-fetches",
         }
     }

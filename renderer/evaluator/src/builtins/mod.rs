@@ -14,8 +14,10 @@ mod numbers;
 mod paths;
 mod regex;
 mod strings;
+mod toml;
 mod types;
 mod versions;
+mod xml;
 
 pub use flakes::GetFlake;
 
@@ -70,8 +72,10 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
         paths::table(),
         regex::table(),
         strings::table(),
+        toml::table(),
         types::table(),
         versions::table(),
+        xml::table(),
     ];
     for (name, arity, global, function) in tables.into_iter().flatten() {
         let builtin = Value::Builtin(evaluator.arena.alloc(Builtin {

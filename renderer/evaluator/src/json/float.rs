@@ -24,7 +24,10 @@ fn layout(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
     let len = digits.len() as i32;
     let point = len + exponent;
     let zeros = |out: &mut Vec<u8>, count: i32| {
-        out.extend(std::iter::repeat_n(b'0', usize::try_from(count).unwrap_or(0)));
+        out.extend(std::iter::repeat_n(
+            b'0',
+            usize::try_from(count).unwrap_or(0),
+        ));
     };
     match point {
         _ if len <= point && point <= 15 => {
@@ -132,7 +135,12 @@ impl Digits {
         let below = below.times(power).significand + 1;
         let above = above.times(power);
         self.exponent = -decimal;
-        self.generate(below, exact.significand, above.significand - 1, above.exponent);
+        self.generate(
+            below,
+            exact.significand,
+            above.significand - 1,
+            above.exponent,
+        );
     }
 
     /// Digits of a number between `below` and `above`, near `exact`; all three are scaled by `2^exponent`.
@@ -282,7 +290,8 @@ const POWERS: [u64; 79] = [
     0xBF21_E440_03AC_DD2D,
     0x8E67_9C2F_5E44_FF8F,
     0xD433_179D_9C8C_B841,
-    0x9E19_DB92_B4E3_1BA9,];
+    0x9E19_DB92_B4E3_1BA9,
+];
 
 #[cfg(test)]
 mod tests {

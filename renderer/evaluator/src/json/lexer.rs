@@ -275,9 +275,9 @@ impl<'a> Lexer<'a> {
             code = 0x1_0000 + ((code - 0xD800) << 10) + (low - 0xDC00);
         }
         let Some(character) = char::from_u32(code) else {
-            return Err(self.error(
-                "invalid string: surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF",
-            ));
+            return Err(
+                self.error("invalid string: surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF")
+            );
         };
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())

@@ -5,4 +5,5 @@ mod lexer;
 mod parse;
 mod write;
 
+pub(crate) use parse::refuse_null_byte;
 pub use write::JsonOptions;

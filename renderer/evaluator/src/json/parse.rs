@@ -193,8 +193,9 @@ impl<'a> Parser<'_, 'a> {
     #[cold]
     fn unexpected(&self, token: Token<'_>, context: &str, expected: &str) -> Box<EvalError> {
         let name = token.name();
-        let message =
-            format!("syntax error while parsing {context} - unexpected {name}; expected {expected}");
+        let message = format!(
+            "syntax error while parsing {context} - unexpected {name}; expected {expected}"
+        );
         self.error(&message, token)
     }
 

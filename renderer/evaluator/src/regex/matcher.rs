@@ -35,18 +35,38 @@ pub(super) struct Attempt {
 #[derive(Clone, Copy)]
 enum Frame {
     /// The body of a repetition was tried; go on without it if that led nowhere.
-    Leave { node: u32, place: u32 },
+    Leave {
+        node: u32,
+        place: u32,
+    },
     /// A run was tried up to a place further on; try it shorter.
-    Shorten { node: u32, least: u32, place: u32 },
+    Shorten {
+        node: u32,
+        least: u32,
+        place: u32,
+    },
     /// The first alternative was tried; try the other.
-    Other { node: u32, place: u32 },
+    Other {
+        node: u32,
+        place: u32,
+    },
     /// Both alternatives were tried, the first with success.
     Matched,
     /// Undo what happened to a group or a guard.
-    Group { slot: u32, old: u32 },
-    Guard { guard: u32, old: (u32, u32) },
+    Group {
+        slot: u32,
+        old: u32,
+    },
+    Guard {
+        guard: u32,
+        old: (u32, u32),
+    },
     /// Remember what came of it.
-    Remember { node: u32, place: u32, key: u64 },
+    Remember {
+        node: u32,
+        place: u32,
+        key: u64,
+    },
 }
 
 /// A run from anywhere in here that ends at `end` leads nowhere.

@@ -23,7 +23,9 @@ pub(super) enum Token<'p> {
     Comma,
     IntervalEnd,
     /// `[`, or `[^` if negated.
-    BracketBegin { negated: bool },
+    BracketBegin {
+        negated: bool,
+    },
     BracketEnd,
     Dash,
     /// `[.name.]`

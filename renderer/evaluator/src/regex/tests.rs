@@ -5,7 +5,12 @@ fn matched(pattern: &str, text: &str) -> Option<Vec<Option<String>>> {
     let mut scratch = Scratch::default();
     let groups = regex.match_all(text.as_bytes(), &mut scratch).unwrap()?;
     let shown = |&(start, end): &(usize, usize)| text[start..end].to_owned();
-    Some(groups.iter().map(|group| group.as_ref().map(shown)).collect())
+    Some(
+        groups
+            .iter()
+            .map(|group| group.as_ref().map(shown))
+            .collect(),
+    )
 }
 
 fn found(pattern: &str, text: &str) -> Vec<(usize, usize)> {
@@ -49,7 +54,10 @@ fn a_repetition_of_what_is_empty_ends() {
 #[test]
 fn empty_matches_advance() {
     assert_eq!(found("", "abc"), [(0, 0), (1, 1), (2, 2), (3, 3)]);
-    assert_eq!(found("x*", "abxc"), [(0, 0), (1, 1), (2, 3), (3, 3), (4, 4)]);
+    assert_eq!(
+        found("x*", "abxc"),
+        [(0, 0), (1, 1), (2, 3), (3, 3), (4, 4)]
+    );
 }
 
 #[test]
@@ -61,8 +69,23 @@ fn the_start_is_the_start_of_the_text() {
 #[test]
 fn what_is_no_pattern_is_refused() {
     let bad = [
-        "(", ")", "[", "a{2", "a{2,1}", "a{,2}", "*a", "^*", "\\d", "\\", "[z-a]", "[[:foo:]]",
-        "[[.foo.]]", "[a-c-e]", "{1}", "(*)", "a{99999999999}",
+        "(",
+        ")",
+        "[",
+        "a{2",
+        "a{2,1}",
+        "a{,2}",
+        "*a",
+        "^*",
+        "\\d",
+        "\\",
+        "[z-a]",
+        "[[:foo:]]",
+        "[[.foo.]]",
+        "[a-c-e]",
+        "{1}",
+        "(*)",
+        "a{99999999999}",
     ];
     for pattern in bad {
         let error = Regex::new(pattern.as_bytes()).err();

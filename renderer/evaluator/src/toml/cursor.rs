@@ -1,0 +1,201 @@
+//! A place in a document, and errors that show it.
+
+use std::fmt::Write as _;
+
+/// Part of the document: where it starts and its length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Region {
+    pub start: usize,
+    pub len: usize,
+}
+
+/// What is wrong with a document, in the words of the library that C++ Nix uses.
+#[derive(Debug)]
+pub(super) struct TomlError {
+    title: String,
+    places: Vec<(Region, &'static str)>,
+    hints: &'static [&'static str],
+}
+
+pub(super) type Result<T> = std::result::Result<T, Box<TomlError>>;
+
+impl TomlError {
+    pub(super) fn new(title: impl Into<String>, region: Region, what: &'static str) -> Box<Self> {
+        Box::new(Self {
+            title: title.into(),
+            places: vec![(region, what)],
+            hints: &[],
+        })
+    }
+
+    /// The error with one more place that has to do with it.
+    pub(super) fn and(mut self: Box<Self>, region: Region, what: &'static str) -> Box<Self> {
+        self.places.push((region, what));
+        self
+    }
+
+    pub(super) fn hints(mut self: Box<Self>, hints: &'static [&'static str]) -> Box<Self> {
+        self.hints = hints;
+        self
+    }
+
+    /// The message with the lines it is about.
+    pub(super) fn show(&self, text: &[u8]) -> String {
+        let line_of = |region: &Region| {
+            let before = &text[..region.start.min(text.len())];
+            memchr::memchr_iter(b'\n', before).count() + 1
+        };
+        let lines = self.places.iter().map(|(region, _)| line_of(region));
+        let width = lines.max().unwrap_or(1).to_string().len();
+        let gutter = " ".repeat(width + 2);
+        let mut out = format!("[error] {}\n --> fromTOML\n", self.title);
+        for (index, (region, what)) in self.places.iter().enumerate() {
+            if index > 0 {
+                let _ = writeln!(out, "{gutter}| ...");
+            }
+            let start = region.start.min(text.len());
+            let line_start = memchr::memrchr(b'\n', &text[..start]).map_or(0, |end| end + 1);
+            let line_end =
+                memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |end| start + end);
+            let line = &text[line_start..line_end];
+            let line = shown(line.strip_suffix(b"\r").unwrap_or(line));
+            let number = line_of(region);
+            let (blanks, marks) = (" ".repeat(start - line_start), "^".repeat(region.len.max(1)));
+            let _ = write!(
+                out,
+                "{gutter}|\n {number:>width$} | {line}\n{gutter}| {blanks}{marks}-- {what}\n"
+            );
+        }
+        for hint in self.hints {
+            let _ = writeln!(out, "Hint: {hint}");
+        }
+        out.truncate(out.trim_end().len());
+        out
+    }
+}
+
+/// A line with its control characters made visible.
+fn shown(line: &[u8]) -> String {
+    let mut out = String::with_capacity(line.len());
+    for character in String::from_utf8_lossy(line).chars() {
+        match character {
+            '\r' => out.push_str("0x0d(CARRIAGE RETURN)"),
+            '\t' => out.push('\t'),
+            '\0'..'\x20' | '\x7f' => {
+                let _ = write!(out, "0x{:02x}", character as u32);
+            }
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+/// Reads a document from left to right.
+pub(super) struct Cursor<'t> {
+    pub text: &'t [u8],
+    pub place: usize,
+}
+
+impl Cursor<'_> {
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.get(self.place).copied()
+    }
+
+    pub(super) fn looking_at(&self, bytes: &[u8]) -> bool {
+        self.text[self.place..].starts_with(bytes)
+    }
+
+    /// Goes past `bytes` if they are next.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> bool {
+        let found = self.looking_at(bytes);
+        if found {
+            self.place += bytes.len();
+        }
+        found
+    }
+
+    /// The region of so many bytes from here on.
+    pub(super) fn here(&self, len: usize) -> Region {
+        Region {
+            start: self.place,
+            len,
+        }
+    }
+
+    /// An error at this place.
+    pub(super) fn error(&self, title: impl Into<String>, what: &'static str) -> Box<TomlError> {
+        TomlError::new(title, self.here(1), what)
+    }
+
+    /// Goes past all bytes that belong; how many there were.
+    pub(super) fn skip_while(&mut self, belongs: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.text[self.place..];
+        let len = rest.iter().take_while(|&&byte| belongs(byte)).count();
+        self.place += len;
+        len
+    }
+
+    pub(super) fn skip_blanks(&mut self) {
+        self.skip_while(|byte| matches!(byte, b' ' | b'\t'));
+    }
+
+    /// Goes past a line feed, alone or after a carriage return.
+    pub(super) fn take_newline(&mut self) -> bool {
+        self.take(b"\n") || self.take(b"\r\n")
+    }
+
+    /// Goes past a comment, up to the end of its line.
+    pub(super) fn skip_comment(&mut self) -> Result<()> {
+        if self.peek() != Some(b'#') {
+            return Ok(());
+        }
+        let start = self.place;
+        while let Some(byte) = self.peek() {
+            if self.looking_at(b"\n") || self.looking_at(b"\r\n") {
+                return Ok(());
+            }
+            let width = self.character().unwrap_or(0);
+            if (byte < 0x20 && byte != b'\t') || byte == 0x7F || width == 0 {
+                let region = Region {
+                    start,
+                    len: self.place - start,
+                };
+                let title = "toml::parse_comment_line: newline (LF / CRLF) or EOF is expected";
+                return Err(
+                    TomlError::new(title, region, "but got this").hints(&[
+                        "most of the control characters are not allowed in comments",
+                    ]),
+                );
+            }
+            self.place += width;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the UTF-8 character that is next.
+    pub(super) fn character(&self) -> Option<usize> {
+        let first = self.peek()?;
+        if first < 0x80 {
+            return Some(1);
+        }
+        let rest = &self.text[self.place..];
+        let width = match first {
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            _ => 4,
+        };
+        std::str::from_utf8(rest.get(..width)?).ok()?;
+        Some(width)
+    }
+
+    /// Goes past blanks, comments and ends of lines.
+    pub(super) fn skip_blank_lines(&mut self) -> Result<()> {
+        loop {
+            self.skip_blanks();
+            self.skip_comment()?;
+            if !self.take_newline() {
+                return Ok(());
+            }
+        }
+    }
+}
