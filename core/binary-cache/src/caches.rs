@@ -5,7 +5,7 @@ use crate::{
     error::{Refusal, SetupError, Unavailable},
     limits::Limits,
     transport::{Transport, client},
-    url::{CacheUrl, Scheme},
+    url::CacheUrl,
 };
 use futures::future::join_all;
 use nix_formats::{ContentAddressMethod, NarInfo, PublicKeys, StoreDir, StorePath};
@@ -74,8 +74,10 @@ impl Caches {
         limits: Limits,
     ) -> Result<Self, SetupError> {
         let urls: Vec<CacheUrl> = urls.into_iter().collect();
-        let client = if urls.iter().any(|url| matches!(url.scheme, Scheme::Http(_))) {
-            Some(client(&limits).map_err(SetupError::Client)?)
+        let servers = || urls.iter().filter_map(CacheUrl::server);
+        let client = if servers().next().is_some() {
+            let needs_https = servers().any(|url| url.scheme() == "https");
+            Some(client(&limits, needs_https).map_err(SetupError::Client)?)
         } else {
             None
         };

@@ -18,7 +18,9 @@ pub enum SetupError {
     #[error("a trusted public key is not valid")]
     PublicKey(#[from] SignatureError),
     /// The HTTP client can't be made, as a rule for lack of certificates.
-    #[error("cannot set up the HTTP client")]
+    #[error(
+        "cannot set up the HTTP client; https:// needs the system's CA certificates, or SSL_CERT_FILE"
+    )]
     Client(#[source] reqwest::Error),
 }
 

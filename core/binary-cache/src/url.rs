@@ -7,14 +7,14 @@ use url::Url;
 
 /// A cache's URL: `file:///folder`, `http://…` or `https://…`, with
 /// `?priority=<number>` if its own priority is not to count.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CacheUrl {
     pub(crate) scheme: Scheme,
     pub(crate) priority: Option<u32>,
 }
 
 /// What is behind the scheme.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Scheme {
     /// A folder.
     File(PathBuf),
@@ -62,6 +62,16 @@ pub enum CacheUrlError {
         /// What stands there.
         value: String,
     },
+}
+
+impl CacheUrl {
+    /// The server's URL, if it is one.
+    pub(crate) fn server(&self) -> Option<&Url> {
+        match &self.scheme {
+            Scheme::Http(url) => Some(url),
+            Scheme::File(_) => None,
+        }
+    }
 }
 
 impl FromStr for CacheUrl {
@@ -123,6 +133,12 @@ impl fmt::Display for CacheUrl {
             Scheme::File(path) => write!(f, "file://{}", path.display()),
             Scheme::Http(url) => f.write_str(redacted(url).trim_end_matches('/')),
         }
+    }
+}
+
+impl fmt::Debug for CacheUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CacheUrl({self})")
     }
 }
 

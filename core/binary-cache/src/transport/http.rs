@@ -4,15 +4,22 @@ use super::is_inside;
 use crate::{decompress, error::FetchError, limits::Limits};
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
-use reqwest::{Client, Response, header::CONTENT_ENCODING, redirect};
-use std::{io::Read, sync::Arc, time::Duration};
+use reqwest::{Client, ClientBuilder, Response, header::CONTENT_ENCODING, redirect};
+use std::{fmt, io::Read, sync::Arc, time::Duration};
 use url::Url;
 
 /// A client that never waits forever and never follows a redirect from https
-/// to http.
-pub(crate) fn client(limits: &Limits) -> Result<Client, reqwest::Error> {
+/// to http. Where nothing needs https, a machine without certificates will do.
+pub(crate) fn client(limits: &Limits, needs_https: bool) -> Result<Client, reqwest::Error> {
     // One provider for the whole process; whoever was first is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    match builder(limits).build() {
+        Err(_) if !needs_https => builder(limits).tls_certs_only([]).build(),
+        client => client,
+    }
+}
+
+fn builder(limits: &Limits) -> ClientBuilder {
     let redirects = redirect::Policy::custom(|attempt| {
         let was_secure = attempt
             .previous()
@@ -31,14 +38,19 @@ pub(crate) fn client(limits: &Limits) -> Result<Client, reqwest::Error> {
         .connect_timeout(limits.connect_timeout)
         .read_timeout(limits.read_timeout)
         .redirect(redirects)
-        .build()
 }
 
-#[derive(Debug)]
 pub(crate) struct Server {
     base: Url,
     client: Client,
     timeout: Duration,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The base may hold a password.
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
 }
 
 impl Server {

@@ -49,9 +49,9 @@ pub(crate) fn limits() -> Limits {
     Limits {
         attempts: 3,
         pause: Duration::from_millis(5),
-        connect_timeout: Duration::from_millis(300),
-        read_timeout: Duration::from_millis(300),
-        request_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_millis(700),
+        request_timeout: Duration::from_millis(1500),
         ..Limits::default()
     }
 }
@@ -84,6 +84,8 @@ pub(crate) enum Answer {
     Encoded(&'static str, Vec<u8>),
     /// Send bytes for ever.
     Endless,
+    /// Serve the vector to whoever has this `authorization`.
+    Login(&'static str),
     /// Go elsewhere.
     Redirect(String),
 }
@@ -143,6 +145,11 @@ async fn serve(
             (Answer::Stall, _) => {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 return None;
+            }
+            (Answer::Login(login), _)
+                if !request.contains(&format!("authorization: {login}\r\n")) =>
+            {
+                (401, String::new(), Vec::new())
             }
             (Answer::Status(status), _) => (*status, String::new(), Vec::new()),
             (Answer::Redirect(to), _) => (302, format!("location: {to}\r\n"), Vec::new()),
