@@ -278,6 +278,31 @@ pub struct Span {
     pub end: u32,
 }
 
+/// Something that Nix takes but may warn of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What it is.
+    pub kind: RemarkKind,
+    /// Where it stands: the literal, or the call.
+    pub span: Span,
+}
+
+/// Kinds of [`Remark`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemarkKind {
+    /// A call of something with the variable `or` that other versions of Nix read differently.
+    /// [`crate::parser::or_warning`] makes the text.
+    OrCall,
+    /// A URL without quotes.
+    UrlLiteral,
+    /// `/a`
+    AbsolutePath,
+    /// `~/a`
+    HomePath,
+    /// `a/b`
+    ShortPath,
+}
+
 /// The tree of one file.
 #[derive(Clone, Debug, Default)]
 pub struct Ast {
@@ -305,9 +330,8 @@ pub struct Ast {
     pub text: Vec<u8>,
     /// The whole file's expression; `None` only before parsing has ended.
     pub root: Option<NodeId>,
-    /// Where a call of something with the variable `or` stands that other versions of Nix read differently, in the
-    /// order in which C++ Nix warns of them. [`crate::parser::or_warning`] makes the text.
-    pub or_calls: Vec<Span>,
+    /// What Nix takes but may warn of, in the order in which C++ Nix does.
+    pub remarks: Vec<Remark>,
 }
 
 impl Ast {

@@ -111,10 +111,19 @@ impl EvalError {
     /// The whole report as C++ Nix prints it, "error: …" with source lines and the trace (`full`: not cut short), without
     /// a line feed at the end.
     pub fn report(&self, positions: &Positions<'_>, full: bool) -> String {
+        self.report_as("error: ", positions, full)
+    }
+
+    /// The same as a mere warning.
+    pub(crate) fn warning(&self, positions: &Positions<'_>) -> String {
+        self.report_as("warning: ", positions, true)
+    }
+
+    fn report_as(&self, prefix: &str, positions: &Positions<'_>, full: bool) -> String {
         let mut out = String::new();
         let traced = self.write_traces(&mut out, positions, full);
         if traced {
-            out.push_str("\nerror: ");
+            let _ = write!(out, "\n{prefix}");
         }
         out.push_str(&self.message);
         out.push('\n');
@@ -123,7 +132,7 @@ impl EvalError {
             out.push_str(&text);
             out.push('\n');
         }
-        indent("error: ", out.trim_end_matches(['\n', '\r', ' ', '\t']))
+        indent(prefix, out.trim_end_matches(['\n', '\r', ' ', '\t']))
     }
 
     /// Returns whether there was any trace.

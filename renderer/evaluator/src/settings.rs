@@ -4,6 +4,7 @@ use nix_formats::StoreDir;
 use std::collections::BTreeSet;
 
 use crate::feature::Feature;
+use crate::lint::Lints;
 
 /// Settings of one evaluation.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub write_store: bool,
     /// Experimental features that are on.
     pub features: BTreeSet<Feature>,
+    /// What to warn of.
+    pub lints: Lints,
 }
 
 impl Default for Settings {
@@ -40,6 +43,7 @@ impl Default for Settings {
             max_call_depth: 10_000,
             write_store: false,
             features: BTreeSet::new(),
+            lints: Lints::default(),
         }
     }
 }

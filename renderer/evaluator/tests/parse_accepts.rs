@@ -1,6 +1,7 @@
 //! What the parser makes of files that Nix accepts, printed as `nix-instantiate --parse` of Nix 2.34 prints it.
 
 use nix_evaluator::ast_print::{PathContext, print};
+use nix_evaluator::ast::RemarkKind;
 use nix_evaluator::parser::{or_warning, parse};
 
 fn prints(cases: &[(&str, &str)]) {
@@ -581,10 +582,12 @@ fn comments_and_white_space_separate_tokens() {
 fn a_call_of_or_that_others_read_differently_is_warned_of() {
     let warnings = |source: &str| -> Vec<String> {
         let ast = parse(source.as_bytes()).expect(source);
-        ast.or_calls
+        ast.remarks
             .iter()
-            .map(|&call| {
-                let warning = or_warning(source.as_bytes(), call, |offset| offset.to_string());
+            .map(|remark| {
+                assert_eq!(remark.kind, RemarkKind::OrCall);
+                let place = |offset: u32| offset.to_string();
+                let warning = or_warning(source.as_bytes(), remark.span, place);
                 let lines: Vec<&str> = warning.lines().collect();
                 format!(
                     "{}{}",

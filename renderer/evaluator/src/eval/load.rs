@@ -7,8 +7,10 @@ use crate::compile::{self, Compiler};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::Expr;
+use crate::feature::Feature;
 use crate::files::Links;
 use crate::io::FileType;
+use crate::parser::{ParseOptions, parse_with};
 use crate::path;
 use crate::position::{Origin, PosIdx, Positions};
 use crate::symbol::Symbol;
@@ -66,6 +68,16 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    /// Evaluates the file at `path` for itself, not as an import: it may be imported on the way.
+    pub fn eval_main_file(&mut self, path: &[u8]) -> Result<Value<'a>> {
+        self.on_stack(|evaluator| {
+            let path = evaluator.resolve_file(path)?;
+            let expr = evaluator.compile_file(&path, None)?;
+            let root = evaluator.root;
+            evaluator.eval(expr, root)
+        })
+    }
+
     /// `scopedImport`
     pub(crate) fn eval_file_in(
         &mut self,
@@ -84,13 +96,20 @@ impl<'a> Evaluator<'a> {
         self.eval_resolved(&path, Some(&scope))
     }
 
-    fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope<'a>>) -> Result<Value<'a>> {
+    fn compile_file(
+        &mut self,
+        path: &[u8],
+        variables: Option<&[Symbol]>,
+    ) -> Result<&'a Expr<'a>> {
         // Links on the way are followed by the evaluation, which must know of each where it leads.
         let real_path = self.resolve(path, Links::OnTheWay)?;
         let source = self.read_source(&real_path)?;
         let directory = path::parent(path).to_vec();
-        let names = scope.map(|scope| scope.names.as_slice());
-        let expr = self.compile(&source, Origin::File(path.to_vec()), &directory, names)?;
+        self.compile(&source, Origin::File(path.to_vec()), &directory, variables)
+    }
+
+    fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope<'a>>) -> Result<Value<'a>> {
+        let expr = self.compile_file(path, scope.map(|scope| scope.names.as_slice()))?;
         let env = scope.map_or(self.root, |scope| scope.env);
         self.eval(expr, env).map_err(|error| {
             let path = String::from_utf8_lossy(path);
@@ -170,11 +189,15 @@ impl<'a> Evaluator<'a> {
                 "the sources of one evaluation are larger than 4 GiB",
             )
         })?;
-        let ast = crate::parser::parse(source).map_err(|error| {
+        let options = ParseOptions {
+            pipe_operators: self.settings.features.contains(&Feature::PipeOperators),
+        };
+        let ast = parse_with(source, options).map_err(|error| {
             let message =
                 error.message_with(|offset| self.describe_position(Positions::at(base, offset)));
             EvalError::new(ErrorKind::Parse, message).at(Positions::at(base, error.start))
         })?;
+        self.check_remarks(&ast, source, base)?;
         Ok((ast, base))
     }
 
@@ -267,7 +290,10 @@ impl<'a> Evaluator<'a> {
             .positions
             .source_of(position)
             .and_then(|(origin, text, offset)| {
-                let ast = crate::parser::parse(text).ok()?;
+                let options = ParseOptions {
+                    pipe_operators: true,
+                };
+                let ast = parse_with(text, options).ok()?;
                 let index = (0..ast.nodes.len()).find(|&index| {
                     matches!(ast.nodes[index], Node::Assert { .. })
                         && ast.positions[index] == offset

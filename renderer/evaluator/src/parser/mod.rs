@@ -11,7 +11,7 @@ mod warning;
 pub use error::{ParseError, ParseErrorKind};
 pub use warning::or_warning;
 
-use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Children, Node, NodeId, Span, Text};
+use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Children, Node, NodeId, Remark, RemarkKind, Span, Text};
 use crate::lexer::{Lexer, Result, Token, TokenKind};
 use bindings::{LargeSets, Scope};
 use names::Names;
@@ -187,6 +187,15 @@ impl<'s> Parser<'s> {
         };
         self.ast.attr_names.extend(self.open_names.drain(base..));
         run
+    }
+
+    fn remark(&mut self, kind: RemarkKind, span: Span) {
+        self.ast.remarks.push(Remark { kind, span });
+    }
+
+    fn remark_literal(&mut self, kind: RemarkKind, token: Token) {
+        let (start, end) = (token.start, token.end);
+        self.remark(kind, Span { start, end });
     }
 
     fn source_text(start: u32, end: u32) -> Text {
@@ -400,7 +409,7 @@ impl<'s> Parser<'s> {
     /// Notes `f or` where a list or a call takes it for one element, though another version would see two.
     fn note_or_call(&mut self, id: NodeId) {
         match self.or_call.take() {
-            Some((call, span)) if call == id => self.ast.or_calls.push(span),
+            Some((call, span)) if call == id => self.remark(RemarkKind::OrCall, span),
             _ => {}
         }
     }
@@ -504,6 +513,7 @@ impl<'s> Parser<'s> {
             TokenKind::Uri => {
                 self.bump();
                 let text = Self::source_text(token.start, token.end);
+                self.remark_literal(RemarkKind::UrlLiteral, token);
                 self.add_at(Node::String(text), token)
             }
             TokenKind::ParenOpen => {

@@ -1,7 +1,7 @@
 //! Strings, indented strings and paths, with what is interpolated in them.
 
 use super::{ParseError, Parser};
-use crate::ast::{AttrName, Node, NodeId, Text};
+use crate::ast::{AttrName, Node, NodeId, RemarkKind, Text};
 use crate::lexer::{IndentedPart, PathPart, Result, StringPart, Token, TokenKind, unescape};
 
 /// A part of an indented string whose indentation is not yet known.
@@ -128,6 +128,12 @@ impl Parser<'_> {
     pub(super) fn path(&mut self, first: Token) -> Result<NodeId> {
         let expected = [TokenKind::DollarBrace.describe()];
         let base = self.open_children.len();
+        match self.source[first.start as usize] {
+            b'.' => {}
+            b'/' => self.remark_literal(RemarkKind::AbsolutePath, first),
+            b'~' => self.remark_literal(RemarkKind::HomePath, first),
+            _ => self.remark_literal(RemarkKind::ShortPath, first),
+        }
         let mut last = first;
         // A literal that goes on after the first token must be followed by `${`.
         let mut unattached = None;

@@ -1,9 +1,9 @@
-//! The one thing that Nix takes but warns of.
+//! The one thing that Nix takes but always warns of.
 
 use crate::ast::Span;
 
-/// The warning for one of [`Ast::or_calls`](crate::ast::Ast::or_calls) of a file with this `source`. `place` prints an
-/// offset (`/a/default.nix:3:5`).
+/// The warning for a [`RemarkKind::OrCall`](crate::ast::RemarkKind::OrCall) of a file with this `source`. `place` prints
+/// an offset (`/a/default.nix:3:5`).
 pub fn or_warning(source: &[u8], call: Span, place: impl FnOnce(u32) -> String) -> String {
     let range = call.start as usize..call.end as usize;
     let text = source.get(range).unwrap_or_default();
