@@ -32,11 +32,20 @@ impl Derivation {
         mask: bool,
         inputs: &Inputs<'_>,
     ) -> Result<Vec<u8>, StorePathError> {
-        let mut printer = Printer {
-            out: Vec::with_capacity(4096),
-            store_dir,
-        };
-        let out = &mut printer;
+        let mut printer = Printer::new(store_dir);
+        self.print_outputs(&mut printer, mask, inputs)?;
+        self.print_inputs(&mut printer, inputs);
+        self.print_rest(&mut printer, mask);
+        Ok(printer.out)
+    }
+
+    /// Up to the list of input derivations.
+    fn print_outputs(
+        &self,
+        out: &mut Printer<'_>,
+        mask: bool,
+        inputs: &Inputs<'_>,
+    ) -> Result<(), StorePathError> {
         let dynamic = matches!(inputs, Inputs::Paths) && self.has_dynamic_inputs();
         out.raw(if dynamic {
             "DrvWithVersion(\"xp-dyn-drv\",["
@@ -50,12 +59,16 @@ impl Derivation {
             out.raw(")");
         }
         out.raw("],[");
+        Ok(())
+    }
+
+    fn print_inputs(&self, out: &mut Printer<'_>, inputs: &Inputs<'_>) {
         match inputs {
             Inputs::Paths => {
                 for (index, (path, outputs)) in self.input_derivations.iter().enumerate() {
                     out.open(index);
                     out.raw("\"");
-                    store_dir.print_to(path, &mut out.out);
+                    out.store_dir.print_to(path, &mut out.out);
                     out.raw("\",");
                     out.input_outputs(outputs);
                     out.raw(")");
@@ -71,10 +84,14 @@ impl Derivation {
                 }
             }
         }
+    }
+
+    /// What comes behind the list of input derivations.
+    fn print_rest(&self, out: &mut Printer<'_>, mask: bool) {
         out.raw("],[");
         for (index, path) in self.input_sources.iter().enumerate() {
             out.raw(if index == 0 { "\"" } else { ",\"" });
-            store_dir.print_to(path, &mut out.out);
+            out.store_dir.print_to(path, &mut out.out);
             out.raw("\"");
         }
         out.raw("],");
@@ -91,7 +108,30 @@ impl Derivation {
         out.raw("],[");
         self.print_env(out, mask);
         out.raw("])");
-        Ok(printer.out)
+    }
+
+    /// The text form with hashes for inputs and no paths of outputs, ready to
+    /// be turned into the others.
+    pub(super) fn print_masked<'d>(
+        &self,
+        store_dir: &'d StoreDir,
+        inputs: &InputHashes<'_>,
+    ) -> Result<MaskedText<'d>, StorePathError> {
+        let inputs = Inputs::Hashes(inputs);
+        let mut parts = [(); 3].map(|()| Printer::new(store_dir));
+        let [outputs, hashes, rest] = &mut parts;
+        self.print_outputs(outputs, true, &inputs)?;
+        self.print_inputs(hashes, &inputs);
+        self.print_rest(rest, true);
+        let holes = std::mem::take(&mut rest.holes);
+        let [outputs, hashes, rest] = parts.map(|printer| printer.out);
+        Ok(MaskedText {
+            store_dir,
+            outputs,
+            hashes,
+            rest,
+            holes,
+        })
     }
 
     fn print_output(
@@ -147,9 +187,16 @@ impl Derivation {
                     continue;
                 }
             }
-            let masked =
-                mask && std::str::from_utf8(name).is_ok_and(|name| self.outputs.contains_key(name));
-            out.pair(index, name, if masked { b"" } else { value });
+            let output = std::str::from_utf8(name)
+                .ok()
+                .filter(|name| mask && self.outputs.contains_key(*name));
+            if let Some(output) = output {
+                out.pair(index, name, b"");
+                out.holes
+                    .push((out.out.len() - "\")".len(), output.to_owned()));
+            } else {
+                out.pair(index, name, value);
+            }
             index += 1;
         }
         if let Some((name, json)) = structured {
@@ -158,12 +205,73 @@ impl Derivation {
     }
 }
 
+/// A derivation's text whose outputs have no paths yet. Most of it is the same
+/// in all its forms, and is printed once.
+pub(super) struct MaskedText<'d> {
+    store_dir: &'d StoreDir,
+    outputs: Vec<u8>,
+    hashes: Vec<u8>,
+    rest: Vec<u8>,
+    /// Where in `rest` the path of which output belongs.
+    holes: Vec<(usize, String)>,
+}
+
+impl MaskedText<'_> {
+    /// The hash that the outputs' paths are made from.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        sha256([&self.outputs, &self.hashes, &self.rest])
+    }
+
+    /// The hash modulo and the contents of the `.drv` file, now that
+    /// `derivation` has the paths of its outputs.
+    pub(super) fn fill(
+        self,
+        derivation: &Derivation,
+    ) -> Result<([u8; 32], Vec<u8>), StorePathError> {
+        let mut outputs = Printer::new(self.store_dir);
+        derivation.print_outputs(&mut outputs, false, &Inputs::Paths)?;
+        let mut rest = Vec::with_capacity(self.rest.len() + 128 * self.holes.len());
+        let mut start = 0;
+        for (hole, name) in self.holes {
+            rest.extend_from_slice(&self.rest[start..hole]);
+            if let Some(value) = derivation.env.get(name.as_bytes()) {
+                rest.extend_from_slice(value);
+            }
+            start = hole;
+        }
+        rest.extend_from_slice(&self.rest[start..]);
+        let modulo = sha256([&outputs.out, &self.hashes, &rest]);
+        derivation.print_inputs(&mut outputs, &Inputs::Paths);
+        outputs.out.extend_from_slice(&rest);
+        Ok((modulo, outputs.out))
+    }
+}
+
+fn sha256(parts: [&Vec<u8>; 3]) -> [u8; 32] {
+    use sha2::Digest;
+    let mut hasher = sha2::Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
 struct Printer<'a> {
     out: Vec<u8>,
     store_dir: &'a StoreDir,
+    /// Where the path of which output was left out.
+    holes: Vec<(usize, String)>,
 }
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
+    fn new(store_dir: &'a StoreDir) -> Self {
+        Self {
+            out: Vec::with_capacity(1024),
+            store_dir,
+            holes: Vec::new(),
+        }
+    }
+
     fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }

@@ -6,7 +6,8 @@
 //! counts by its output alone, so how it is fetched changes nothing downstream.
 
 use super::{
-    Derivation, DerivationError, DerivationKind, DerivationOutput, InputOutputs, aterm::Inputs,
+    Derivation, DerivationError, DerivationKind, DerivationOutput, InputOutputs,
+    aterm::{Inputs, MaskedText},
 };
 use crate::{
     hash::{Hash, HashAlgorithm, HashFormat},
@@ -101,27 +102,47 @@ impl Derivation {
                 for name in self.outputs.keys() {
                     self.env.insert(name.as_bytes().to_vec(), Vec::new());
                 }
-                let inputs = input_hashes(&self.input_derivations, lookup)?;
-                if let Some(inputs) = &inputs {
-                    let hash = self.masked_hash_with(store_dir, inputs)?;
-                    for (name, output) in &mut self.outputs {
-                        let path = store_dir
-                            .make_output_path(name, &hash, &self.name)
-                            .map_err(DerivationError::from)?;
-                        self.env.insert(
-                            name.as_bytes().to_vec(),
-                            store_dir.print(&path).into_bytes(),
-                        );
-                        *output = DerivationOutput::InputAddressed(path);
+                let done = match input_hashes(&self.input_derivations, lookup)? {
+                    Some(inputs) => {
+                        let text = self.print_masked(store_dir, &inputs);
+                        Some(text.map_err(DerivationError::from)?)
                     }
+                    None => None,
+                };
+                if let Some(text) = done {
+                    return Ok(self.fill_outputs(store_dir, text)?);
                 }
-                self.modulo_with(store_dir, inputs.as_ref())?
+                HashModulo::Deferred
             }
         };
         let aterm = self.to_aterm(store_dir).map_err(DerivationError::from)?;
-        let path = self
-            .store_path(store_dir, &aterm)
-            .map_err(DerivationError::from)?;
+        Ok(self.instantiated(store_dir, aterm, modulo)?)
+    }
+
+    /// Gives all outputs their paths.
+    fn fill_outputs(
+        &mut self,
+        store_dir: &StoreDir,
+        text: MaskedText<'_>,
+    ) -> Result<Instantiated, DerivationError> {
+        let hash = Hash::sha256(text.hash());
+        for (name, output) in &mut self.outputs {
+            let path = store_dir.make_output_path(name, &hash, &self.name)?;
+            let value = store_dir.print(&path).into_bytes();
+            self.env.insert(name.as_bytes().to_vec(), value);
+            *output = DerivationOutput::InputAddressed(path);
+        }
+        let (modulo, aterm) = text.fill(self)?;
+        self.instantiated(store_dir, aterm, HashModulo::InputAddressed(modulo))
+    }
+
+    fn instantiated(
+        &self,
+        store_dir: &StoreDir,
+        aterm: Vec<u8>,
+        modulo: HashModulo,
+    ) -> Result<Instantiated, DerivationError> {
+        let path = self.store_path(store_dir, &aterm)?;
         Ok(Instantiated {
             path,
             aterm,
