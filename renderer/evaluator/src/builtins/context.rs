@@ -236,13 +236,15 @@ fn append_mention<'a>(
             return Err(failure(message, NONE));
         }
         Err(_) => {
-            let message = format!("context key '{name}' is not a store path");
+            let shown = evaluator.shown_name(attr.name);
+            let message = format!("context key '{shown}' is not a store path");
             return Err(failure(message, attr.position));
         }
     };
+    let shown = evaluator.shown_name(attr.name);
     let not_a_derivation = |what: &str| {
         let message = format!(
-            "tried to add {what} context of {name}, which is not a derivation, to a string"
+            "tried to add {what} context of {shown}, which is not a derivation, to a string"
         );
         failure(message, attr.position)
     };

@@ -190,9 +190,8 @@ fn input_attributes<'a>(
         if attr.name == evaluator.names.type_ {
             continue;
         }
-        let name = evaluator.symbols.text(attr.name);
-        let value = input_attribute(evaluator, attr, &name, fetcher, position)?;
-        attributes.insert(name, value);
+        let value = input_attribute(evaluator, attr, fetcher, position)?;
+        attributes.insert(evaluator.symbols.text(attr.name), value);
     }
     let is_true = |name| attributes.get(name) == Some(&FetchAttribute::Bool(true));
     if is_git && !is_true("submodules") {
@@ -214,7 +213,6 @@ fn input_attributes<'a>(
 fn input_attribute<'a>(
     evaluator: &mut Evaluator<'a>,
     attr: &'a Attr<'a>,
-    name: &str,
     fetcher: &str,
     position: PosIdx,
 ) -> Result<FetchAttribute> {
@@ -234,12 +232,13 @@ fn input_attribute<'a>(
         }
         Value::Bool(flag) => Ok(FetchAttribute::Bool(flag)),
         Value::Int(number) if number < 0 => {
+            let name = evaluator.shown_name(attr.name);
             let message =
                 format!("negative value given for '{fetcher}' argument '{name}': {number}");
             Err(failure(message, position))
         }
         Value::Int(number) => Ok(FetchAttribute::Int(number)),
-        value if name == "publicKeys" => {
+        value if evaluator.symbols.bytes(attr.name) == b"publicKeys" => {
             evaluator.require(Feature::VerifiedFetches)?;
             let mut context = ContextBuilder::default();
             let json = evaluator.to_json(value, JsonOptions::TO_JSON, &mut context)?;
@@ -248,7 +247,7 @@ fn input_attribute<'a>(
             ))
         }
         value => {
-            let kind = evaluator.show_type(value);
+            let (name, kind) = (evaluator.shown_name(attr.name), evaluator.show_type(value));
             let message = format!(
                 "argument '{name}' to '{fetcher}' is {kind} while a string, Boolean or integer is expected"
             );

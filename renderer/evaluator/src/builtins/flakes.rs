@@ -76,7 +76,7 @@ fn flake_ref_to_string<'a>(
     let attrs = evaluator.expect_attrs(args[0], position, what)?;
     let mut attributes = FetchAttributes::new();
     for attr in evaluator.sorted_attrs(attrs) {
-        let name = evaluator.symbols.text(attr.name);
+        let name = evaluator.shown_name(attr.name);
         let value = match evaluator.force(attr.value.share(), attr.position)? {
             Value::Int(number) if number < 0 => {
                 let message = format!("negative value given for flake ref attr {name}: {number}");
@@ -95,7 +95,7 @@ fn flake_ref_to_string<'a>(
                 return Err(EvalError::new(ErrorKind::Eval, message));
             }
         };
-        attributes.insert(name, value);
+        attributes.insert(evaluator.symbols.text(attr.name), value);
     }
     let text = evaluator.io.flake_ref_to_string(&attributes);
     let text = text.map_err(|error| outside_error(&error))?;

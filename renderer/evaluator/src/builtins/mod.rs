@@ -24,6 +24,7 @@ pub use flakes::GetFlake;
 use crate::attrs::{Attr, Attrs};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
+use crate::symbol::Symbol;
 use crate::value::{Slot, Value};
 
 /// A function that is part of the language, or that the embedding program adds to it.
@@ -136,6 +137,15 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
     let builtins = Value::Attrs(Attrs::from_unsorted(arena, attrs));
     itself.set(builtins);
     evaluator.define_global("builtins", builtins);
+}
+
+impl Evaluator<'_> {
+    /// An attribute's name as messages show it: in quotes unless it could stand without.
+    pub(crate) fn shown_name(&self, name: Symbol) -> String {
+        let mut shown = Vec::new();
+        crate::ast_print::write_name(&mut shown, self.symbols.bytes(name));
+        String::from_utf8_lossy(&shown).into_owned()
+    }
 }
 
 fn add<'a>(

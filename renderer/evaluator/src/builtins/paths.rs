@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
 use crate::files::Links;
-use crate::io::{EntryKind, StoreObject};
+use crate::io::{EntryKind, FileType, StoreObject};
 use crate::path::{base_name, parent};
 use crate::position::PosIdx;
 use crate::store::Source;
@@ -131,7 +131,12 @@ fn read_file<'a>(
     position: PosIdx,
 ) -> Result<Value<'a>> {
     let path = evaluator.realise_path(args[0], Some(Links::All))?;
-    let contents = evaluator.read_file(&path)?;
+    let contents = evaluator.read_file(&path).map_err(|mut error| {
+        if evaluator.visible_type(&path) == Ok(Some(FileType::Directory)) {
+            "read of 4096 bytes: Is a directory".clone_into(&mut error.message);
+        }
+        error
+    })?;
     if memchr::memchr(0, &contents).is_some() {
         let path = String::from_utf8_lossy(&path);
         let message =
@@ -319,8 +324,8 @@ fn add_path<'a>(
                 let text = String::from_utf8_lossy(text);
                 expected = Some(evaluator.hash_or_empty(&text, Some(HashAlgorithm::Sha256))?);
             }
-            other => {
-                let other = String::from_utf8_lossy(other);
+            _ => {
+                let other = evaluator.shown_name(attr.name);
                 let message = format!("unsupported argument '{other}' to 'builtins.path'");
                 return Err(failure(message, at));
             }

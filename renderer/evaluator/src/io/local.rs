@@ -102,7 +102,7 @@ impl LocalIo {
             Err(error) if is_missing(&error) => match self.place(path) {
                 Some(Place::Text(text)) => on_text(text),
                 Some(Place::File(file)) => on_file(&file),
-                None => Err(io::ErrorKind::NotFound.into()),
+                None => Err(error),
             },
             result => result,
         }
