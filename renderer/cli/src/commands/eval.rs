@@ -1,0 +1,153 @@
+//! `niphas eval`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix_evaluator::io::LocalIo;
+use nix_evaluator::{
+    Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
+    Value,
+};
+
+use crate::evaluation::{EvaluationArgs, absolute, here};
+use crate::failure::Failure;
+use crate::flakes::{
+    FlakeArgs, LockFileArgs, parse_with_fragment, select_first, with_flakes, with_outputs,
+};
+use crate::output::{print_bytes, print_line};
+
+/// Evaluate an output of a flake, a file or an expression, as nix eval does
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// FLAKE#ATTRIBUTE; with --file or --expr an attribute path in that
+    #[arg(value_name = "INSTALLABLE")]
+    installable: Option<String>,
+    /// Print the value as JSON
+    #[arg(long, conflicts_with = "raw")]
+    json: bool,
+    /// Print the string that the value is, without quotes
+    #[arg(long)]
+    raw: bool,
+    /// Apply a function to the value
+    #[arg(long, value_name = "EXPR")]
+    apply: Option<String>,
+    /// Evaluate this file (implies --impure)
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "expr")]
+    file: Option<PathBuf>,
+    /// Evaluate this expression
+    #[arg(long, value_name = "EXPR")]
+    expr: Option<String>,
+    #[command(flatten)]
+    evaluation: EvaluationArgs,
+    #[command(flatten)]
+    flakes: FlakeArgs,
+    #[command(flatten)]
+    lock_file: LockFileArgs,
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        if self.file.is_some() || self.expr.is_some() {
+            self.run_expression()?;
+        } else {
+            self.run_flake()?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn run_expression(&self) -> Result<(), Failure> {
+        let fetcher = self.flakes.fetcher()?;
+        let settings = self.evaluation.settings(self.file.is_none())?;
+        with_flakes(
+            &self.evaluation,
+            settings,
+            &fetcher,
+            LocalIo::default(),
+            |evaluator| {
+                let value = match (&self.file, &self.expr) {
+                    (Some(file), _) => {
+                        evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?
+                    }
+                    (None, Some(text)) => {
+                        evaluator.eval_source(text.as_bytes(), Origin::String, &here())?
+                    }
+                    (None, None) => Value::Null,
+                };
+                let args = self.evaluation.arguments(evaluator)?;
+                let value = evaluator.auto_call(args, value)?;
+                let value = evaluator.select(
+                    self.installable.as_deref().unwrap_or_default(),
+                    args,
+                    value,
+                )?;
+                self.print(evaluator, value)
+            },
+        )
+    }
+
+    fn run_flake(&self) -> Result<(), Failure> {
+        let (reference, fragment) = parse_with_fragment(self.installable.as_deref().unwrap_or(""))?;
+        let fetcher = self.flakes.fetcher()?;
+        let flake = self.flakes.open(&fetcher, &reference, &self.lock_file)?;
+        let name = flake.flake.locked.to_string();
+        with_outputs(&self.evaluation, &fetcher, &flake, |evaluator, outputs| {
+            let paths = attribute_paths(&fragment, &nix_evaluator::Settings::default().system);
+            let value = select_first(evaluator, &name, outputs, &paths)?;
+            self.print(evaluator, value)
+        })
+    }
+
+    fn print<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        value: Value<'a>,
+    ) -> Result<(), Box<EvalError>> {
+        let mut value = value;
+        if let Some(text) = &self.apply {
+            let function = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
+            value = evaluator.call(function, &[value], PosIdx::NONE)?;
+            value = evaluator.force(value, PosIdx::NONE)?;
+        }
+        let mut context = ContextBuilder::default();
+        if self.raw {
+            let what = "while generating the eval command output";
+            let text = evaluator.coerce_to_string(
+                value,
+                PosIdx::NONE,
+                &mut context,
+                what,
+                Coercion::INTERPOLATION,
+            )?;
+            print_bytes(text);
+        } else if self.json {
+            let options = JsonOptions {
+                strict: true,
+                copy_paths: false,
+            };
+            let text = evaluator.to_json(value, options, &mut context)?;
+            print_line(&text);
+        } else {
+            let text = evaluator.print(value, PrintOptions::NIX_EVAL)?;
+            print_line(&text);
+        }
+        Ok(())
+    }
+}
+
+/// Where Nix looks for what stands behind `#`.
+fn attribute_paths(fragment: &str, system: &str) -> Vec<String> {
+    if fragment.is_empty() {
+        return vec![
+            format!("packages.{system}.default"),
+            format!("defaultPackage.{system}"),
+        ];
+    }
+    if let Some(path) = fragment.strip_prefix('.') {
+        return vec![path.to_owned()];
+    }
+    vec![
+        format!("packages.{system}.{fragment}"),
+        format!("legacyPackages.{system}.{fragment}"),
+        fragment.to_owned(),
+    ]
+}

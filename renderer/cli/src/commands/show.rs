@@ -1,0 +1,199 @@
+//! `niphas show`
+
+use std::process::ExitCode;
+
+use nix_evaluator::{EvalError, Evaluator, Value};
+use serde_json::{Map, Value as Json, json};
+
+use crate::evaluation::EvaluationArgs;
+use crate::failure::Failure;
+use crate::flakes::{FlakeArgs, LockFileArgs, attribute, parse, with_outputs};
+use crate::output::print_line;
+
+/// Show what a flake outputs
+///
+/// Environments for `niphas render` are listed with their workloads; of the outputs that Nix knows, names and kinds.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The flake: a folder or a flake reference
+    #[arg(value_name = "FLAKE", default_value = ".")]
+    flake: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Evaluate the outputs for all systems, not for this one alone
+    #[arg(long)]
+    all_systems: bool,
+    #[command(flatten)]
+    evaluation: EvaluationArgs,
+    #[command(flatten)]
+    flakes: FlakeArgs,
+    #[command(flatten)]
+    lock_file: LockFileArgs,
+}
+
+/// Outputs that are sets of systems, and what is in the set of each.
+const PER_SYSTEM: &[&str] = &["apps", "checks", "devShells", "packages"];
+/// Outputs that are sets of named things, with what each is.
+const NAMED: &[(&str, &str)] = &[
+    ("nixosConfigurations", "nixos-configuration"),
+    ("nixosModules", "nixos-module"),
+    ("overlays", "nixpkgs-overlay"),
+    ("templates", "template"),
+];
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let fetcher = self.flakes.fetcher()?;
+        let flake = self
+            .flakes
+            .open(&fetcher, &parse(&self.flake)?, &self.lock_file)?;
+        let name = flake.flake.locked.to_string();
+        with_outputs(&self.evaluation, &fetcher, &flake, |evaluator, outputs| {
+            let mut shown = Map::new();
+            for (output, _) in members(evaluator, outputs)? {
+                let Some(value) = attribute(evaluator, outputs, &output)? else {
+                    continue;
+                };
+                let about = self.output(evaluator, &output, value)?;
+                shown.insert(output, about);
+            }
+            if self.json {
+                print_line(Json::Object(shown).to_string().as_bytes());
+            } else {
+                print_line(name.as_bytes());
+                print_tree(&shown, "");
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+
+    fn output<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        output: &str,
+        value: Value<'a>,
+    ) -> Result<Json, Box<EvalError>> {
+        if output == "niphasConfigurations" {
+            return each(evaluator, value, |evaluator, _, environment| {
+                let workloads = attribute(evaluator, environment, "workloads")?;
+                let names = match workloads {
+                    Some(workloads) => members(evaluator, workloads)?
+                        .into_iter()
+                        .map(|(name, _)| name)
+                        .collect(),
+                    None => Vec::new(),
+                };
+                Ok(json!({ "type": "niphas-environment", "workloads": names }))
+            });
+        }
+        if output == "formatter" {
+            return each(evaluator, value, |evaluator, system, value| {
+                self.for_system(evaluator, system, value)
+            });
+        }
+        if PER_SYSTEM.contains(&output) {
+            return each(evaluator, value, |evaluator, system, set| {
+                each(evaluator, set, |evaluator, _, value| {
+                    self.for_system(evaluator, system, value)
+                })
+            });
+        }
+        if let Some((_, kind)) = NAMED.iter().find(|(name, _)| *name == output) {
+            return each(evaluator, value, |_, _, _| Ok(json!({ "type": kind })));
+        }
+        Ok(json!({ "type": "unknown" }))
+    }
+
+    /// What a package, check or shell is; nothing of it where it is for another system.
+    fn for_system<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        system: &str,
+        value: Value<'a>,
+    ) -> Result<Json, Box<EvalError>> {
+        if !self.all_systems && system != nix_evaluator::Settings::default().system {
+            return Ok(json!({}));
+        }
+        let kind = string(evaluator, value, "type")?;
+        let name = string(evaluator, value, "name")?;
+        Ok(match (kind, name) {
+            (Some(kind), Some(name)) => json!({ "type": kind, "name": name }),
+            (Some(kind), None) => json!({ "type": kind }),
+            (None, _) => json!({ "type": "unknown" }),
+        })
+    }
+}
+
+/// The names of a set, sorted, and their values, not evaluated.
+fn members<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
+    let Value::Attrs(attrs) = evaluator.force(value, nix_evaluator::PosIdx::NONE)? else {
+        return Ok(Vec::new());
+    };
+    let sorted = evaluator.sorted_attrs(attrs);
+    Ok(sorted
+        .into_iter()
+        .map(|attr| (evaluator.symbol_text(attr.name), attr.value.share()))
+        .collect())
+}
+
+fn each<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    mut show: impl FnMut(&mut Evaluator<'a>, &str, Value<'a>) -> Result<Json, Box<EvalError>>,
+) -> Result<Json, Box<EvalError>> {
+    let mut shown = Map::new();
+    for (name, value) in members(evaluator, value)? {
+        let about = show(evaluator, &name, value)?;
+        shown.insert(name, about);
+    }
+    Ok(Json::Object(shown))
+}
+
+fn string<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    name: &str,
+) -> Result<Option<String>, Box<EvalError>> {
+    Ok(match attribute(evaluator, value, name)? {
+        Some(Value::String(text)) => Some(String::from_utf8_lossy(text.bytes).into_owned()),
+        _ => None,
+    })
+}
+
+fn print_tree(shown: &Map<String, Json>, indent: &str) {
+    let last = shown.len().saturating_sub(1);
+    for (index, (name, about)) in shown.iter().enumerate() {
+        let (branch, below) = if index == last {
+            ("└───", "    ")
+        } else {
+            ("├───", "│   ")
+        };
+        let line = |rest: &str| print_line(format!("{indent}{branch}{name}{rest}").as_bytes());
+        let Some(about) = about.as_object() else {
+            continue;
+        };
+        match about.get("type").and_then(Json::as_str) {
+            None => {
+                line(if about.is_empty() {
+                    " omitted (use '--all-systems' to show)"
+                } else {
+                    ""
+                });
+                print_tree(about, &format!("{indent}{below}"));
+            }
+            Some("niphas-environment") => {
+                let workloads = about["workloads"].as_array().into_iter().flatten();
+                let names: Vec<&str> = workloads.filter_map(Json::as_str).collect();
+                line(&format!(": environment with {}", names.join(", ")));
+            }
+            Some(kind) => match about.get("name").and_then(Json::as_str) {
+                Some(name) => line(&format!(": {kind} '{name}'")),
+                None => line(&format!(": {kind}")),
+            },
+        }
+    }
+}
