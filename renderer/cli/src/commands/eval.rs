@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use nix_evaluator::io::LocalIo;
 use nix_evaluator::{
-    Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
+    Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions, Settings,
     Value,
 };
 
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
-use crate::flakes::{
-    FlakeArgs, LockFileArgs, parse_with_fragment, select_first, with_flakes, with_outputs,
-};
+use crate::attributes::{attribute, select_first};
+use crate::flake::{FlakeArgs, FlakeWork, LockFileArgs, WorkError, with_fetcher};
 use crate::output::{print_bytes, print_line};
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does
@@ -57,44 +55,30 @@ impl Args {
 
     fn run_expression(&self) -> Result<(), Failure> {
         let fetcher = self.flakes.fetcher()?;
-        let settings = self.evaluation.settings(self.file.is_none())?;
-        with_flakes(
-            &self.evaluation,
-            settings,
-            &fetcher,
-            LocalIo::default(),
-            |evaluator| {
-                let value = match (&self.file, &self.expr) {
-                    (Some(file), _) => {
-                        evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?
-                    }
-                    (None, Some(text)) => {
-                        evaluator.eval_source(text.as_bytes(), Origin::String, &here())?
-                    }
-                    (None, None) => Value::Null,
-                };
-                let args = self.evaluation.arguments(evaluator)?;
-                let value = evaluator.auto_call(args, value)?;
-                let value = evaluator.select(
-                    self.installable.as_deref().unwrap_or_default(),
-                    args,
-                    value,
-                )?;
-                self.print(evaluator, value)
-            },
-        )
+        let pure = self.file.is_none();
+        with_fetcher(&self.evaluation, &fetcher, pure, |evaluator| {
+            let value = match (&self.file, &self.expr) {
+                (Some(file), _) => evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?,
+                (None, Some(text)) => evaluator.eval_source(text.as_bytes(), Origin::String, &here())?,
+                (None, None) => Value::Null,
+            };
+            let args = self.evaluation.arguments(evaluator)?;
+            let value = evaluator.auto_call(args, value)?;
+            let path = self.installable.as_deref().unwrap_or_default();
+            let value = evaluator.select(path, args, value)?;
+            Ok(self.print(evaluator, value)?)
+        })
     }
 
     fn run_flake(&self) -> Result<(), Failure> {
-        let (reference, fragment) = parse_with_fragment(self.installable.as_deref().unwrap_or(""))?;
-        let fetcher = self.flakes.fetcher()?;
-        let flake = self.flakes.open(&fetcher, &reference, &self.lock_file)?;
-        let name = flake.flake.locked.to_string();
-        with_outputs(&self.evaluation, &fetcher, &flake, |evaluator, outputs| {
-            let paths = attribute_paths(&fragment, &nix_evaluator::Settings::default().system);
-            let value = select_first(evaluator, &name, outputs, &paths)?;
-            self.print(evaluator, value)
-        })
+        let installable = self.installable.as_deref().unwrap_or_default();
+        let source = self.flakes.open_with(installable, self.lock_file)?;
+        let work = EvalWork {
+            args: self,
+            flake: source.locked.flake.locked.to_string(),
+            paths: attribute_paths(&source.fragment, &Settings::default().system),
+        };
+        source.evaluate(&self.evaluation, work)
     }
 
     fn print<'a>(
@@ -131,6 +115,23 @@ impl Args {
             print_line(&text);
         }
         Ok(())
+    }
+}
+
+/// Selects what is wanted of a flake's outputs, and prints it.
+struct EvalWork<'w> {
+    args: &'w Args,
+    flake: String,
+    paths: Vec<String>,
+}
+
+impl FlakeWork for EvalWork<'_> {
+    type Output = ();
+
+    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<(), WorkError> {
+        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+        let value = select_first(evaluator, &self.flake, outputs, &self.paths)?;
+        Ok(self.args.print(evaluator, value)?)
     }
 }
 

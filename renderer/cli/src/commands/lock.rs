@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use nix_flake::{FlakeError, InputPath, lock};
 
 use crate::failure::Failure;
-use crate::flakes::{FlakeArgs, parse, read, write_lock_file};
+use crate::flake::{FlakeArgs, parse, read, write_lock_file};
 
 /// Write the lock file of a flake, as nix flake lock does
 ///

@@ -7,7 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
-use crate::flakes::{FlakeArgs, LockFileArgs, attribute, parse, with_outputs};
+use crate::attributes::{attribute, members};
+use crate::flake::{FlakeArgs, FlakeWork, LockFileArgs, WorkError};
 use crate::output::print_line;
 
 /// Show what a flake outputs
@@ -44,28 +45,15 @@ const NAMED: &[(&str, &str)] = &[
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let fetcher = self.flakes.fetcher()?;
-        let flake = self
-            .flakes
-            .open(&fetcher, &parse(&self.flake)?, &self.lock_file)?;
-        let name = flake.flake.locked.to_string();
-        with_outputs(&self.evaluation, &fetcher, &flake, |evaluator, outputs| {
-            let mut shown = Map::new();
-            for (output, _) in members(evaluator, outputs)? {
-                let Some(value) = attribute(evaluator, outputs, &output)? else {
-                    continue;
-                };
-                let about = self.output(evaluator, &output, value)?;
-                shown.insert(output, about);
-            }
-            if self.json {
-                print_line(Json::Object(shown).to_string().as_bytes());
-            } else {
-                print_line(name.as_bytes());
-                print_tree(&shown, "");
-            }
-            Ok(ExitCode::SUCCESS)
-        })
+        let source = self.flakes.open_with(&self.flake, self.lock_file)?;
+        let shown = source.evaluate(&self.evaluation, ShowWork(self))?;
+        if self.json {
+            print_line(Json::Object(shown).to_string().as_bytes());
+        } else {
+            print_line(source.locked.flake.locked.to_string().as_bytes());
+            print_tree(&shown, "");
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     fn output<'a>(
@@ -125,19 +113,21 @@ impl Args {
     }
 }
 
-/// The names of a set, sorted, and their values, not evaluated.
-fn members<'a>(
-    evaluator: &mut Evaluator<'a>,
-    value: Value<'a>,
-) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
-    let Value::Attrs(attrs) = evaluator.force(value, nix_evaluator::PosIdx::NONE)? else {
-        return Ok(Vec::new());
-    };
-    let sorted = evaluator.sorted_attrs(attrs);
-    Ok(sorted
-        .into_iter()
-        .map(|attr| (evaluator.symbol_text(attr.name), attr.value.share()))
-        .collect())
+/// Looks at all outputs.
+struct ShowWork<'w>(&'w Args);
+
+impl FlakeWork for ShowWork<'_> {
+    type Output = Map<String, Json>;
+
+    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<Self::Output, WorkError> {
+        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+        let mut shown = Map::new();
+        for (output, value) in members(evaluator, outputs)? {
+            let about = self.0.output(evaluator, &output, value)?;
+            shown.insert(output, about);
+        }
+        Ok(shown)
+    }
 }
 
 fn each<'a>(

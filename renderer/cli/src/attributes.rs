@@ -1,0 +1,88 @@
+//! Looking for attributes in what a flake outputs.
+
+use nix_evaluator::{ErrorKind, EvalError, Evaluator, PosIdx, Value};
+
+/// An attribute of a value, evaluated; none if the value is no set or has no such attribute.
+pub(crate) fn attribute<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    name: &str,
+) -> Result<Option<Value<'a>>, Box<EvalError>> {
+    let Value::Attrs(attrs) = evaluator.force(value, PosIdx::NONE)? else {
+        return Ok(None);
+    };
+    match evaluator.find_attr(attrs, name) {
+        None => Ok(None),
+        Some(attr) => {
+            let value = attr.value.share();
+            evaluator.force(value, attr.position).map(Some)
+        }
+    }
+}
+
+/// The names of a set, sorted, and their values, not evaluated.
+pub(crate) fn members<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
+    let Value::Attrs(attrs) = evaluator.force(value, PosIdx::NONE)? else {
+        return Ok(Vec::new());
+    };
+    let sorted = evaluator.sorted_attrs(attrs);
+    Ok(sorted.into_iter().map(|attr| (evaluator.symbol_text(attr.name), attr.value.share())).collect())
+}
+
+/// The first of several selection paths that the outputs of a flake have.
+pub(crate) fn select_first<'a>(
+    evaluator: &mut Evaluator<'a>,
+    flake: &str,
+    outputs: Value<'a>,
+    paths: &[String],
+) -> Result<Value<'a>, Box<EvalError>> {
+    for path in paths {
+        let mut found = Some(outputs);
+        for name in split_path(path) {
+            found = match found {
+                Some(value) => attribute(evaluator, value, &name)?,
+                None => None,
+            };
+        }
+        if let Some(value) = found {
+            return Ok(value);
+        }
+    }
+    let quoted: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
+    let named = match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    };
+    let message = format!("flake '{flake}' does not provide attribute {named}");
+    Err(EvalError::new(ErrorKind::Eval, message))
+}
+
+/// The names in `a.b."c.d"`.
+fn split_path(path: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let (mut name, mut quoted) = (String::new(), false);
+    for c in path.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '.' if !quoted => names.push(std::mem::take(&mut name)),
+            c => name.push(c),
+        }
+    }
+    names.push(name);
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_path;
+
+    #[test]
+    fn quoted_names_may_have_dots() {
+        assert_eq!(split_path("a.\"b.c\".d"), ["a", "b.c", "d"]);
+        assert!(split_path("").is_empty());
+    }
+}

@@ -1,0 +1,240 @@
+//! Flakes on the command line: from a reference to an evaluator with the flake's outputs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix_evaluator::io::LocalIo;
+use nix_evaluator::{Bump, EvalError, Evaluator, Value};
+use nix_flake::{
+    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions, LockedFlake,
+    ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,
+};
+use nix_formats::StoreDir;
+
+use crate::evaluation::EvaluationArgs;
+use crate::failure::Failure;
+use crate::nix_config::NixConfig;
+
+/// How a flake is found and locked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FlakeArgs {
+    /// Take another flake for an input, such as `nixpkgs path:../nixpkgs`, or `a/nixpkgs …` for an input of an input
+    #[arg(long, num_args = 2, value_names = ["INPUT", "FLAKE"], action = clap::ArgAction::Append)]
+    override_input: Vec<String>,
+    /// Let a name of the registries stand for another flake
+    #[arg(long, num_args = 2, value_names = ["NAME", "FLAKE"], action = clap::ArgAction::Append)]
+    override_flake: Vec<String>,
+    /// The registry that names in flake.nix are looked up in: a URL or a file
+    #[arg(long, value_name = "REGISTRY")]
+    flake_registry: Option<String>,
+    /// Look no names up in registries
+    #[arg(long, alias = "no-registries")]
+    no_use_registries: bool,
+    /// Read this lock file instead of the flake's own
+    #[arg(long, value_name = "FILE")]
+    reference_lock_file: Option<PathBuf>,
+    /// Fetch what has no exact version even if it was fetched a short time ago
+    #[arg(long)]
+    refresh: bool,
+    /// Where fetched sources are kept [default: $XDG_CACHE_HOME/niphas]
+    #[arg(long, value_name = "FOLDER", env = "NIPHAS_CACHE_DIR")]
+    cache_folder: Option<PathBuf>,
+}
+
+/// What is to become of a lock file that is not up to date.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct LockFileArgs {
+    /// Leave the lock file as it is, even if it is not up to date
+    #[arg(long)]
+    no_write_lock_file: bool,
+    /// Fail if the lock file is not up to date
+    #[arg(long)]
+    no_update_lock_file: bool,
+}
+
+impl LockFileArgs {
+    /// The lock file stays as it is.
+    pub(crate) const UNWRITTEN: LockFileArgs = LockFileArgs {
+        no_write_lock_file: true,
+        no_update_lock_file: false,
+    };
+}
+
+/// A flake with its inputs.
+pub(crate) struct Source {
+    pub fetcher: Fetcher,
+    pub locked: LockedFlake,
+    /// What stood after `#`.
+    pub fragment: String,
+}
+
+impl FlakeArgs {
+    /// The fetcher that these arguments, Nix's own configuration and the environment ask for.
+    pub(crate) fn fetcher(&self) -> Result<Fetcher, Failure> {
+        let folder = match &self.cache_folder {
+            Some(folder) => folder.clone(),
+            None => base_folder("XDG_CACHE_HOME", ".cache")
+                .context("neither XDG_CACHE_HOME nor HOME is set; say with --cache-folder where sources go")?
+                .join("niphas"),
+        };
+        let mut settings = FetchSettings::new(folder);
+        if let Ok(token) = std::env::var("GITHUB_TOKEN")
+            && !token.is_empty()
+        {
+            settings.access_tokens.insert("github.com".to_owned(), token);
+        }
+        NixConfig::read().apply(&mut settings);
+        if self.refresh {
+            settings.ttl = Duration::ZERO;
+        }
+        let registries = &mut settings.registries;
+        registries.user = base_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("nix/registry.json"));
+        registries.system = Some(PathBuf::from("/etc/nix/registry.json"));
+        if let Some(registry) = &self.flake_registry {
+            registries.global.clone_from(registry);
+        }
+        for pair in self.override_flake.chunks_exact(2) {
+            registries.overrides.push(RegistryEntry::new(&parse(&pair[0])?, &parse(&pair[1])?));
+        }
+        Ok(Fetcher::new(settings))
+    }
+
+    /// How to lock, before what a command adds.
+    pub(crate) fn lock_options(&self) -> Result<LockOptions, Failure> {
+        let mut options = LockOptions {
+            use_registries: !self.no_use_registries,
+            reference_lock_file: self.reference_lock_file.clone(),
+            ..LockOptions::default()
+        };
+        for pair in self.override_input.chunks_exact(2) {
+            let input = InputPath::parse(&pair[0]).map_err(FlakeError::from)?;
+            options.overrides.push((input, parse(&pair[1])?));
+        }
+        Ok(options)
+    }
+
+    /// Fetches and locks a flake; its lock file is not written.
+    pub(crate) fn open(&self, reference: &str) -> Result<Source, Failure> {
+        self.open_with(reference, LockFileArgs::UNWRITTEN)
+    }
+
+    /// Fetches and locks a flake, and writes its lock file as far as that is allowed.
+    pub(crate) fn open_with(&self, reference: &str, lock_file: LockFileArgs) -> Result<Source, Failure> {
+        let (reference, fragment) = parse_with_fragment(reference)?;
+        let fetcher = self.fetcher()?;
+        let options = self.lock_options()?;
+        let locked = lock(&fetcher, &read, &reference, &options)?;
+        let locked = if !locked.is_changed() {
+            locked
+        } else if lock_file.no_update_lock_file {
+            return Err(FlakeError::LockNotUpToDate(locked.flake.resolved.to_string()).into());
+        } else if lock_file.no_write_lock_file {
+            locked.unwritten()
+        } else {
+            write_lock_file(&fetcher, locked, &options)?
+        };
+        Ok(Source {
+            fetcher,
+            locked,
+            fragment,
+        })
+    }
+}
+
+/// Writes a lock file into its flake, and says so.
+pub(crate) fn write_lock_file(
+    fetcher: &Fetcher,
+    locked: LockedFlake,
+    options: &LockOptions,
+) -> Result<LockedFlake, Failure> {
+    let diff = locked.lock_file.diff(&locked.old_lock_file);
+    let result = locked.write(fetcher, &read, options)?;
+    if let Some(file) = &result.written {
+        tracing::warn!("wrote lock file '{}':\n{}", file.display(), diff.trim_end());
+    }
+    Ok(result.locked)
+}
+
+/// Reads the flake.nix in a folder of a fetched tree.
+pub(crate) fn read(place: &Place) -> Result<FlakeDecl, Box<dyn std::error::Error + Send + Sync>> {
+    read_flake_nix(place, &StoreDir::default())
+}
+
+/// Reads a reference to a whole flake; relative paths start in the folder that we are in.
+pub(crate) fn parse(reference: &str) -> Result<FlakeRef, Failure> {
+    let (flake, fragment) = parse_with_fragment(reference)?;
+    if fragment.is_empty() {
+        return Ok(flake);
+    }
+    Err(anyhow::anyhow!("'#{fragment}' has no meaning in '{reference}': a whole flake is wanted").into())
+}
+
+fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
+    let here = std::env::current_dir()?;
+    // `#x` is x of the flake here.
+    let whole = if reference.is_empty() || reference.starts_with('#') {
+        format!(".{reference}")
+    } else {
+        reference.to_owned()
+    };
+    Ok(FlakeRef::parse_with_fragment(&whole, &ParseOptions::in_dir(here)).map_err(FlakeError::from)?)
+}
+
+/// What is to be done with an evaluated flake.
+pub(crate) trait FlakeWork {
+    /// What comes of it.
+    type Output;
+
+    /// Does it. `flake` is the flake's value: its outputs, and `inputs`, `sourceInfo` and the like.
+    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<Self::Output, WorkError>;
+}
+
+/// Why [`FlakeWork`] failed.
+pub(crate) enum WorkError {
+    /// The evaluation did.
+    Eval(Box<EvalError>),
+    /// Something else did.
+    Other(Failure),
+}
+
+impl From<Box<EvalError>> for WorkError {
+    fn from(error: Box<EvalError>) -> Self {
+        WorkError::Eval(error)
+    }
+}
+
+impl Source {
+    /// Evaluates the flake and does some work on it.
+    pub(crate) fn evaluate<W: FlakeWork>(&self, args: &EvaluationArgs, work: W) -> Result<W::Output, Failure> {
+        let store_dir = &self.fetcher.settings().store_dir;
+        with_fetcher(args, &self.fetcher, true, |evaluator| {
+            let flake = self.locked.evaluate(evaluator, store_dir)?;
+            work.run(evaluator, flake)
+        })
+    }
+}
+
+/// Runs `work` with an evaluator that fetches, and turns its error into a report.
+pub(crate) fn with_fetcher<T>(
+    args: &EvaluationArgs,
+    fetcher: &Fetcher,
+    pure: bool,
+    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
+) -> Result<T, Failure> {
+    let settings = args.settings(pure)?;
+    let pure = settings.pure;
+    let io = FlakeIo::new(fetcher, LocalIo::default(), pure);
+    let arena = Bump::new();
+    let mut evaluator = Evaluator::new(&arena, &io, settings);
+    install_get_flake(&mut evaluator, fetcher, pure);
+    work(&mut evaluator).map_err(|error| match error {
+        WorkError::Eval(error) => args.failure(&evaluator, &error),
+        WorkError::Other(failure) => failure,
+    })
+}
+
+fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set(variable).or_else(|| Some(set("HOME")?.join(in_home)))
+}
