@@ -1,8 +1,11 @@
 """The two evaluators that are compared: ours, and real Nix."""
 
+import contextlib
 import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FEATURES = ["--extra-experimental-features", "nix-command flakes"]
@@ -25,6 +28,16 @@ def peer():
     if not folder:
         sys.exit(f"{sys.argv[0]}: NIPHAS_ORACLE must name the folder of Nix's programs (ci/oracle prints it)")
     return [str(pathlib.Path(folder) / "nix-instantiate")]
+
+
+@contextlib.contextmanager
+def temporary_store():
+    """A store that is there when several Nix at once ask for it: its database is made by one of them alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        expression = ["--eval", "--read-write-mode", "-E", 'builtins.toFile "first" ""']
+        in_store = environment(NIX_REMOTE=f"local?root={folder}")
+        subprocess.run([*peer(), *expression], env=in_store, stdout=subprocess.DEVNULL, check=True)
+        yield folder
 
 
 def source(repository):
