@@ -237,16 +237,19 @@ impl LockFile {
                 }
             }
         }
-        match unchecked.iter().position(|&count| count > 0) {
-            None => Ok(()),
-            Some(stuck) => {
-                let key = ids
-                    .iter()
-                    .find(|(_, id)| id.0 == stuck)
-                    .map(|(key, _)| *key);
-                Err(LockFileError::Cycle(key.unwrap_or_default().to_owned()))
-            }
+        let Some(mut at) = unchecked.iter().position(|&count| count > 0) else {
+            return Ok(());
+        };
+        // Each of those has such a child, so that the way ends in the cycle.
+        let mut seen = BTreeSet::new();
+        while seen.insert(at) {
+            let mut children = self.nodes[at].children();
+            at = children
+                .find(|child| unchecked[child.0] > 0)
+                .map_or(at, |child| child.0);
         }
+        let key = ids.iter().find(|(_, id)| id.0 == at).map(|(key, _)| *key);
+        Err(LockFileError::Cycle(key.unwrap_or_default().to_owned()))
     }
 
     /// A node.

@@ -74,8 +74,8 @@ impl LockedFlake {
         })
     }
 
-    /// The folder that the flake's files can be changed in.
-    fn source_folder(&self) -> Option<PathBuf> {
+    /// The folder of this machine that the flake's files can be changed in, if there is one.
+    pub fn source_folder(&self) -> Option<PathBuf> {
         let input = &self.flake.resolved.input;
         let tree = &self.flake.place.fetched.tree;
         match input.scheme()? {
