@@ -30,8 +30,10 @@ mod regex;
 mod settings;
 mod store;
 mod symbol;
+mod toml;
 mod value;
 mod well_known;
+mod xml;
 
 pub use attrs::{Attr, Attrs};
 pub use builtins::{Builtin, BuiltinFn, GetFlake};
@@ -48,3 +50,4 @@ pub use print::PrintOptions;
 pub use settings::Settings;
 pub use symbol::{Symbol, Symbols};
 pub use value::{Lambda, List, Mapped, NixPath, NixString, PartialApplication, Slot, Value};
+pub use xml::XmlOptions;

@@ -96,7 +96,8 @@ impl<'a> Writer<'_, 'a> {
     fn close(&mut self, name: &str) {
         self.depth -= 1;
         self.out.extend(std::iter::repeat_n(b' ', 2 * self.depth));
-        self.out.extend_from_slice(format!("</{name}>\n").as_bytes());
+        self.out
+            .extend_from_slice(format!("</{name}>\n").as_bytes());
     }
 
     fn empty(&mut self, name: &str, attrs: &XmlAttrs<'_>) {
@@ -228,10 +229,7 @@ impl<'a> Writer<'_, 'a> {
     fn function(&mut self, lambda: &'a Lambda<'a>, given: usize) {
         let code = lambda.code;
         self.open_at("function", code.positions[given], None);
-        let pattern = code
-            .pattern
-            .as_ref()
-            .filter(|_| given + 1 == code.arity());
+        let pattern = code.pattern.as_ref().filter(|_| given + 1 == code.arity());
         if let Some(pattern) = pattern {
             let symbols = &self.evaluator.symbols;
             let mut formals: Vec<_> = pattern.formals.iter().map(|formal| formal.name).collect();

@@ -60,7 +60,10 @@ impl TomlError {
             let line = &text[line_start..line_end];
             let line = shown(line.strip_suffix(b"\r").unwrap_or(line));
             let number = line_of(region);
-            let (blanks, marks) = (" ".repeat(start - line_start), "^".repeat(region.len.max(1)));
+            let (blanks, marks) = (
+                " ".repeat(start - line_start),
+                "^".repeat(region.len.max(1)),
+            );
             let _ = write!(
                 out,
                 "{gutter}|\n {number:>width$} | {line}\n{gutter}| {blanks}{marks}-- {what}\n"
@@ -161,11 +164,8 @@ impl Cursor<'_> {
                     len: self.place - start,
                 };
                 let title = "toml::parse_comment_line: newline (LF / CRLF) or EOF is expected";
-                return Err(
-                    TomlError::new(title, region, "but got this").hints(&[
-                        "most of the control characters are not allowed in comments",
-                    ]),
-                );
+                return Err(TomlError::new(title, region, "but got this")
+                    .hints(&["most of the control characters are not allowed in comments"]));
             }
             self.place += width;
         }

@@ -211,7 +211,9 @@ impl Parser<'_> {
         let start = self.cursor.place;
         match self.cursor.peek() {
             // Quoted keys have one line: three quotes are an empty key and the start of another string.
-            Some(b'"' | b'\'') if self.cursor.looking_at(b"\"\"") || self.cursor.looking_at(b"''") => {
+            Some(b'"' | b'\'')
+                if self.cursor.looking_at(b"\"\"") || self.cursor.looking_at(b"''") =>
+            {
                 self.cursor.place += 2;
                 Ok(Vec::new())
             }
@@ -347,7 +349,9 @@ impl Parser<'_> {
             let kind = if dotted { Kind::Dotted } else { Kind::Implied };
             let inner = self.new_table(kind);
             let node = Node::Table(inner);
-            self.tables[table].entries.insert(key, Entry { node, region });
+            self.tables[table]
+                .entries
+                .insert(key, Entry { node, region });
             return Ok(inner);
         };
         let refuse = |title: &str, what, known_is| {
@@ -391,7 +395,9 @@ impl Parser<'_> {
         let Some(known) = self.tables[table].entries.get(&key) else {
             let inner = self.new_table(Kind::Header);
             let node = Node::Table(inner);
-            self.tables[table].entries.insert(key, Entry { node, region });
+            self.tables[table]
+                .entries
+                .insert(key, Entry { node, region });
             return Ok(inner);
         };
         if let Node::Table(inner) = known.node
@@ -399,7 +405,9 @@ impl Parser<'_> {
         {
             self.tables[inner].kind = Kind::Header;
             let node = Node::Table(inner);
-            self.tables[table].entries.insert(key, Entry { node, region });
+            self.tables[table]
+                .entries
+                .insert(key, Entry { node, region });
             return Ok(inner);
         }
         let title = "toml::insert_value: failed to insert a table, table already defined";

@@ -66,7 +66,11 @@ impl<'a> Evaluator<'a> {
                 Value::string(self.arena, bytes)
             }
             Scalar::Time(text) => {
-                if !self.settings.features.contains(&Feature::ParseTomlTimestamps) {
+                if !self
+                    .settings
+                    .features
+                    .contains(&Feature::ParseTomlTimestamps)
+                {
                     return Err(parse_error("Dates and times are not supported"));
                 }
                 let kind = self.symbols.intern(b"_type");

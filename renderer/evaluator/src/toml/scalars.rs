@@ -303,7 +303,10 @@ impl Cursor<'_> {
     }
 
     fn invalid_string(&self, name: &str, what: &'static str) -> Box<TomlError> {
-        self.error(format!("toml::parse_{name}_string: invalid string format"), what)
+        self.error(
+            format!("toml::parse_{name}_string: invalid string format"),
+            what,
+        )
     }
 
     /// A backslash at the end of a line takes all white space after it away.
@@ -398,9 +401,7 @@ struct Radix {
 impl Radix {
     fn title(&self) -> String {
         let Self { name, example, .. } = self;
-        format!(
-            "toml::parse_{name}_integer: invalid integer: {name}_int must be like: {example}"
-        )
+        format!("toml::parse_{name}_integer: invalid integer: {name}_int must be like: {example}")
     }
 }
 

@@ -29,7 +29,10 @@ impl Cursor<'_> {
         }
         let mut out = self.date()?;
         let blank = self.peek() == Some(b' ');
-        let digit_follows = self.text.get(self.place + 1).is_some_and(u8::is_ascii_digit);
+        let digit_follows = self
+            .text
+            .get(self.place + 1)
+            .is_some_and(u8::is_ascii_digit);
         if !matches!(self.peek(), Some(b'T' | b't')) && !(blank && digit_follows) {
             return Ok(Some(out));
         }
@@ -100,7 +103,11 @@ impl Cursor<'_> {
         }
         self.place += 8;
         let mut out = format!("{hour:02}:{minute:02}:{second:02}");
-        if self.peek() == Some(b'.') && self.text.get(self.place + 1).is_some_and(u8::is_ascii_digit)
+        if self.peek() == Some(b'.')
+            && self
+                .text
+                .get(self.place + 1)
+                .is_some_and(u8::is_ascii_digit)
         {
             self.place += 1;
             let start = self.place;
