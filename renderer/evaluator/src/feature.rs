@@ -60,12 +60,22 @@ impl Feature {
 impl Evaluator<'_> {
     /// An error unless `feature` is on.
     pub(crate) fn require(&self, feature: Feature) -> Result<()> {
+        self.require_for(feature, "")
+    }
+
+    /// [`Evaluator::require`]; the message names what needs the feature.
+    pub(crate) fn require_for(&self, feature: Feature, what: &str) -> Result<()> {
         if self.settings.features.contains(&feature) {
             return Ok(());
         }
         let name = feature.name();
+        let what = if what.is_empty() {
+            String::new()
+        } else {
+            format!(" ({what})")
+        };
         let message = format!(
-            "experimental Nix feature '{name}' is disabled; add '--extra-experimental-features {name}' to enable it"
+            "experimental Nix feature '{name}' is disabled{what}; add '--extra-experimental-features {name}' to enable it"
         );
         Err(EvalError::new(ErrorKind::Eval, message))
     }

@@ -29,6 +29,14 @@ pub(crate) fn is_internal(path: &[u8]) -> bool {
     path.starts_with(b"<")
 }
 
+/// A path as a string.
+pub(crate) fn text(path: &[u8]) -> &[u8] {
+    let inner = path.strip_prefix(b"<nix");
+    inner
+        .and_then(|inner| inner.strip_suffix(b">"))
+        .unwrap_or(path)
+}
+
 impl Evaluator<'_> {
     /// The contents of a file.
     pub(crate) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>> {
@@ -37,7 +45,13 @@ impl Evaluator<'_> {
             None if is_internal(path) => Err(io::ErrorKind::NotFound.into()),
             None => self.io.read_file(path),
         };
-        contents.map_err(|error| self.io_error(path, &error))
+        contents.map_err(|error| match error.kind() {
+            // As Nix says it, which reads in portions.
+            io::ErrorKind::IsADirectory => {
+                EvalError::new(ErrorKind::Io, "read of 4096 bytes: Is a directory")
+            }
+            _ => self.io_error(path, &error),
+        })
     }
 
     /// What lies at a path; `None` if nothing does.

@@ -86,16 +86,11 @@ impl<'a> Evaluator<'a> {
     }
 
     fn copy_whole(&mut self, path: &[u8]) -> Result<StorePath> {
-        let base_name = path::base_name(path);
+        let base_name = path::base_name(files::text(path));
         if base_name.ends_with(b".drv") {
             let message = "file names are not allowed to end in '.drv'";
             return Err(EvalError::new(ErrorKind::Eval, message));
         }
-        let base_name = if files::is_internal(path) {
-            base_name.strip_suffix(b">").unwrap_or(base_name)
-        } else {
-            base_name
-        };
         let name = String::from_utf8_lossy(base_name).into_owned();
         let source = Source {
             path,

@@ -148,7 +148,7 @@ fn the_look_up_path_is_searched_by_prefix() {
     ]"#;
     assert_eq!(
         local("look-up", expression).unwrap(),
-        r#"[ ROOT/folder/inner ROOT/folder ROOT/file ROOT/folder/tool false "<nix/fetchurl.nix>" ]"#
+        r#"[ ROOT/folder/inner ROOT/folder ROOT/file ROOT/folder/tool false "/fetchurl.nix" ]"#
     );
     let (kind, message) = local("look-up", "builtins.findFile [ ] \"x\"").unwrap_err();
     assert_eq!(kind, ErrorKind::Thrown);

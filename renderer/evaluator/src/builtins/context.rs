@@ -1,13 +1,12 @@
 //! Builtins on string contexts.
 
+use nix_formats::StorePath;
 use nix_formats::derivation::hash_placeholder;
-use nix_formats::{StorePath, store_path::StorePathError};
 use std::collections::BTreeMap;
 
-use super::{Global, Row};
+use super::{Global, Row, failure};
 use crate::attrs::{Attr, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
-use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::position::PosIdx;
 use crate::value::Value;
@@ -42,17 +41,13 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
 
 const NONE: PosIdx = PosIdx::NONE;
 
-fn failure(message: impl Into<String>, position: PosIdx) -> Box<EvalError> {
-    EvalError::new(ErrorKind::Eval, message).at(position)
-}
-
 fn placeholder<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.placeholder";
-    let output = evaluator.expect_string_no_context(args[0], position, what)?;
+    let output = evaluator.expect_string_no_context(args[0], NONE, what)?;
     let text = hash_placeholder(&String::from_utf8_lossy(output));
     Ok(Value::string(evaluator.arena, text.as_bytes()))
 }
@@ -60,44 +55,34 @@ fn placeholder<'a>(
 fn has_context<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.hasContext";
-    let string = evaluator.expect_string(args[0], position, what)?;
+    let string = evaluator.expect_string(args[0], NONE, what)?;
     Ok(Value::Bool(string.context.is_some()))
 }
 
 fn discard_string_context<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.unsafeDiscardStringContext";
     let mut context = ContextBuilder::default();
-    let text = evaluator.coerce_to_string(
-        args[0],
-        position,
-        &mut context,
-        what,
-        Coercion::INTERPOLATION,
-    )?;
+    let text =
+        evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::INTERPOLATION)?;
     Ok(Value::string_in(evaluator.arena, text, None))
 }
 
 fn discard_output_dependency<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.unsafeDiscardOutputDependency";
     let mut context = ContextBuilder::default();
-    let text = evaluator.coerce_to_string(
-        args[0],
-        position,
-        &mut context,
-        what,
-        Coercion::INTERPOLATION,
-    )?;
+    let text =
+        evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::INTERPOLATION)?;
     let mut kept = ContextBuilder::default();
     for element in evaluator.contexts.elements_of(&context) {
         let element = match element {
@@ -113,17 +98,12 @@ fn discard_output_dependency<'a>(
 fn add_drv_output_dependencies<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.addDrvOutputDependencies";
     let mut context = ContextBuilder::default();
-    let text = evaluator.coerce_to_string(
-        args[0],
-        position,
-        &mut context,
-        what,
-        Coercion::INTERPOLATION,
-    )?;
+    let text =
+        evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::INTERPOLATION)?;
     let elements = evaluator.contexts.elements_of(&context);
     let [element] = elements[..] else {
         let message = format!(
@@ -131,7 +111,7 @@ fn add_drv_output_dependencies<'a>(
             String::from_utf8_lossy(text),
             elements.len()
         );
-        return Err(failure(message, position));
+        return Err(failure(message));
     };
     let path = match element {
         ContextElement::DrvDeep(path) => path,
@@ -141,13 +121,13 @@ fn add_drv_output_dependencies<'a>(
                 "path '{}/{path}' is not a derivation",
                 evaluator.store_dir()
             );
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
         ContextElement::Built { output, .. } => {
             let message = format!(
                 "`addDrvOutputDependencies` can only act on derivations, not on a derivation output such as '{output}'"
             );
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
     };
     let context = evaluator.contexts.single(ContextElement::DrvDeep(path));
@@ -165,10 +145,10 @@ struct Mention<'a> {
 fn get_context<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.getContext";
-    let string = evaluator.expect_string(args[0], position, what)?;
+    let string = evaluator.expect_string(args[0], NONE, what)?;
     let mut mentions: BTreeMap<&'a str, Mention<'a>> = BTreeMap::new();
     for element in evaluator.contexts.elements(string.context) {
         match element {
@@ -207,12 +187,12 @@ fn get_context<'a>(
 fn append_context<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.appendContext";
-    let string = evaluator.expect_string(args[0], position, what)?;
+    let string = evaluator.expect_string(args[0], NONE, what)?;
     let what = "while evaluating the second argument passed to builtins.appendContext";
-    let additions = evaluator.expect_attrs(args[1], position, what)?;
+    let additions = evaluator.expect_attrs(args[1], NONE, what)?;
     let mut context = ContextBuilder::default();
     context.add(string.context);
     for attr in additions.entries(evaluator.arena) {
@@ -228,25 +208,17 @@ fn append_mention<'a>(
     context: &mut ContextBuilder,
 ) -> Result<()> {
     let names = evaluator.names;
-    let name = evaluator.symbols.text(attr.name);
-    let path = match evaluator.settings.store_dir.parse_canonical(&name) {
-        Ok(path) => path,
-        Err(StorePathError::BadName { path, reason }) => {
-            let message = format!("path '{path}' is not a valid store path: {reason}");
-            return Err(failure(message, NONE));
-        }
-        Err(_) => {
-            let shown = evaluator.shown_name(attr.name);
-            let message = format!("context key '{shown}' is not a store path");
-            return Err(failure(message, attr.position));
-        }
-    };
+    let name = evaluator.symbols.bytes(attr.name);
     let shown = evaluator.shown_name(attr.name);
+    let Ok(path) = evaluator.settings.store_dir.parse_canonical(name) else {
+        let message = format!("context key '{shown}' is not a store path");
+        return Err(failure(message).at(attr.position));
+    };
     let not_a_derivation = |what: &str| {
         let message = format!(
             "tried to add {what} context of {shown}, which is not a derivation, to a string"
         );
-        failure(message, attr.position)
+        failure(message).at(attr.position)
     };
     let what = "while evaluating the value of a string context";
     let mention = evaluator.expect_attrs(attr.value.share(), attr.position, what)?;

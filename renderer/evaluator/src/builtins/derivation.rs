@@ -7,7 +7,7 @@ use nix_formats::{
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
-use super::{Global, Row};
+use super::{Global, Row, failure};
 use crate::attrs::{Attr, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
 use crate::derivations::{KnownDerivation, derivation_error};
@@ -30,11 +30,11 @@ const TRACED_ABOVE: &str = "";
 fn derivation_strict<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let attrs = evaluator.expect_attrs(
         args[0],
-        position,
+        NONE,
         "while evaluating the argument passed to builtins.derivationStrict",
     )?;
     let name_attr = evaluator.required_attr(
@@ -45,7 +45,7 @@ fn derivation_strict<'a>(
     let name = evaluator
         .expect_string_no_context(
             name_attr.value.share(),
-            position,
+            NONE,
             "while evaluating the `name` attribute passed to builtins.derivationStrict",
         )
         .map_err(|error| {
@@ -55,17 +55,13 @@ fn derivation_strict<'a>(
             )
         })?;
     let name = String::from_utf8_lossy(name);
-    instantiate(evaluator, &name, attrs, position).map_err(|error| {
+    instantiate(evaluator, &name, attrs).map_err(|error| {
         let place = evaluator.describe_position(name_attr.position);
         let text = format!(
             "while evaluating derivation '{name}'\n  whose name attribute is located at {place}"
         );
         error.trace(NONE, text)
     })
-}
-
-fn failure(message: impl Into<String>, position: PosIdx) -> Box<EvalError> {
-    EvalError::new(ErrorKind::Eval, message).at(position)
 }
 
 /// A derivation in the making.
@@ -80,15 +76,12 @@ struct Draft {
     method: Option<ContentAddressMethod>,
     /// The object of the attributes, open at its end.
     structured: Option<Vec<u8>>,
-    /// The position of the call.
-    position: PosIdx,
 }
 
 fn instantiate<'a>(
     evaluator: &mut Evaluator<'a>,
     name: &str,
     attrs: &'a Attrs<'a>,
-    position: PosIdx,
 ) -> Result<Value<'a>> {
     check_name(name).map_err(|error| {
         let message = format!("invalid derivation name: {error}. Please pass a different 'name'.");
@@ -118,7 +111,6 @@ fn instantiate<'a>(
         algorithm: None,
         method: None,
         structured: structured.then(|| b"{".to_vec()),
-        position,
     };
     let mut env = Vec::with_capacity(64);
     for attr in evaluator.sorted_attrs(attrs) {
@@ -126,7 +118,7 @@ fn instantiate<'a>(
             continue;
         }
         let done = if ignore_nulls {
-            match evaluator.force_slot(&attr.value, position) {
+            match evaluator.force_slot(&attr.value, NONE) {
                 Ok(Value::Null) => continue,
                 Ok(_) => draft.add(evaluator, attr, &mut env),
                 Err(error) => Err(error),
@@ -143,7 +135,7 @@ fn instantiate<'a>(
     draft.derivation.env = env.into_iter().collect();
     if let Some(mut json) = draft.structured.take() {
         json.push(b'}');
-        let json = String::from_utf8(json).map_err(|_| failure("invalid UTF-8 string", NONE))?;
+        let json = String::from_utf8(json).map_err(|_| failure("invalid UTF-8 string"))?;
         draft.derivation.structured_attrs = Some(json);
     }
     draft.add_inputs(evaluator)?;
@@ -171,24 +163,24 @@ impl Draft {
         env: &mut Env,
     ) -> Result<()> {
         let names = evaluator.names;
-        let (value, position) = (attr.value.share(), self.position);
+        let value = attr.value.share();
         if attr.name == names.content_addressed {
-            if evaluator.expect_bool(value, position, TRACED_ABOVE)? {
+            if evaluator.expect_bool(value, NONE, TRACED_ABOVE)? {
                 self.content_addressed = true;
                 evaluator.require(Feature::CaDerivations)?;
             }
             Ok(())
         } else if attr.name == names.impure {
-            if evaluator.expect_bool(value, position, TRACED_ABOVE)? {
+            if evaluator.expect_bool(value, NONE, TRACED_ABOVE)? {
                 self.impure = true;
                 evaluator.require(Feature::ImpureDerivations)?;
             }
             Ok(())
         } else if attr.name == names.args {
-            for item in evaluator.expect_list(value, position, TRACED_ABOVE)? {
+            for item in evaluator.expect_list(value, NONE, TRACED_ABOVE)? {
                 let argument = evaluator.coerce_to_string(
                     item.share(),
-                    position,
+                    NONE,
                     &mut self.context,
                     "while evaluating an element of the argument list",
                     Coercion::DERIVATION,
@@ -215,7 +207,7 @@ impl Draft {
         let names = evaluator.names;
         let text = evaluator.coerce_to_string(
             attr.value.share(),
-            self.position,
+            NONE,
             &mut self.context,
             TRACED_ABOVE,
             Coercion::DERIVATION,
@@ -272,7 +264,7 @@ impl Draft {
         attr: &'a Attr<'a>,
     ) -> Result<()> {
         let names = evaluator.names;
-        let (value, position) = (attr.value.share(), self.position);
+        let value = attr.value.share();
         if let Some(object) = &mut self.structured {
             if object.len() > 1 {
                 object.push(b',');
@@ -284,18 +276,18 @@ impl Draft {
             object.extend(evaluator.to_json(value, JsonOptions::TO_JSON, context)?);
         }
         if attr.name == names.builder {
-            let builder = evaluator.expect_string(value, position, TRACED_ABOVE)?;
+            let builder = evaluator.expect_string(value, NONE, TRACED_ABOVE)?;
             self.context.add(builder.context);
             self.derivation.builder = builder.bytes.to_vec();
         } else if attr.name == names.system {
-            let system = evaluator.expect_string_no_context(value, position, TRACED_ABOVE)?;
+            let system = evaluator.expect_string_no_context(value, NONE, TRACED_ABOVE)?;
             self.derivation.platform = system.to_vec();
         } else if attr.name == names.outputs {
             let mut outputs = Vec::new();
-            for item in evaluator.expect_list(value, position, TRACED_ABOVE)? {
+            for item in evaluator.expect_list(value, NONE, TRACED_ABOVE)? {
                 outputs.push(evaluator.expect_string_no_context(
                     item.share(),
-                    position,
+                    NONE,
                     TRACED_ABOVE,
                 )?);
             }
@@ -307,7 +299,7 @@ impl Draft {
         ]
         .contains(&attr.name)
         {
-            let text = evaluator.expect_string_no_context(value, position, TRACED_ABOVE)?;
+            let text = evaluator.expect_string_no_context(value, NONE, TRACED_ABOVE)?;
             self.set_fixed_output(evaluator, attr, text)?;
         } else if [
             names.allowed_references,
@@ -333,17 +325,17 @@ impl Draft {
             let name = String::from_utf8_lossy(name).into_owned();
             if name == "drvPath" {
                 let message = "invalid derivation output name 'drvPath'";
-                return Err(failure(message, self.position));
+                return Err(failure(message));
             }
             if self.outputs.contains(&name) {
                 let message = format!("duplicate derivation output '{name}'");
-                return Err(failure(message, self.position));
+                return Err(failure(message));
             }
             self.outputs.insert(name);
         }
         if self.outputs.is_empty() {
             let message = "derivation cannot have an empty set of outputs";
-            return Err(failure(message, self.position));
+            return Err(failure(message));
         }
         Ok(())
     }
@@ -353,11 +345,15 @@ impl Draft {
             "recursive" => ContentAddressMethod::Recursive,
             mode => mode.parse().map_err(|_| {
                 let message = format!("invalid value '{mode}' for 'outputHashMode' attribute");
-                failure(message, self.position)
+                failure(message)
             })?,
         };
         match method {
-            ContentAddressMethod::Text => evaluator.require(Feature::DynamicDerivations)?,
+            ContentAddressMethod::Text => {
+                let name = &self.derivation.name;
+                let what = format!("text-hashed derivation '{name}', outputHashMode = \"text\"");
+                evaluator.require_for(Feature::DynamicDerivations, &what)?;
+            }
             ContentAddressMethod::Git => evaluator.require(Feature::GitHashing)?,
             _ => {}
         }
@@ -407,23 +403,22 @@ impl Draft {
     }
 
     fn add_outputs(&mut self, evaluator: &Evaluator<'_>) -> Result<()> {
-        let position = self.position;
         if self.derivation.builder.is_empty() {
-            return Err(failure("required attribute 'builder' missing", position));
+            return Err(failure("required attribute 'builder' missing"));
         }
         if self.derivation.platform.is_empty() {
-            return Err(failure("required attribute 'system' missing", position));
+            return Err(failure("required attribute 'system' missing"));
         }
         let only_out = self.outputs.len() == 1 && self.outputs.contains("out");
         let single_text = only_out && self.method == Some(ContentAddressMethod::Text);
         if self.derivation.name.as_bytes().ends_with(b".drv") && !single_text {
             let message = "derivation names are allowed to end in '.drv' only if they produce a single derivation file";
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
         if let Some(hash) = self.hash.take() {
             if !only_out {
                 let message = "multiple outputs are not supported in fixed-output derivations";
-                return Err(failure(message, position));
+                return Err(failure(message));
             }
             let address = ContentAddress {
                 method: self.method.unwrap_or(ContentAddressMethod::Flat),
@@ -442,7 +437,7 @@ impl Draft {
         }
         if self.content_addressed && self.impure {
             let message = "derivation cannot be both content-addressed and impure";
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
         let algorithm = self.algorithm.unwrap_or(HashAlgorithm::Sha256);
         let method = self.method.unwrap_or(ContentAddressMethod::Recursive);
@@ -463,12 +458,22 @@ impl Draft {
 
 /// The text of an object, as it is written in derivations.
 fn structured_text<'a>(evaluator: &mut Evaluator<'a>, text: &'a [u8]) -> Result<String> {
-    let cannot = |reason: &str| failure(format!("cannot process __json attribute: {reason}"), NONE);
+    let cannot = |reason: &str| failure(format!("cannot process __json attribute: {reason}"));
     let value = evaluator
         .from_json(text)
         .map_err(|error| cannot(&error.message))?;
-    if !matches!(value, Value::Attrs(_)) {
-        return Err(cannot("it is no JSON object"));
+    let found = match value {
+        Value::Attrs(_) => None,
+        Value::List(_) => Some("array"),
+        Value::String(_) => Some("string"),
+        Value::Bool(_) => Some("boolean"),
+        Value::Null => Some("null"),
+        _ => Some("number"),
+    };
+    if let Some(found) = found {
+        return Err(cannot(&format!(
+            "[json.exception.type_error.302] type must be object, but is {found}"
+        )));
     }
     let mut context = ContextBuilder::default();
     let text = evaluator.to_json(value, JsonOptions::TO_JSON, &mut context)?;
@@ -531,18 +536,18 @@ impl Evaluator<'_> {
         algorithm: Option<HashAlgorithm>,
     ) -> Result<Hash> {
         let hash = if !text.is_empty() {
-            Hash::parse_any(text, algorithm).map_err(|error| failure(error.to_string(), NONE))?
+            Hash::parse_any(text, algorithm).map_err(|error| failure(error.to_string()))?
         } else if let Some(algorithm) = algorithm {
             let zeros = vec![0; algorithm.size()];
             let hash =
-                Hash::from_bytes(algorithm, &zeros).ok_or_else(|| failure("invalid hash", NONE))?;
+                Hash::from_bytes(algorithm, &zeros).ok_or_else(|| failure("invalid hash"))?;
             let shown = hash.to_string(HashFormat::Sri, true);
             self.io
                 .message(&format!("warning: found empty hash, assuming '{shown}'"));
             hash
         } else {
             let message = "empty hash requires explicit hash algorithm";
-            return Err(failure(message, NONE));
+            return Err(failure(message));
         };
         if hash.algorithm() == HashAlgorithm::Blake3 {
             self.require(Feature::Blake3Hashes)?;

@@ -3,7 +3,7 @@
 use nix_formats::store_path::StorePathError;
 use nix_formats::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, StorePath, check_name};
 
-use super::{Builtin, Global, Row};
+use super::{Builtin, Global, Row, failure};
 use crate::attrs::{Attr, Attrs};
 use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
@@ -18,30 +18,26 @@ use crate::value::Value;
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
     vec![
-        ("fetchGit", 1, Bare, |e, args, position| {
-            fetch_tree(e, args[0], FetchBuiltin::Git, position)
+        ("fetchGit", 1, Bare, |e, args, _| {
+            fetch_tree(e, args[0], FetchBuiltin::Git)
         }),
-        ("fetchMercurial", 1, Bare, |_, _, position| {
+        ("fetchMercurial", 1, Bare, |_, _, _| {
             let message = "builtins.fetchMercurial is not supported: fetch an archive of the revision instead";
-            Err(failure(message, position))
+            Err(failure(message))
         }),
-        ("fetchTarball", 1, Bare, |e, args, position| {
-            Download::TARBALL.run(e, args[0], position)
+        ("fetchTarball", 1, Bare, |e, args, _| {
+            Download::TARBALL.run(e, args[0])
         }),
-        ("fetchTree", 1, Bare, |e, args, position| {
-            fetch_tree(e, args[0], FetchBuiltin::Tree, position)
+        ("fetchTree", 1, Bare, |e, args, _| {
+            fetch_tree(e, args[0], FetchBuiltin::Tree)
         }),
-        ("fetchurl", 1, Underscored, |e, args, position| {
-            Download::FILE.run(e, args[0], position)
+        ("fetchurl", 1, Underscored, |e, args, _| {
+            Download::FILE.run(e, args[0])
         }),
     ]
 }
 
 const NONE: PosIdx = PosIdx::NONE;
-
-fn failure(message: impl Into<String>, position: PosIdx) -> Box<EvalError> {
-    EvalError::new(ErrorKind::Eval, message).at(position)
-}
 
 /// What the outside refused or could not do.
 pub(super) fn outside_error(error: &std::io::Error) -> Box<EvalError> {
@@ -75,7 +71,7 @@ impl<'a> Evaluator<'a> {
         Value::Builtin(self.arena.alloc(Builtin {
             name: "fetchFinalTree",
             arity: 1,
-            function: |e, args, position| fetch_tree(e, args[0], FetchBuiltin::FinalTree, position),
+            function: |e, args, _| fetch_tree(e, args[0], FetchBuiltin::FinalTree),
         }))
     }
 
@@ -104,7 +100,7 @@ impl<'a> Evaluator<'a> {
             .fetch(request)
             .map_err(|error| outside_error(&error))?;
         let path = self.settings.store_dir.parse(&fetched.store_path);
-        let path = path.map_err(|error: StorePathError| failure(error.to_string(), NONE))?;
+        let path = path.map_err(|error: StorePathError| failure(error.to_string()))?;
         Ok((fetched, path))
     }
 
@@ -126,12 +122,9 @@ fn fetch_tree<'a>(
     evaluator: &mut Evaluator<'a>,
     argument: Value<'a>,
     builtin: FetchBuiltin,
-    position: PosIdx,
 ) -> Result<Value<'a>> {
-    let input = match evaluator.force(argument, position)? {
-        Value::Attrs(attrs) => {
-            FetchInput::Attributes(input_attributes(evaluator, attrs, builtin, position)?)
-        }
+    let input = match evaluator.force(argument, NONE)? {
+        Value::Attrs(attrs) => FetchInput::Attributes(input_attributes(evaluator, attrs, builtin)?),
         value => {
             let what = match builtin {
                 FetchBuiltin::Git => "while evaluating the first argument passed to 'fetchGit'",
@@ -139,7 +132,7 @@ fn fetch_tree<'a>(
             };
             let mut context = ContextBuilder::default();
             let url =
-                evaluator.coerce_to_string(value, position, &mut context, what, Coercion::PLAIN)?;
+                evaluator.coerce_to_string(value, NONE, &mut context, what, Coercion::PLAIN)?;
             let url = String::from_utf8_lossy(url).into_owned();
             if builtin == FetchBuiltin::Git {
                 FetchInput::Attributes(FetchAttributes::from([
@@ -168,11 +161,10 @@ fn input_attributes<'a>(
     evaluator: &mut Evaluator<'a>,
     attrs: &'a Attrs<'a>,
     builtin: FetchBuiltin,
-    position: PosIdx,
 ) -> Result<FetchAttributes> {
     let (fetcher, is_git) = (builtin.name(), builtin == FetchBuiltin::Git);
     let kind = match attrs.get(evaluator.names.type_) {
-        Some(_) if is_git => return Err(failure("unexpected argument 'type'", position)),
+        Some(_) if is_git => return Err(failure("unexpected argument 'type'")),
         Some(attr) => {
             let what = "while evaluating the `type` argument passed to 'fetchTree'";
             let kind =
@@ -182,7 +174,7 @@ fn input_attributes<'a>(
         None if is_git => "git".to_owned(),
         None => {
             let message = format!("argument 'type' is missing in call to '{fetcher}'");
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
     };
     let mut attributes = FetchAttributes::new();
@@ -190,7 +182,7 @@ fn input_attributes<'a>(
         if attr.name == evaluator.names.type_ {
             continue;
         }
-        let value = input_attribute(evaluator, attr, fetcher, position)?;
+        let value = input_attribute(evaluator, attr, fetcher)?;
         attributes.insert(evaluator.symbols.text(attr.name), value);
     }
     let is_true = |name| attributes.get(name) == Some(&FetchAttribute::Bool(true));
@@ -204,7 +196,7 @@ fn input_attributes<'a>(
     }
     if !is_git && attributes.contains_key("name") {
         let message = format!("argument 'name' isn’t supported in call to '{fetcher}'");
-        return Err(failure(message, position));
+        return Err(failure(message));
     }
     attributes.insert("type".to_owned(), FetchAttribute::String(kind));
     Ok(attributes)
@@ -214,7 +206,6 @@ fn input_attribute<'a>(
     evaluator: &mut Evaluator<'a>,
     attr: &'a Attr<'a>,
     fetcher: &str,
-    position: PosIdx,
 ) -> Result<FetchAttribute> {
     match evaluator.force(attr.value.share(), attr.position)? {
         value @ (Value::String(_) | Value::Path(_)) => {
@@ -235,7 +226,7 @@ fn input_attribute<'a>(
             let name = evaluator.shown_name(attr.name);
             let message =
                 format!("negative value given for '{fetcher}' argument '{name}': {number}");
-            Err(failure(message, position))
+            Err(failure(message))
         }
         Value::Int(number) => Ok(FetchAttribute::Int(number)),
         value if evaluator.symbols.bytes(attr.name) == b"publicKeys" => {
@@ -276,15 +267,10 @@ impl Download {
         name: "source",
     };
 
-    fn run<'a>(
-        &self,
-        evaluator: &mut Evaluator<'a>,
-        argument: Value<'a>,
-        position: PosIdx,
-    ) -> Result<Value<'a>> {
+    fn run<'a>(&self, evaluator: &mut Evaluator<'a>, argument: Value<'a>) -> Result<Value<'a>> {
         let what = "while evaluating the url we should fetch";
         let (mut name, mut expected) = (self.name.to_owned(), None);
-        let (url, hint) = match evaluator.force(argument, position)? {
+        let (url, hint) = match evaluator.force(argument, NONE)? {
             Value::Attrs(attrs) => {
                 let mut url = None;
                 let mut hint = "add a valid 'name' attribute to the argument for";
@@ -307,15 +293,15 @@ impl Download {
                             let other = String::from_utf8_lossy(other);
                             let message =
                                 format!("unsupported argument '{other}' to '{}'", self.builtin);
-                            return Err(failure(message, position));
+                            return Err(failure(message));
                         }
                     }
                 }
-                let missing = || failure("'url' argument required", position);
+                let missing = || failure("'url' argument required");
                 (url.ok_or_else(missing)?, hint)
             }
             value => (
-                text(evaluator, value, position, what)?,
+                text(evaluator, value, NONE, what)?,
                 "pass an attribute set with 'url' and 'name' attributes to",
             ),
         };
@@ -331,16 +317,16 @@ impl Download {
                 "invalid store path name when fetching URL '{url}': {error}. Please {hint} '{}',{blanks}so that it can create a valid store path.",
                 self.builtin
             );
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
         if evaluator.settings.pure && expected.is_none() {
             let message = format!(
                 "in pure evaluation mode, '{}' requires a 'sha256' argument",
                 self.builtin
             );
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
-        let path = self.fetch(evaluator, &url, name, expected, position)?;
+        let path = self.fetch(evaluator, &url, name, expected)?;
         Ok(evaluator.store_path_value(&path))
     }
 
@@ -350,7 +336,6 @@ impl Download {
         url: &str,
         name: String,
         expected: Option<Hash>,
-        position: PosIdx,
     ) -> Result<StorePath> {
         if let Some(hash) = expected {
             let method = if self.unpack {
@@ -377,9 +362,9 @@ impl Download {
         let got = if self.unpack {
             let Some(FetchAttribute::String(hash)) = fetched.attributes.get("narHash") else {
                 let message = format!("'{url}' was fetched, but its hash is not known");
-                return Err(failure(message, position));
+                return Err(failure(message));
             };
-            Hash::parse_any(hash, None).map_err(|error| failure(error.to_string(), position))?
+            Hash::parse_any(hash, None).map_err(|error| failure(error.to_string()))?
         } else {
             let contents = evaluator.read_file(fetched.store_path.as_bytes())?;
             HashAlgorithm::Sha256.digest(&contents)
@@ -391,7 +376,7 @@ impl Download {
                 show(&expected),
                 show(&got)
             );
-            return Err(failure(message, position));
+            return Err(failure(message));
         }
         Ok(path)
     }

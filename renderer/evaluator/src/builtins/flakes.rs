@@ -31,15 +31,15 @@ impl<'a> Evaluator<'a> {
 fn get_flake<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.getFlake";
-    let reference = evaluator.expect_string_no_context(args[0], position, what)?;
+    let reference = evaluator.expect_string_no_context(args[0], PosIdx::NONE, what)?;
     let reference = String::from_utf8_lossy(reference);
     let parsed = evaluator.io.parse_flake_ref(&reference);
     let parsed = parsed.map_err(|error| outside_error(&error))?;
     if evaluator.settings.pure && !parsed.locked {
-        let place = evaluator.describe_position(position);
+        let place = evaluator.describe_position(PosIdx::NONE);
         let message = format!(
             "cannot call 'getFlake' on unlocked flake reference '{reference}', at {place} (use --impure to override)"
         );
@@ -47,7 +47,7 @@ fn get_flake<'a>(
     }
     let Some(get_flake) = evaluator.get_flake else {
         let message = "this evaluation knows no flakes";
-        return Err(EvalError::new(ErrorKind::Eval, message).at(position));
+        return Err(EvalError::new(ErrorKind::Eval, message));
     };
     get_flake(evaluator, &reference)
 }
@@ -55,10 +55,10 @@ fn get_flake<'a>(
 fn parse_flake_ref<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.parseFlakeRef";
-    let reference = evaluator.expect_string_no_context(args[0], position, what)?;
+    let reference = evaluator.expect_string_no_context(args[0], PosIdx::NONE, what)?;
     let parsed = evaluator
         .io
         .parse_flake_ref(&String::from_utf8_lossy(reference))
@@ -70,17 +70,17 @@ fn parse_flake_ref<'a>(
 fn flake_ref_to_string<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.flakeRefToString";
-    let attrs = evaluator.expect_attrs(args[0], position, what)?;
+    let attrs = evaluator.expect_attrs(args[0], PosIdx::NONE, what)?;
     let mut attributes = FetchAttributes::new();
     for attr in evaluator.sorted_attrs(attrs) {
         let name = evaluator.shown_name(attr.name);
         let value = match evaluator.force(attr.value.share(), attr.position)? {
             Value::Int(number) if number < 0 => {
                 let message = format!("negative value given for flake ref attr {name}: {number}");
-                return Err(EvalError::new(ErrorKind::Eval, message).at(position));
+                return Err(EvalError::new(ErrorKind::Eval, message));
             }
             Value::Int(number) => FetchAttribute::Int(number),
             Value::Bool(flag) => FetchAttribute::Bool(flag),

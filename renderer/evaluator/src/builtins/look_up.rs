@@ -16,26 +16,26 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
 fn find_file<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.findFile";
-    let items = evaluator.expect_list(args[0], position, what)?;
+    let items = evaluator.expect_list(args[0], PosIdx::NONE, what)?;
     let names = evaluator.names;
     let mut entries = Vec::with_capacity(items.len());
     for item in items {
         let what = "while evaluating an element of the list passed to builtins.findFile";
-        let entry = evaluator.expect_attrs(item.share(), position, what)?;
+        let entry = evaluator.expect_attrs(item.share(), PosIdx::NONE, what)?;
         let mut prefix = b"".as_slice();
         if let Some(attr) = entry.get(names.prefix) {
             let what = "while evaluating the `prefix` attribute of an element of the list passed to builtins.findFile";
-            prefix = evaluator.expect_string_no_context(attr.value.share(), position, what)?;
+            prefix = evaluator.expect_string_no_context(attr.value.share(), PosIdx::NONE, what)?;
         }
         let attr = evaluator.required_attr(entry, names.path, "in an element of the __nixPath")?;
         let what = "while evaluating the `path` attribute of an element of the list passed to builtins.findFile";
         let mut context = ContextBuilder::default();
         let location = evaluator.coerce_to_string(
             attr.value.share(),
-            position,
+            PosIdx::NONE,
             &mut context,
             what,
             Coercion::PLAIN,
@@ -44,17 +44,12 @@ fn find_file<'a>(
         entries.push((prefix, location));
     }
     let what = "while evaluating the second argument passed to builtins.findFile";
-    let wanted = evaluator.expect_string_no_context(args[1], position, what)?;
-    evaluator.look_up(&entries, wanted, position)
+    let wanted = evaluator.expect_string_no_context(args[1], PosIdx::NONE, what)?;
+    evaluator.look_up(&entries, wanted)
 }
 
 impl<'a> Evaluator<'a> {
-    fn look_up(
-        &mut self,
-        entries: &[(&[u8], &[u8])],
-        wanted: &[u8],
-        position: PosIdx,
-    ) -> Result<Value<'a>> {
+    fn look_up(&mut self, entries: &[(&[u8], &[u8])], wanted: &[u8]) -> Result<Value<'a>> {
         for (prefix, location) in entries {
             let Some(suffix) = suffix(prefix, wanted) else {
                 continue;
@@ -85,7 +80,7 @@ impl<'a> Evaluator<'a> {
                 "file '{wanted}' was not found in the Nix search path (add it using $NIX_PATH or -I)"
             )
         };
-        Err(EvalError::new(ErrorKind::Thrown, message).at(position))
+        Err(EvalError::new(ErrorKind::Thrown, message))
     }
 
     /// Where an entry of the look-up path is: found once, fetched if it is a URL. What is nowhere is left out with a

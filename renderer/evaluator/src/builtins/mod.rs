@@ -22,6 +22,7 @@ mod xml;
 pub use flakes::GetFlake;
 
 use crate::attrs::{Attr, Attrs};
+use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
 use crate::symbol::Symbol;
@@ -137,6 +138,11 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
     let builtins = Value::Attrs(Attrs::from_unsorted(arena, attrs));
     itself.set(builtins);
     evaluator.define_global("builtins", builtins);
+}
+
+/// An error without a position: the call that led to it has one.
+fn failure(message: impl Into<String>) -> Box<EvalError> {
+    EvalError::new(ErrorKind::Eval, message)
 }
 
 impl Evaluator<'_> {

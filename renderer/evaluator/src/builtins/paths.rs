@@ -3,14 +3,14 @@
 use nix_formats::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, StorePath};
 use std::collections::BTreeSet;
 
-use super::{Global, Row};
+use super::{Global, Row, failure};
 use crate::attrs::{Attr, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
 use crate::files::Links;
-use crate::io::{EntryKind, FileType, StoreObject};
+use crate::io::{EntryKind, StoreObject};
 use crate::path::{base_name, parent};
 use crate::position::PosIdx;
 use crate::store::Source;
@@ -37,19 +37,14 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
 
 const NONE: PosIdx = PosIdx::NONE;
 
-fn failure(message: impl Into<String>, position: PosIdx) -> Box<EvalError> {
-    EvalError::new(ErrorKind::Eval, message).at(position)
-}
-
 fn base_name_of<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.baseNameOf";
     let mut context = ContextBuilder::default();
-    let text =
-        evaluator.coerce_to_string(args[0], position, &mut context, what, Coercion::PLAIN)?;
+    let text = evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::PLAIN)?;
     // One slash at the end does not count, unless it is all there is.
     let path = match text {
         [.., b'/'] if text.len() > 1 => &text[..text.len() - 1],
@@ -59,18 +54,14 @@ fn base_name_of<'a>(
     Ok(Value::string_in(evaluator.arena, base_name(path), context))
 }
 
-fn dir_of<'a>(
-    evaluator: &mut Evaluator<'a>,
-    args: &[Value<'a>],
-    position: PosIdx,
-) -> Result<Value<'a>> {
-    let value = evaluator.force(args[0], position)?;
+fn dir_of<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
+    let value = evaluator.force(args[0], NONE)?;
     if let Value::Path(path) = value {
         return Ok(Value::path_in(evaluator.arena, parent(path.bytes)));
     }
     let what = "while evaluating the first argument passed to 'builtins.dirOf'";
     let mut context = ContextBuilder::default();
-    let text = evaluator.coerce_to_string(value, position, &mut context, what, Coercion::PLAIN)?;
+    let text = evaluator.coerce_to_string(value, NONE, &mut context, what, Coercion::PLAIN)?;
     let directory = match text.iter().rposition(|&byte| byte == b'/') {
         None => b".",
         Some(0) => b"/".as_slice(),
@@ -80,26 +71,18 @@ fn dir_of<'a>(
     Ok(Value::string_in(evaluator.arena, directory, context))
 }
 
-fn to_path<'a>(
-    evaluator: &mut Evaluator<'a>,
-    args: &[Value<'a>],
-    position: PosIdx,
-) -> Result<Value<'a>> {
+fn to_path<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.toPath";
     let mut context = ContextBuilder::default();
-    let path = evaluator.coerce_to_path(args[0], position, &mut context, what)?;
+    let path = evaluator.coerce_to_path(args[0], NONE, &mut context, what)?;
     let path = evaluator.arena.alloc_slice_copy(&path);
     let context = evaluator.contexts.finish(context);
     Ok(Value::string_in(evaluator.arena, path, context))
 }
 
-fn get_env<'a>(
-    evaluator: &mut Evaluator<'a>,
-    args: &[Value<'a>],
-    position: PosIdx,
-) -> Result<Value<'a>> {
+fn get_env<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.getEnv";
-    let name = evaluator.expect_string_no_context(args[0], position, what)?;
+    let name = evaluator.expect_string_no_context(args[0], NONE, what)?;
     let value = evaluator.io.env_var(name).unwrap_or_default();
     Ok(Value::string(evaluator.arena, &value))
 }
@@ -107,9 +90,9 @@ fn get_env<'a>(
 fn path_exists<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
-    let value = evaluator.force(args[0], position)?;
+    let value = evaluator.force(args[0], NONE)?;
     // A slash at the end asks for a folder, behind links if need be.
     let folder = matches!(value, Value::String(text)
         if text.bytes.ends_with(b"/") || text.bytes.ends_with(b"/."));
@@ -128,20 +111,15 @@ fn path_exists<'a>(
 fn read_file<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let path = evaluator.realise_path(args[0], Some(Links::All))?;
-    let contents = evaluator.read_file(&path).map_err(|mut error| {
-        if evaluator.visible_type(&path) == Ok(Some(FileType::Directory)) {
-            "read of 4096 bytes: Is a directory".clone_into(&mut error.message);
-        }
-        error
-    })?;
+    let contents = evaluator.read_file(&path)?;
     if memchr::memchr(0, &contents).is_some() {
         let path = String::from_utf8_lossy(&path);
         let message =
             format!("the contents of the file '{path}' cannot be represented as a Nix string");
-        return Err(failure(message, position));
+        return Err(failure(message));
     }
     let context = evaluator.references_in(&path, &contents);
     let context = evaluator.contexts.finish(context);
@@ -152,13 +130,13 @@ fn read_file<'a>(
 fn hash_file<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.hashFile";
-    let name = evaluator.expect_string_no_context(args[0], position, what)?;
+    let name = evaluator.expect_string_no_context(args[0], NONE, what)?;
     let algorithm: HashAlgorithm = String::from_utf8_lossy(name)
         .parse()
-        .map_err(|error: nix_formats::hash::HashError| failure(error.to_string(), NONE))?;
+        .map_err(|error: nix_formats::hash::HashError| failure(error.to_string()))?;
     if algorithm == HashAlgorithm::Blake3 {
         evaluator.require(Feature::Blake3Hashes)?;
     }
@@ -205,39 +183,32 @@ fn read_dir<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
 fn store_path<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     if evaluator.settings.pure {
         let message = "'builtins.storePath' is not allowed in pure evaluation mode";
-        return Err(failure(message, position));
+        return Err(failure(message));
     }
     let what = "while evaluating the first argument passed to 'builtins.storePath'";
     let mut context = ContextBuilder::default();
-    let mut path = evaluator.coerce_to_path(args[0], position, &mut context, what)?;
+    let mut path = evaluator.coerce_to_path(args[0], NONE, &mut context, what)?;
     if evaluator.settings.store_dir.parse_canonical(&path).is_err() {
         path = evaluator.resolve(&path, Links::All)?;
     }
-    let Ok((store_path, _)) = evaluator.settings.store_dir.parse_subpath(&path) else {
-        let path = String::from_utf8_lossy(&path);
-        let message = format!("path '{path}' is not in the Nix store");
-        return Err(failure(message, position));
-    };
+    let store_path = evaluator.settings.store_dir.parse_subpath(&path);
+    let (store_path, _) = store_path.map_err(|error| failure(error.to_string()))?;
     evaluator.add_context(&mut context, &store_path, ContextElement::Opaque);
     let context = evaluator.contexts.finish(context);
     let path = evaluator.arena.alloc_slice_copy(&path);
     Ok(Value::string_in(evaluator.arena, path, context))
 }
 
-fn to_file<'a>(
-    evaluator: &mut Evaluator<'a>,
-    args: &[Value<'a>],
-    position: PosIdx,
-) -> Result<Value<'a>> {
+fn to_file<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.toFile";
-    let name = evaluator.expect_string_no_context(args[0], position, what)?;
+    let name = evaluator.expect_string_no_context(args[0], NONE, what)?;
     let name = String::from_utf8_lossy(name);
     let what = "while evaluating the second argument passed to builtins.toFile";
-    let contents = evaluator.expect_string(args[1], position, what)?;
+    let contents = evaluator.expect_string(args[1], NONE, what)?;
     let mut references = BTreeSet::new();
     for element in evaluator.contexts.elements(contents.context) {
         let derivation = match element {
@@ -251,13 +222,13 @@ fn to_file<'a>(
         let message = format!(
             "files created by builtins.toFile may not reference derivations, but {name} references {derivation}"
         );
-        return Err(failure(message, position));
+        return Err(failure(message));
     }
     let path = evaluator
         .settings
         .store_dir
         .make_text_path(&name, contents.bytes, &references)
-        .map_err(|error| failure(error.to_string(), NONE))?;
+        .map_err(|error| failure(error.to_string()))?;
     evaluator.put(&path, StoreObject::Text(contents.bytes))?;
     if !references.is_empty() {
         let references = references.into_iter().collect();
@@ -269,31 +240,26 @@ fn to_file<'a>(
 fn filter_source<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
-    position: PosIdx,
+    _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'";
     let mut context = ContextBuilder::default();
-    let path = evaluator.coerce_to_path(args[1], position, &mut context, what)?;
+    let path = evaluator.coerce_to_path(args[1], NONE, &mut context, what)?;
     let what = "while evaluating the first argument passed to builtins.filterSource";
-    let filter = evaluator.expect_function(args[0], position, what)?;
+    let filter = evaluator.expect_function(args[0], NONE, what)?;
     Addition {
         name: base_name(&path),
         path: &path,
         filter: Some(filter),
         method: ContentAddressMethod::Recursive,
         expected: None,
-        position,
     }
     .add(evaluator, &context)
 }
 
-fn add_path<'a>(
-    evaluator: &mut Evaluator<'a>,
-    args: &[Value<'a>],
-    position: PosIdx,
-) -> Result<Value<'a>> {
+fn add_path<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to 'builtins.path'";
-    let attrs = evaluator.expect_attrs(args[0], position, what)?;
+    let attrs = evaluator.expect_attrs(args[0], NONE, what)?;
     let mut context = ContextBuilder::default();
     let (mut path, mut name, mut filter, mut expected) = (None, b"".as_slice(), None, None);
     let mut method = ContentAddressMethod::Recursive;
@@ -327,13 +293,13 @@ fn add_path<'a>(
             _ => {
                 let other = evaluator.shown_name(attr.name);
                 let message = format!("unsupported argument '{other}' to 'builtins.path'");
-                return Err(failure(message, at));
+                return Err(failure(message).at(at));
             }
         }
     }
     let Some(path) = path else {
         let message = "missing required 'path' attribute in the first argument to 'builtins.path'";
-        return Err(failure(message, position));
+        return Err(failure(message));
     };
     Addition {
         name: if name.is_empty() {
@@ -345,7 +311,6 @@ fn add_path<'a>(
         filter,
         method,
         expected,
-        position,
     }
     .add(evaluator, &context)
 }
@@ -357,7 +322,6 @@ struct Addition<'p, 'a> {
     filter: Option<Value<'a>>,
     method: ContentAddressMethod,
     expected: Option<Hash>,
-    position: PosIdx,
 }
 
 impl<'a> Addition<'_, 'a> {
@@ -371,7 +335,7 @@ impl<'a> Addition<'_, 'a> {
         };
         let path = added.map_err(|error| {
             let path = String::from_utf8_lossy(self.path);
-            error.trace(self.position, format!("while adding path '{path}'"))
+            error.trace(NONE, format!("while adding path '{path}'"))
         })?;
         Ok(evaluator.store_path_value(&path))
     }
@@ -399,7 +363,7 @@ impl<'a> Addition<'_, 'a> {
             None => evaluator.copy_source(&source, None)?,
             Some(function) => {
                 let mut filter = move |evaluator: &mut Evaluator<'a>, path: &[u8], kind| {
-                    call_filter(evaluator, function, path, kind, self.position)
+                    call_filter(evaluator, function, path, kind)
                 };
                 evaluator.copy_source(&source, Some(&mut filter))?
             }
@@ -408,7 +372,7 @@ impl<'a> Addition<'_, 'a> {
             let path = String::from_utf8_lossy(self.path);
             let message =
                 format!("store path mismatch in (possibly filtered) path added from '{path}'");
-            return Err(failure(message, self.position));
+            return Err(failure(message));
         }
         Ok(added)
     }
@@ -419,13 +383,12 @@ fn call_filter<'a>(
     function: Value<'a>,
     path: &[u8],
     kind: EntryKind,
-    position: PosIdx,
 ) -> Result<bool> {
     let path = Value::string(evaluator.arena, path);
     let kind = Value::String(evaluator.interned(kind.name()));
-    let result = evaluator.call(function, &[path, kind], position)?;
+    let result = evaluator.call(function, &[path, kind], NONE)?;
     let what = "while evaluating the return value of the path filter function";
-    evaluator.expect_bool(result, position, what)
+    evaluator.expect_bool(result, NONE, what)
 }
 
 impl Evaluator<'_> {

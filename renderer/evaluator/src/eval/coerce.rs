@@ -3,6 +3,7 @@
 use crate::attrs::Attrs;
 use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
+use crate::files;
 use crate::position::PosIdx;
 use crate::symbol::Symbol;
 use crate::value::{NixString, Slot, Value};
@@ -127,9 +128,9 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         what: &'static str,
     ) -> Result<&'a Attrs<'a>> {
-        match self.forced(value, position, what)? {
+        match self.force(value, position)? {
             Value::Attrs(attrs) => Ok(attrs),
-            other => Err(self.wrong_type("a set", other, position, what)),
+            other => Err(self.type_error("a set", other).trace(position, what)),
         }
     }
 
@@ -140,9 +141,9 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         what: &'static str,
     ) -> Result<&'a [Slot<'a>]> {
-        match self.forced(value, position, what)? {
+        match self.force(value, position)? {
             Value::List(list) => Ok(list.items),
-            other => Err(self.wrong_type("a list", other, position, what)),
+            other => Err(self.type_error("a list", other).trace(position, what)),
         }
     }
 
@@ -252,10 +253,11 @@ impl<'a> Evaluator<'a> {
         self.check_stack()?;
         match value {
             Value::Path(path) if how.copy_to_store => self.copy_path_to_store(path.bytes, context),
-            Value::Path(path) => Ok(path.bytes),
+            Value::Path(path) => Ok(files::text(path.bytes)),
             Value::Attrs(attrs) => {
                 if let Some(method) = attrs.get(self.names.to_string) {
                     let text = self.call(method.value.share(), &[value], position)?;
+                    let what = "while evaluating the result of the `__toString` attribute";
                     return self.coerce_to_string(text, position, context, what, how);
                 }
                 if let Some(out_path) = attrs.get(self.names.out_path) {
@@ -331,13 +333,10 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Vec<u8>> {
         let mut value = self.forced(value, position, what)?;
         while let Value::Attrs(attrs) = value {
-            value = if let Some(method) = attrs.get(self.names.to_string) {
-                self.call(method.value.share(), &[value], position)?
-            } else if let Some(out_path) = attrs.get(self.names.out_path) {
-                out_path.value.share()
-            } else {
+            let Some(method) = attrs.get(self.names.to_string) else {
                 break;
             };
+            value = self.call(method.value.share(), &[value], position)?;
             value = self.forced(value, position, what)?;
         }
         if let Value::Path(path) = value {
