@@ -29,7 +29,10 @@ pub(crate) fn members<'a>(
         return Ok(Vec::new());
     };
     let sorted = evaluator.sorted_attrs(attrs);
-    Ok(sorted.into_iter().map(|attr| (evaluator.symbol_text(attr.name), attr.value.share())).collect())
+    Ok(sorted
+        .into_iter()
+        .map(|attr| (evaluator.symbol_text(attr.name), attr.value.share()))
+        .collect())
 }
 
 /// The first of several selection paths that the outputs of a flake have.

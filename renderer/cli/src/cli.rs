@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 use crate::commands;
 
@@ -22,7 +23,21 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Show(Box<commands::show::Args>),
+    Lock(Box<commands::lock::Args>),
+    Eval(Box<commands::eval::Args>),
+    Render(Box<commands::render::Args>),
     Instantiate(Box<commands::instantiate::Args>),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),
+}
+
+impl Command {
+    /// The exit code of a run that failed.
+    pub(crate) fn failure_code(&self) -> ExitCode {
+        match self {
+            Command::Render(args) => args.failure_code(),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }

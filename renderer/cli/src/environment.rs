@@ -33,7 +33,10 @@ pub(crate) fn check_environment<'a>(
         value: &json,
         references: &|workload, system| {
             let key = (workload.to_owned(), system.to_owned());
-            references.get(&key).map_or(no_references, Vec::as_slice).to_vec()
+            references
+                .get(&key)
+                .map_or(no_references, Vec::as_slice)
+                .to_vec()
         },
         position: &|path| position(evaluator, value, path),
     };
@@ -44,10 +47,16 @@ pub(crate) fn check_environment<'a>(
 type References = BTreeMap<(String, String), Vec<String>>;
 
 /// The environment as JSON. Workloads are converted one by one, for what the strings of each refer to.
-fn plain_data<'a>(evaluator: &mut Evaluator<'a>, value: Value<'a>) -> Result<(Json, References), Box<EvalError>> {
+fn plain_data<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+) -> Result<(Json, References), Box<EvalError>> {
     let mut references = References::new();
     let Value::Attrs(environment) = value else {
-        return Ok((to_json(evaluator, value, &mut ContextBuilder::default())?, references));
+        return Ok((
+            to_json(evaluator, value, &mut ContextBuilder::default())?,
+            references,
+        ));
     };
     let mut json = serde_json::Map::new();
     for attr in evaluator.sorted_attrs(environment) {
@@ -61,7 +70,10 @@ fn plain_data<'a>(evaluator: &mut Evaluator<'a>, value: Value<'a>) -> Result<(Js
                     for (system, value) in members(evaluator, value)? {
                         let mut context = ContextBuilder::default();
                         systems.insert(system.clone(), to_json(evaluator, value, &mut context)?);
-                        references.insert((workload.clone(), system), evaluator.referred_paths(&context)?);
+                        references.insert(
+                            (workload.clone(), system),
+                            evaluator.referred_paths(&context)?,
+                        );
                     }
                     workloads.insert(workload, Json::Object(systems));
                 }
@@ -75,7 +87,10 @@ fn plain_data<'a>(evaluator: &mut Evaluator<'a>, value: Value<'a>) -> Result<(Js
 }
 
 /// The members of a set, evaluated; nothing of anything else, which the check finds fault with.
-fn members<'a>(evaluator: &mut Evaluator<'a>, value: Value<'a>) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
+fn members<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
     let Value::Attrs(attrs) = value else {
         return Ok(Vec::new());
     };
@@ -96,23 +111,29 @@ fn to_json<'a>(
     Ok(serde_json::from_slice(&text).expect("the evaluator writes JSON"))
 }
 
-/// Where an attribute of the environment stands in the source: the innermost one on the way that has a position.
-fn position<'a>(evaluator: &Evaluator<'a>, environment: Value<'a>, path: &[&str]) -> Option<String> {
+/// Where an attribute of the environment stands in the source, if it does.
+fn position<'a>(
+    evaluator: &Evaluator<'a>,
+    environment: Value<'a>,
+    path: &[&str],
+) -> Option<String> {
+    let (last, above) = path.split_last()?;
     let mut value = environment;
-    let mut found = None;
-    for name in path {
+    for name in above {
         let Value::Attrs(attrs) = value else {
-            break;
+            return None;
         };
-        let Some(attr) = evaluator.find_attr(attrs, name) else {
-            break;
-        };
-        if attr.position.is_some() {
-            found = Some(attr.position);
-        }
-        value = attr.value.share();
+        value = evaluator.find_attr(attrs, name)?.value.share();
     }
-    let position = evaluator.positions().resolve(found?)?;
-    let origin = position.origin.describe();
-    Some(format!("{origin}:{}:{}", position.line, position.column))
+    let Value::Attrs(attrs) = value else {
+        return None;
+    };
+    let position = evaluator.find_attr(attrs, last)?.position;
+    let found = evaluator.positions().resolve(position)?;
+    Some(format!(
+        "{}:{}:{}",
+        found.origin.describe(),
+        found.line,
+        found.column
+    ))
 }

@@ -1,6 +1,8 @@
 //! Arguments of every command that evaluates Nix, and what they mean.
 
-use nix_evaluator::{Attr, Attrs, Bump, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value};
+use nix_evaluator::{
+    Attr, Attrs, Bump, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value,
+};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::failure::Failure;
@@ -32,12 +34,44 @@ pub(crate) struct EvaluationArgs {
     /// Calls nested deeper than this are an error
     #[arg(long, value_name = "N")]
     max_call_depth: Option<u32>,
+    #[command(flatten)]
+    lints: LintArgs,
     /// Allow what can differ from one run to the next: the environment, the time, unpinned sources
     #[arg(long)]
     pub impure: bool,
     /// Enable experimental features of Nix, by name
     #[arg(long, value_name = "NAMES", hide = true)]
     extra_experimental_features: Vec<String>,
+}
+
+/// What to do about literals that are advised against: `ignore`, `warn` or `fatal`.
+#[derive(Debug, clap::Args)]
+struct LintArgs {
+    /// Absolute path literals
+    #[arg(long, value_name = "LEVEL", hide = true)]
+    lint_absolute_path_literals: Option<String>,
+    /// Relative path literals that do not begin with a dot
+    #[arg(long, value_name = "LEVEL", hide = true)]
+    lint_short_path_literals: Option<String>,
+    /// URLs without quotes
+    #[arg(long, value_name = "LEVEL", hide = true)]
+    lint_url_literals: Option<String>,
+}
+
+impl LintArgs {
+    /// Settings by name.
+    fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            (
+                "lint-absolute-path-literals",
+                &self.lint_absolute_path_literals,
+            ),
+            ("lint-short-path-literals", &self.lint_short_path_literals),
+            ("lint-url-literals", &self.lint_url_literals),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
 }
 
 impl EvaluationArgs {
@@ -52,8 +86,15 @@ impl EvaluationArgs {
         if let Some(depth) = self.max_call_depth {
             settings.max_call_depth = depth;
         }
-        for name in self.extra_experimental_features.iter().flat_map(|names| names.split_whitespace()) {
+        for name in self
+            .extra_experimental_features
+            .iter()
+            .flat_map(|names| names.split_whitespace())
+        {
             settings.features.extend(Feature::from_name(name));
+        }
+        for (name, value) in self.lints.given() {
+            set(&mut settings, name, value)?;
         }
         for pair in self.option.chunks_exact(2) {
             set(&mut settings, &pair[0], &pair[1])?;
@@ -68,7 +109,10 @@ impl EvaluationArgs {
     }
 
     /// The set of `--arg`s and `--argstr`s.
-    pub(crate) fn arguments<'a>(&self, evaluator: &mut Evaluator<'a>) -> Result<&'a Attrs<'a>, Box<EvalError>> {
+    pub(crate) fn arguments<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+    ) -> Result<&'a Attrs<'a>, Box<EvalError>> {
         let arena = evaluator.arena();
         let mut attrs = Vec::new();
         for pair in self.arg.chunks_exact(2) {
@@ -78,7 +122,11 @@ impl EvaluationArgs {
         }
         for pair in self.argstr.chunks_exact(2) {
             let name = evaluator.symbols().intern(pair[0].as_bytes());
-            attrs.push(Attr::new(name, PosIdx::NONE, Value::string(arena, pair[1].as_bytes())));
+            attrs.push(Attr::new(
+                name,
+                PosIdx::NONE,
+                Value::string(arena, pair[1].as_bytes()),
+            ));
         }
         Ok(Attrs::from_unsorted(arena, attrs))
     }
@@ -100,7 +148,9 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Failure> 
     let boolean = || match value {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
-        _ => Err(anyhow::anyhow!("Boolean setting '{name}' has invalid value '{value}'")),
+        _ => Err(anyhow::anyhow!(
+            "Boolean setting '{name}' has invalid value '{value}'"
+        )),
     };
     match name {
         "pure-eval" => settings.pure = boolean()?,
@@ -108,10 +158,17 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Failure> 
         "trace-verbose" => settings.trace_verbose = boolean()?,
         "system" | "eval-system" => value.clone_into(&mut settings.system),
         "max-call-depth" => {
-            settings.max_call_depth =
-                value.parse().map_err(|_| anyhow::anyhow!("setting '{name}' has invalid value '{value}'"))?;
+            settings.max_call_depth = value
+                .parse()
+                .map_err(|_| anyhow::anyhow!("setting '{name}' has invalid value '{value}'"))?;
         }
-        _ => {}
+        name => {
+            if let Some(lint) = settings.lints.by_name(name) {
+                *lint = value.parse().map_err(|error| {
+                    anyhow::anyhow!("option '{name}' has invalid value '{value}' ({error})")
+                })?;
+            }
+        }
     }
     Ok(())
 }

@@ -1,32 +1,83 @@
 //! How a failed run is told.
 
 use std::io::{IsTerminal, stderr};
-use std::process::ExitCode;
+
+use binary_cache::ClosureError;
+use niphas_render::{ClosureId, Problems};
 
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A report in Nix's form, "error: …" with source lines.
     Nix(String),
-    /// Anything else, with its causes.
-    Other(anyhow::Error),
+    /// Anything else, with its causes, and what can be done about it.
+    Other {
+        /// What went wrong.
+        error: anyhow::Error,
+        /// What to do.
+        hint: Option<String>,
+    },
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure::Other(error.into())
+        Failure::Other {
+            error: error.into(),
+            hint: None,
+        }
     }
 }
 
 impl Failure {
+    /// A failure that the user can do something about.
+    pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> Self {
+        Failure::Other {
+            error: error.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// What is wrong with an environment's workloads.
+    pub(crate) fn problems(environment: &str, problems: &Problems) -> Self {
+        anyhow::anyhow!("environment '{environment}' cannot be rendered:\n{problems}").into()
+    }
+
+    /// Why the repository was not written to.
+    pub(crate) fn gitops(error: niphas_gitops::Error) -> Self {
+        let hint = error.hint();
+        Failure::Other {
+            error: error.into(),
+            hint,
+        }
+    }
+
+    /// The closures that no cache gives.
+    pub(crate) fn closures(missing: &[(String, ClosureId, ClosureError)]) -> Self {
+        let mut text = String::from("not every closure is in the caches:");
+        for (environment, id, error) in missing {
+            let error = error.to_string().replace('\n', "\n  ");
+            text.push_str(&format!(
+                "\nworkload '{}' of environment '{environment}' on {}:\n  {error}",
+                id.workload, id.system
+            ));
+        }
+        Failure::Other {
+            error: anyhow::anyhow!(text),
+            hint: missing.first().and_then(|(_, _, error)| error.hint()),
+        }
+    }
+
     /// Prints the failure to standard error.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) {
         let text = match self {
             Failure::Nix(report) => report.clone(),
-            Failure::Other(error) => {
+            Failure::Other { error, hint } => {
                 let mut text = format!("error: {error}");
                 for cause in error.chain().skip(1) {
                     text.push_str(&format!("\n  caused by: {cause}"));
+                }
+                if let Some(hint) = hint {
+                    text.push_str(&format!("\nhint: {hint}"));
                 }
                 text
             }
@@ -35,7 +86,6 @@ impl Failure {
             Some(rest) if in_colour() => eprintln!("\x1b[31;1merror:\x1b[0m{rest}"),
             _ => eprintln!("{text}"),
         }
-        ExitCode::FAILURE
     }
 }
 

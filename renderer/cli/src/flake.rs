@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use nix_evaluator::io::LocalIo;
 use nix_evaluator::{Bump, EvalError, Evaluator, Value};
 use nix_flake::{
-    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions, LockedFlake,
-    ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,
+    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions,
+    LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,
 };
 use nix_formats::StoreDir;
 
@@ -82,20 +82,25 @@ impl FlakeArgs {
         if let Ok(token) = std::env::var("GITHUB_TOKEN")
             && !token.is_empty()
         {
-            settings.access_tokens.insert("github.com".to_owned(), token);
+            settings
+                .access_tokens
+                .insert("github.com".to_owned(), token);
         }
         NixConfig::read().apply(&mut settings);
         if self.refresh {
             settings.ttl = Duration::ZERO;
         }
         let registries = &mut settings.registries;
-        registries.user = base_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("nix/registry.json"));
+        registries.user = base_folder("XDG_CONFIG_HOME", ".config")
+            .map(|folder| folder.join("nix/registry.json"));
         registries.system = Some(PathBuf::from("/etc/nix/registry.json"));
         if let Some(registry) = &self.flake_registry {
             registries.global.clone_from(registry);
         }
         for pair in self.override_flake.chunks_exact(2) {
-            registries.overrides.push(RegistryEntry::new(&parse(&pair[0])?, &parse(&pair[1])?));
+            registries
+                .overrides
+                .push(RegistryEntry::new(&parse(&pair[0])?, &parse(&pair[1])?));
         }
         Ok(Fetcher::new(settings))
     }
@@ -120,25 +125,55 @@ impl FlakeArgs {
     }
 
     /// Fetches and locks a flake, and writes its lock file as far as that is allowed.
-    pub(crate) fn open_with(&self, reference: &str, lock_file: LockFileArgs) -> Result<Source, Failure> {
+    pub(crate) fn open_with(
+        &self,
+        reference: &str,
+        lock_file: LockFileArgs,
+    ) -> Result<Source, Failure> {
         let (reference, fragment) = parse_with_fragment(reference)?;
         let fetcher = self.fetcher()?;
         let options = self.lock_options()?;
         let locked = lock(&fetcher, &read, &reference, &options)?;
-        let locked = if !locked.is_changed() {
-            locked
-        } else if lock_file.no_update_lock_file {
-            return Err(FlakeError::LockNotUpToDate(locked.flake.resolved.to_string()).into());
-        } else if lock_file.no_write_lock_file {
-            locked.unwritten()
-        } else {
-            write_lock_file(&fetcher, locked, &options)?
-        };
+        let locked = self.settle(&fetcher, locked, &options, lock_file)?;
         Ok(Source {
             fetcher,
             locked,
             fragment,
         })
+    }
+}
+
+impl FlakeArgs {
+    /// Writes a lock file that has changed, where that is wanted and possible.
+    fn settle(
+        &self,
+        fetcher: &Fetcher,
+        locked: LockedFlake,
+        options: &LockOptions,
+        lock_file: LockFileArgs,
+    ) -> Result<LockedFlake, Failure> {
+        if !locked.is_changed() {
+            return Ok(locked);
+        }
+        // What another flake is taken for once is not to stay so.
+        if lock_file.no_write_lock_file || !self.override_input.is_empty() {
+            return Ok(locked.unwritten());
+        }
+        let name = locked.flake.resolved.to_string();
+        if let Some(input) = locked
+            .lock_file
+            .unlocked_input(false)
+            .map_err(FlakeError::from)?
+        {
+            tracing::warn!(
+                "not writing lock file of flake '{name}' because it has an unlocked input ('{input}')"
+            );
+            return Ok(locked);
+        }
+        if lock_file.no_update_lock_file {
+            return Err(FlakeError::LockNotUpToDate(name).into());
+        }
+        write_lock_file(fetcher, locked, options)
     }
 }
 
@@ -167,7 +202,10 @@ pub(crate) fn parse(reference: &str) -> Result<FlakeRef, Failure> {
     if fragment.is_empty() {
         return Ok(flake);
     }
-    Err(anyhow::anyhow!("'#{fragment}' has no meaning in '{reference}': a whole flake is wanted").into())
+    Err(
+        anyhow::anyhow!("'#{fragment}' has no meaning in '{reference}': a whole flake is wanted")
+            .into(),
+    )
 }
 
 fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
@@ -178,7 +216,10 @@ fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
     } else {
         reference.to_owned()
     };
-    Ok(FlakeRef::parse_with_fragment(&whole, &ParseOptions::in_dir(here)).map_err(FlakeError::from)?)
+    Ok(
+        FlakeRef::parse_with_fragment(&whole, &ParseOptions::in_dir(here))
+            .map_err(FlakeError::from)?,
+    )
 }
 
 /// What is to be done with an evaluated flake.
@@ -187,7 +228,11 @@ pub(crate) trait FlakeWork {
     type Output;
 
     /// Does it. `flake` is the flake's value: its outputs, and `inputs`, `sourceInfo` and the like.
-    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<Self::Output, WorkError>;
+    fn run<'a>(
+        self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+    ) -> Result<Self::Output, WorkError>;
 }
 
 /// Why [`FlakeWork`] failed.
@@ -206,7 +251,11 @@ impl From<Box<EvalError>> for WorkError {
 
 impl Source {
     /// Evaluates the flake and does some work on it.
-    pub(crate) fn evaluate<W: FlakeWork>(&self, args: &EvaluationArgs, work: W) -> Result<W::Output, Failure> {
+    pub(crate) fn evaluate<W: FlakeWork>(
+        &self,
+        args: &EvaluationArgs,
+        work: W,
+    ) -> Result<W::Output, Failure> {
         let store_dir = &self.fetcher.settings().store_dir;
         with_fetcher(args, &self.fetcher, true, |evaluator| {
             let flake = self.locked.evaluate(evaluator, store_dir)?;
@@ -235,6 +284,10 @@ pub(crate) fn with_fetcher<T>(
 }
 
 fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set(variable).or_else(|| Some(set("HOME")?.join(in_home)))
 }

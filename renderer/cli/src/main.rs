@@ -1,18 +1,33 @@
 //! The `niphas` command.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what a command line is for"
+)]
 
+mod attributes;
 mod cli;
 mod commands;
+mod environment;
 mod evaluation;
 mod failure;
+mod flake;
+mod logging;
+mod nix_config;
+mod output;
+mod provenance;
 
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match commands::run(cli.command) {
+    logging::start();
+    match commands::run(&cli.command) {
         Ok(code) => code,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            failure.report();
+            cli.command.failure_code()
+        }
     }
 }

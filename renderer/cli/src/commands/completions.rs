@@ -15,7 +15,12 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "niphas", &mut std::io::stdout());
+        clap_complete::generate(
+            self.shell,
+            &mut Cli::command(),
+            "niphas",
+            &mut std::io::stdout(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nix_evaluator::{
-    Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions, Settings,
-    Value,
+    Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
+    Settings, Value,
 };
 
+use crate::attributes::{attribute, select_first};
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
-use crate::attributes::{attribute, select_first};
 use crate::flake::{FlakeArgs, FlakeWork, LockFileArgs, WorkError, with_fetcher};
 use crate::output::{print_bytes, print_line};
 
@@ -58,8 +58,12 @@ impl Args {
         let pure = self.file.is_none();
         with_fetcher(&self.evaluation, &fetcher, pure, |evaluator| {
             let value = match (&self.file, &self.expr) {
-                (Some(file), _) => evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?,
-                (None, Some(text)) => evaluator.eval_source(text.as_bytes(), Origin::String, &here())?,
+                (Some(file), _) => {
+                    evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?
+                }
+                (None, Some(text)) => {
+                    evaluator.eval_source(text.as_bytes(), Origin::String, &here())?
+                }
                 (None, None) => Value::Null,
             };
             let args = self.evaluation.arguments(evaluator)?;

@@ -2,7 +2,10 @@
 
 use nix_evaluator::ast_print::{self, PathContext};
 use nix_evaluator::io::{LocalIo, StoreFolder};
-use nix_evaluator::{Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx, Value};
+use nix_evaluator::{
+    Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx,
+    Value,
+};
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;
 
@@ -13,7 +16,10 @@ use crate::failure::Failure;
 ///
 /// Without --eval the store paths of all derivations in the expression are printed.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of nix-instantiate")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of nix-instantiate"
+)]
 pub(crate) struct Args {
     /// Files to evaluate (a folder: its default.nix), or `-` for standard input; ./default.nix if there is none
     #[arg(value_name = "FILE", allow_hyphen_values = false)]
@@ -65,7 +71,9 @@ impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let mut settings = self.evaluation.settings(false)?;
         let io = match &self.store_folder {
-            Some(folder) => LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?),
+            Some(folder) => {
+                LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?)
+            }
             None => LocalIo::default(),
         };
         settings.write_store = self.store_folder.is_some() && (!self.eval || self.read_write_mode);
@@ -127,34 +135,63 @@ impl Args {
             Input::Text(text, origin) => evaluator.eval_source(&text, origin, &here())?,
             Input::File(file) => {
                 let path = file_argument(evaluator, &file)?;
-                evaluator.eval_file(&path)?
+                evaluator.eval_main_file(&path)?
             }
         };
         let whole = [String::new()];
-        let attributes = if self.attributes.is_empty() { &whole[..] } else { &self.attributes };
+        let attributes = if self.attributes.is_empty() {
+            &whole[..]
+        } else {
+            &self.attributes
+        };
         for attribute in attributes {
             let value = evaluator.select(attribute, args, root)?;
             if !self.eval {
                 print_derivations(evaluator, value, args)?;
                 continue;
             }
-            let value = if args.is_empty() { value } else { evaluator.auto_call(args, value)? };
+            let value = if args.is_empty() {
+                value
+            } else {
+                evaluator.auto_call(args, value)?
+            };
             self.print(evaluator, value)?;
         }
         Ok(())
     }
 
-    fn print<'a>(&self, evaluator: &mut Evaluator<'a>, value: Value<'a>) -> Result<(), Box<EvalError>> {
+    fn print<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        value: Value<'a>,
+    ) -> Result<(), Box<EvalError>> {
         let mut context = ContextBuilder::default();
         if self.raw {
             let what = "while generating the nix-instantiate output";
-            let text = evaluator.coerce_to_string(value, PosIdx::NONE, &mut context, what, Coercion::INTERPOLATION)?;
+            let text = evaluator.coerce_to_string(
+                value,
+                PosIdx::NONE,
+                &mut context,
+                what,
+                Coercion::INTERPOLATION,
+            )?;
             print_bytes(text);
         } else if self.json {
-            let text = evaluator.to_json(value, JsonOptions { strict: self.strict, copy_paths: true }, &mut context)?;
+            let text = evaluator.to_json(
+                value,
+                JsonOptions {
+                    strict: self.strict,
+                    copy_paths: true,
+                },
+                &mut context,
+            )?;
             print_line(&text);
         } else {
-            let value = if self.strict { evaluator.force_deep(value)? } else { value };
+            let value = if self.strict {
+                evaluator.force_deep(value)?
+            } else {
+                value
+            };
             let text = evaluator.print_plain(value)?;
             print_line(&text);
         }
@@ -164,7 +201,10 @@ impl Args {
 
 /// A file named on the command line: a path, or `<name>` on the look-up path.
 fn file_argument(evaluator: &mut Evaluator<'_>, file: &[u8]) -> Result<Vec<u8>, Box<EvalError>> {
-    match file.strip_prefix(b"<").and_then(|file| file.strip_suffix(b">")) {
+    match file
+        .strip_prefix(b"<")
+        .and_then(|file| file.strip_suffix(b">"))
+    {
         Some(name) => look_up(evaluator, name),
         None => Ok(absolute(file)),
     }

@@ -2,7 +2,11 @@
 
 pub(crate) mod completions;
 pub(crate) mod crd;
+pub(crate) mod eval;
 pub(crate) mod instantiate;
+pub(crate) mod lock;
+pub(crate) mod render;
+pub(crate) mod show;
 
 use std::process::ExitCode;
 
@@ -10,8 +14,12 @@ use crate::cli::Command;
 use crate::failure::Failure;
 
 /// Runs a command; the code is that of a run that came to its end.
-pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Render(args) => args.run(),
+        Command::Show(args) => args.run(),
+        Command::Lock(args) => args.run(),
+        Command::Eval(args) => args.run(),
         Command::Instantiate(args) => args.run(),
         Command::Crd(args) => args.run(),
         Command::Completions(args) => args.run(),

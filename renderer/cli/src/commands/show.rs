@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use nix_evaluator::{EvalError, Evaluator, Value};
 use serde_json::{Map, Value as Json, json};
 
+use crate::attributes::{attribute, members};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
-use crate::attributes::{attribute, members};
 use crate::flake::{FlakeArgs, FlakeWork, LockFileArgs, WorkError};
 use crate::output::print_line;
 
@@ -119,7 +119,11 @@ struct ShowWork<'w>(&'w Args);
 impl FlakeWork for ShowWork<'_> {
     type Output = Map<String, Json>;
 
-    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<Self::Output, WorkError> {
+    fn run<'a>(
+        self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+    ) -> Result<Self::Output, WorkError> {
         let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
         let mut shown = Map::new();
         for (output, value) in members(evaluator, outputs)? {

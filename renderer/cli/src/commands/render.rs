@@ -1,0 +1,492 @@
+//! `niphas render`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use binary_cache::{CacheUrl, Caches, Limits};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use niphas_api::{ClosureLine, ClosureLines};
+use niphas_gitops::{
+    Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Outcome, Plan, Provenance,
+    Relation, Request, Token, history_in,
+};
+use niphas_render::{CheckedEnvironment, ClosureId, DeployFolder, RenderedEnvironment};
+use nix_evaluator::{Evaluator, PosIdx, Value};
+use nix_formats::{PublicKey, PublicKeys, StoreDir};
+use serde_json::json;
+
+use crate::environment::{EnvironmentError, check_environment};
+use crate::evaluation::EvaluationArgs;
+use crate::failure::Failure;
+use crate::flake::{FlakeArgs, FlakeWork, Source, WorkError};
+use crate::provenance;
+
+/// Render a flake's environments and commit them to a GitOps repository
+///
+/// Evaluates `niphasConfigurations.<environment>` of the flake, finds the closure of each workload in the given binary
+/// caches, checks every signature on the way, and commits one NiphasWorkload for each workload to a branch of the
+/// repository. If everything is there already, nothing is committed. Nothing is written when anything is wrong.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas render . --to ../gitops --cache https://cache.example.org --trusted-public-key example-1:AbC…=
+  niphas render github:example/shop --environment production --to git@github.com:example/gitops.git --diff
+Exit codes: 0 done, or nothing to do; 1 something went wrong.
+With --check or --diff: 0 nothing would change; 1 something would; 2 something went wrong.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(crate) struct Args {
+    /// The flake
+    #[arg(default_value = ".")]
+    flake: String,
+    /// The GitOps repository: a folder, or an https:// or ssh:// URL
+    #[arg(long, value_name = "REPOSITORY", env = "NIPHAS_GITOPS_REPOSITORY")]
+    to: Location,
+    /// The branch to commit to [default: the one that HEAD names there]
+    #[arg(long)]
+    branch: Option<String>,
+    /// Make the repository, a bare one, if there is nothing at its path yet
+    #[arg(long)]
+    init: bool,
+    /// Only these environments [default: all]
+    #[arg(short, long = "environment", value_name = "NAME")]
+    environments: Vec<String>,
+    /// The folder of the repository that the environments' folders are in
+    #[arg(long, value_name = "FOLDER", default_value = "deploy")]
+    folder: DeployFolder,
+    /// A binary cache to find closures in: https://…, http://… or file:///…; can be given several times
+    #[arg(
+        long = "cache",
+        value_name = "URL",
+        env = "NIPHAS_CACHES",
+        value_delimiter = ' '
+    )]
+    caches: Vec<String>,
+    /// A key whose signatures count, as NAME:BASE64; can be given several times
+    #[arg(
+        long = "trusted-public-key",
+        value_name = "KEY",
+        env = "NIPHAS_TRUSTED_PUBLIC_KEYS",
+        value_delimiter = ' '
+    )]
+    keys: Vec<String>,
+    /// A file with keys whose signatures count, one on a line; can be given several times
+    #[arg(long = "key-file", value_name = "FILE")]
+    key_files: Vec<PathBuf>,
+    /// Only tell what would be committed
+    #[arg(long, conflicts_with_all = ["diff", "check"])]
+    dry_run: bool,
+    /// Only print the change, as a patch; the exit code says whether there is one
+    #[arg(long, conflicts_with = "check")]
+    diff: bool,
+    /// Only say by the exit code whether something would be committed
+    #[arg(long)]
+    check: bool,
+    /// Let an environment lose its last workload
+    #[arg(long)]
+    allow_empty: bool,
+    /// Go on even if it cannot be told whether the repository was rendered from a newer revision
+    #[arg(long)]
+    allow_unknown_source: bool,
+    /// A file with the token for HTTPS
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    token_file: Option<PathBuf>,
+    /// The environment variable with the token for HTTPS
+    #[arg(long, value_name = "NAME")]
+    token_env: Option<String>,
+    /// A private key for SSH [default: the SSH agent]
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Option<PathBuf>,
+    /// Who commits, as "NAME <ADDRESS>" [default: git's configuration]
+    #[arg(long, value_name = "AUTHOR", value_parser = parse_author)]
+    author: Option<Author>,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value = "text")]
+    output: OutputFormat,
+    #[command(flatten)]
+    flake_args: FlakeArgs,
+    #[command(flatten)]
+    evaluation: EvaluationArgs,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OutputFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+impl Args {
+    /// The exit code of a run that failed.
+    pub(crate) fn failure_code(&self) -> ExitCode {
+        ExitCode::from(if self.diff || self.check { 2 } else { 1 })
+    }
+
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let caches = self.caches()?;
+        let progress = Progress::new();
+        progress.say("fetching the flake");
+        let source = self.flake_args.open(&self.flake)?;
+        progress.say("evaluating");
+        let checked = source.evaluate(
+            &self.evaluation,
+            CheckEnvironments {
+                wanted: &self.environments,
+                progress: &progress,
+            },
+        )?;
+        let closures = resolve(&caches, &checked, &progress)?;
+        let mut environments = BTreeMap::new();
+        for environment in &checked {
+            let rendered = environment.render(&self.folder, &closures[&environment.name]);
+            let rendered =
+                rendered.map_err(|problems| Failure::problems(&environment.name, &problems))?;
+            environments.insert(environment.name.clone(), rendered);
+        }
+        progress.say("writing to the repository");
+        let result = self.write(&source, environments);
+        progress.clear();
+        result
+    }
+
+    fn caches(&self) -> Result<Caches, Failure> {
+        let urls: Vec<CacheUrl> = self
+            .caches
+            .iter()
+            .map(|url| url.parse())
+            .collect::<Result<_, _>>()?;
+        if urls.is_empty() {
+            return Err(Failure::with_hint(
+                anyhow::anyhow!("no binary cache is given, so no closure can be found"),
+                "name the caches that your builds are pushed to with --cache or NIPHAS_CACHES",
+            ));
+        }
+        let mut keys: Vec<PublicKey> = self
+            .keys
+            .iter()
+            .map(|key| key.parse())
+            .collect::<Result<_, _>>()?;
+        for file in &self.key_files {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read '{}'", file.display()))?;
+            for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                keys.push(
+                    line.parse()
+                        .with_context(|| format!("in '{}'", file.display()))?,
+                );
+            }
+        }
+        let keys = PublicKeys::from_iter(keys);
+        Ok(Caches::new(
+            StoreDir::default(),
+            urls,
+            keys,
+            Limits::default(),
+        )?)
+    }
+
+    fn write(
+        &self,
+        source: &Source,
+        environments: BTreeMap<String, RenderedEnvironment>,
+    ) -> Result<ExitCode, Failure> {
+        if let Location::Path(path) = &self.to
+            && self.init
+            && !path.exists()
+        {
+            niphas_gitops::init(path, self.branch.as_deref().unwrap_or("main"))?;
+        }
+        let access = Access {
+            token: match (&self.token_file, &self.token_env) {
+                (Some(file), _) => Some(Token::File(file.clone())),
+                (None, Some(name)) => Some(Token::Environment(name.clone())),
+                (None, None) => None,
+            },
+            ssh_key: self.ssh_key.clone(),
+        };
+        let repository = GitOpsRepository::open(&self.to, self.branch.as_deref(), access)
+            .map_err(Failure::gitops)?;
+        let origin = provenance::of(source)?;
+        let unknown = |_: &str, _: &str| Relation::Unknown;
+        let history: Box<dyn Fn(&str, &str) -> Relation> = match &origin.clone {
+            Some(clone) => Box::new(history_in(clone)),
+            None => Box::new(unknown),
+        };
+        let request = Request {
+            environments,
+            provenance: Provenance {
+                source: origin.source,
+                flake_lock: Some(origin.flake_lock),
+                renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
+            },
+            history: &*history,
+            author: self.author.clone(),
+            allow_empty: self.allow_empty,
+            allow_unknown_source: self.allow_unknown_source,
+        };
+        if self.dry_run || self.diff || self.check {
+            let plan = repository.plan(&request).map_err(Failure::gitops)?;
+            return Ok(self.tell_plan(&repository, &plan));
+        }
+        let outcome = repository.commit(&request).map_err(Failure::gitops)?;
+        self.tell_outcome(&repository, &outcome);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell_plan(&self, repository: &GitOpsRepository, plan: &Plan) -> ExitCode {
+        let changed = !plan.changes.is_empty();
+        match self.output {
+            OutputFormat::Json => {
+                let diff = self.diff.then_some(&plan.diff);
+                let plan = json!({
+                    "outcome": if changed { "would-commit" } else { "unchanged" },
+                    "branch": repository.branch(),
+                    "changes": changes_json(&plan.changes),
+                    "diff": diff,
+                });
+                println!("{plan}");
+            }
+            OutputFormat::Text if self.diff => print!("{}", plan.diff),
+            OutputFormat::Text if self.check => {}
+            OutputFormat::Text if changed => {
+                println!("would commit to branch '{}':", repository.branch());
+                print_changes(&plan.changes);
+            }
+            OutputFormat::Text => println!(
+                "nothing to commit: branch '{}' is up to date",
+                repository.branch()
+            ),
+        }
+        let fails = changed && (self.diff || self.check);
+        if fails {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+
+    fn tell_outcome(&self, repository: &GitOpsRepository, outcome: &Outcome) {
+        let branch = repository.branch();
+        match (self.output, outcome) {
+            (OutputFormat::Json, Outcome::Unchanged { tip }) => {
+                let tip = tip.map(|tip| tip.to_string());
+                println!(
+                    "{}",
+                    json!({ "outcome": "unchanged", "branch": branch, "commit": tip, "changes": [] })
+                );
+            }
+            (
+                OutputFormat::Json,
+                Outcome::Committed {
+                    commit,
+                    changes,
+                    attempts,
+                },
+            ) => {
+                let outcome = json!({
+                    "outcome": "committed",
+                    "branch": branch,
+                    "commit": commit.to_string(),
+                    "changes": changes_json(changes),
+                    "attempts": attempts,
+                });
+                println!("{outcome}");
+            }
+            (OutputFormat::Text, Outcome::Unchanged { .. }) => {
+                println!("nothing to commit: branch '{branch}' is up to date");
+            }
+            (
+                OutputFormat::Text,
+                Outcome::Committed {
+                    commit, changes, ..
+                },
+            ) => {
+                println!("committed {commit} to branch '{branch}':");
+                print_changes(changes);
+            }
+        }
+    }
+}
+
+fn kind_name(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Changed => "changed",
+        ChangeKind::Removed => "removed",
+    }
+}
+
+fn print_changes(changes: &[FileChange]) {
+    for change in changes {
+        println!("  {:<8} {}", kind_name(change.kind), change.path);
+    }
+}
+
+fn changes_json(changes: &[FileChange]) -> serde_json::Value {
+    changes
+        .iter()
+        .map(|change| json!({ "path": change.path, "kind": kind_name(change.kind) }))
+        .collect()
+}
+
+fn parse_author(text: &str) -> Result<Author, String> {
+    let parts = text.strip_suffix('>').and_then(|text| text.split_once('<'));
+    match parts {
+        Some((name, email)) if !name.trim().is_empty() && email.contains('@') => Ok(Author {
+            name: name.trim().to_owned(),
+            email: email.trim().to_owned(),
+        }),
+        _ => Err("want \"NAME <ADDRESS>\"".to_owned()),
+    }
+}
+
+/// Evaluates and checks environments.
+struct CheckEnvironments<'w> {
+    wanted: &'w [String],
+    progress: &'w Progress,
+}
+
+impl FlakeWork for CheckEnvironments<'_> {
+    type Output = Vec<CheckedEnvironment>;
+
+    fn run<'a>(
+        self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+    ) -> Result<Self::Output, WorkError> {
+        let Value::Attrs(outputs) = flake else {
+            return Err(WorkError::Other(
+                anyhow::anyhow!("the flake's outputs are not a set").into(),
+            ));
+        };
+        let Some(all) = evaluator.find_attr(outputs, "niphasConfigurations") else {
+            return Err(WorkError::Other(Failure::with_hint(
+                anyhow::anyhow!("the flake has no output 'niphasConfigurations'"),
+                "declare environments with niphas.lib.mkEnvironment, as docs/reference/environment.md shows",
+            )));
+        };
+        let what = "while evaluating the flake output 'niphasConfigurations'";
+        let all = evaluator.expect_attrs(all.value.share(), all.position, what)?;
+        let known: Vec<String> = evaluator
+            .sorted_attrs(all)
+            .iter()
+            .map(|attr| evaluator.symbol_text(attr.name))
+            .collect();
+        let wanted: BTreeSet<&String> = if self.wanted.is_empty() {
+            known.iter().collect()
+        } else {
+            self.wanted.iter().collect()
+        };
+        let mut checked = Vec::new();
+        for name in wanted {
+            let Some(attr) = evaluator.find_attr(all, name) else {
+                let error = anyhow::anyhow!(
+                    "the flake has no environment '{name}'; it has: {}",
+                    if known.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        known.join(", ")
+                    }
+                );
+                return Err(WorkError::Other(error.into()));
+            };
+            self.progress.say(&format!("evaluating environment {name}"));
+            let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
+            checked.push(check_environment(evaluator, name, value).map_err(
+                |error| match error {
+                    EnvironmentError::Eval(error) => WorkError::Eval(error),
+                    EnvironmentError::Problems(problems) => {
+                        WorkError::Other(Failure::problems(name, &problems))
+                    }
+                },
+            )?);
+        }
+        Ok(checked)
+    }
+}
+
+type ClosuresOfEnvironment = BTreeMap<ClosureId, ClosureLines>;
+
+/// Finds all closures in the caches; all that are missing are told at once.
+fn resolve(
+    caches: &Caches,
+    environments: &[CheckedEnvironment],
+    progress: &Progress,
+) -> Result<BTreeMap<String, ClosuresOfEnvironment>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let total: usize = environments
+            .iter()
+            .map(|environment| environment.closures().count())
+            .sum();
+        let mut resolved = BTreeMap::new();
+        let mut missing = Vec::new();
+        let mut done = 0;
+        for environment in environments {
+            let mut closures = ClosuresOfEnvironment::new();
+            for (id, roots) in environment.closures() {
+                done += 1;
+                progress.say(&format!(
+                    "resolving closure {done} of {total}: {} on {}",
+                    id.workload, id.system
+                ));
+                match caches.closure(roots).await {
+                    Ok(closure) => {
+                        let lines = closure.paths.iter().map(|path| ClosureLine {
+                            path: path.info.path.clone(),
+                            nar_hash: path.info.nar_hash.clone(),
+                            nar_size: path.info.nar_size,
+                        });
+                        let lines = ClosureLines::new(lines.collect()).with_context(|| {
+                            format!("the closure of workload '{}' on {}", id.workload, id.system)
+                        })?;
+                        closures.insert(id, lines);
+                    }
+                    Err(error) => missing.push((environment.name.clone(), id, error)),
+                }
+            }
+            resolved.insert(environment.name.clone(), closures);
+        }
+        if missing.is_empty() {
+            Ok(resolved)
+        } else {
+            Err(Failure::closures(&missing))
+        }
+    })
+}
+
+/// What is being done, on a terminal.
+struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = ProgressBar::new_spinner().with_style(
+            ProgressStyle::with_template("{spinner} {msg} [{elapsed}]")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        // Hides itself where standard error is no terminal.
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        Self { bar }
+    }
+
+    fn say(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
