@@ -136,6 +136,10 @@ impl<'a, 'c> Compiler<'a, 'c> {
         self.at(self.ast.position(id))
     }
 
+    fn start(&self, id: NodeId) -> PosIdx {
+        self.at(self.ast.start(id))
+    }
+
     fn open(&mut self, names: impl Iterator<Item = (Name, u32)>) {
         self.scopes.level += 1;
         self.add_names(names);
@@ -202,7 +206,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
             Node::Float(value) => Expr::Constant(Value::Float(value)),
             Node::String(text) => Expr::Constant(self.string(ast.text(text))),
             Node::Interpolation(parts) => Expr::Concat {
-                parts: self.exprs(ast.children(parts))?,
+                parts: self.parts(ast.children(parts))?,
                 position,
                 path: false,
             },
@@ -233,7 +237,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 let bindings = ast.bindings(bindings);
                 self.let_in(bindings, body)?
             }
-            Node::Attrs(bindings) => self.attrs(ast.bindings(bindings))?,
+            Node::Attrs(bindings) => self.attrs(ast.bindings(bindings), position)?,
             Node::List(items) => Expr::List {
                 items: self.lazies(ast.children(items))?,
             },
@@ -245,6 +249,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 condition: self.alloc(condition)?,
                 then: self.alloc(then)?,
                 otherwise: self.alloc(otherwise)?,
+                position,
             },
             Node::Assert { condition, body } => Expr::Assert {
                 condition: self.alloc(condition)?,
@@ -262,6 +267,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 Expr::With {
                     scope: self.arena.alloc(scope),
                     body: body?,
+                    position,
                 }
             }
             Node::Binary { op, left, right } => Expr::Binary {
@@ -269,6 +275,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 left: self.alloc(left)?,
                 right: self.alloc(right)?,
                 position,
+                starts: [self.start(left), self.start(right)],
             },
             Node::Not(operand) => Expr::Not {
                 operand: self.alloc(operand)?,
@@ -310,7 +317,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 }
                 _ => self.alloc(part)?,
             };
-            exprs.push(expr);
+            exprs.push((expr, self.start(part)));
         }
         Ok(Expr::Concat {
             parts: self.arena.alloc_slice_copy(&exprs),
@@ -362,12 +369,12 @@ impl<'a, 'c> Compiler<'a, 'c> {
         })
     }
 
-    fn exprs(&mut self, ids: &[NodeId]) -> Result<&'a [&'a Expr<'a>]> {
-        let mut exprs = Vec::with_capacity(ids.len());
+    fn parts(&mut self, ids: &[NodeId]) -> Result<&'a [(&'a Expr<'a>, PosIdx)]> {
+        let mut parts = Vec::with_capacity(ids.len());
         for &id in ids {
-            exprs.push(self.alloc(id)?);
+            parts.push((self.alloc(id)?, self.start(id)));
         }
-        Ok(self.arena.alloc_slice_copy(&exprs))
+        Ok(self.arena.alloc_slice_copy(&parts))
     }
 
     fn variable(&mut self, name: Name, position: PosIdx) -> Result<Expr<'a>> {
@@ -695,7 +702,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
         self.lazy(id)
     }
 
-    fn attrs(&mut self, bindings: &Bindings) -> Result<Expr<'a>> {
+    fn attrs(&mut self, bindings: &Bindings, position: PosIdx) -> Result<Expr<'a>> {
         let mut order: Vec<_> = (0..bindings.entries.len()).collect();
         order.sort_by_key(|&index| self.symbol(bindings.entries[index].name));
         let has_level = bindings.recursive || !bindings.inherit_from.is_empty();
@@ -742,6 +749,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
             self.scopes.level -= 1;
         }
         Ok(Expr::Attrs(self.arena.alloc(AttrsCode {
+            position,
             recursive: bindings.recursive,
             bindings: compiled,
             inherit_from,
@@ -800,13 +808,23 @@ fn kind_of(expr: &Expr<'_>) -> LazyKind {
         {
             LazyKind::Constructor
         }
-        Expr::Binary { .. } if is_arithmetic(expr, DEEPEST_ARITHMETIC) => LazyKind::Arithmetic,
+        Expr::Binary { .. } if is_arithmetic(expr, DEEPEST_ARITHMETIC) && !is_constant(expr) => {
+            LazyKind::Arithmetic
+        }
         Expr::Select {
             base: Expr::Variable { .. },
             ..
         } => LazyKind::Select,
         Expr::WithVariable(_) => LazyKind::WithVariable,
         _ => LazyKind::Thunk,
+    }
+}
+
+/// Nobody writes such a thing but to see that it is delayed.
+fn is_constant(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Binary { left, right, .. } => is_constant(left) && is_constant(right),
+        expr => matches!(expr, Expr::Constant(_)),
     }
 }
 

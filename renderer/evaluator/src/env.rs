@@ -102,9 +102,11 @@ impl<'s, 'a> Env<'s, 'a> {
     #[inline]
     pub(crate) fn share(&self, depth: u32, index: u32) -> Value<'a> {
         match self.slot(depth, index).get() {
-            Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) | Value::Blackhole => {
-                Value::Thunk(self.arena_slot(depth, index))
-            }
+            Value::Delayed(..)
+            | Value::Mapped(..)
+            | Value::Application(_)
+            | Value::Blackhole
+            | Value::Failed(_) => Value::Thunk(self.arena_slot(depth, index)),
             Value::Thunk(inner) => inner.share(),
             value => value,
         }

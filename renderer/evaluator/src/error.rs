@@ -59,6 +59,8 @@ pub struct EvalError {
     pub traces: Vec<Trace>,
     /// Names that may have been meant.
     pub suggestions: Vec<String>,
+    /// Number of the failure, once a value has failed for it.
+    pub(crate) failure: Option<u32>,
 }
 
 impl EvalError {
@@ -70,6 +72,7 @@ impl EvalError {
             position: PosIdx::NONE,
             traces: Vec::new(),
             suggestions: Vec::new(),
+            failure: None,
         })
     }
 

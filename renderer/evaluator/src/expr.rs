@@ -89,6 +89,7 @@ pub(crate) enum Expr<'a> {
         condition: &'a Expr<'a>,
         then: &'a Expr<'a>,
         otherwise: &'a Expr<'a>,
+        position: PosIdx,
     },
     /// `assert`
     Assert {
@@ -100,6 +101,7 @@ pub(crate) enum Expr<'a> {
     With {
         scope: LazyRef<'a>,
         body: &'a Expr<'a>,
+        position: PosIdx,
     },
     /// Two operands.
     Binary {
@@ -107,6 +109,8 @@ pub(crate) enum Expr<'a> {
         left: &'a Expr<'a>,
         right: &'a Expr<'a>,
         position: PosIdx,
+        /// Where the operands start.
+        starts: [PosIdx; 2],
     },
     /// `!e`
     Not {
@@ -118,9 +122,9 @@ pub(crate) enum Expr<'a> {
         operand: &'a Expr<'a>,
         position: PosIdx,
     },
-    /// `"a${b}"`, and paths with interpolation.
+    /// `"a${b}"`, and paths with interpolation: the parts and where they start.
     Concat {
-        parts: &'a [&'a Expr<'a>],
+        parts: &'a [(&'a Expr<'a>, PosIdx)],
         position: PosIdx,
         path: bool,
     },
@@ -246,6 +250,7 @@ pub(crate) struct LetCode<'a> {
 /// A set. A recursive one is a level of its own, as [`LetCode`]'s; another one has a level only for its
 /// `inherit (e)`s.
 pub(crate) struct AttrsCode<'a> {
+    pub position: PosIdx,
     pub recursive: bool,
     /// Sorted by symbol; for a recursive set binding n has slot n.
     pub bindings: &'a [BindingCode<'a>],
@@ -270,21 +275,27 @@ impl Expr<'_> {
             | Expr::Select { position, .. }
             | Expr::Call { position, .. }
             | Expr::Assert { position, .. }
-            | Expr::Binary { position, .. }
+            | Expr::If { position, .. }
+            | Expr::With { position, .. }
             | Expr::Not { position, .. }
             | Expr::Negate { position, .. }
             | Expr::Concat { position, .. }
             | Expr::CurPos { position } => *position,
+            // `==` and `!=` have none in C++ Nix.
+            Expr::Binary {
+                op: Op::Eq | Op::NotEq,
+                ..
+            } => PosIdx::NONE,
+            Expr::Binary { position, .. } => *position,
             Expr::WithVariable(variable) => variable.position,
             Expr::SelectPath(select) => select.position,
             Expr::HasAttr { base, .. } => base.position(),
             Expr::Lambda(code) => code.positions[0],
-            Expr::If { condition, .. } => condition.position(),
-            Expr::Let(code) => code.body.position(),
-            Expr::With { body, .. } => body.position(),
-            Expr::Constant(_) | Expr::Global(_) | Expr::Attrs(_) | Expr::List { .. } => {
-                PosIdx::NONE
-            }
+            Expr::Attrs(code) => code.position,
+            Expr::List { items } => items
+                .first()
+                .map_or(PosIdx::NONE, |item| item.expr.position()),
+            Expr::Constant(_) | Expr::Global(_) | Expr::Let(_) => PosIdx::NONE,
         }
     }
 }

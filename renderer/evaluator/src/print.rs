@@ -133,6 +133,7 @@ fn type_name(value: Value<'_>) -> &'static str {
         Value::Thunk(_) | Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) => {
             "a thunk"
         }
+        Value::Failed(_) => "a failure",
         Value::Blackhole => "a black hole",
     }
 }
@@ -196,6 +197,7 @@ impl<'a> Printer<'_, 'a> {
                 _ => self.text("«function»"),
             },
             Value::Blackhole => self.text("«potential infinite recursion»"),
+            Value::Failed(_) => self.text("«failed»"),
             Value::Thunk(_) | Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) => {
                 self.text("«thunk»")
             }

@@ -80,9 +80,11 @@ impl<'a> Evaluator<'a> {
                 _ => out.extend(b"<PRIMOP-APP>"),
             },
             Value::Blackhole => out.extend("«potential infinite recursion»".bytes()),
-            Value::Thunk(_) | Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) => {
-                out.extend(b"<CODE>")
-            }
+            Value::Thunk(_)
+            | Value::Delayed(..)
+            | Value::Mapped(..)
+            | Value::Application(_)
+            | Value::Failed(_) => out.extend(b"<CODE>"),
         }
         Ok(())
     }

@@ -49,6 +49,17 @@ pub enum Value<'a> {
     Application(&'a PartialApplication<'a>),
     /// The value is being computed: whoever finds this needs it for itself.
     Blackhole,
+    /// Computing the value has failed, and would fail again.
+    Failed(&'a Failure<'a>),
+}
+
+/// What is left of a value whose computation failed.
+#[derive(Clone, Copy)]
+pub struct Failure<'a> {
+    /// Number of the failure: all that it made fail share it.
+    pub(crate) id: u32,
+    /// What there was to compute, for where nobody has kept the error.
+    pub(crate) state: Value<'a>,
 }
 
 /// A cell with a value that may still have to be computed; computing puts the result in its place.
@@ -76,9 +87,11 @@ impl<'a> Slot<'a> {
     #[inline]
     pub fn share(&'a self) -> Value<'a> {
         match self.get() {
-            Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) | Value::Blackhole => {
-                Value::Thunk(self)
-            }
+            Value::Delayed(..)
+            | Value::Mapped(..)
+            | Value::Application(_)
+            | Value::Blackhole
+            | Value::Failed(_) => Value::Thunk(self),
             Value::Thunk(inner) if inner.get().is_whnf() => {
                 self.set(inner.get());
                 inner.get()
@@ -99,6 +112,7 @@ impl Value<'_> {
                 | Value::Mapped(..)
                 | Value::Application(_)
                 | Value::Blackhole
+                | Value::Failed(_)
         )
     }
 }
@@ -174,7 +188,7 @@ impl<'a> Value<'a> {
     #[inline]
     pub(crate) fn boxed(self, arena: &'a Bump) -> Value<'a> {
         match self {
-            Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) => {
+            Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) | Value::Failed(_) => {
                 Value::Thunk(arena.alloc(Slot::new(self)))
             }
             value => value,

@@ -218,10 +218,9 @@ fn map_attrs<'a>(
     let results = evaluator
         .arena
         .alloc_slice_fill_with(entries.len(), |index| {
-            let attr = &entries[index];
             Attr::new(
-                attr.name,
-                attr.position,
+                entries[index].name,
+                NONE,
                 Value::Mapped(index as u32, mapped),
             )
         });

@@ -122,7 +122,10 @@ fn deep_seq<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
 fn try_eval<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let (value, success) = match evaluator.force(args[0], NONE) {
         Ok(value) => (value, true),
-        Err(error) if error.is_catchable() => (Value::Bool(false), false),
+        Err(error) if error.is_catchable() => {
+            evaluator.keep_failure(error);
+            (Value::Bool(false), false)
+        }
         Err(error) => return Err(error),
     };
     let names = evaluator.names;

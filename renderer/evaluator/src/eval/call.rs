@@ -156,14 +156,9 @@ impl<'a> Evaluator<'a> {
                     let (now, later) = args.split_at(arity);
                     args = later;
                     self.enter_call(position)?;
-                    let result = (builtin.function)(self, now, position);
+                    let result = (builtin.function)(self, now, PosIdx::NONE);
                     self.call_depth -= 1;
-                    result.map_err(|error| {
-                        error.trace(
-                            position,
-                            format!("while calling the '{}' builtin", builtin.name),
-                        )
-                    })?
+                    result.map_err(|error| trace_builtin(error, builtin.name, position))?
                 }
                 Value::PartialApplication(partial) => {
                     let all = [partial.args, args].concat();
@@ -291,7 +286,8 @@ impl<'a> Evaluator<'a> {
         let name = code.name.map_or("anonymous lambda".to_owned(), |name| {
             format!("'{}'", self.symbols.text(name))
         });
-        let error = error.trace(code.positions[0], format!("while calling {name}"));
+        let own = code.positions[code.arity() - 1];
+        let error = error.trace(own, format!("while calling {name}"));
         if position.is_some() {
             error.trace(position, "from call site")
         } else {
@@ -405,6 +401,14 @@ impl<'a> Evaluator<'a> {
                     .map(|formal| self.symbols.bytes(formal.name)),
             )
     }
+}
+
+#[cold]
+fn trace_builtin(error: Box<EvalError>, name: &str, position: PosIdx) -> Box<EvalError> {
+    if name == "addErrorContext" {
+        return error;
+    }
+    error.trace(position, format!("while calling the '{name}' builtin"))
 }
 
 fn pattern_trace(error: Box<EvalError>, own: PosIdx, call: PosIdx) -> Box<EvalError> {

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::position::PosIdx;
-use crate::value::{Slot, Value};
+use crate::value::{MappedOver, Slot, Value};
 
 use super::{Evaluator, Result};
 
@@ -53,12 +53,31 @@ impl<'a> Evaluator<'a> {
     }
 
     fn force_part(&mut self, slot: &'a Slot<'a>, seen: &mut FxHashSet<usize>) -> Result<()> {
-        self.enter_call(PosIdx::NONE)?;
+        let position = application_position(slot.get());
+        self.enter_call(position)?;
         let result = self
             .check_stack()
-            .and_then(|()| self.force_slot(slot, PosIdx::NONE))
+            .and_then(|()| self.force_slot(slot, position))
             .and_then(|value| self.force_parts(value, seen));
         self.leave_call();
         result
+    }
+}
+
+/// Where errors in a call that is still to be made say that it is made: where the function stands.
+fn application_position(state: Value<'_>) -> PosIdx {
+    let function = match state {
+        Value::Thunk(slot) => return application_position(slot.get()),
+        Value::Mapped(_, mapped) => match mapped.over {
+            // Its function was not looked at when the set was made.
+            MappedOver::Attrs(_) => return PosIdx::NONE,
+            _ => mapped.function,
+        },
+        Value::Application(application) => application.function,
+        _ => return PosIdx::NONE,
+    };
+    match function {
+        Value::Lambda(lambda) => lambda.code.positions[0],
+        _ => PosIdx::NONE,
     }
 }

@@ -1,6 +1,6 @@
 //! From source text to values: parsing, compiling and importing files.
 
-use crate::ast::{Ast, Node, NodeId};
+use crate::ast::{Ast, AttrName, Node, NodeId};
 use crate::ast_print::PathContext;
 use crate::attrs::Attrs;
 use crate::compile::{self, Compiler};
@@ -96,11 +96,7 @@ impl<'a> Evaluator<'a> {
         self.eval_resolved(&path, Some(&scope))
     }
 
-    fn compile_file(
-        &mut self,
-        path: &[u8],
-        variables: Option<&[Symbol]>,
-    ) -> Result<&'a Expr<'a>> {
+    fn compile_file(&mut self, path: &[u8], variables: Option<&[Symbol]>) -> Result<&'a Expr<'a>> {
         // Links on the way are followed by the evaluation, which must know of each where it leads.
         let real_path = self.resolve(path, Links::OnTheWay)?;
         let source = self.read_source(&real_path)?;
@@ -260,14 +256,14 @@ impl<'a> Evaluator<'a> {
             op: crate::expr::Op::Eq,
             left,
             right,
-            position: at,
+            ..
         } = condition
         {
             let both = self
                 .eval(left, env)
                 .and_then(|l| Ok((l, self.eval(right, env)?)));
             let difference = match both {
-                Ok((l, r)) => self.assert_equal(l, r, *at),
+                Ok((l, r)) => self.assert_equal(l, r, PosIdx::NONE),
                 Err(error) => Err(error),
             };
             if let Err(error) = difference {
@@ -283,9 +279,28 @@ impl<'a> Evaluator<'a> {
         EvalError::new(ErrorKind::Assertion, format!("assertion '{text}' failed")).at(position)
     }
 
-    /// The condition of the assertion at `position`, printed from a new parse of its source: failing is rare, and a
-    /// text for each assertion would be much to keep.
+    /// The condition of the assertion at `position`, as C++ Nix prints it.
     fn assertion_text(&self, position: PosIdx) -> String {
+        self.reprint(position, |_, node| match node {
+            Node::Assert { condition, .. } => Some(*condition),
+            _ => None,
+        })
+    }
+
+    /// The name number `index` in the path of the selection at `position`, as C++ Nix prints it.
+    pub(super) fn attribute_name_text(&self, position: PosIdx, index: usize) -> String {
+        self.reprint(position, |ast, node| match node {
+            Node::Select { path, .. } => match ast.attr_path(*path).get(index) {
+                Some(AttrName::Dynamic(name)) => Some(*name),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// What `pick` finds in a node at `position`, printed from a new parse of its source: failing is rare, and texts for
+    /// all that may fail would be much to keep.
+    fn reprint(&self, position: PosIdx, pick: impl Fn(&Ast, &Node) -> Option<NodeId>) -> String {
         let found = self
             .positions
             .source_of(position)
@@ -294,13 +309,9 @@ impl<'a> Evaluator<'a> {
                     pipe_operators: true,
                 };
                 let ast = parse_with(text, options).ok()?;
-                let index = (0..ast.nodes.len()).find(|&index| {
-                    matches!(ast.nodes[index], Node::Assert { .. })
-                        && ast.positions[index] == offset
-                })?;
-                let Node::Assert { condition, .. } = ast.node(NodeId(index as u32)) else {
-                    return None;
-                };
+                let root = (0..ast.nodes.len())
+                    .filter(|&index| ast.positions[index] == offset)
+                    .find_map(|index| pick(&ast, &ast.nodes[index]))?;
                 let directory = match origin {
                     Origin::File(path) => path::parent(path).to_vec(),
                     _ => b"/".to_vec(),
@@ -310,11 +321,11 @@ impl<'a> Evaluator<'a> {
                     base: &directory,
                     home: &home,
                 };
-                let condition = Ast {
-                    root: Some(condition),
+                let tree = Ast {
+                    root: Some(root),
                     ..ast
                 };
-                let text = crate::ast_print::print(&condition, paths);
+                let text = crate::ast_print::print(&tree, paths);
                 Some(String::from_utf8_lossy(&text).into_owned())
             });
         found.unwrap_or_else(|| "…".to_owned())

@@ -22,7 +22,7 @@ use crate::io::EvalIo;
 use crate::position::{PosIdx, Positions};
 use crate::settings::Settings;
 use crate::symbol::{Symbol, Symbols};
-use crate::value::{MappedOver, Slot, Value};
+use crate::value::{Failure, MappedOver, Slot, Value};
 use crate::well_known::WellKnown;
 
 pub use coerce::Coercion;
@@ -57,6 +57,8 @@ pub struct Evaluator<'a> {
     pub(crate) regexes: crate::regex::RegexCache,
     /// See [`Evaluator::set_get_flake`].
     pub(crate) get_flake: Option<&'a GetFlake<'a>>,
+    /// Errors that made values fail, by [`Failure::id`], once they are caught.
+    failures: Vec<Option<Box<EvalError>>>,
     call_depth: u32,
     /// Native addresses below this one are out of bounds.
     stack_limit: usize,
@@ -82,6 +84,7 @@ impl<'a> Evaluator<'a> {
             store: crate::store::StoreState::default(),
             regexes: crate::regex::RegexCache::default(),
             get_flake: None,
+            failures: Vec::new(),
             call_depth: 0,
             stack_limit: 0,
         };
@@ -193,13 +196,14 @@ impl<'a> Evaluator<'a> {
                 condition,
                 then,
                 otherwise,
+                position,
             } => {
-                let branch =
-                    if self.eval_bool(condition, env, "while evaluating a branch condition")? {
-                        then
-                    } else {
-                        otherwise
-                    };
+                let what = "while evaluating a branch condition";
+                let branch = if self.eval_bool(condition, env, *position, what)? {
+                    then
+                } else {
+                    otherwise
+                };
                 self.eval(branch, env)
             }
             Expr::Binary {
@@ -207,7 +211,8 @@ impl<'a> Evaluator<'a> {
                 left,
                 right,
                 position,
-            } => self.eval_binary(*op, left, right, *position, env),
+                starts,
+            } => self.eval_binary(*op, left, right, *position, starts, env),
             Expr::Lambda(code) => Ok(self.make_lambda(code, env)),
             Expr::Let(code) => self.eval_let(code, env),
             Expr::Attrs(code) => self.eval_attrs(code, env),
@@ -215,7 +220,7 @@ impl<'a> Evaluator<'a> {
             Expr::WithVariable(variable) => self.eval_with_variable(variable, env),
             Expr::SelectPath(select) => self.eval_select_path(select, env),
             Expr::HasAttr { base, path } => self.eval_has_attr(base, path, env),
-            Expr::With { scope, body } => self.eval_with(scope, body, env),
+            Expr::With { scope, body, .. } => self.eval_with(scope, body, env),
             Expr::Concat {
                 parts,
                 position,
@@ -224,7 +229,8 @@ impl<'a> Evaluator<'a> {
             Expr::Not { operand, .. } => Ok(Value::Bool(!self.eval_bool(
                 operand,
                 env,
-                "in the argument of '!'",
+                operand.position(),
+                "in the argument of the not operator",
             )?)),
             Expr::Negate { operand, position } => self.eval_negate(operand, *position, env),
             Expr::Assert {
@@ -232,7 +238,8 @@ impl<'a> Evaluator<'a> {
                 body,
                 position,
             } => {
-                if !self.eval_bool(condition, env, "in the condition of the assert statement")? {
+                let what = "in the condition of the assert statement";
+                if !self.eval_bool(condition, env, *position, what)? {
                     return Err(self.assertion_failed(condition, *position, env));
                 }
                 self.eval(body, env)
@@ -371,6 +378,7 @@ impl<'a> Evaluator<'a> {
                 slot.set(Value::Blackhole);
                 self.call(application.function, application.args, position)
             }
+            Value::Failed(failure) => return self.force_failed(slot, failure, position),
             value => return Ok(value),
         };
         match result {
@@ -378,31 +386,63 @@ impl<'a> Evaluator<'a> {
                 slot.set(value);
                 Ok(value)
             }
-            Err(mut error) => {
-                slot.set(state);
-                if error.kind == ErrorKind::InfiniteRecursion && !error.position.is_some() {
-                    error.position = position;
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.fail(slot, state, error)),
         }
     }
 
-    /// A Boolean operand.
+    /// A value could not be computed: it will not be tried again.
+    #[cold]
+    fn fail(
+        &mut self,
+        slot: &'a Slot<'a>,
+        state: Value<'a>,
+        mut error: Box<EvalError>,
+    ) -> Box<EvalError> {
+        let id = *error.failure.get_or_insert_with(|| {
+            self.failures.push(None);
+            (self.failures.len() - 1) as u32
+        });
+        slot.set(Value::Failed(self.arena.alloc(Failure { id, state })));
+        error
+    }
+
+    #[cold]
+    fn force_failed(
+        &mut self,
+        slot: &'a Slot<'a>,
+        failure: &'a Failure<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        if let Some(error) = &self.failures[failure.id as usize] {
+            return Err(error.clone());
+        }
+        slot.set(failure.state);
+        self.force_slot(slot, position)
+    }
+
+    /// Takes an error that goes no further; values that it made fail will give it again.
+    pub(crate) fn keep_failure(&mut self, error: Box<EvalError>) {
+        if let Some(id) = error.failure {
+            self.failures[id as usize] = Some(error);
+        }
+    }
+
+    /// A Boolean operand. Errors tell `position`.
     #[inline]
     pub(crate) fn eval_bool(
         &mut self,
         expr: &'a Expr<'a>,
         env: &Env<'_, 'a>,
+        position: PosIdx,
         what: &'static str,
     ) -> Result<bool> {
         match self.eval(expr, env) {
             Ok(Value::Bool(value)) => Ok(value),
             Ok(other) => Err(self
                 .type_error("a Boolean", other)
-                .at(expr.position())
-                .trace(expr.position(), what)),
-            Err(error) => Err(error.trace(expr.position(), what)),
+                .at(position)
+                .trace(position, what)),
+            Err(error) => Err(error.trace(position, what)),
         }
     }
 }

@@ -18,39 +18,42 @@ impl<'a> Evaluator<'a> {
         left: &'a Expr<'a>,
         right: &'a Expr<'a>,
         position: PosIdx,
+        starts: &[PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         match op {
             Op::And => {
-                let value = self.eval_bool(left, env, "in the left operand of '&&'")?
-                    && self.eval_bool(right, env, "in the right operand of '&&'")?;
+                let (in_left, in_right) = (
+                    "in the left operand of the AND (&&) operator",
+                    "in the right operand of the AND (&&) operator",
+                );
+                let value = self.eval_bool(left, env, position, in_left)?
+                    && self.eval_bool(right, env, position, in_right)?;
                 Ok(Value::Bool(value))
             }
             Op::Or => {
-                let value = self.eval_bool(left, env, "in the left operand of '||'")?
-                    || self.eval_bool(right, env, "in the right operand of '||'")?;
+                let (in_left, in_right) = (
+                    "in the left operand of the OR (||) operator",
+                    "in the right operand of the OR (||) operator",
+                );
+                let value = self.eval_bool(left, env, position, in_left)?
+                    || self.eval_bool(right, env, position, in_right)?;
                 Ok(Value::Bool(value))
             }
             Op::Implies => {
-                let value = !self.eval_bool(left, env, "in the left operand of '->'")?
-                    || self.eval_bool(right, env, "in the right operand of '->'")?;
+                let (in_left, in_right) = (
+                    "in the left operand of the IMPL (->) operator",
+                    "in the right operand of the IMPL (->) operator",
+                );
+                let value = !self.eval_bool(left, env, position, in_left)?
+                    || self.eval_bool(right, env, position, in_right)?;
                 Ok(Value::Bool(value))
             }
             Op::Update => self.eval_update(left, right, env),
-            Op::Add => self.eval_add(left, right, position, env),
-            _ => self.eval_both(op, left, right, position, env),
-        }
-    }
-
-    fn operand(
-        &mut self,
-        expr: &'a Expr<'a>,
-        env: &Env<'_, 'a>,
-        what: &'static str,
-    ) -> Result<Value<'a>> {
-        match self.eval(expr, env) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(error.trace(expr.position(), what)),
+            Op::Add => self.eval_add(left, right, position, starts, env),
+            _ => self
+                .eval_both(op, left, right, position, env)
+                .map_err(|error| builtin_trace(error, op, position)),
         }
     }
 
@@ -65,30 +68,10 @@ impl<'a> Evaluator<'a> {
         let (l, r) = match op {
             // `a > b` is `lessThan b a`, and a builtin's arguments are evaluated in order.
             Op::Greater | Op::LessEq => {
-                let r = self
-                    .eval(right, env)
-                    .map_err(|error| builtin_trace(error, op, position))?;
-                let l = self
-                    .eval(left, env)
-                    .map_err(|error| builtin_trace(error, op, position))?;
-                (l, r)
+                let r = self.eval(right, env)?;
+                (self.eval(left, env)?, r)
             }
-            Op::Eq | Op::NotEq | Op::Concat => {
-                let (in_left, in_right) = operand_texts(op);
-                (
-                    self.operand(left, env, in_left)?,
-                    self.operand(right, env, in_right)?,
-                )
-            }
-            _ => {
-                let l = self
-                    .eval(left, env)
-                    .map_err(|error| builtin_trace(error, op, position))?;
-                let r = self
-                    .eval(right, env)
-                    .map_err(|error| builtin_trace(error, op, position))?;
-                (l, r)
-            }
+            _ => (self.eval(left, env)?, self.eval(right, env)?),
         };
         if let (Value::Int(l), Value::Int(r)) = (l, r) {
             match op {
@@ -102,8 +85,8 @@ impl<'a> Evaluator<'a> {
             }
         }
         match op {
-            Op::Eq => Ok(Value::Bool(self.equal(l, r, position)?)),
-            Op::NotEq => Ok(Value::Bool(!self.equal(l, r, position)?)),
+            Op::Eq => Ok(Value::Bool(self.equal(l, r, PosIdx::NONE)?)),
+            Op::NotEq => Ok(Value::Bool(!self.equal(l, r, PosIdx::NONE)?)),
             Op::Concat => self.concat_lists(l, r, position),
             Op::Sub | Op::Mul | Op::Div => self.arithmetic(op, l, r, PosIdx::NONE),
             Op::Less => self.less(l, r, PosIdx::NONE, "").map(Value::Bool),
@@ -115,10 +98,6 @@ impl<'a> Evaluator<'a> {
                 .less(l, r, PosIdx::NONE, "")
                 .map(|less| Value::Bool(!less)),
         }
-        .map_err(|error| match op {
-            Op::Eq | Op::NotEq | Op::Concat => error,
-            _ => builtin_trace(error, op, position),
-        })
     }
 
     /// `-`, `*`, `/` on evaluated operands.
@@ -191,9 +170,9 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let value = self.eval(operand, env)?;
-        self.arithmetic(Op::Sub, Value::Int(0), value, position)
-            .map_err(|error| error.trace(position, "while calling the 'sub' builtin"))
+        self.eval(operand, env)
+            .and_then(|value| self.arithmetic(Op::Sub, Value::Int(0), value, PosIdx::NONE))
+            .map_err(|error| builtin_trace(error, Op::Sub, position))
     }
 
     /// The right side first, as C++ Nix does.
@@ -203,8 +182,12 @@ impl<'a> Evaluator<'a> {
         right: &'a Expr<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let r = self.operand_attrs(right, env, "in the right operand of '//'")?;
-        let l = self.operand_attrs(left, env, "in the left operand of '//'")?;
+        let r = self.operand_attrs(
+            right,
+            env,
+            "in the right operand of the update (//) operator",
+        )?;
+        let l = self.operand_attrs(left, env, "in the left operand of the update (//) operator")?;
         Ok(Value::Attrs(l.update(self.arena, r)))
     }
 
@@ -268,50 +251,42 @@ impl<'a> Evaluator<'a> {
         left: &'a Expr<'a>,
         right: &'a Expr<'a>,
         position: PosIdx,
+        starts: &[PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let l = self.operand(left, env, OPERAND)?;
-        let r_position = right.position();
+        let l = self.eval(left, env)?;
+        let &[l_start, r_start] = starts;
         match l {
-            Value::Int(l) => match self.operand(right, env, OPERAND)? {
+            Value::Int(l) => match self.eval(right, env)? {
                 Value::Int(r) => l.checked_add(r).map(Value::Int).ok_or_else(|| {
                     let message = format!("integer overflow in adding {l} + {r}");
-                    EvalError::new(ErrorKind::Eval, message).at(r_position)
+                    EvalError::new(ErrorKind::Eval, message).at(r_start)
                 }),
                 Value::Float(r) => Ok(Value::Float(l as f64 + r)),
-                other => Err(self.cannot_add(other, "an integer", r_position)),
+                other => Err(self.cannot_add(other, "an integer", r_start)),
             },
-            Value::Float(l) => match self.operand(right, env, OPERAND)? {
+            Value::Float(l) => match self.eval(right, env)? {
                 Value::Int(r) => Ok(Value::Float(l + r as f64)),
                 Value::Float(r) => Ok(Value::Float(l + r)),
-                other => Err(self.cannot_add(other, "a float", r_position)),
+                other => Err(self.cannot_add(other, "a float", r_start)),
             },
             Value::String(l) => {
-                let r = self.operand(right, env, OPERAND)?;
+                let r = self.eval(right, env)?;
                 if let Value::String(r) = r {
                     let bytes = self.concat_bytes(&[l.bytes, r.bytes]);
                     let context = self.contexts.union(l.context, r.context);
                     return Ok(Value::string_in(self.arena, bytes, context));
                 }
-                self.concat_values(
-                    &[(Value::String(l), left.position()), (r, r_position)],
-                    position,
-                )
+                self.concat_values(&[(Value::String(l), l_start), (r, r_start)], position)
             }
             l => {
                 // The left side is coerced before the right one is evaluated.
                 if !matches!(l, Value::Path(_)) {
                     let mut context = ContextBuilder::default();
-                    self.coerce_to_string(
-                        l,
-                        left.position(),
-                        &mut context,
-                        SEGMENT,
-                        Coercion::PLAIN,
-                    )?;
+                    self.coerce_to_string(l, l_start, &mut context, SEGMENT, Coercion::PLAIN)?;
                 }
-                let r = self.operand(right, env, OPERAND)?;
-                self.concat_values(&[(l, left.position()), (r, r_position)], position)
+                let r = self.eval(right, env)?;
+                self.concat_values(&[(l, l_start), (r, r_start)], position)
             }
         }
     }
@@ -377,15 +352,15 @@ impl<'a> Evaluator<'a> {
     /// `"a${b}"` or, if `path`, `./a${b}`.
     pub(super) fn eval_concat(
         &mut self,
-        parts: &'a [&'a Expr<'a>],
+        parts: &'a [(&'a Expr<'a>, PosIdx)],
         position: PosIdx,
         path: bool,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         let mut context = ContextBuilder::default();
         let mut text = Vec::new();
-        for (index, part) in parts.iter().enumerate() {
-            let value = self.operand(part, env, OPERAND)?;
+        for (index, &(part, start)) in parts.iter().enumerate() {
+            let value = self.eval(part, env)?;
             if let (Value::String(string), true) = (value, index > 0 || !path) {
                 text.extend_from_slice(string.bytes);
                 context.add(string.context);
@@ -396,15 +371,13 @@ impl<'a> Evaluator<'a> {
             } else {
                 Coercion::INTERPOLATION
             };
-            let part =
-                self.coerce_to_string(value, part.position(), &mut context, SEGMENT, coercion)?;
+            let part = self.coerce_to_string(value, start, &mut context, SEGMENT, coercion)?;
             text.extend_from_slice(part);
         }
         self.concatenated(&text, context, path, position)
     }
 }
 
-const OPERAND: &str = "in an operand of '+'";
 const SEGMENT: &str = "while evaluating a path segment";
 
 /// The trace of an operator that is a builtin in disguise.
@@ -414,25 +387,13 @@ fn builtin_trace(error: Box<EvalError>, op: Op, position: PosIdx) -> Box<EvalErr
         Op::Sub => "sub",
         Op::Mul => "mul",
         Op::Div => "div",
-        _ => "lessThan",
+        Op::Less | Op::Greater | Op::LessEq | Op::GreaterEq => "lessThan",
+        _ => return error,
     };
-    error.trace(position, format!("while calling the '{name}' builtin"))
-}
-
-/// What a failing operand's trace says.
-fn operand_texts(op: Op) -> (&'static str, &'static str) {
+    let error = error.trace(position, format!("while calling the '{name}' builtin"));
     match op {
-        Op::Eq => (
-            "in the left operand of '=='",
-            "in the right operand of '=='",
-        ),
-        Op::NotEq => (
-            "in the left operand of '!='",
-            "in the right operand of '!='",
-        ),
-        _ => (
-            "in the left operand of '++'",
-            "in the right operand of '++'",
-        ),
+        // `a <= b` is `!(b < a)`.
+        Op::LessEq | Op::GreaterEq => error.trace(position, "in the argument of the not operator"),
+        _ => error,
     }
 }

@@ -6,7 +6,7 @@ use crate::attrs::{Attr, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, SelectPath, Step, WithVariable};
-use crate::position::PosIdx;
+use crate::position::{Origin, PosIdx};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
@@ -22,17 +22,12 @@ impl<'a> Evaluator<'a> {
         hint: &Cell<u32>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let value = match self.eval(base, env) {
-            Ok(value) => value,
-            Err(error) => return Err(error.trace(base.position(), "while selecting an attribute")),
-        };
+        let value = self.eval(base, env)?;
         let Value::Attrs(attrs) = value else {
-            return Err(self.select_from_other(value, name, position));
+            return Err(self.select_from_other(value, position));
         };
         let Some(attr) = attrs.get_hinted(name, hint) else {
-            return Err(self
-                .missing_attribute(attrs, name)
-                .trace(position, self.selecting(&[name])));
+            return Err(self.missing_attribute(attrs, name).at(position));
         };
         let value = attr.value.get();
         if value.is_whnf() {
@@ -53,52 +48,29 @@ impl<'a> Evaluator<'a> {
             position
         };
         self.force_slot(&attr.value, at)
-            .map_err(|error| self.trace_select(error, attr.position, &[name], &[name], position))
+            .map_err(|error| self.trace_select(error, attr.position, name))
     }
 
     #[cold]
-    fn select_from_other(
-        &mut self,
-        value: Value<'a>,
-        name: Symbol,
-        position: PosIdx,
-    ) -> Box<EvalError> {
-        let error = self.type_error("a set", value).at(position);
-        let error = error.trace(position, "while selecting an attribute");
-        error.trace(position, self.selecting(&[name]))
-    }
-
-    fn selecting(&self, path: &[Symbol]) -> String {
-        format!("while evaluating the attribute '{}'", self.path_text(path))
-    }
-
-    fn path_text(&self, path: &[Symbol]) -> String {
-        let names: Vec<_> = path.iter().map(|&name| self.symbols.text(name)).collect();
-        names.join(".")
+    fn select_from_other(&mut self, value: Value<'a>, position: PosIdx) -> Box<EvalError> {
+        self.type_error("a set", value)
+            .trace(position, "while selecting an attribute")
     }
 
     #[cold]
-    fn trace_select(
-        &self,
-        error: Box<EvalError>,
-        defined: PosIdx,
-        found: &[Symbol],
-        path: &[Symbol],
-        position: PosIdx,
-    ) -> Box<EvalError> {
-        let internal = self
-            .positions
-            .resolve(defined)
-            .is_none_or(|place| matches!(place.origin, crate::position::Origin::Internal(_)));
-        let error = if internal {
-            error
-        } else {
-            error.trace(
-                defined,
-                format!("from the definition of '{}'", self.path_text(found)),
-            )
-        };
-        error.trace(position, self.selecting(path))
+    fn trace_select(&self, error: Box<EvalError>, defined: PosIdx, name: Symbol) -> Box<EvalError> {
+        if self.is_internal(defined) {
+            return error;
+        }
+        let name = self.symbols.text(name);
+        error.trace(defined, format!("while evaluating the attribute '{name}'"))
+    }
+
+    /// There is no position, or it is not the user's.
+    fn is_internal(&self, position: PosIdx) -> bool {
+        self.positions
+            .resolve(position)
+            .is_none_or(|place| matches!(place.origin, Origin::Internal(_)))
     }
 
     /// "attribute 'x' missing", with near names.
@@ -132,57 +104,38 @@ impl<'a> Evaluator<'a> {
         select: &'a SelectPath<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let mut value = match self.eval(select.base, env) {
-            Ok(value) => value,
-            Err(error) => {
-                return Err(error.trace(select.base.position(), "while selecting an attribute"));
-            }
-        };
+        let mut value = self.eval(select.base, env)?;
         let position = select.position;
-        let mut found = Vec::with_capacity(select.path.len());
         let mut defined = PosIdx::NONE;
-        for (index, &step) in select.path.iter().enumerate() {
-            let name = match self.step_name(step, env) {
-                Ok(name) => name,
-                Err(error) => return Err(self.trace_steps(error, defined, &found, select, env)),
+        for &step in select.path {
+            let found = self
+                .step_name(step, env)
+                .and_then(|name| Ok((name, self.force(value, position)?)));
+            let (name, here) = match found {
+                Ok(found) => found,
+                Err(error) => return Err(self.trace_steps(error, defined, select, env)),
             };
-            let attr = match (value, select.default) {
+            let attr = match (here, select.default) {
                 (Value::Attrs(attrs), default) => match (attrs.get(name), default) {
                     (Some(attr), _) => attr,
                     (None, Some(default)) => return self.eval(default, env),
                     (None, None) => {
-                        let error = self.missing_attribute(attrs, name);
-                        return Err(self.trace_steps(error, defined, &found, select, env));
+                        let error = self.missing_attribute(attrs, name).at(position);
+                        return Err(self.trace_steps(error, defined, select, env));
                     }
                 },
                 (_, Some(default)) => return self.eval(default, env),
                 (other, None) => {
-                    let error = self.type_error("a set", other).at(position);
-                    let error = error.trace(position, "while selecting an attribute");
-                    return Err(self.trace_steps(error, defined, &found, select, env));
+                    let error = self.select_from_other(other, position);
+                    return Err(self.trace_steps(error, defined, select, env));
                 }
             };
-            found.push(name);
             defined = attr.position;
-            let last = index + 1 == select.path.len();
-            let at = if last && defined.is_some() {
-                defined
-            } else {
-                position
-            };
-            value = match self.force_slot(&attr.value, at) {
-                Ok(value) => value,
-                Err(error) => {
-                    let error = if last || select.default.is_some() {
-                        error
-                    } else {
-                        error.trace(position, "while selecting an attribute")
-                    };
-                    return Err(self.trace_steps(error, defined, &found, select, env));
-                }
-            };
+            value = attr.value.share();
         }
-        Ok(value)
+        let at = if defined.is_some() { defined } else { position };
+        self.force(value, at)
+            .map_err(|error| self.trace_steps(error, defined, select, env))
     }
 
     #[cold]
@@ -190,17 +143,29 @@ impl<'a> Evaluator<'a> {
         &mut self,
         error: Box<EvalError>,
         defined: PosIdx,
-        found: &[Symbol],
         select: &'a SelectPath<'a>,
         env: &Env<'_, 'a>,
     ) -> Box<EvalError> {
-        let names: Vec<_> = select
-            .path
-            .iter()
-            .map(|&step| self.step_name(step, env))
-            .collect();
-        let path: Vec<_> = names.into_iter().filter_map(Result::ok).collect();
-        self.trace_select(error, defined, found, &path, select.position)
+        if self.is_internal(defined) {
+            return error;
+        }
+        let path = self.path_text(select, env);
+        error.trace(defined, format!("while evaluating the attribute '{path}'"))
+    }
+
+    /// An attribute path for messages: names that cannot be evaluated as they are written.
+    fn path_text(&mut self, select: &'a SelectPath<'a>, env: &Env<'_, 'a>) -> String {
+        let mut names = Vec::with_capacity(select.path.len());
+        for (index, &step) in select.path.iter().enumerate() {
+            names.push(match self.step_name(step, env) {
+                Ok(name) => self.symbols.text(name),
+                Err(_) => format!(
+                    "\"${{{}}}\"",
+                    self.attribute_name_text(select.position, index)
+                ),
+            });
+        }
+        names.join(".")
     }
 
     pub(super) fn eval_has_attr(
@@ -209,10 +174,7 @@ impl<'a> Evaluator<'a> {
         path: &'a [Step<'a>],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let mut value = match self.eval(base, env) {
-            Ok(value) => value,
-            Err(error) => return Err(error.trace(base.position(), "in the argument of '?'")),
-        };
+        let mut value = self.eval(base, env)?;
         for (index, &step) in path.iter().enumerate() {
             let name = self.step_name(step, env)?;
             let Value::Attrs(attrs) = value else {
@@ -236,9 +198,7 @@ impl<'a> Evaluator<'a> {
         for &(depth, position) in variable.scopes {
             let mut scope = env.slot(depth, 0).get();
             if !scope.is_whnf() {
-                scope = self
-                    .force_slot(env.arena_slot(depth, 0), position)
-                    .map_err(|error| error.trace(position, WITH_SCOPE))?;
+                scope = self.force_slot(env.arena_slot(depth, 0), position)?;
             }
             let attrs = self.expect_attrs(scope, position, WITH_SCOPE)?;
             if let Some(attr) = attrs.get(variable.name) {
