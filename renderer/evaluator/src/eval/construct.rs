@@ -211,10 +211,10 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Attrs(attrs.update(self.arena, added)))
     }
 
-    /// "FILE:LINE:COLUMN", or "undefined position".
+    /// "FILE:LINE:COLUMN", or "«none»:0".
     pub(crate) fn describe_position(&self, position: PosIdx) -> String {
         self.positions.resolve(position).map_or_else(
-            || "undefined position".to_owned(),
+            || "«none»:0".to_owned(),
             |found| {
                 format!(
                     "{}:{}:{}",
