@@ -41,12 +41,14 @@ impl Token<'_> {
     }
 }
 
-/// Why there is no token: the message, and what was read of it.
+/// Why there is no token.
 #[derive(Debug, PartialEq)]
-pub(super) struct LexError {
-    pub message: String,
-    /// Where the token starts.
-    pub start: usize,
+pub(super) struct LexError(pub String);
+
+impl LexError {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
 }
 
 pub(super) struct Lexer<'a> {
@@ -54,8 +56,8 @@ pub(super) struct Lexer<'a> {
     text: &'a [u8],
     /// Bytes read so far; one more than there are once the end was read.
     pub place: usize,
-    /// Where the last token starts.
-    pub start: usize,
+    /// Where the last string or number starts: from there on messages show what was read.
+    shown_from: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -64,7 +66,7 @@ impl<'a> Lexer<'a> {
             arena,
             text,
             place: 0,
-            start: 0,
+            shown_from: 0,
         }
     }
 
@@ -75,7 +77,9 @@ impl<'a> Lexer<'a> {
         }
         for byte in [0xEF, 0xBB, 0xBF] {
             if self.get() != Some(byte) {
-                return Err(self.error("invalid BOM; must be 0xEF 0xBB 0xBF if given"));
+                return Err(LexError::new(
+                    "invalid BOM; must be 0xEF 0xBB 0xBF if given",
+                ));
             }
         }
         Ok(())
@@ -87,19 +91,11 @@ impl<'a> Lexer<'a> {
         byte
     }
 
-    fn error(&self, message: impl Into<String>) -> LexError {
-        LexError {
-            message: message.into(),
-            start: self.start,
-        }
-    }
-
     #[inline]
     pub(super) fn next(&mut self) -> Result<Token<'a>, LexError> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.place) {
             self.place += 1;
         }
-        self.start = self.place;
         match self.get() {
             Some(b'"') => self.string(),
             Some(b'[') => Ok(Token::BeginArray),
@@ -113,14 +109,14 @@ impl<'a> Lexer<'a> {
             Some(b'n') => self.literal(b"ull", Token::Null),
             Some(b'-' | b'0'..=b'9') => self.number(),
             None => Ok(Token::End),
-            Some(_) => Err(self.error("invalid literal")),
+            Some(_) => Err(LexError::new("invalid literal")),
         }
     }
 
     fn literal(&mut self, rest: &[u8], token: Token<'a>) -> Result<Token<'a>, LexError> {
         for &byte in rest {
             if self.get() != Some(byte) {
-                return Err(self.error("invalid literal"));
+                return Err(LexError::new("invalid literal"));
             }
         }
         Ok(token)
@@ -128,13 +124,14 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Result<Token<'a>, LexError> {
         let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
-        self.place = self.start;
+        self.place -= 1;
+        self.shown_from = self.place;
         let negative = self.text[self.place] == b'-';
         if negative {
             self.place += 1;
             if !digit(self.text.get(self.place)) {
                 self.place += 1;
-                return Err(self.error("invalid number; expected digit after '-'"));
+                return Err(LexError::new("invalid number; expected digit after '-'"));
             }
         }
         let whole = self.place;
@@ -150,7 +147,7 @@ impl<'a> Lexer<'a> {
             self.place += 1;
             if !digit(self.text.get(self.place)) {
                 self.place += 1;
-                return Err(self.error("invalid number; expected digit after '.'"));
+                return Err(LexError::new("invalid number; expected digit after '.'"));
             }
             self.skip_digits();
         }
@@ -161,20 +158,22 @@ impl<'a> Lexer<'a> {
                 self.place += 1;
                 if !digit(self.text.get(self.place)) {
                     self.place += 1;
-                    return Err(self.error("invalid number; expected digit after exponent sign"));
+                    return Err(LexError::new(
+                        "invalid number; expected digit after exponent sign",
+                    ));
                 }
             } else if !digit(self.text.get(self.place)) {
                 self.place += 1;
-                return Err(
-                    self.error("invalid number; expected '+', '-', or digit after exponent")
-                );
+                return Err(LexError::new(
+                    "invalid number; expected '+', '-', or digit after exponent",
+                ));
             }
             self.skip_digits();
         }
         if exact && let Some(token) = integer(digits, negative) {
             return Ok(token);
         }
-        let text = std::str::from_utf8(&self.text[self.start..self.place]).unwrap_or_default();
+        let text = std::str::from_utf8(&self.text[self.shown_from..self.place]).unwrap_or_default();
         Ok(Token::Float(text.parse().unwrap_or(f64::NAN)))
     }
 
@@ -187,6 +186,7 @@ impl<'a> Lexer<'a> {
     /// A string without escapes is a part of the text itself.
     fn string(&mut self) -> Result<Token<'a>, LexError> {
         let begin = self.place;
+        self.shown_from = begin - 1;
         self.skip_plain()?;
         if self.text.get(self.place) == Some(&b'"') {
             self.place += 1;
@@ -200,7 +200,7 @@ impl<'a> Lexer<'a> {
             match self.get() {
                 Some(b'"') => return Ok(Token::String(self.arena.alloc_slice_copy(&out))),
                 Some(b'\\') => self.escape(&mut out)?,
-                _ => return Err(self.error("invalid string: missing closing quote")),
+                _ => return Err(LexError::new("invalid string: missing closing quote")),
             }
         }
     }
@@ -212,7 +212,7 @@ impl<'a> Lexer<'a> {
                 b'"' | b'\\' => return Ok(()),
                 0..0x20 => {
                     self.place += 1;
-                    return Err(self.error(control_character(byte)));
+                    return Err(LexError::new(control_character(byte)));
                 }
                 0x20..0x80 => self.place += 1,
                 _ => self.multibyte(byte)?,
@@ -231,12 +231,12 @@ impl<'a> Lexer<'a> {
             0xF0 => (0x90..=0xBF, 2),
             0xF1..=0xF3 => (0x80..=0xBF, 2),
             0xF4 => (0x80..=0x8F, 2),
-            _ => return Err(self.error(ILL_FORMED)),
+            _ => return Err(LexError::new(ILL_FORMED)),
         };
         let mut range = second;
         for _ in 0..=more {
             if !self.get().is_some_and(|byte| range.contains(&byte)) {
-                return Err(self.error(ILL_FORMED));
+                return Err(LexError::new(ILL_FORMED));
             }
             range = 0x80..=0xBF;
         }
@@ -253,7 +253,9 @@ impl<'a> Lexer<'a> {
             Some(b't') => b'\t',
             Some(b'u') => return self.unicode_escape(out),
             _ => {
-                return Err(self.error("invalid string: forbidden character after backslash"));
+                return Err(LexError::new(
+                    "invalid string: forbidden character after backslash",
+                ));
             }
         };
         out.push(byte);
@@ -266,18 +268,18 @@ impl<'a> Lexer<'a> {
             const LONE: &str =
                 "invalid string: surrogate U+D800..U+DBFF must be followed by U+DC00..U+DFFF";
             if self.get() != Some(b'\\') || self.get() != Some(b'u') {
-                return Err(self.error(LONE));
+                return Err(LexError::new(LONE));
             }
             let low = self.hex()?;
             if !(0xDC00..0xE000).contains(&low) {
-                return Err(self.error(LONE));
+                return Err(LexError::new(LONE));
             }
             code = 0x1_0000 + ((code - 0xD800) << 10) + (low - 0xDC00);
         }
         let Some(character) = char::from_u32(code) else {
-            return Err(
-                self.error("invalid string: surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF")
-            );
+            return Err(LexError::new(
+                "invalid string: surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF",
+            ));
         };
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
@@ -288,7 +290,9 @@ impl<'a> Lexer<'a> {
         for _ in 0..4 {
             let digit = self.get().and_then(|byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else {
-                return Err(self.error("invalid string: '\\u' must be followed by 4 hex digits"));
+                return Err(LexError::new(
+                    "invalid string: '\\u' must be followed by 4 hex digits",
+                ));
             };
             code = code * 16 + digit;
         }
@@ -307,10 +311,10 @@ impl<'a> Lexer<'a> {
         (line, self.place - start)
     }
 
-    /// What was read of the token that starts at `start`, as messages show it.
-    pub(super) fn read_from(&self, start: usize) -> String {
+    /// What was read, as messages show it.
+    pub(super) fn read(&self) -> String {
         let mut shown = Vec::new();
-        for &byte in &self.text[start..self.place.min(self.text.len())] {
+        for &byte in &self.text[self.shown_from..self.place.min(self.text.len())] {
             match byte {
                 0..0x20 => shown.extend_from_slice(format!("<U+{byte:04X}>").as_bytes()),
                 _ => shown.push(byte),

@@ -182,7 +182,7 @@ impl<'a> Parser<'_, 'a> {
 
     #[cold]
     fn number_overflow(&self) -> Box<EvalError> {
-        let number = self.lexer.read_from(self.lexer.start);
+        let number = self.lexer.read();
         EvalError::new(
             ErrorKind::Eval,
             format!("[json.exception.out_of_range.406] number overflow parsing '{number}'"),
@@ -201,10 +201,10 @@ impl<'a> Parser<'_, 'a> {
 
     #[cold]
     fn lex_error(&self, error: &LexError, context: &str, expected: &str) -> Box<EvalError> {
-        let read = self.lexer.read_from(error.start);
+        let read = self.lexer.read();
         let mut message = format!(
             "syntax error while parsing {context} - {}; last read: '{read}'",
-            error.message
+            error.0
         );
         if !expected.is_empty() {
             message = format!("{message}; expected {expected}");

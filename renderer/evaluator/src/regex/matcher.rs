@@ -1,7 +1,6 @@
 //! Matching: backtracking on a stack in the heap, that remembers what it has tried once it takes long.
 
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::Hasher;
+use rustc_hash::FxHashMap;
 
 use super::program::{NONE, Node, Op, Program};
 use super::{Groups, RegexError};
@@ -11,8 +10,10 @@ const EASY_STEPS: u64 = 2_000;
 const EASY_STEPS_PER_BYTE: u64 = 8;
 /// Going through so many bytes of a run is as much work as a step.
 const BYTES_PER_STEP: u64 = 8;
-/// Work after which matching is given up.
-const MOST_STEPS: u64 = 1 << 28;
+/// Work after which matching is given up: more than this and so much for each node at each byte. Only nested repetitions
+/// of what can match nothing take so long.
+const MOST_STEPS: u64 = 1 << 24;
+const MOST_STEPS_PER_TRIAL: u64 = 4;
 /// Longer texts are not matched.
 const MOST_TEXT: usize = 1 << 30;
 /// Places on the stack, and trials that can be remembered.
@@ -61,6 +62,10 @@ enum Frame {
         guard: u32,
         old: (u32, u32),
     },
+    Passed {
+        place: u32,
+        key: u64,
+    },
     /// Remember what came of it.
     Remember {
         node: u32,
@@ -69,7 +74,7 @@ enum Frame {
     },
 }
 
-/// A run from anywhere in here that ends at `end` leads nowhere.
+/// A run that could go on to `end` and stops at `from` or after leads nowhere.
 #[derive(Clone, Copy)]
 struct FailedRun {
     from: u32,
@@ -89,6 +94,9 @@ pub(super) struct Memory {
     failed_runs: Vec<FailedRun>,
     remembered: FxHashMap<(u32, u32, u64), u32>,
     groups: Vec<Option<(usize, usize)>>,
+    /// Trials are remembered from the start, so that tests see what that changes: nothing.
+    #[cfg(test)]
+    pub(super) remember_at_once: bool,
 }
 
 impl Memory {
@@ -104,12 +112,17 @@ pub(super) struct Matcher<'m> {
     memory: &'m mut Memory,
     steps: u64,
     easy_steps: u64,
+    most_steps: u64,
     /// Number of the attempt.
     attempt: u32,
     /// The end of the best match of the attempt.
     best: Option<usize>,
     /// What is being tried has led to a match.
     matched: bool,
+    /// Which guards were passed at that place: what comes of a trial there depends on it.
+    passed: (u32, u64),
+    /// The last attempt was not undone, because it led to the best match there can be.
+    left_over: bool,
     now: Attempt,
 }
 
@@ -130,15 +143,26 @@ impl<'m> Matcher<'m> {
             memory.remembered = FxHashMap::default();
         }
         memory.failed_runs.clear();
+        let trials = program.nodes.len() as u64 * (text.len() as u64 + 1);
+        let easy_steps = EASY_STEPS + EASY_STEPS_PER_BYTE * text.len() as u64;
+        #[cfg(test)]
+        let easy_steps = if memory.remember_at_once {
+            0
+        } else {
+            easy_steps
+        };
         Ok(Self {
             program,
             text,
             memory,
             steps: 0,
-            easy_steps: EASY_STEPS + EASY_STEPS_PER_BYTE * text.len() as u64,
+            easy_steps,
+            most_steps: MOST_STEPS + MOST_STEPS_PER_TRIAL * trials,
             attempt: 0,
             best: None,
             matched: false,
+            passed: (NONE, 0),
+            left_over: true,
             now: Attempt {
                 start: 0,
                 exact: false,
@@ -200,20 +224,29 @@ impl<'m> Matcher<'m> {
         self.attempt += 1;
         self.best = None;
         self.matched = false;
+        if self.left_over {
+            self.clear();
+        }
+        let mut next = Some((self.program.start, attempt.start));
+        while let Some((node, place)) = next {
+            if self.forward(node, place)? {
+                self.left_over = true;
+                break;
+            }
+            next = self.backtrack();
+        }
+        Ok(self.best)
+    }
+
+    fn clear(&mut self) {
+        self.left_over = false;
+        self.passed = (NONE, 0);
         let memory = &mut *self.memory;
         memory.stack.clear();
         memory.slots.clear();
         memory.slots.resize(2 * self.program.groups, NONE);
         memory.guards.clear();
         memory.guards.resize(self.program.guards, (NONE, 0));
-        let mut next = Some((self.program.start, attempt.start));
-        while let Some((node, place)) = next {
-            if self.forward(node, place)? {
-                break;
-            }
-            next = self.backtrack();
-        }
-        Ok(self.best)
     }
 
     /// Goes on from a node until nothing matches any more. True: no better match can be found.
@@ -309,6 +342,10 @@ impl<'m> Matcher<'m> {
             return false;
         }
         self.push(Frame::Guard { guard, old });
+        let (at, key) = self.passed;
+        self.push(Frame::Passed { place: at, key });
+        let known = self.passed_at(place as u32);
+        self.passed = (place as u32, known.wrapping_add(weight(guard)));
         self.memory.guards[guard as usize] = (place as u32, count + 1);
         true
     }
@@ -348,10 +385,13 @@ impl<'m> Matcher<'m> {
 
     #[cold]
     fn enter_remembering(&mut self, node: u32, place: u32) -> Result<bool, RegexError> {
-        if self.steps > MOST_STEPS {
+        if self.steps > self.most_steps {
             return Err(RegexError::TooLarge);
         }
-        let key = self.guards_key(place);
+        let key = self.passed_at(place);
+        if key != 0 && self.memory.remembered.get(&(node, place, 0)) == Some(&NEVER) {
+            return Ok(false);
+        }
         match self.memory.remembered.get(&(node, place, key)) {
             Some(&NEVER) => return Ok(false),
             Some(&known) if known >> 1 == self.attempt => {
@@ -364,18 +404,9 @@ impl<'m> Matcher<'m> {
         Ok(true)
     }
 
-    /// What comes of a trial depends on which guarded repetitions were entered at this place.
-    fn guards_key(&self, place: u32) -> u64 {
-        if self.memory.guards.is_empty() {
-            return 0;
-        }
-        let mut hasher = FxHasher::default();
-        for (guard, &(last, count)) in self.memory.guards.iter().enumerate() {
-            if last == place && count > 0 {
-                hasher.write_u64((guard as u64) << 2 | u64::from(count));
-            }
-        }
-        hasher.finish()
+    fn passed_at(&self, place: u32) -> u64 {
+        let (at, key) = self.passed;
+        if at == place { key } else { 0 }
     }
 
     fn remember(&mut self, node: u32, place: u32, key: u64) {
@@ -390,35 +421,33 @@ impl<'m> Matcher<'m> {
         }
         if let Op::Run { set, run, .. } = self.program.nodes[node as usize].op
             && !self.matched
-            && key == 0
         {
-            self.remember_run(set, run, place, if never { 0 } else { self.attempt });
+            let attempt = if never { 0 } else { self.attempt };
+            // Stopping at once is another thing once guards are passed here, but stopping further on is not.
+            self.remember_run(set, run, place, place + u32::from(key != 0), attempt);
         }
     }
 
-    fn remember_run(&mut self, set: u32, run: u32, place: u32, attempt: u32) {
+    fn remember_run(&mut self, set: u32, run: u32, place: u32, from: u32, attempt: u32) {
         if self.memory.failed_runs.is_empty() {
             let none = FailedRun {
                 from: NONE,
-                end: 0,
+                end: NONE,
                 attempt: 0,
             };
             self.memory.failed_runs.resize(self.program.runs, none);
         }
         let known = self.memory.failed_runs[run as usize];
         let end = self.run_end(set, place as usize, Some(known));
-        let covered = known.from <= place && end == known.end;
-        if !covered || (known.attempt != 0 && known.attempt != self.attempt) {
-            self.memory.failed_runs[run as usize] = FailedRun {
-                from: place,
-                end,
-                attempt,
-            };
+        let valid = known.attempt == 0 || known.attempt == self.attempt;
+        let covered = valid && known.from <= from && end == known.end;
+        if from <= end && !covered {
+            self.memory.failed_runs[run as usize] = FailedRun { from, end, attempt };
         }
     }
 
     /// Where the bytes of a set end; `known`: runs that end like this one.
-    fn run_end(&self, set: u32, place: usize, known: Option<FailedRun>) -> u32 {
+    fn run_end(&mut self, set: u32, place: usize, known: Option<FailedRun>) -> u32 {
         if let Some(known) = known
             && known.from as usize <= place
             && place <= known.end as usize
@@ -435,9 +464,11 @@ impl<'m> Matcher<'m> {
             if let Some(known) = known
                 && known.from as usize == end
             {
+                self.steps += (end - place) as u64 / BYTES_PER_STEP;
                 return known.end;
             }
         }
+        self.steps += (end - place) as u64 / BYTES_PER_STEP;
         end as u32
     }
 
@@ -447,12 +478,9 @@ impl<'m> Matcher<'m> {
             return None;
         };
         let failed = self.memory.failed_runs.get(run as usize).copied();
-        let failed = failed.filter(|failed| {
-            (failed.attempt == 0 || failed.attempt == self.attempt) && self.program.guards == 0
-        });
+        let failed = failed.filter(|failed| failed.attempt == 0 || failed.attempt == self.attempt);
         let place = place as u32;
         let mut end = self.run_end(set, place as usize, failed);
-        self.steps += u64::from(end - place) / BYTES_PER_STEP;
         if let Some(failed) = failed
             && end == failed.end
         {
@@ -515,10 +543,19 @@ impl<'m> Matcher<'m> {
                 }
                 Frame::Matched => self.matched = true,
                 Frame::Group { slot, old } => self.memory.slots[slot as usize] = old,
+                Frame::Passed { place, key } => self.passed = (place, key),
                 Frame::Guard { guard, old } => self.memory.guards[guard as usize] = old,
                 Frame::Remember { node, place, key } => self.remember(node, place, key),
             }
         }
         None
     }
+}
+
+/// A number for a guard, such that sums of them tell apart which guards were passed how often.
+fn weight(guard: u32) -> u64 {
+    let mut number = (u64::from(guard) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
 }

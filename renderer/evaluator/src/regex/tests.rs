@@ -48,7 +48,7 @@ fn the_longest_alternative_is_found_but_a_repetition_does_not_give_way() {
 fn a_repetition_of_what_is_empty_ends() {
     assert_eq!(matched("(a*)*", "aa"), groups(&[Some("")]));
     assert_eq!(matched("(a*)+", "b"), None);
-    assert_eq!(matched("(|a)+", "aaa"), None);
+    assert_eq!(matched("(|a)+", "aaa"), groups(&[Some("")]));
 }
 
 #[test]
@@ -120,4 +120,66 @@ fn deep_nesting_needs_no_native_stack() {
     assert!(Regex::new(pattern.as_bytes()).is_ok());
     let long = "ab".repeat(100_000);
     assert!(matched("((a|b)*)", &long).is_some());
+}
+
+/// Pseudo-random numbers, the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn pattern(&mut self, depth: usize) -> String {
+        let mut out = String::new();
+        for alternative in 0..=self.below(3) {
+            if alternative > 0 {
+                out.push('|');
+            }
+            for _ in 0..self.below(4) {
+                match self.below(9) {
+                    0..4 => out.push_str(["a", "b", "[ab]", "."][self.below(4)]),
+                    4 => {
+                        out.push_str(["^", "$"][self.below(2)]);
+                        continue;
+                    }
+                    _ if depth > 0 => {
+                        let inner = self.pattern(depth - 1);
+                        out.push_str(&format!("({inner})"));
+                    }
+                    _ => out.push('a'),
+                }
+                out.push_str(["", "", "*", "+", "?", "{0,2}", "{1,}"][self.below(7)]);
+            }
+        }
+        out
+    }
+}
+
+#[test]
+fn remembering_changes_nothing() {
+    let mut dice = Dice(1);
+    let mut remembering = Scratch::default();
+    remembering.matcher.remember_at_once = true;
+    for _ in 0..5_000 {
+        let pattern = dice.pattern(2);
+        let regex = Regex::new(pattern.as_bytes()).unwrap();
+        let text: Vec<u8> = (0..dice.below(9)).map(|_| b"aab"[dice.below(3)]).collect();
+        let [plain, other] = [&mut Scratch::default(), &mut remembering].map(|scratch| {
+            let whole = regex.match_all(&text, scratch)?.map(<[_]>::to_vec);
+            let mut all = Vec::new();
+            regex.for_each_match(&text, scratch, |found| {
+                all.push((found.start, found.end, found.groups.to_vec()));
+            })?;
+            Ok((whole, all))
+        });
+        if plain != Err(RegexError::TooLarge) {
+            let text = String::from_utf8_lossy(&text);
+            assert_eq!(plain, other, "{pattern} and {text}");
+        }
+    }
 }
