@@ -43,6 +43,8 @@ in
   _type = "niphas-environment";
   version = 1;
   inherit namespace systems;
+  # What mapAttrs makes has no positions.
+  positions = builtins.mapAttrs (name: _: builtins.unsafeGetAttrPos name workloads) workloads;
   workloads = builtins.mapAttrs (
     name: workload: builtins.mapAttrs (evaluate name workload) pkgs
   ) workloads;

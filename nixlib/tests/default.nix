@@ -42,6 +42,7 @@ let
         _type = "niphas-environment";
         version = 1;
         namespace = "shop";
+        positions = { };
         systems = [ "x86_64-linux" "aarch64-linux" ];
       };
     };

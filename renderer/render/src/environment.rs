@@ -399,12 +399,11 @@ fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
         }
     }
     while !names.is_empty() {
-        // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no place of the user's.
-        let made_by_nixlib = names[0] == "workloads" && matches!(names.len(), 3 | 4);
-        let position = if made_by_nixlib {
-            None
-        } else {
-            (evaluated.position)(&names)
+        // `workloads`, what is in it, and their `attributes` are made by nixlib: no places of the user's.
+        let position = match names[..] {
+            ["workloads", workload] => workload_position(evaluated.value, workload),
+            ["workloads", ..] if names.len() <= 4 => None,
+            _ => (evaluated.position)(&names),
         };
         if position.is_some() {
             return position;
@@ -412,6 +411,14 @@ fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
         names.pop();
     }
     None
+}
+
+/// Where a workload is defined, as nixlib found out.
+fn workload_position(environment: &Value, workload: &str) -> Option<String> {
+    let position = &environment["positions"][workload];
+    let file = position["file"].as_str()?;
+    let line = position["line"].as_u64()?;
+    Some(format!("{file}:{line}:{}", position["column"].as_u64()?))
 }
 
 /// Why a name cannot stand in names of objects and in paths that GitOps tools read.

@@ -1,0 +1,273 @@
+//! `niphas render` as its users meet it: what it commits, and what it says when something is wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// A copy of the example flake, with the library it uses, and a place for a GitOps repository beside it.
+struct Project {
+    folder: TempDir,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let project = Self { folder };
+        for name in ["flake.nix", "nixlib", "examples/hello"] {
+            copy(
+                &Path::new(REPOSITORY).join(name),
+                &project.path("source").join(name),
+            );
+        }
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Replaces a text in a file of the flake; it must be there.
+    fn edit(self, file: &str, from: &str, to: &str) -> Self {
+        let path = self.path("source/examples/hello").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no '{from}'");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        self
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
+        let flake = format!("path:{}?dir=examples/hello", self.path("source").display());
+        command.arg("render").arg(flake).args(args);
+        command
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("NO_COLOR", "1");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    /// `niphas render` with the example's cache and key, into a new repository.
+    fn render(&self, args: &[&str]) -> Output {
+        let repository = self.path("gitops");
+        let mut command = self.command(&["--to", repository.to_str().unwrap(), "--init"]);
+        command.args(["--author", "CI <ci@example.org>", "--cache", &self.cache()]);
+        command
+            .arg("--key-file")
+            .arg(self.key())
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    fn cache(&self) -> String {
+        format!(
+            "file://{}",
+            self.path("source/examples/hello/cache").display()
+        )
+    }
+
+    fn key(&self) -> PathBuf {
+        self.path("source/examples/hello/cache-demo-key.public")
+    }
+
+    /// What a failed run printed, with paths of this run left out. Nothing may have been written.
+    fn failure(&self, output: &Output, code: i32) -> String {
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{}",
+            self.text(&output.stderr)
+        );
+        assert_eq!(self.text(&output.stdout), "");
+        let written = Command::new("git")
+            .arg("-C")
+            .arg(self.path("gitops"))
+            .args(["rev-parse", "HEAD"])
+            .output();
+        assert!(
+            !written.unwrap().status.success(),
+            "something was committed"
+        );
+        self.text(&output.stderr)
+    }
+
+    fn text(&self, bytes: &[u8]) -> String {
+        let folder = self.folder.path().to_str().unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let text = text.replace(folder, "[DIR]");
+        // The tree's store path changes with every edit of the example.
+        let mut clean = String::new();
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once("/nix/store/") {
+            clean.push_str(before);
+            match after.get(32..).filter(|name| name.starts_with("-source")) {
+                Some(name) => {
+                    clean.push_str("[SOURCE]");
+                    rest = &name["-source".len()..];
+                }
+                None => {
+                    clean.push_str("/nix/store/");
+                    rest = after;
+                }
+            }
+        }
+        clean + rest
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+#[test]
+fn the_example_is_committed_once() {
+    let project = Project::new();
+    let first = project.render(&["--output", "json"]);
+    assert!(first.status.success(), "{}", project.text(&first.stderr));
+    let first: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!(first["outcome"], "committed");
+    assert_eq!(first["changes"].as_array().unwrap().len(), 20);
+    let again = project.render(&["--output", "json"]);
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["outcome"], "unchanged");
+    assert_eq!(again["commit"], first["commit"]);
+}
+
+#[test]
+fn check_and_diff_tell_by_their_exit_code() {
+    let project = Project::new();
+    assert_eq!(project.render(&["--check"]).status.code(), Some(1));
+    assert!(project.render(&[]).status.success());
+    assert_eq!(project.render(&["--check"]).status.code(), Some(0));
+    let project = project.edit("flake.nix", "replicas = 3;", "replicas = 4;");
+    let diff = project.render(&["--diff"]);
+    assert_eq!(diff.status.code(), Some(1));
+    let diff = project.text(&diff.stdout);
+    assert!(diff.contains("-  replicas: 3\n+  replicas: 4\n"), "{diff}");
+}
+
+#[test]
+fn only_the_named_environments_are_rendered() {
+    let project = Project::new();
+    let output = project.render(&["-e", "staging", "--output", "json"]);
+    let output: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let production =
+        |change: &serde_json::Value| change["path"].as_str().unwrap().contains("production");
+    assert!(!output["changes"].as_array().unwrap().iter().any(production));
+}
+
+#[test]
+fn a_syntax_error_has_its_place() {
+    let project = Project::new().edit("workloads.nix", "{", "{ ] ");
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
+}
+
+#[test]
+fn a_type_error_has_its_place() {
+    let project = Project::new().edit("flake.nix", "replicas = 3;", "replicas = 3 + \"x\";");
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
+}
+
+#[test]
+fn a_missing_attribute_has_its_place_and_near_names() {
+    let project = Project::new().edit(
+        "flake.nix",
+        "niphas.lib.mkEnvironment",
+        "niphas.lib.mkEnvironmant",
+    );
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
+}
+
+#[test]
+fn unknown_fields_and_wrong_types_of_workloads_are_all_told() {
+    let project = Project::new().edit(
+        "flake.nix",
+        "replicas = 3;",
+        "replicas = \"three\"; replica = 3;",
+    );
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
+}
+
+#[test]
+fn a_package_without_a_main_program_needs_a_command() {
+    let project = Project::new().edit("packages.nix", "mainProgram", "otherProgram");
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
+}
+
+#[test]
+fn an_unknown_environment_is_told_with_those_there_are() {
+    let project = Project::new();
+    insta::assert_snapshot!(project.failure(&project.render(&["-e", "prod"]), 1));
+}
+
+#[test]
+fn a_closure_without_a_trusted_signature_is_told_with_its_workload() {
+    let project = Project::new();
+    let repository = project.path("gitops");
+    let mut command = project.command(&[
+        "--to",
+        repository.to_str().unwrap(),
+        "--cache",
+        &project.cache(),
+        "--init",
+    ]);
+    insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
+}
+
+#[test]
+fn a_closure_that_no_cache_has_is_told_with_how_to_push_it() {
+    let project = Project::new();
+    fs::remove_dir_all(project.path("source/examples/hello/cache/nar")).unwrap();
+    for entry in fs::read_dir(project.path("source/examples/hello/cache")).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "narinfo")
+        {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    insta::assert_snapshot!(project.failure(&project.render(&["-e", "staging"]), 1));
+}
+
+#[test]
+fn no_cache_at_all_is_told() {
+    let project = Project::new();
+    let repository = project.path("gitops");
+    let mut command = project.command(&["--to", repository.to_str().unwrap(), "--init"]);
+    insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
+}
+
+#[test]
+fn a_repository_that_is_not_there_is_told() {
+    let project = Project::new();
+    let repository = project.path("nowhere");
+    let mut command = project.command(&[
+        "--to",
+        repository.to_str().unwrap(),
+        "--cache",
+        &project.cache(),
+    ]);
+    command.arg("--key-file").arg(project.key());
+    insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
+}
+
+#[test]
+fn a_failing_check_is_not_taken_for_a_change() {
+    let project = Project::new().edit("workloads.nix", "{", "{ ] ");
+    project.failure(&project.render(&["--check"]), 2);
+}
