@@ -99,6 +99,7 @@ impl EvaluationArgs {
         for pair in self.option.chunks_exact(2) {
             set(&mut settings, &pair[0], &pair[1])?;
         }
+        settings.directory = here();
         let from_env = std::env::var_os("NIX_PATH").unwrap_or_default();
         let entries = self.include.iter().map(|entry| entry.as_bytes().to_vec());
         settings.search_path = entries

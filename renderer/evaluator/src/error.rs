@@ -117,12 +117,8 @@ impl EvalError {
         self.report_as("error: ", positions, full)
     }
 
-    /// The same as a mere warning.
-    pub(crate) fn warning(&self, positions: &Positions<'_>) -> String {
-        self.report_as("warning: ", positions, true)
-    }
-
-    fn report_as(&self, prefix: &str, positions: &Positions<'_>, full: bool) -> String {
+    /// The report with another word than "error: ".
+    pub(crate) fn report_as(&self, prefix: &str, positions: &Positions<'_>, full: bool) -> String {
         let mut out = String::new();
         let traced = self.write_traces(&mut out, positions, full);
         if traced {

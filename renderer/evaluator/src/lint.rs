@@ -120,7 +120,8 @@ impl Evaluator<'_> {
         if lint == Lint::Fatal {
             return Err(error);
         }
-        self.io.message(&error.warning(&self.positions));
+        let warning = error.report_as("warning: ", &self.positions, true);
+        self.io.message(&warning);
         Ok(())
     }
 }

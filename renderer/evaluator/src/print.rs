@@ -63,6 +63,23 @@ impl PrintOptions {
     };
 }
 
+/// Takes down that a list is being printed; false if it was before. C++ Nix compares cells, not what is in them, and sees
+/// a list that is an element of itself a second time before it notices.
+pub(crate) fn open_list(seen: &mut FxHashSet<usize>, address: usize) -> bool {
+    // Lists are aligned, so the numbers after an address are free to say more.
+    let (is_open, in_itself) = (address + 1, address + 2);
+    if seen.insert(address) {
+        seen.insert(is_open);
+        return true;
+    }
+    seen.contains(&is_open) && seen.insert(in_itself)
+}
+
+/// The end of a list that [`open_list`] let pass.
+pub(crate) fn close_list(seen: &mut FxHashSet<usize>, address: usize) {
+    seen.remove(&(address + 1));
+}
+
 struct Printer<'e, 'a> {
     evaluator: &'e mut Evaluator<'a>,
     out: Vec<u8>,
@@ -243,7 +260,8 @@ impl<'a> Printer<'_, 'a> {
     }
 
     fn list(&mut self, items: &'a [Slot<'a>], address: usize, depth: usize) -> Result<()> {
-        if self.options.track_repeated && !items.is_empty() && !self.seen.insert(address) {
+        let tracked = self.options.track_repeated && !items.is_empty();
+        if tracked && !open_list(&mut self.seen, address) {
             self.text("«repeated»");
             return Ok(());
         }
@@ -262,6 +280,9 @@ impl<'a> Printer<'_, 'a> {
             }
             self.slot(item, depth + 1)?;
             self.items += 1;
+        }
+        if tracked {
+            close_list(&mut self.seen, address);
         }
         self.indent -= self.options.indent;
         self.space(pretty);

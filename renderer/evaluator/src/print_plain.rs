@@ -4,7 +4,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::eval::{Evaluator, Result};
-use crate::print::{format_float, write_attribute_name, write_string};
+use crate::print::{close_list, format_float, open_list, write_attribute_name, write_string};
 use crate::value::{Slot, Value};
 
 impl<'a> Evaluator<'a> {
@@ -48,7 +48,8 @@ impl<'a> Evaluator<'a> {
             Value::String(string) => write_string(out, string.bytes, usize::MAX),
             Value::Path(path) => out.extend(path.bytes),
             Value::List(list) => {
-                if !list.items.is_empty() && !seen.insert(std::ptr::from_ref(list).addr()) {
+                let address = std::ptr::from_ref(list).addr();
+                if !list.items.is_empty() && !open_list(seen, address) {
                     out.extend("«repeated»".bytes());
                     return Ok(());
                 }
@@ -57,6 +58,7 @@ impl<'a> Evaluator<'a> {
                     self.write_plain_slot(out, item, seen, depth + 1)?;
                     out.push(b' ');
                 }
+                close_list(seen, address);
                 out.push(b']');
             }
             Value::Attrs(attrs) => {

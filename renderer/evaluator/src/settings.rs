@@ -19,6 +19,8 @@ pub struct Settings {
     pub store_dir: StoreDir,
     /// The look-up path (`-I`, `NIX_PATH`): prefix, which may be empty, and location.
     pub search_path: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Relative locations in the look-up path start here: an absolute path.
+    pub directory: Vec<u8>,
     /// `traceVerbose` prints.
     pub trace_verbose: bool,
     /// Calls nested deeper than this are an error.
@@ -39,6 +41,7 @@ impl Default for Settings {
             system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             store_dir: StoreDir::default(),
             search_path: Vec::new(),
+            directory: b"/".to_vec(),
             trace_verbose: false,
             max_call_depth: 10_000,
             write_store: false,

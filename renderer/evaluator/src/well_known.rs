@@ -12,6 +12,7 @@ macro_rules! well_known {
 
         impl WellKnown {
             pub(crate) fn new(symbols: &mut Symbols<'_>) -> Self {
+                intern_first_names(symbols);
                 Self { $($field: symbols.intern($name),)* }
             }
         }
@@ -19,7 +20,6 @@ macro_rules! well_known {
 }
 
 well_known! {
-    all_outputs = b"allOutputs",
     allowed_references = b"allowedReferences",
     allowed_requisites = b"allowedRequisites",
     args = b"args",
@@ -29,7 +29,6 @@ well_known! {
     disallowed_references = b"disallowedReferences",
     disallowed_requisites = b"disallowedRequisites",
     drv_path = b"drvPath",
-    error = b"error",
     file = b"file",
     find_file = b"__findFile",
     functor = b"__functor",
@@ -57,10 +56,47 @@ well_known! {
     start_set = b"startSet",
     structured_attrs = b"__structuredAttrs",
     sub = b"__sub",
-    success = b"success",
     system = b"system",
     to_string = b"__toString",
     type_ = b"type",
     value = b"value",
     wrong = b"wrong",
+}
+
+/// Attributes are evaluated in the order in which their names were first seen, so names must be numbered as in C++ Nix:
+/// these are known before anything else is. `''` is the empty one.
+const FIRST_NAMES: &str = "\
+    <with> outPath drvPath type meta name value system __overrides outputs outputName __ignoreNulls file line column \
+    __functor __toString right wrong __structuredAttrs __json allowedReferences allowedRequisites \
+    disallowedReferences disallowedRequisites maxSize maxClosureSize builder args __contentAddressed __impure \
+    outputHash outputHashAlgo outputHashMode recurseForDerivations description self '' startSet operator key path \
+    prefix outputSpecified __sub __lessThan __mul __div or __findFile __nixPath body";
+
+/// Then those of the base environment follow, each as it stands there and without underscores, and those of the file that
+/// defines `derivation`.
+const BASE_ENVIRONMENT: &str = "\
+    builtins true false null __currentTime __currentSystem __nixVersion __storeDir __langVersion __traceVerbose \
+    __nixPath scopedImport import __typeOf isNull __isFunction __isInt __isFloat __isString __isBool __isPath \
+    __genericClosure break abort throw __addErrorContext __ceil __floor __tryEval __getEnv __seq __deepSeq __trace \
+    __warn derivationStrict placeholder __toPath __storePath __pathExists baseNameOf dirOf __readFile __findFile \
+    __hashFile __readFileType __readDir __toXML __toJSON __fromJSON __toFile __filterSource __path __attrNames \
+    __attrValues __getAttr __unsafeGetAttrPos __hasAttr __isAttrs removeAttrs __listToAttrs __intersectAttrs \
+    __catAttrs __functionArgs __mapAttrs __zipAttrsWith __isList __elemAt __head __tail map __filter __elem \
+    __concatLists __length __foldl' __any __all __genList __sort __partition __groupBy __concatMap __add __sub __mul \
+    __div __bitAnd __bitOr __bitXor __lessThan __toString __substring __stringLength __hashString __convertHash \
+    __match __split __concatStringsSep __replaceStrings __parseDrvName __compareVersions __splitVersion \
+    __unsafeDiscardStringContext __hasContext __unsafeDiscardOutputDependency __addDrvOutputDependencies \
+    __getContext __appendContext fetchMercurial fetchTree __fetchurl fetchTarball fetchGit fromTOML __getFlake \
+    __parseFlakeRef __flakeRefToString derivation strict drvAttrs commonAttrs outputsList x outputToAttrListElement";
+
+fn intern_first_names(symbols: &mut Symbols<'_>) {
+    for name in FIRST_NAMES.split_ascii_whitespace() {
+        symbols.intern(name.trim_matches('\'').as_bytes());
+    }
+    for name in BASE_ENVIRONMENT.split_ascii_whitespace() {
+        symbols.intern(name.as_bytes());
+        if let Some(bare) = name.strip_prefix("__") {
+            symbols.intern(bare.as_bytes());
+        }
+    }
 }

@@ -40,6 +40,7 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
 }
 
 const NONE: PosIdx = PosIdx::NONE;
+const ALL_OUTPUTS: &[u8] = b"allOutputs";
 
 fn placeholder<'a>(
     evaluator: &mut Evaluator<'a>,
@@ -167,7 +168,11 @@ fn get_context<'a>(
             inner.push(Attr::new(names.path, NONE, Value::Bool(true)));
         }
         if mention.all_outputs {
-            inner.push(Attr::new(names.all_outputs, NONE, Value::Bool(true)));
+            inner.push(Attr::new(
+                evaluator.symbols.intern(ALL_OUTPUTS),
+                NONE,
+                Value::Bool(true),
+            ));
         }
         if !mention.outputs.is_empty() {
             let outputs = mention.outputs.iter();
@@ -228,7 +233,7 @@ fn append_mention<'a>(
             evaluator.add_context(context, &path, ContextElement::Opaque);
         }
     }
-    if let Some(attr) = mention.get(names.all_outputs) {
+    if let Some(attr) = mention.get(evaluator.symbols.intern(ALL_OUTPUTS)) {
         let what = "while evaluating the `allOutputs` attribute of a string context";
         if evaluator.expect_bool(attr.value.share(), attr.position, what)? {
             if !path.is_derivation() {

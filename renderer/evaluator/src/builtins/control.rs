@@ -130,7 +130,11 @@ fn try_eval<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     };
     let names = evaluator.names;
     let attrs = vec![
-        Attr::new(names.success, NONE, Value::Bool(success)),
+        Attr::new(
+            evaluator.symbols.intern(b"success"),
+            NONE,
+            Value::Bool(success),
+        ),
         Attr::new(names.value, NONE, value),
     ];
     Ok(Value::Attrs(Attrs::from_unsorted(evaluator.arena, attrs)))
@@ -167,7 +171,9 @@ fn warn<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
     let what = "while evaluating the first argument; the message passed to builtins.warn";
     let text = evaluator.expect_string(args[0], NONE, what)?;
     let text = String::from_utf8_lossy(text.bytes).into_owned();
-    evaluator.io.message(&format!("evaluation warning: {text}"));
+    let warning = EvalError::new(ErrorKind::Eval, text);
+    let warning = warning.report_as("evaluation warning: ", &evaluator.positions, true);
+    evaluator.io.message(&warning);
     if evaluator
         .io
         .env_var(b"NIX_ABORT_ON_WARN")

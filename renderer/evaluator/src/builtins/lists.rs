@@ -134,7 +134,11 @@ fn concat_map<'a>(
     let mut parts = Vec::with_capacity(items.len());
     for item in items {
         let list = evaluator.call_1(function, item.share(), NONE)?;
-        parts.push(evaluator.expect_list(list, NONE, what)?);
+        let position = match function {
+            Value::Lambda(lambda) => lambda.code.positions[0],
+            _ => NONE,
+        };
+        parts.push(evaluator.expect_list(list, position, what)?);
     }
     Ok(joined(evaluator, &parts))
 }

@@ -99,7 +99,11 @@ impl<'a> Evaluator<'a> {
             }
             fetched
         } else {
-            let path = path::normalise(location);
+            let path = if location.starts_with(b"/") {
+                path::normalise(location)
+            } else {
+                path::normalise(&path::join(&self.settings.directory, location))
+            };
             let resolved = self.resolve(&path, Links::All)?;
             let exists = self.file_type(&resolved)?.is_some();
             if !exists {

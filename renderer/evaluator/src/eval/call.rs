@@ -221,7 +221,7 @@ impl<'a> Evaluator<'a> {
 
     #[inline]
     pub(crate) fn enter_call(&mut self, position: PosIdx) -> Result<()> {
-        if self.call_depth >= self.settings.max_call_depth {
+        if self.call_depth > self.settings.max_call_depth {
             return Err(super::call_depth_exceeded().at(position));
         }
         self.call_depth += 1;

@@ -155,11 +155,10 @@ impl<'a> Evaluator<'a> {
         bindings: &'a [BindingCode<'a>],
         slots: &'a [Slot<'a>],
     ) -> Result<&'a Attrs<'a>> {
-        let position = bindings[index as usize].position;
-        let overrides = self.force_slot(&slots[index as usize], position)?;
+        let overrides = self.force_slot(&slots[index as usize], PosIdx::NONE)?;
         let overrides = self.expect_attrs(
             overrides,
-            position,
+            PosIdx::NONE,
             "while evaluating the `__overrides` attribute",
         )?;
         for attr in overrides.entries(self.arena) {

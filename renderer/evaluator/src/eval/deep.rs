@@ -11,9 +11,13 @@ impl<'a> Evaluator<'a> {
     /// Forces a value and everything in it (`deepSeq`, `--strict`).
     pub fn force_deep(&mut self, value: Value<'a>) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
-            let value = evaluator.force(value, PosIdx::NONE)?;
-            evaluator.force_parts(value, &mut FxHashSet::default())?;
-            Ok(value)
+            evaluator.enter_call(PosIdx::NONE)?;
+            let result = evaluator.force(value, PosIdx::NONE).and_then(|value| {
+                evaluator.force_parts(value, &mut FxHashSet::default())?;
+                Ok(value)
+            });
+            evaluator.leave_call();
+            result
         })
     }
 

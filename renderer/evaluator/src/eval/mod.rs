@@ -414,7 +414,10 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         if let Some(error) = &self.failures[failure.id as usize] {
-            return Err(error.clone());
+            // Another way to the same error, of which only values on that way know.
+            let mut error = error.clone();
+            error.failure = None;
+            return Err(error);
         }
         slot.set(failure.state);
         self.force_slot(slot, position)
