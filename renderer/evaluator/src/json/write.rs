@@ -78,12 +78,11 @@ impl<'a> Writer<'_, 'a> {
             value => value,
         };
         match value {
-            Value::Null => self.out.extend_from_slice(b"null"),
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Int(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
             Value::Float(value) if value.is_finite() => float::write(&mut self.out, value),
-            Value::Float(_) => self.out.extend_from_slice(b"null"),
+            Value::Null | Value::Float(_) => self.out.extend_from_slice(b"null"),
             Value::String(string) => {
                 self.context.add(string.context);
                 self.string(string.bytes);

@@ -227,7 +227,7 @@ impl Cursor<'_> {
         let start = self.place;
         self.digits(radix.is_digit, "bad integer", INTEGER_HINTS)?;
         let text = without_underscores(&self.text[start..self.place]);
-        i64::from_str_radix(&text, radix.radix)
+        i64::from_str_radix(&text, radix.base)
             .map(Scalar::Int)
             .map_err(|_| {
                 let title = format!(
@@ -390,7 +390,7 @@ impl Cursor<'_> {
 /// Integers that are not decimal.
 struct Radix {
     prefix: &'static [u8],
-    radix: u32,
+    base: u32,
     name: &'static str,
     example: &'static str,
     is_digit: fn(&u8) -> bool,
@@ -408,7 +408,7 @@ impl Radix {
 static RADIXES: [Radix; 3] = [
     Radix {
         prefix: b"0x",
-        radix: 16,
+        base: 16,
         name: "hex",
         example: "0xC0FFEE, 0xdead_beef",
         is_digit: u8::is_ascii_hexdigit,
@@ -417,7 +417,7 @@ static RADIXES: [Radix; 3] = [
     },
     Radix {
         prefix: b"0o",
-        radix: 8,
+        base: 8,
         name: "oct",
         example: "0o775, 0o04_44",
         is_digit: |byte| matches!(byte, b'0'..=b'7'),
@@ -426,7 +426,7 @@ static RADIXES: [Radix; 3] = [
     },
     Radix {
         prefix: b"0b",
-        radix: 2,
+        base: 2,
         name: "bin",
         example: "0b0101, 0b1111_0000",
         is_digit: |byte| matches!(byte, b'0' | b'1'),

@@ -1,5 +1,7 @@
 //! Dates and times.
 
+use std::fmt::Write as _;
+
 use super::cursor::{Cursor, Region, Result, TomlError};
 
 const DATE_HINTS: &[&str] = &[
@@ -33,7 +35,8 @@ impl Cursor<'_> {
             .text
             .get(self.place + 1)
             .is_some_and(u8::is_ascii_digit);
-        if !matches!(self.peek(), Some(b'T' | b't')) && !(blank && digit_follows) {
+        let clock_follows = matches!(self.peek(), Some(b'T' | b't')) || (blank && digit_follows);
+        if !clock_follows {
             return Ok(Some(out));
         }
         self.place += 1;
@@ -164,7 +167,7 @@ impl Cursor<'_> {
             out.push('Z');
         } else {
             out.push(char::from(sign));
-            out.push_str(&format!("{hour:02}:{minute:02}"));
+            let _ = write!(out, "{hour:02}:{minute:02}");
         }
         Ok(())
     }
