@@ -298,3 +298,96 @@ fn a_wrong_hash_is_refused() {
         "{error}"
     );
 }
+
+/// A Git server for the repositories of a world; it ends with the test.
+struct Daemon {
+    process: std::process::Child,
+    address: String,
+}
+
+impl Daemon {
+    /// None if Git comes without its server.
+    fn start(world: &World) -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .expect("a port")
+            .local_addr()
+            .expect("an address")
+            .port();
+        // Not through `git`, which would leave the server behind when it is killed.
+        let folder = std::process::Command::new("git")
+            .arg("--exec-path")
+            .output();
+        let folder = String::from_utf8(folder.ok()?.stdout).ok()?;
+        let process = std::process::Command::new(format!("{}/git-daemon", folder.trim()))
+            .args(["--reuseaddr", "--export-all", "--listen=127.0.0.1"])
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={}", world.root().display()))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut daemon = Self {
+            process,
+            address: format!("git://127.0.0.1:{port}"),
+        };
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(daemon);
+            }
+            if daemon.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return None;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        None
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn repositories_are_cloned_from_a_server() {
+    let world = World::new();
+    world.flake("r", "").write("r/a", "a").commit("r");
+    world.git("r", &["branch", "dev"]);
+    let first = world
+        .lock("git+file://@/r?ref=dev", &support::Change::default())
+        .expect("a lock");
+    let first = first
+        .flake
+        .locked
+        .input
+        .rev()
+        .expect("a commit")
+        .expect("a commit");
+    world.write("r/a", "a2").commit("r");
+    let Some(daemon) = Daemon::start(&world) else {
+        return;
+    };
+    let base = format!("{}/r", daemon.address);
+    check("server", &world, &base);
+    check("server-branch", &world, &format!("{base}?ref=dev"));
+    check("server-commit", &world, &format!("{base}?rev={first}"));
+    check("server-shallow", &world, &format!("{base}?shallow=1"));
+    check(
+        "server-shallow-commit",
+        &world,
+        &format!("{base}?shallow=1&rev={first}"),
+    );
+    let missing = "0123456789012345678901234567890123456789";
+    let error =
+        fetch(&world, &format!("{base}?ref=dev&rev={missing}")).expect_err("no such commit");
+    assert!(
+        error.contains(&format!(
+            "Cannot find Git revision '{missing}' in ref 'dev' of repository '{base}'!"
+        )),
+        "{error}"
+    );
+    let error = fetch(&world, &format!("{base}?ref=none")).expect_err("no such branch");
+    assert!(error.contains("none"), "{error}");
+}
