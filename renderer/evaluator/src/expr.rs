@@ -183,7 +183,7 @@ pub(crate) struct SelectPath<'a> {
 ///
 /// Its level holds the parameters (for a pattern: the name after `@`, if any, then its formals), then the variables of
 /// a `let` that is its body.
-pub struct LambdaCode<'a> {
+pub(crate) struct LambdaCode<'a> {
     /// What it was bound to, for messages.
     pub(crate) name: Option<Symbol>,
     /// Where each parameter stands.

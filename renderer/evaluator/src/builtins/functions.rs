@@ -72,7 +72,10 @@ impl<'a> Keys<'a> {
             let middle = low.midpoint(high);
             let (other, other_element) = self.sorted[middle];
             let less = evaluator.less(key, other, NONE, "").map_err(|error| {
-                let (shown, other) = (evaluator.show_short(element), evaluator.show_short(other_element));
+                let (shown, other) = (
+                    evaluator.show_short(element),
+                    evaluator.show_short(other_element),
+                );
                 error
                     .trace(NONE, format!("with element {other}"))
                     .trace(NONE, format!("while comparing element {shown}"))

@@ -1,11 +1,13 @@
 //! What command lines ask of an expression: arguments for its function, an attribute in it, all its derivations.
 
+use nix_formats::StorePath;
 use rustc_hash::FxHashSet;
 
 use crate::attrs::{Attr, Attrs};
-use crate::context::ContextBuilder;
+use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
 use crate::position::PosIdx;
+use crate::symbol::Symbol;
 use crate::value::Value;
 
 use super::{Coercion, Evaluator, Result};
@@ -67,6 +69,55 @@ impl<'a> Evaluator<'a> {
         }
         let given = Value::Attrs(Attrs::from_unsorted(self.arena, given));
         self.call(value, &[given], PosIdx::NONE)
+    }
+
+    /// An attribute by name.
+    pub fn find_attr(&self, attrs: &'a Attrs<'a>, name: &str) -> Option<&'a Attr<'a>> {
+        attrs.get(self.symbols.lookup(name.as_bytes())?)
+    }
+
+    /// A name as text.
+    pub fn symbol_text(&self, symbol: Symbol) -> String {
+        self.symbols.text(symbol)
+    }
+
+    /// The store paths that a context stands for: outputs of derivations by their own paths. A reference to a whole
+    /// derivation, or to an output whose path is known only after a build, is an error.
+    pub fn referred_paths(&mut self, context: &ContextBuilder) -> Result<Vec<String>> {
+        let mut paths = Vec::new();
+        for element in self.contexts.elements_of(context) {
+            paths.push(match element {
+                ContextElement::Opaque(path) => format!("{}/{path}", self.store_dir()),
+                ContextElement::DrvDeep(_) => {
+                    let shown = self.show_context_element(element);
+                    let message = format!("a string refers to the derivation '{shown}' itself, not to one of its outputs");
+                    return Err(EvalError::new(ErrorKind::Eval, message));
+                }
+                ContextElement::Built { drv_path, output } => self.output_path(drv_path, output)?,
+            });
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    fn output_path(&mut self, drv_path: &str, output: &str) -> Result<String> {
+        let unknown = |what: &str| {
+            let message =
+                format!("the path of output '{output}' of derivation '{drv_path}' {what}");
+            EvalError::new(ErrorKind::Eval, message)
+        };
+        let path = StorePath::from_base_name(drv_path).map_err(|_| unknown("is not known"))?;
+        let derivation = self.derivation(&path)?;
+        let found = derivation.outputs.iter().find(|(name, _)| name == output);
+        match found {
+            Some((_, Some(path))) => {
+                let path = path.clone();
+                Ok(self.settings.store_dir.print(&path))
+            }
+            Some((_, None)) => Err(unknown("is known only once it is built")),
+            None => Err(unknown("is not known: it has no such output")),
+        }
     }
 
     /// The value at a selection path such as `a.b."c.d".0`, calling functions on the way with `args`.
