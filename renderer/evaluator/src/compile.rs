@@ -37,6 +37,8 @@ pub(crate) struct Compiler<'a, 'c> {
     pub thunks: &'c mut Vec<&'a Expr<'a>>,
     pub globals: &'c FxHashMap<Symbol, &'a Slot<'a>>,
     pub known: WellKnown,
+    /// See [`crate::Settings::delay_all`].
+    pub delay_all: bool,
     scopes: Scopes,
     /// The function being compiled makes something that keeps its level.
     captures: bool,
@@ -79,6 +81,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
         thunks: &'c mut Vec<&'a Expr<'a>>,
         globals: &'c FxHashMap<Symbol, &'a Slot<'a>>,
         known: WellKnown,
+        delay_all: bool,
     ) -> Self {
         let symbols = ast
             .names
@@ -95,6 +98,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
             thunks,
             globals,
             known,
+            delay_all,
             scopes: Scopes {
                 meanings: vec![Vec::new(); ast.names.len()],
                 ..Scopes::default()
@@ -175,12 +179,16 @@ impl<'a, 'c> Compiler<'a, 'c> {
     }
 
     fn delayable(&mut self, expr: &'a Expr<'a>) -> Lazy<'a> {
-        let kind = kind_of(expr);
+        let kind = match kind_of(expr) {
+            kind @ (LazyKind::Constant | LazyKind::Variable) => kind,
+            kind if !self.delay_all || matches!(expr, Expr::List { items: [] }) => kind,
+            _ => LazyKind::Thunk,
+        };
         if matches!(kind, LazyKind::Thunk) {
             self.captures = true;
         }
         let id = ThunkId(self.thunks.len() as u32);
-        if !matches!(expr, Expr::Constant(_) | Expr::Lambda(_)) {
+        if !matches!(expr, Expr::Constant(_) | Expr::Lambda(_)) || kind == LazyKind::Thunk {
             self.thunks.push(expr);
         }
         Lazy { expr, id, kind }

@@ -63,23 +63,6 @@ impl PrintOptions {
     };
 }
 
-/// Takes down that a list is being printed; false if it was before. C++ Nix compares cells, not what is in them, and sees
-/// a list that is an element of itself a second time before it notices.
-pub(crate) fn open_list(seen: &mut FxHashSet<usize>, address: usize) -> bool {
-    // Lists are aligned, so the numbers after an address are free to say more.
-    let (is_open, in_itself) = (address + 1, address + 2);
-    if seen.insert(address) {
-        seen.insert(is_open);
-        return true;
-    }
-    seen.contains(&is_open) && seen.insert(in_itself)
-}
-
-/// The end of a list that [`open_list`] let pass.
-pub(crate) fn close_list(seen: &mut FxHashSet<usize>, address: usize) {
-    seen.remove(&(address + 1));
-}
-
 struct Printer<'e, 'a> {
     evaluator: &'e mut Evaluator<'a>,
     out: Vec<u8>,
@@ -103,7 +86,7 @@ impl<'a> Evaluator<'a> {
                 items: 0,
                 indent: 0,
             };
-            printer.value(value, 0)?;
+            printer.value(value, 0, 0)?;
             Ok(printer.out)
         })
     }
@@ -161,11 +144,13 @@ impl<'a> Printer<'_, 'a> {
     }
 
     fn slot(&mut self, slot: &'a Slot<'a>, depth: usize) -> Result<()> {
-        self.value(slot.share(), depth)
+        let cell = slot.last();
+        self.value(cell.share(), std::ptr::from_ref(cell).addr(), depth)
     }
 
-    fn value(&mut self, value: Value<'a>, depth: usize) -> Result<()> {
-        let result = self.value_here(value, depth);
+    /// Lists are told apart by the cells that they are in, as C++ Nix does, sets by themselves.
+    fn value(&mut self, value: Value<'a>, cell: usize, depth: usize) -> Result<()> {
+        let result = self.value_here(value, cell, depth);
         match result {
             Err(error)
                 if self.options.show_errors
@@ -180,7 +165,7 @@ impl<'a> Printer<'_, 'a> {
         }
     }
 
-    fn value_here(&mut self, value: Value<'a>, depth: usize) -> Result<()> {
+    fn value_here(&mut self, value: Value<'a>, cell: usize, depth: usize) -> Result<()> {
         self.evaluator.check_depth(depth)?;
         let mut value = value;
         if self.options.force {
@@ -199,7 +184,7 @@ impl<'a> Printer<'_, 'a> {
                 write_string(&mut self.out, string.bytes, self.options.max_string)
             }
             Value::Path(path) => self.out.extend_from_slice(path.bytes),
-            Value::List(list) => self.list(list.items, std::ptr::from_ref(list).addr(), depth)?,
+            Value::List(list) => self.list(list.items, cell, depth)?,
             Value::Attrs(attrs) => self.set(value, std::ptr::from_ref(attrs).addr(), depth)?,
             Value::Lambda(lambda) => {
                 let code = lambda.code;
@@ -259,9 +244,8 @@ impl<'a> Printer<'_, 'a> {
         self.text(&format!("«{count} {what}{plural} elided»"));
     }
 
-    fn list(&mut self, items: &'a [Slot<'a>], address: usize, depth: usize) -> Result<()> {
-        let tracked = self.options.track_repeated && !items.is_empty();
-        if tracked && !open_list(&mut self.seen, address) {
+    fn list(&mut self, items: &'a [Slot<'a>], cell: usize, depth: usize) -> Result<()> {
+        if self.options.track_repeated && !items.is_empty() && !self.seen.insert(cell) {
             self.text("«repeated»");
             return Ok(());
         }
@@ -280,9 +264,6 @@ impl<'a> Printer<'_, 'a> {
             }
             self.slot(item, depth + 1)?;
             self.items += 1;
-        }
-        if tracked {
-            close_list(&mut self.seen, address);
         }
         self.indent -= self.options.indent;
         self.space(pretty);

@@ -4,7 +4,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::eval::{Evaluator, Result};
-use crate::print::{close_list, format_float, open_list, write_attribute_name, write_string};
+use crate::print::{format_float, write_attribute_name, write_string};
 use crate::value::{Slot, Value};
 
 impl<'a> Evaluator<'a> {
@@ -12,7 +12,7 @@ impl<'a> Evaluator<'a> {
     pub fn print_plain(&mut self, value: Value<'a>) -> Result<Vec<u8>> {
         self.on_stack(|evaluator| {
             let mut out = Vec::new();
-            evaluator.write_plain(&mut out, value, &mut FxHashSet::default(), 0)?;
+            evaluator.write_plain(&mut out, value, 0, &mut FxHashSet::default(), 0)?;
             Ok(out)
         })
     }
@@ -24,17 +24,17 @@ impl<'a> Evaluator<'a> {
         seen: &mut FxHashSet<usize>,
         depth: usize,
     ) -> Result<()> {
-        let mut value = slot.get();
-        while let Value::Thunk(inner) = value {
-            value = inner.get();
-        }
-        self.write_plain(out, value, seen, depth)
+        let cell = slot.last();
+        let address = std::ptr::from_ref(cell).addr();
+        self.write_plain(out, cell.get(), address, seen, depth)
     }
 
+    /// Lists are told apart by the cells that they are in, as C++ Nix does, sets by themselves.
     fn write_plain(
         &mut self,
         out: &mut Vec<u8>,
         value: Value<'a>,
+        cell: usize,
         seen: &mut FxHashSet<usize>,
         depth: usize,
     ) -> Result<()> {
@@ -48,8 +48,7 @@ impl<'a> Evaluator<'a> {
             Value::String(string) => write_string(out, string.bytes, usize::MAX),
             Value::Path(path) => out.extend(path.bytes),
             Value::List(list) => {
-                let address = std::ptr::from_ref(list).addr();
-                if !list.items.is_empty() && !open_list(seen, address) {
+                if !list.items.is_empty() && !seen.insert(cell) {
                     out.extend("«repeated»".bytes());
                     return Ok(());
                 }
@@ -58,7 +57,6 @@ impl<'a> Evaluator<'a> {
                     self.write_plain_slot(out, item, seen, depth + 1)?;
                     out.push(b' ');
                 }
-                close_list(seen, address);
                 out.push(b']');
             }
             Value::Attrs(attrs) => {

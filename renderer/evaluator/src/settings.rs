@@ -25,6 +25,9 @@ pub struct Settings {
     pub trace_verbose: bool,
     /// Calls nested deeper than this are an error.
     pub max_call_depth: u32,
+    /// Delay all that C++ Nix delays, even what is cheaper done at once: it shows where values are printed as far as they
+    /// are evaluated.
+    pub delay_all: bool,
     /// Also put texts, trees and derivations into the store, not only compute their paths.
     pub write_store: bool,
     /// Experimental features that are on.
@@ -44,6 +47,7 @@ impl Default for Settings {
             directory: b"/".to_vec(),
             trace_verbose: false,
             max_call_depth: 10_000,
+            delay_all: false,
             write_store: false,
             features: BTreeSet::new(),
             lints: Lints::default(),

@@ -83,6 +83,15 @@ impl<'a> Slot<'a> {
         self.0.set(value);
     }
 
+    /// The cell that this one names, or this one: the one in which a value is, or will be, computed.
+    pub(crate) fn last(&'a self) -> &'a Self {
+        let mut cell = self;
+        while let Value::Thunk(inner) = cell.get() {
+            cell = inner;
+        }
+        cell
+    }
+
     /// A value that may be copied freely and stands for this cell's: the value itself once it is there.
     #[inline]
     pub fn share(&'a self) -> Value<'a> {

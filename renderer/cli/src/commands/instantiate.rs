@@ -77,6 +77,8 @@ impl Args {
             None => LocalIo::default(),
         };
         settings.write_store = self.store_folder.is_some() && (!self.eval || self.read_write_mode);
+        // What is printed unforced must be what Nix leaves unforced.
+        settings.delay_all = self.eval && !self.strict;
         let inputs = self.inputs()?;
         with_evaluator(&self.evaluation, settings, &io, |evaluator| {
             let args = self.evaluation.arguments(evaluator)?;

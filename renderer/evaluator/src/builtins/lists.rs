@@ -151,12 +151,7 @@ fn elem<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
     )?;
     let wanted = evaluator.arena.alloc(Slot::new(args[0]));
     for item in items {
-        let found = evaluator.equal_slots(wanted, item, NONE).map_err(|error| {
-            error.trace(
-                NONE,
-                "while searching for the presence of the given element in the list",
-            )
-        })?;
+        let found = evaluator.equal_slots(wanted, item, NONE)?;
         if found {
             return Ok(Value::Bool(true));
         }

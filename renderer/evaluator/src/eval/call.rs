@@ -288,11 +288,7 @@ impl<'a> Evaluator<'a> {
         });
         let own = code.positions[code.arity() - 1];
         let error = error.trace(own, format!("while calling {name}"));
-        if position.is_some() {
-            error.trace(position, "from call site")
-        } else {
-            error
-        }
+        trace_call_site(error, position)
     }
 
     /// Takes the last argument apart. It is in the slot that the `@` name, or else the first formal, is to have.
@@ -310,10 +306,11 @@ impl<'a> Evaluator<'a> {
         let attrs = match self.force_argument(argument, own) {
             Ok(Value::Attrs(attrs)) => attrs,
             Ok(other) => {
-                let error = self.type_error("a set", other).at(own);
-                return Err(pattern_trace(error, own, position));
+                let what = "while evaluating the value passed for the lambda argument";
+                let error = self.type_error("a set", other).trace(own, what);
+                return Err(trace_call_site(error, position));
             }
-            Err(error) => return Err(pattern_trace(error, own, position)),
+            Err(error) => return Err(trace_call_site(error, position)),
         };
         let mut formals = slots.get(first..).unwrap_or_default();
         if pattern.at.is_some() {
@@ -411,13 +408,10 @@ fn trace_builtin(error: Box<EvalError>, name: &str, position: PosIdx) -> Box<Eva
     error.trace(position, format!("while calling the '{name}' builtin"))
 }
 
-fn pattern_trace(error: Box<EvalError>, own: PosIdx, call: PosIdx) -> Box<EvalError> {
-    let error = error.trace(
-        own,
-        "while evaluating the value passed for the lambda argument",
-    );
-    if call.is_some() {
-        error.trace(call, "from call site")
+#[cold]
+fn trace_call_site(error: Box<EvalError>, position: PosIdx) -> Box<EvalError> {
+    if position.is_some() {
+        error.trace(position, "from call site")
     } else {
         error
     }

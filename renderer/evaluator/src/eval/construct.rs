@@ -3,7 +3,7 @@
 use crate::attrs::{Attr, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
-use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LetCode, Scope};
+use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
 use crate::position::PosIdx;
 use crate::value::{Slot, Value};
 
@@ -67,7 +67,9 @@ impl<'a> Evaluator<'a> {
     pub(super) fn delay_in_level(&mut self, value: &Lazy<'a>, level: &'a Env<'a, 'a>) -> Value<'a> {
         match value.expr {
             Expr::Constant(value) => *value,
-            Expr::Lambda(code) => self.make_lambda(code, level),
+            Expr::Lambda(code) if value.kind == LazyKind::Constructor => {
+                self.make_lambda(code, level)
+            }
             _ => Value::Delayed(value.id, level),
         }
     }

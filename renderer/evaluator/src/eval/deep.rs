@@ -57,6 +57,8 @@ impl<'a> Evaluator<'a> {
     }
 
     fn force_part(&mut self, slot: &'a Slot<'a>, seen: &mut FxHashSet<usize>) -> Result<()> {
+        // Cells that name others stay as they are: printing tells by them which values are the same one.
+        let slot = slot.last();
         let position = application_position(slot.get());
         self.enter_call(position)?;
         let result = self
@@ -71,7 +73,6 @@ impl<'a> Evaluator<'a> {
 /// Where errors in a call that is still to be made say that it is made: where the function stands.
 fn application_position(state: Value<'_>) -> PosIdx {
     let function = match state {
-        Value::Thunk(slot) => return application_position(slot.get()),
         Value::Mapped(_, mapped) => match mapped.over {
             // Its function was not looked at when the set was made.
             MappedOver::Attrs(_) => return PosIdx::NONE,

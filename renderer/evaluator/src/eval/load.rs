@@ -237,6 +237,7 @@ impl<'a> Evaluator<'a> {
                 nix_path: names.nix_path,
                 sub: names.sub,
             },
+            self.settings.delay_all,
         );
         if let Some(variables) = variables {
             compiler.open_scope(variables);
