@@ -105,6 +105,9 @@ fn compare(left: &[u8], right: &[u8]) -> Ordering {
             (None, None) => return Ordering::Equal,
             (l, r) => (l.unwrap_or_default(), r.unwrap_or_default()),
         };
+        if l == r {
+            continue;
+        }
         if is_less(l, r) {
             return Ordering::Less;
         }

@@ -15,6 +15,8 @@ pub(super) struct TomlError {
     title: String,
     places: Vec<(Region, &'static str)>,
     hints: &'static [&'static str],
+    /// At the end of the document, the message shows all of it.
+    unfinished: bool,
 }
 
 pub(super) type Result<T> = std::result::Result<T, Box<TomlError>>;
@@ -25,6 +27,7 @@ impl TomlError {
             title: title.into(),
             places: vec![(region, what)],
             hints: &[],
+            unfinished: false,
         })
     }
 
@@ -36,6 +39,12 @@ impl TomlError {
 
     pub(super) fn hints(mut self: Box<Self>, hints: &'static [&'static str]) -> Box<Self> {
         self.hints = hints;
+        self
+    }
+
+    /// The error, of something that has no end.
+    pub(super) fn unfinished(mut self: Box<Self>) -> Box<Self> {
+        self.unfinished = true;
         self
     }
 
@@ -57,9 +66,20 @@ impl TomlError {
             let line_start = memchr::memrchr(b'\n', &text[..start]).map_or(0, |end| end + 1);
             let line_end =
                 memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |end| start + end);
-            let line = &text[line_start..line_end];
-            let line = shown(line.strip_suffix(b"\r").unwrap_or(line));
+            let line = shown(&text[line_start..line_end]);
             let number = line_of(region);
+            if self.unfinished && start == text.len() {
+                let next = number + 1;
+                let first = memchr::memchr(b'\n', text).unwrap_or(text.len()) + 1;
+                let (blanks, marks) = (" ".repeat(start - line_start), "^".repeat(first));
+                let _ = write!(
+                    out,
+                    "{gutter}|\n {number:>width$} | {line}\n{gutter}| {blanks}--\n {next:>width$} | {}\n{gutter}| \
+                     {marks}-- {what}\n",
+                    shown(text)
+                );
+                continue;
+            }
             let (blanks, marks) = (
                 " ".repeat(start - line_start),
                 "^".repeat(region.len.max(1)),
@@ -77,18 +97,21 @@ impl TomlError {
     }
 }
 
-/// A line with its control characters made visible.
+/// A line in ASCII, with what cannot be seen made visible.
 fn shown(line: &[u8]) -> String {
     let mut out = String::with_capacity(line.len());
-    for character in String::from_utf8_lossy(line).chars() {
-        match character {
-            '\r' => out.push_str("0x0d(CARRIAGE RETURN)"),
-            '\t' => out.push('\t'),
-            '\0'..'\x20' | '\x7f' => {
-                let _ = write!(out, "0x{:02x}", character as u32);
-            }
-            character => out.push(character),
+    for &byte in line {
+        if matches!(byte, b' '..=b'~') {
+            out.push(char::from(byte));
+            continue;
         }
+        let _ = write!(out, "0x{byte:02x}");
+        out.push_str(match byte {
+            b'\t' => "(TAB)",
+            b'\n' => "(LINE FEED)",
+            b'\r' => "(CARRIAGE RETURN)",
+            _ => "",
+        });
     }
     out
 }
@@ -152,20 +175,19 @@ impl Cursor<'_> {
         if self.peek() != Some(b'#') {
             return Ok(());
         }
-        let start = self.place;
         while let Some(byte) = self.peek() {
             if self.looking_at(b"\n") || self.looking_at(b"\r\n") {
                 return Ok(());
             }
             let width = self.character().unwrap_or(0);
             if (byte < 0x20 && byte != b'\t') || byte == 0x7F || width == 0 {
-                let region = Region {
-                    start,
-                    len: self.place - start,
-                };
+                self.skip_while(|byte| byte != b'\n');
+                self.take_newline();
                 let title = "toml::parse_comment_line: newline (LF / CRLF) or EOF is expected";
-                return Err(TomlError::new(title, region, "but got this")
-                    .hints(&["most of the control characters are not allowed in comments"]));
+                let error = self.error(title, "but got this").unfinished();
+                return Err(
+                    error.hints(&["most of the control characters are not allowed in comments"])
+                );
             }
             self.place += width;
         }

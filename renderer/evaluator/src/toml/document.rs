@@ -269,7 +269,9 @@ impl Parser<'_> {
             }
             return Err(if self.cursor.peek().is_none() {
                 let title = "toml::parse_array: missing closing bracket `]`";
-                self.cursor.error(title, "expected `]`, reached EOF")
+                self.cursor
+                    .error(title, "expected `]`, reached EOF")
+                    .unfinished()
             } else {
                 let title = "toml::parse_array: expected value-separator `,` or closing `]`";
                 self.cursor.error(title, "here")

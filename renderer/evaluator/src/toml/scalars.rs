@@ -294,10 +294,10 @@ impl Cursor<'_> {
                 out.extend_from_slice(&self.text[start..self.place]);
             } else if self.peek() == Some(b'\\') && quote == b'"' {
                 if !self.continued_line() && !self.escape(&mut out)? {
-                    return Err(self.invalid_string(name, what));
+                    return Err(self.invalid_string(name, what).unfinished());
                 }
             } else if !self.plain_character(&mut out) {
-                return Err(self.invalid_string(name, what));
+                return Err(self.invalid_string(name, what).unfinished());
             }
         }
     }
