@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::nix_config::NixConfig;
 
 /// How a flake is found and locked.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct FlakeArgs {
     /// Take another flake for an input, such as `nixpkgs path:../nixpkgs`, or `a/nixpkgs …` for an input of an input
     #[arg(long, num_args = 2, value_names = ["INPUT", "FLAKE"], action = clap::ArgAction::Append)]
@@ -272,8 +272,19 @@ pub(crate) fn with_fetcher<T>(
     work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
 ) -> Result<T, Failure> {
     let settings = args.settings(pure)?;
+    with_fetcher_and_store(args, settings, fetcher, LocalIo::default(), work)
+}
+
+/// The same, with settings and a store of the caller's.
+pub(crate) fn with_fetcher_and_store<T>(
+    args: &EvaluationArgs,
+    settings: Settings,
+    fetcher: &Fetcher,
+    store: LocalIo,
+    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
+) -> Result<T, Failure> {
     let pure = settings.pure;
-    let io = FlakeIo::new(fetcher, LocalIo::default(), pure);
+    let io = FlakeIo::new(fetcher, store, pure);
     let arena = Bump::new();
     let mut evaluator = Evaluator::new(&arena, &io, settings);
     install_get_flake(&mut evaluator, fetcher, pure);

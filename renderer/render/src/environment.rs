@@ -399,10 +399,11 @@ fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
         }
     }
     while !names.is_empty() {
-        // `workloads`, what is in it, and their `attributes` are made by nixlib: no places of the user's.
+        // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no places of the user's.
         let position = match names[..] {
-            ["workloads", workload] => workload_position(evaluated.value, workload),
-            ["workloads", ..] if names.len() <= 4 => None,
+            ["workloads", workload] => workload_position(evaluated.value, workload)
+                .or_else(|| (evaluated.position)(&names)),
+            ["workloads", ..] if matches!(names.len(), 3 | 4) => None,
             _ => (evaluated.position)(&names),
         };
         if position.is_some() {

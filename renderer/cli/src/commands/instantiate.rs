@@ -9,8 +9,9 @@ use nix_evaluator::{
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;
 
-use crate::evaluation::{EvaluationArgs, absolute, here, with_evaluator};
+use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
+use crate::flake::{FlakeArgs, with_fetcher_and_store};
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
 ///
@@ -39,6 +40,12 @@ pub(crate) struct Args {
     /// Print the value as JSON
     #[arg(long, conflicts_with = "raw")]
     json: bool,
+    /// Print the value as XML
+    #[arg(long, conflicts_with_all = ["json", "raw"])]
+    xml: bool,
+    /// Leave out of the XML where attributes and functions are defined
+    #[arg(long)]
+    no_location: bool,
     /// Print the string that the value is, without quotes
     #[arg(long)]
     raw: bool,
@@ -80,10 +87,11 @@ impl Args {
         // What is printed unforced must be what Nix leaves unforced.
         settings.delay_all = self.eval && !self.strict;
         let inputs = self.inputs()?;
-        with_evaluator(&self.evaluation, settings, &io, |evaluator| {
+        let fetcher = FlakeArgs::default().fetcher()?;
+        with_fetcher_and_store(&self.evaluation, settings, &fetcher, io, |evaluator| {
             let args = self.evaluation.arguments(evaluator)?;
             if self.find_file {
-                return self.find_files(evaluator);
+                return Ok(self.find_files(evaluator)?);
             }
             for input in inputs {
                 if self.parse {
@@ -188,6 +196,13 @@ impl Args {
                 &mut context,
             )?;
             print_line(&text);
+        } else if self.xml {
+            let options = XmlOptions {
+                strict: self.strict,
+                location: !self.no_location,
+            };
+            let text = evaluator.to_xml(value, options, &mut context)?;
+            print_bytes(&text);
         } else {
             let value = if self.strict {
                 evaluator.force_deep(value)?
