@@ -1,7 +1,7 @@
 //! What the parser makes of files that Nix accepts, printed as `nix-instantiate --parse` of Nix 2.34 prints it.
 
-use nix_evaluator::ast_print::{PathContext, print};
 use nix_evaluator::ast::RemarkKind;
+use nix_evaluator::ast_print::{PathContext, print};
 use nix_evaluator::parser::{or_warning, parse};
 
 fn prints(cases: &[(&str, &str)]) {

@@ -11,7 +11,9 @@ mod warning;
 pub use error::{ParseError, ParseErrorKind};
 pub use warning::or_warning;
 
-use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Children, Node, NodeId, Remark, RemarkKind, Span, Text};
+use crate::ast::{
+    Ast, AttrName, AttrPath, BinaryOp, Children, Node, NodeId, Remark, RemarkKind, Span, Text,
+};
 use crate::lexer::{Lexer, Result, Token, TokenKind};
 use bindings::{LargeSets, Scope};
 use names::Names;
