@@ -92,7 +92,6 @@ impl TomlError {
         for hint in self.hints {
             let _ = writeln!(out, "Hint: {hint}");
         }
-        out.truncate(out.trim_end().len());
         out
     }
 }
