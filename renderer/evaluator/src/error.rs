@@ -131,7 +131,17 @@ impl EvalError {
             out.push_str(&text);
             out.push('\n');
         }
-        indent(prefix, out.trim_end_matches(['\n', '\r', ' ', '\t']))
+        let mut text = indent(prefix, out.trim_end_matches(['\n', '\r', ' ', '\t']));
+        // C++ Nix colours what it puts into a message, so that a line feed at its end is not the report's last byte.
+        if self.message.ends_with('\n') && self.kind != ErrorKind::Thrown && !self.has_more() {
+            let _ = write!(text, "\n{}", " ".repeat(prefix.len()));
+        }
+        text
+    }
+
+    /// Something follows the message.
+    fn has_more(&self) -> bool {
+        self.position.is_some() || !self.suggestions.is_empty()
     }
 
     /// Returns whether there was any trace.
@@ -193,7 +203,7 @@ fn write_trace(out: &mut String, positions: &Positions<'_>, trace: &Trace, count
     }
 }
 
-/// "at FILE:LINE:COLUMN:" and the lines around it.
+/// `at FILE:LINE:COLUMN:` and the lines around it.
 fn write_place(out: &mut String, indent: &str, positions: &Positions<'_>, index: PosIdx) -> bool {
     let Some(position) = positions.resolve(index) else {
         return false;
