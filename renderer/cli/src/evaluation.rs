@@ -1,7 +1,7 @@
 //! Arguments of every command that evaluates Nix, and what they mean.
 
 use nix_evaluator::{
-    Attr, Attrs, Bump, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value,
+    Attr, Attrs, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value,
 };
 use std::os::unix::ffi::OsStrExt;
 
@@ -209,17 +209,4 @@ fn search_path_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
         Some(equals) => (entry[..equals].to_vec(), entry[equals + 1..].to_vec()),
         None => (Vec::new(), entry.to_vec()),
     }
-}
-
-/// Runs `work` with an evaluator and turns its error into a report.
-pub(crate) fn with_evaluator<T>(
-    args: &EvaluationArgs,
-    settings: Settings,
-    io: &dyn nix_evaluator::io::EvalIo,
-    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, Box<EvalError>>,
-) -> Result<T, Failure> {
-    let arena = Bump::new();
-    let mut evaluator = Evaluator::new(&arena, io, settings);
-    let result = work(&mut evaluator);
-    result.map_err(|error| args.failure(&evaluator, &error))
 }

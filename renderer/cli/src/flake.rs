@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix_evaluator::io::LocalIo;
-use nix_evaluator::{Bump, EvalError, Evaluator, Value};
+use nix_evaluator::{Bump, EvalError, Evaluator, Settings, Value};
 use nix_flake::{
     FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions,
     LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,

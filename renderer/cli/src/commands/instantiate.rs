@@ -4,7 +4,7 @@ use nix_evaluator::ast_print::{self, PathContext};
 use nix_evaluator::io::{LocalIo, StoreFolder};
 use nix_evaluator::{
     Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx,
-    Value,
+    Value, XmlOptions,
 };
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;
