@@ -616,7 +616,6 @@ impl<'a, 'c> Compiler<'a, 'c> {
     }
 
     /// Bindings and `inherit (e)`s of a level that is open; adds their names, in slots from `first` on.
-    #[expect(clippy::type_complexity, reason = "two slices that are used at once")]
     fn let_level(
         &mut self,
         bindings: &Bindings,

@@ -281,12 +281,11 @@ impl Expr<'_> {
             | Expr::Negate { position, .. }
             | Expr::Concat { position, .. }
             | Expr::CurPos { position } => *position,
-            // `==` and `!=` have none in C++ Nix.
-            Expr::Binary {
-                op: Op::Eq | Op::NotEq,
-                ..
-            } => PosIdx::NONE,
-            Expr::Binary { position, .. } => *position,
+            Expr::Binary { op, position, .. } => match op {
+                // These have none in C++ Nix.
+                Op::Eq | Op::NotEq => PosIdx::NONE,
+                _ => *position,
+            },
             Expr::WithVariable(variable) => variable.position,
             Expr::SelectPath(select) => select.position,
             Expr::HasAttr { base, .. } => base.position(),

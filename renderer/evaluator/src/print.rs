@@ -10,6 +10,7 @@ use crate::value::{Slot, Value};
 
 /// How values are printed.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct PrintOptions {
     /// Evaluate what is not there yet.
     pub force: bool,
@@ -103,6 +104,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// "a set", "an integer", "the built-in function 'map'"
+    #[expect(
+        clippy::unused_self,
+        reason = "asked of the evaluation, like its siblings"
+    )]
     pub(crate) fn show_type(&self, value: Value<'a>) -> String {
         match value {
             Value::String(string) if string.context.is_some() => "a string with context".to_owned(),
@@ -181,7 +186,7 @@ impl<'a> Printer<'_, 'a> {
             Value::Int(value) => self.text(&value.to_string()),
             Value::Float(value) => self.text(&format_float(value)),
             Value::String(string) => {
-                write_string(&mut self.out, string.bytes, self.options.max_string)
+                write_string(&mut self.out, string.bytes, self.options.max_string);
             }
             Value::Path(path) => self.out.extend_from_slice(path.bytes),
             Value::List(list) => self.list(list.items, cell, depth)?,
@@ -193,7 +198,7 @@ impl<'a> Printer<'_, 'a> {
             Value::Builtin(builtin) => self.text(&format!("«primop {}»", builtin.name)),
             Value::PartialApplication(partial) => match partial.function {
                 Value::Builtin(builtin) => {
-                    self.text(&format!("«partially applied primop {}»", builtin.name))
+                    self.text(&format!("«partially applied primop {}»", builtin.name));
                 }
                 Value::Lambda(lambda) => self.lambda(lambda.code, partial.args.len()),
                 _ => self.text("«function»"),
@@ -201,7 +206,7 @@ impl<'a> Printer<'_, 'a> {
             Value::Blackhole => self.text("«potential infinite recursion»"),
             Value::Failed(_) => self.text("«failed»"),
             Value::Thunk(_) | Value::Delayed(..) | Value::Mapped(..) | Value::Application(_) => {
-                self.text("«thunk»")
+                self.text("«thunk»");
             }
         }
         Ok(())

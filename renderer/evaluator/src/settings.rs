@@ -8,6 +8,10 @@ use crate::lint::Lints;
 
 /// Settings of one evaluation.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Settings {
     /// Refuse what could differ between two runs: the environment, the time, unpinned fetches, files outside the store.
     pub pure: bool,

@@ -212,10 +212,14 @@ impl<'a> Evaluator<'a> {
         Err(EvalError::new(ErrorKind::ImportFromDerivation, message))
     }
 
-    /// `builtins.nixPath`
+    /// `builtins.nixPath`: nothing in pure evaluation.
     pub(crate) fn search_path_value(&mut self) -> Value<'a> {
         let names = self.names;
-        let entries = self.settings.search_path.clone();
+        let entries = if self.settings.pure {
+            Vec::new()
+        } else {
+            self.settings.search_path.clone()
+        };
         let mut items = Vec::with_capacity(entries.len());
         for (prefix, location) in entries {
             let attrs = vec![

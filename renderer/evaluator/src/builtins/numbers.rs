@@ -102,10 +102,6 @@ fn less_than<'a>(
 }
 
 /// `ceil` and `floor` go through a float even for integers; where that loses something, C++ Nix says so at length.
-#[expect(
-    clippy::float_cmp,
-    reason = "a whole number in range is what is asked for"
-)]
 fn round<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],

@@ -212,7 +212,7 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Attrs(attrs.update(self.arena, added)))
     }
 
-    /// "FILE:LINE:COLUMN", or "«none»:0".
+    /// `FILE:LINE:COLUMN`, or `«none»:0`.
     pub(crate) fn describe_position(&self, position: PosIdx) -> String {
         self.positions.resolve(position).map_or_else(
             || "«none»:0".to_owned(),

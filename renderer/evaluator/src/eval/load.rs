@@ -119,6 +119,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A file that could not be read, as an error of the evaluation.
+    #[expect(
+        clippy::unused_self,
+        reason = "asked of the evaluation, like every other error"
+    )]
     pub(crate) fn io_error(&self, path: &[u8], error: &std::io::Error) -> Box<EvalError> {
         let path = String::from_utf8_lossy(path);
         match error.kind() {

@@ -212,7 +212,7 @@ impl<'a> Evaluator<'a> {
                 right,
                 position,
                 starts,
-            } => self.eval_binary(*op, left, right, *position, starts, env),
+            } => self.eval_binary(*op, left, right, *position, *starts, env),
             Expr::Lambda(code) => Ok(self.make_lambda(code, env)),
             Expr::Let(code) => self.eval_let(code, env),
             Expr::Attrs(code) => self.eval_attrs(code, env),

@@ -18,7 +18,7 @@ impl<'a> Evaluator<'a> {
         left: &'a Expr<'a>,
         right: &'a Expr<'a>,
         position: PosIdx,
-        starts: &[PosIdx; 2],
+        starts: [PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         match op {
@@ -251,11 +251,11 @@ impl<'a> Evaluator<'a> {
         left: &'a Expr<'a>,
         right: &'a Expr<'a>,
         position: PosIdx,
-        starts: &[PosIdx; 2],
+        starts: [PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         let l = self.eval(left, env)?;
-        let &[l_start, r_start] = starts;
+        let [l_start, r_start] = starts;
         match l {
             Value::Int(l) => match self.eval(right, env)? {
                 Value::Int(r) => l.checked_add(r).map(Value::Int).ok_or_else(|| {

@@ -151,17 +151,15 @@ impl<'a> Evaluator<'a> {
             return Err(EvalError::new(ErrorKind::Eval, message));
         }
         let symbol = self.symbols.intern(name.as_bytes());
-        match attrs.get(symbol) {
-            Some(attr) => Ok(attr.value.share()),
-            None => {
-                let message = format!("attribute '{name}' in selection path '{path}' not found");
-                let names = attrs
-                    .entries(self.arena)
-                    .iter()
-                    .map(|attr| self.symbols.bytes(attr.name));
-                Err(EvalError::new(ErrorKind::Eval, message).suggest(name.as_bytes(), names))
-            }
+        if let Some(attr) = attrs.get(symbol) {
+            return Ok(attr.value.share());
         }
+        let message = format!("attribute '{name}' in selection path '{path}' not found");
+        let names = attrs
+            .entries(self.arena)
+            .iter()
+            .map(|attr| self.symbols.bytes(attr.name));
+        Err(EvalError::new(ErrorKind::Eval, message).suggest(name.as_bytes(), names))
     }
 
     fn select_index(&mut self, path: &str, index: u32, value: Value<'a>) -> Result<Value<'a>> {
@@ -172,14 +170,11 @@ impl<'a> Evaluator<'a> {
             );
             return Err(EvalError::new(ErrorKind::Type, message));
         };
-        match list.items.get(index as usize) {
-            Some(item) => Ok(item.share()),
-            None => {
-                let message =
-                    format!("list index {index} in selection path '{path}' is out of range");
-                Err(EvalError::new(ErrorKind::Eval, message))
-            }
+        if let Some(item) = list.items.get(index as usize) {
+            return Ok(item.share());
         }
+        let message = format!("list index {index} in selection path '{path}' is out of range");
+        Err(EvalError::new(ErrorKind::Eval, message))
     }
 
     /// All derivations in a value: itself, or those in a set or list, going into sets that want it
