@@ -9,6 +9,7 @@ use crate::failure::Failure;
 
 /// How Nix is evaluated.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct EvaluationArgs {
     /// Add an entry to the look-up path: PATH, or NAME=PATH for <NAME>
     #[arg(short = 'I', long = "include", value_name = "PATH")]
@@ -46,6 +47,7 @@ pub(crate) struct EvaluationArgs {
 
 /// What to do about literals that are advised against: `ignore`, `warn` or `fatal`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the options are called so")]
 struct LintArgs {
     /// Absolute path literals
     #[arg(long, value_name = "LEVEL", hide = true)]

@@ -53,16 +53,17 @@ impl Failure {
 
     /// The closures that no cache gives.
     pub(crate) fn closures(missing: &[(String, ClosureId, ClosureError)]) -> Self {
-        let mut text = String::from("not every closure is in the caches:");
+        let mut lines = vec!["not every closure is in the caches:".to_owned()];
         for (environment, id, error) in missing {
-            let error = error.to_string().replace('\n', "\n  ");
-            text.push_str(&format!(
-                "\nworkload '{}' of environment '{environment}' on {}:\n  {error}",
-                id.workload, id.system
+            let (workload, system) = (&id.workload, &id.system);
+            lines.push(format!(
+                "workload '{workload}' of environment '{environment}' on {system}:"
             ));
+            let error = error.to_string();
+            lines.extend(error.lines().map(|line| format!("  {line}")));
         }
         Failure::Other {
-            error: anyhow::anyhow!(text),
+            error: anyhow::anyhow!(lines.join("\n")),
             hint: missing.first().and_then(|(_, _, error)| error.hint()),
         }
     }
@@ -72,14 +73,11 @@ impl Failure {
         let text = match self {
             Failure::Nix(report) => report.clone(),
             Failure::Other { error, hint } => {
-                let mut text = format!("error: {error}");
-                for cause in error.chain().skip(1) {
-                    text.push_str(&format!("\n  caused by: {cause}"));
-                }
-                if let Some(hint) = hint {
-                    text.push_str(&format!("\nhint: {hint}"));
-                }
-                text
+                let mut lines = vec![format!("error: {error}")];
+                let causes = error.chain().skip(1);
+                lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
+                lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
+                lines.join("\n")
             }
         };
         match text.strip_prefix("error:") {

@@ -37,7 +37,7 @@ pub(crate) struct FlakeArgs {
     /// Fetch what has no exact version even if it was fetched a short time ago
     #[arg(long)]
     refresh: bool,
-    /// Where fetched sources are kept [default: $XDG_CACHE_HOME/niphas]
+    /// Where fetched sources are kept [default: niphas in the user's cache folder]
     #[arg(long, value_name = "FOLDER", env = "NIPHAS_CACHE_DIR")]
     cache_folder: Option<PathBuf>,
 }

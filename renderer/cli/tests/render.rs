@@ -1,4 +1,8 @@
 //! `niphas render` as its users meet it: what it commits, and what it says when something is wrong.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up is to fail"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,15 +109,13 @@ impl Project {
         let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once("/nix/store/") {
             clean.push_str(before);
-            match after.get(32..).filter(|name| name.starts_with("-source")) {
-                Some(name) => {
-                    clean.push_str("[SOURCE]");
-                    rest = &name["-source".len()..];
-                }
-                None => {
-                    clean.push_str("/nix/store/");
-                    rest = after;
-                }
+            let name = after.get(32..).filter(|name| name.starts_with("-source"));
+            if let Some(name) = name {
+                clean.push_str("[SOURCE]");
+                rest = &name["-source".len()..];
+            } else {
+                clean.push_str("/nix/store/");
+                rest = after;
             }
         }
         clean + rest

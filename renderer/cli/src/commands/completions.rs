@@ -14,6 +14,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    #[expect(clippy::unnecessary_wraps, reason = "like every other command")]
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         clap_complete::generate(
             self.shell,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::failure::Failure;
 
-/// Print the CustomResourceDefinition of NiphasWorkload as YAML, ready for kubectl apply
+/// Print the definition of NiphasWorkload as YAML, ready for kubectl apply
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -230,13 +230,11 @@ fn file_argument(evaluator: &mut Evaluator<'_>, file: &[u8]) -> Result<Vec<u8>, 
 /// Where `<name>` is.
 fn look_up(evaluator: &mut Evaluator<'_>, name: &[u8]) -> Result<Vec<u8>, Box<EvalError>> {
     let text = [b"<", name, b">"].concat();
-    match evaluator.eval_source(&text, Origin::String, &here())? {
-        Value::Path(path) => Ok(path.bytes.to_vec()),
-        _ => {
-            let message = format!("'{}' is not a look-up path", String::from_utf8_lossy(name));
-            Err(EvalError::new(ErrorKind::Parse, message))
-        }
+    if let Value::Path(path) = evaluator.eval_source(&text, Origin::String, &here())? {
+        return Ok(path.bytes.to_vec());
     }
+    let message = format!("'{}' is not a look-up path", String::from_utf8_lossy(name));
+    Err(EvalError::new(ErrorKind::Parse, message))
 }
 
 fn print_derivations<'a>(

@@ -104,7 +104,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    flake_args: FlakeArgs,
+    locking: FlakeArgs,
     #[command(flatten)]
     evaluation: EvaluationArgs,
 }
@@ -128,7 +128,7 @@ impl Args {
         let caches = self.caches()?;
         let progress = Progress::new();
         progress.say("fetching the flake");
-        let source = self.flake_args.open(&self.flake)?;
+        let source = self.locking.open(&self.flake)?;
         progress.say("evaluating");
         let checked = source.evaluate(
             &self.evaluation,
@@ -209,10 +209,11 @@ impl Args {
         let repository = GitOpsRepository::open(&self.to, self.branch.as_deref(), access)
             .map_err(Failure::gitops)?;
         let origin = provenance::of(source)?;
-        let unknown = |_: &str, _: &str| Relation::Unknown;
-        let history: Box<dyn Fn(&str, &str) -> Relation> = match &origin.clone {
-            Some(clone) => Box::new(history_in(clone)),
-            None => Box::new(unknown),
+        let clone = origin.clone.as_deref().map(history_in);
+        let history = |ours: &str, recorded: &str| match &clone {
+            Some(history) => history(ours, recorded),
+            None if ours == recorded => Relation::Same,
+            None => Relation::Unknown,
         };
         let request = Request {
             environments,
@@ -221,7 +222,7 @@ impl Args {
                 flake_lock: Some(origin.flake_lock),
                 renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
             },
-            history: &*history,
+            history: &history,
             author: self.author.clone(),
             allow_empty: self.allow_empty,
             allow_unknown_source: self.allow_unknown_source,
@@ -438,7 +439,7 @@ fn resolve(
                     Ok(closure) => {
                         let lines = closure.paths.iter().map(|path| ClosureLine {
                             path: path.info.path.clone(),
-                            nar_hash: path.info.nar_hash.clone(),
+                            nar_hash: path.info.nar_hash,
                             nar_size: path.info.nar_size,
                         });
                         let lines = ClosureLines::new(lines.collect()).with_context(|| {
