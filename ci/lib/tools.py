@@ -40,6 +40,12 @@ def temporary_store():
         yield folder
 
 
+def known(script):
+    """The names in SCRIPT.known: cases that are known not to pass."""
+    lines = (ROOT / "ci" / f"{script}.known").read_text().splitlines()
+    return {line.split()[0] for line in lines if line and not line.startswith("#")}
+
+
 def source(repository):
     """A checkout of a GitHub repository in the folder NIPHAS_SOURCES (default: below CI's cache), named owner+name."""
     cache = os.environ.get("NIPHAS_CI_CACHE", pathlib.Path.home() / ".cache/niphas-ci")

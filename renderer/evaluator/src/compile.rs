@@ -39,6 +39,10 @@ pub(crate) struct Compiler<'a, 'c> {
     pub known: WellKnown,
     /// See [`crate::Settings::delay_all`].
     pub delay_all: bool,
+    /// Variables of the level around the file, by slot.
+    scoped: Vec<Symbol>,
+    /// The file has a variable called as a builtin that an operator calls.
+    shadows_operators: bool,
     scopes: Scopes,
     /// The function being compiled makes something that keeps its level.
     captures: bool,
@@ -51,6 +55,16 @@ pub(crate) struct WellKnown {
     pub find_file: Symbol,
     pub nix_path: Symbol,
     pub sub: Symbol,
+    pub mul: Symbol,
+    pub div: Symbol,
+    pub less_than: Symbol,
+}
+
+impl WellKnown {
+    /// The name of a builtin that an operator calls.
+    fn is_operator(&self, name: Symbol) -> bool {
+        [self.sub, self.mul, self.div, self.less_than].contains(&name)
+    }
 }
 
 /// Which names stand for what at this place in the file.
@@ -83,12 +97,14 @@ impl<'a, 'c> Compiler<'a, 'c> {
         known: WellKnown,
         delay_all: bool,
     ) -> Self {
-        let symbols = ast
+        let symbols: Vec<_> = ast
             .names
             .iter()
             .map(|&text| symbols.intern(ast.text(text)))
             .collect();
         Self {
+            shadows_operators: symbols.iter().any(|&name| known.is_operator(name)),
+            scoped: Vec::new(),
             arena,
             ast,
             symbols,
@@ -109,6 +125,8 @@ impl<'a, 'c> Compiler<'a, 'c> {
 
     /// Opens a level whose slots are `names`, before [`Compiler::file`]: what `scopedImport` and a session bring.
     pub(crate) fn open_scope(&mut self, names: &[Symbol]) {
+        self.scoped = names.to_vec();
+        self.shadows_operators |= names.iter().any(|&name| self.known.is_operator(name));
         let slots: Vec<_> = self
             .symbols
             .iter()
@@ -239,7 +257,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 args: self.lazies(ast.children(args))?,
                 position,
             },
-            Node::Lambda { .. } | Node::PatternLambda { .. } => self.lambda(id, None)?,
+            Node::Lambda { .. } | Node::PatternLambda { .. } => self.lambda(id)?,
             Node::Let { bindings, body } => {
                 self.captures = true;
                 let bindings = ast.bindings(bindings);
@@ -278,12 +296,15 @@ impl<'a, 'c> Compiler<'a, 'c> {
                     position,
                 }
             }
-            Node::Binary { op, left, right } => Expr::Binary {
-                op: op_of(op),
-                left: self.alloc(left)?,
-                right: self.alloc(right)?,
-                position,
-                starts: [self.start(left), self.start(right)],
+            Node::Binary { op, left, right } => match self.shadowed_operator(op) {
+                Some(function) => self.shadowed_call(op, function, left, right, position)?,
+                None => Expr::Binary {
+                    op: op_of(op),
+                    left: self.alloc(left)?,
+                    right: self.alloc(right)?,
+                    position,
+                    starts: [self.start(left), self.start(right)],
+                },
             },
             Node::Not(operand) => Expr::Not {
                 operand: self.alloc(operand)?,
@@ -351,11 +372,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
 
     /// A number at once; anything else is `__sub 0 e` with whatever `__sub` means here.
     fn negate(&mut self, operand: NodeId, position: PosIdx) -> Result<Expr<'a>> {
-        let shadowed = self
-            .symbols
-            .iter()
-            .position(|&symbol| symbol == self.known.sub)
-            .is_some_and(|name| !self.scopes.meanings[name].is_empty());
+        let shadowed = self.shadowed_operator(BinaryOp::Sub).is_some();
         let operand = self.alloc(operand)?;
         if shadowed {
             let function = self.variable_of_symbol(self.known.sub, position)?;
@@ -374,6 +391,55 @@ impl<'a, 'c> Compiler<'a, 'c> {
             }
             Expr::Constant(Value::Float(value)) => Expr::Constant(Value::Float(0.0 - value)),
             _ => Expr::Negate { operand, position },
+        })
+    }
+
+    /// What an operator calls, where a variable of the file stands in the way of the builtin.
+    fn shadowed_operator(&self, op: BinaryOp) -> Option<Symbol> {
+        if !self.shadows_operators {
+            return None;
+        }
+        let function = match op {
+            BinaryOp::Sub => self.known.sub,
+            BinaryOp::Mul => self.known.mul,
+            BinaryOp::Div => self.known.div,
+            BinaryOp::Less | BinaryOp::LessEq | BinaryOp::Greater | BinaryOp::GreaterEq => {
+                self.known.less_than
+            }
+            _ => return None,
+        };
+        let name = self.symbols.iter().position(|&symbol| symbol == function);
+        let shadowed = name.is_some_and(|name| !self.scopes.meanings[name].is_empty())
+            || self.scoped.contains(&function);
+        shadowed.then_some(function)
+    }
+
+    /// `a - b` as `__sub a b`, `a <= b` as `!(__lessThan b a)`, with whatever these names mean here.
+    fn shadowed_call(
+        &mut self,
+        op: BinaryOp,
+        function: Symbol,
+        left: NodeId,
+        right: NodeId,
+        position: PosIdx,
+    ) -> Result<Expr<'a>> {
+        let function = self.variable_of_symbol(function, position)?;
+        let function = self.arena.alloc(function);
+        let mut args = [self.lazy(left)?, self.lazy(right)?];
+        if matches!(op, BinaryOp::Greater | BinaryOp::LessEq) {
+            args.reverse();
+        }
+        let call = Expr::Call {
+            function,
+            args: self.arena.alloc_slice_copy(&args),
+            position,
+        };
+        Ok(match op {
+            BinaryOp::LessEq | BinaryOp::GreaterEq => Expr::Not {
+                operand: self.arena.alloc(call),
+                position,
+            },
+            _ => call,
         })
     }
 
@@ -399,7 +465,14 @@ impl<'a, 'c> Compiler<'a, 'c> {
     fn variable_of_symbol(&mut self, symbol: Symbol, position: PosIdx) -> Result<Expr<'a>> {
         match self.symbols.iter().position(|&other| other == symbol) {
             Some(name) => self.variable(Name(name as u32), position),
-            None => self.free_variable(symbol, position),
+            None => match self.scoped.iter().position(|&other| other == symbol) {
+                Some(slot) => Ok(Expr::Variable {
+                    depth: self.scopes.level - 1,
+                    index: slot as u32,
+                    position,
+                }),
+                None => self.free_variable(symbol, position),
+            },
         }
     }
 
@@ -473,8 +546,8 @@ impl<'a, 'c> Compiler<'a, 'c> {
         })))
     }
 
-    /// A function with all the parameters that stand together. `name`: what it is bound to.
-    fn lambda(&mut self, id: NodeId, name: Option<Symbol>) -> Result<Expr<'a>> {
+    /// A function with all the parameters that stand together.
+    fn lambda(&mut self, id: NodeId) -> Result<Expr<'a>> {
         let outer_captures = std::mem::replace(&mut self.captures, false);
         self.scopes.level += 1;
         let mut names = Vec::new();
@@ -522,7 +595,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
         // The function itself keeps the level around it.
         self.captures = true;
         Ok(Expr::Lambda(self.arena.alloc(LambdaCode {
-            name,
+            name: std::cell::Cell::new(None),
             positions: self.arena.alloc_slice_copy(&positions),
             params,
             pattern: compiled,
@@ -702,7 +775,10 @@ impl<'a, 'c> Compiler<'a, 'c> {
             self.ast.node(id),
             Node::Lambda { .. } | Node::PatternLambda { .. }
         ) {
-            let lambda = self.lambda(id, Some(name))?;
+            let lambda = self.lambda(id)?;
+            if let Expr::Lambda(code) = lambda {
+                code.set_name(name);
+            }
             let lambda = self.arena.alloc(lambda);
             return Ok(self.delayable(lambda));
         }

@@ -185,7 +185,7 @@ pub(crate) struct SelectPath<'a> {
 /// a `let` that is its body.
 pub(crate) struct LambdaCode<'a> {
     /// What it was bound to, for messages.
-    pub(crate) name: Option<Symbol>,
+    pub(crate) name: Cell<Option<Symbol>>,
     /// Where each parameter stands.
     pub(crate) positions: &'a [PosIdx],
     /// Simple parameters' names; the last one is absent where there is a pattern.
@@ -199,6 +199,14 @@ pub(crate) struct LambdaCode<'a> {
 }
 
 impl LambdaCode<'_> {
+    /// Gives it a name, and to the function that it returns, if it does nothing else.
+    pub(crate) fn set_name(&self, name: Symbol) {
+        self.name.set(Some(name));
+        if let Expr::Lambda(inner) = self.body {
+            inner.set_name(name);
+        }
+    }
+
     /// How many arguments it takes at once.
     pub(crate) fn arity(&self) -> usize {
         self.positions.len()

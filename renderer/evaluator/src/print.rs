@@ -214,7 +214,7 @@ impl<'a> Printer<'_, 'a> {
 
     fn lambda(&mut self, code: &crate::expr::LambdaCode<'a>, parameter: usize) {
         self.text("«lambda");
-        if let Some(name) = code.name {
+        if let Some(name) = code.name.get() {
             self.text(" ");
             self.out
                 .extend_from_slice(self.evaluator.symbols.bytes(name));

@@ -178,6 +178,8 @@ pub struct PartialApplication<'a> {
 pub struct Mapped<'a> {
     /// The function.
     pub(crate) function: Value<'a>,
+    /// It has been called.
+    pub(crate) called: Cell<bool>,
     /// What it is applied to.
     pub(crate) over: MappedOver<'a>,
 }

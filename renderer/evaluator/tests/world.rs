@@ -1,4 +1,8 @@
 //! What an evaluation sees of the world: files, the store it puts things into, and less of both where it is restricted.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up is to fail"
+)]
 
 use nix_evaluator::io::{EvalIo, LocalIo, RestrictedIo, Restriction, StoreFolder};
 use nix_evaluator::{Bump, ErrorKind, Evaluator, Origin, PrintOptions, Settings};

@@ -213,6 +213,7 @@ fn map_attrs<'a>(
     let entries = attrs.entries(evaluator.arena);
     let mapped = evaluator.arena.alloc(Mapped {
         function: args[0],
+        called: std::cell::Cell::new(false),
         over: MappedOver::Attrs(entries),
     });
     let results = evaluator

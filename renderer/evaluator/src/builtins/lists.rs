@@ -252,6 +252,7 @@ fn gen_list<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     )?;
     let mapped = evaluator.arena.alloc(Mapped {
         function,
+        called: std::cell::Cell::new(false),
         over: MappedOver::Indices,
     });
     let items = evaluator
@@ -329,6 +330,7 @@ fn map<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
     )?;
     let mapped = evaluator.arena.alloc(Mapped {
         function,
+        called: std::cell::Cell::new(false),
         over: MappedOver::Items(items),
     });
     let results = evaluator.arena.alloc_slice_fill_with(items.len(), |index| {
@@ -356,6 +358,7 @@ fn partition<'a>(
         "while evaluating the return value of the partition function passed to builtins.partition";
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for item in items {
+        evaluator.force_slot(item, NONE)?;
         let result = evaluator.call_1(function, item.share(), NONE)?;
         if evaluator.expect_bool(result, NONE, what)? {
             right.push(item.share());
@@ -385,12 +388,12 @@ fn sort<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
         NONE,
         "while evaluating the first argument passed to builtins.sort",
     )?;
-    let mut values: Vec<_> = items.iter().map(Slot::share).collect();
+    let mut values = Vec::with_capacity(items.len());
+    for item in items {
+        values.push(evaluator.force_slot(item, NONE)?);
+    }
     let builtin_order = matches!(function, Value::Builtin(builtin) if builtin.name == "lessThan");
     if builtin_order {
-        for value in &mut values {
-            *value = evaluator.force(*value, NONE)?;
-        }
         let what = "while evaluating the ordering function passed to builtins.sort";
         merge_sort(&mut values, &mut |left, right| {
             evaluator.less(left, right, NONE, what)

@@ -52,7 +52,8 @@ fn substring<'a>(
     }
     let mut context = ContextBuilder::default();
     let what = "while evaluating the third argument (the string) passed to builtins.substring";
-    let text = evaluator.coerce_to_string(args[2], NONE, &mut context, what, Coercion::PLAIN)?;
+    let text =
+        evaluator.coerce_to_string(args[2], NONE, &mut context, what, Coercion::INTERPOLATION)?;
     let context = evaluator.contexts.finish(context);
     let part = part_of(text, start, len);
     Ok(Value::string_in(evaluator.arena, part, context))
@@ -72,7 +73,8 @@ fn string_length<'a>(
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.stringLength";
     let mut context = ContextBuilder::default();
-    let text = evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::PLAIN)?;
+    let text =
+        evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::INTERPOLATION)?;
     Ok(Value::Int(text.len() as i64))
 }
 
@@ -96,7 +98,7 @@ fn concat_strings_sep<'a>(
             NONE,
             &mut context,
             what,
-            Coercion::PLAIN,
+            Coercion::INTERPOLATION,
         )?);
     }
     let text = match parts[..] {

@@ -283,9 +283,12 @@ impl<'a> Evaluator<'a> {
         if !self.settings.show_trace {
             return error;
         }
-        let name = code.name.map_or("anonymous lambda".to_owned(), |name| {
-            format!("'{}'", self.symbols.text(name))
-        });
+        let name = code
+            .name
+            .get()
+            .map_or("anonymous lambda".to_owned(), |name| {
+                format!("'{}'", self.symbols.text(name))
+            });
         let own = code.positions[code.arity() - 1];
         let error = error.trace(own, format!("while calling {name}"));
         trace_call_site(error, position)
@@ -328,7 +331,7 @@ impl<'a> Evaluator<'a> {
                 let message = format!(
                     "function '{}' called without required argument '{}'",
                     self.function_name(code),
-                    self.symbols.text(formal.name)
+                    self.shown_name(formal.name)
                 );
                 return Err(EvalError::new(ErrorKind::Type, message)
                     .at(own)
@@ -360,7 +363,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn function_name(&self, code: &LambdaCode<'a>) -> String {
-        code.name.map_or_else(
+        code.name.get().map_or_else(
             || "anonymous lambda".to_owned(),
             |name| self.symbols.text(name),
         )
@@ -386,7 +389,7 @@ impl<'a> Evaluator<'a> {
         let message = format!(
             "function '{}' called with unexpected argument '{}'",
             self.function_name(code),
-            self.symbols.text(first.name)
+            self.shown_name(first.name)
         );
         EvalError::new(ErrorKind::Type, message)
             .at(position)

@@ -214,7 +214,7 @@ impl<'a> Evaluator<'a> {
         what: &'static str,
     ) -> Result<&'a crate::attrs::Attr<'a>> {
         attrs.get(name).ok_or_else(|| {
-            let message = format!("attribute '{}' missing", self.symbols.text(name));
+            let message = format!("attribute '{}' missing", self.shown_name(name));
             EvalError::new(ErrorKind::Type, message).trace(PosIdx::NONE, what)
         })
     }

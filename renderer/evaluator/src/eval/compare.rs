@@ -227,7 +227,7 @@ impl<'a> Evaluator<'a> {
                 } else {
                     (other.name, "is missing in '%v', but is contained in '%V'")
                 };
-                let text = format!("attribute name '{}' {text}", self.symbols.text(name));
+                let text = format!("attribute name '{}' {text}", self.shown_name(name));
                 return Err(self.unequal(&text, left, right));
             }
             if self.equal_slots(&attr.value, &other.value, position)? {
@@ -240,10 +240,7 @@ impl<'a> Evaluator<'a> {
                         .trace(attr.position, "where left hand side is")
                         .trace(
                             position,
-                            format!(
-                                "while comparing attribute '{}'",
-                                self.symbols.text(attr.name)
-                            ),
+                            format!("while comparing attribute '{}'", self.shown_name(attr.name)),
                         )
                 })?;
         }

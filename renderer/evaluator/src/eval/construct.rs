@@ -200,10 +200,13 @@ impl<'a> Evaluator<'a> {
             if let Some(existing) = existing {
                 let message = format!(
                     "dynamic attribute '{}' already defined at {}",
-                    self.symbols.text(name),
+                    self.shown_name(name),
                     self.describe_position(existing)
                 );
                 return Err(EvalError::new(ErrorKind::Eval, message).at(code.position));
+            }
+            if let Expr::Lambda(function) = code.value.expr {
+                function.set_name(name);
             }
             let value = self.delay(&code.value, env);
             added.push(Attr::new(name, code.position, value));

@@ -29,7 +29,7 @@ impl<'a> Evaluator<'a> {
                 }
                 for attr in attrs.entries(self.arena) {
                     self.force_part(&attr.value, seen).map_err(|error| {
-                        let name = self.symbols.text(attr.name);
+                        let name = self.shown_name(attr.name);
                         error.trace(
                             attr.position,
                             format!("while evaluating the attribute '{name}'"),
@@ -74,8 +74,8 @@ impl<'a> Evaluator<'a> {
 fn application_position(state: Value<'_>) -> PosIdx {
     let function = match state {
         Value::Mapped(_, mapped) => match mapped.over {
-            // Its function was not looked at when the set was made.
-            MappedOver::Attrs(_) => return PosIdx::NONE,
+            // Its function was not evaluated when the set was made.
+            MappedOver::Attrs(_) if !mapped.called.get() => return PosIdx::NONE,
             _ => mapped.function,
         },
         Value::Application(application) => application.function,

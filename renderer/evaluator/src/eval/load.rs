@@ -240,6 +240,9 @@ impl<'a> Evaluator<'a> {
                 find_file: names.find_file,
                 nix_path: names.nix_path,
                 sub: names.sub,
+                mul: names.mul,
+                div: names.div,
+                less_than: names.less_than,
             },
             self.settings.delay_all,
         );

@@ -368,6 +368,7 @@ impl<'a> Evaluator<'a> {
                         self.call_1(mapped.function, item, position)
                     }
                     MappedOver::Attrs(attrs) => {
+                        mapped.called.set(true);
                         let attr = &attrs[index as usize];
                         let name = Value::String(self.symbols.string(attr.name));
                         self.call_2(mapped.function, name, attr.value.share(), position)

@@ -62,7 +62,7 @@ impl<'a> Evaluator<'a> {
         if self.is_internal(defined) {
             return error;
         }
-        let name = self.symbols.text(name);
+        let name = self.shown_name(name);
         error.trace(defined, format!("while evaluating the attribute '{name}'"))
     }
 
@@ -76,7 +76,7 @@ impl<'a> Evaluator<'a> {
     /// "attribute 'x' missing", with near names.
     #[cold]
     pub(crate) fn missing_attribute(&self, attrs: &'a Attrs<'a>, name: Symbol) -> Box<EvalError> {
-        let message = format!("attribute '{}' missing", self.symbols.text(name));
+        let message = format!("attribute '{}' missing", self.shown_name(name));
         let names = attrs
             .entries(self.arena)
             .iter()
@@ -158,7 +158,7 @@ impl<'a> Evaluator<'a> {
         let mut names = Vec::with_capacity(select.path.len());
         for (index, &step) in select.path.iter().enumerate() {
             names.push(match self.step_name(step, env) {
-                Ok(name) => self.symbols.text(name),
+                Ok(name) => self.shown_name(name),
                 Err(_) => format!(
                     "\"${{{}}}\"",
                     self.attribute_name_text(select.position, index)

@@ -58,7 +58,7 @@ impl<'a> Evaluator<'a> {
                              to evaluate a function as a top level expression; in\nthis case it must have its \
                              arguments supplied either by default\nvalues, or passed explicitly with '--arg' or \
                              '--argstr'. See\nhttps://nix.dev/manual/nix/stable/language/syntax.html#functions.",
-                            self.symbols.text(formal.name)
+                            self.shown_name(formal.name)
                         );
                         return Err(
                             EvalError::new(ErrorKind::MissingArgument, message).at(formal.position)

@@ -163,7 +163,7 @@ impl<'a> Writer<'_, 'a> {
             self.out.push(b':');
             self.value(attr.value.share(), attr.position)
                 .map_err(|error| {
-                    let name = self.evaluator.symbols.text(attr.name);
+                    let name = self.evaluator.shown_name(attr.name);
                     error.trace(
                         attr.position,
                         format!("while evaluating attribute '{name}'"),
