@@ -11,7 +11,7 @@ use crate::failure::Failure;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct EvaluationArgs {
-    /// Add an entry to the look-up path: PATH, or NAME=PATH for <NAME>
+    /// Add an entry to the look-up path: `PATH`, or `NAME=PATH` for `<NAME>`
     #[arg(short = 'I', long = "include", value_name = "PATH")]
     include: Vec<String>,
     /// Pass an expression as an argument to functions

@@ -30,6 +30,8 @@ pub struct PrintOptions {
     pub indent: usize,
     /// An error inside is `«error: …»`, not an error.
     pub show_errors: bool,
+    /// A function further down is `«thunk»`, which it nearly always is in C++ Nix where a message shows what it is in.
+    pub hide_functions: bool,
 }
 
 impl PrintOptions {
@@ -44,6 +46,7 @@ impl PrintOptions {
         max_string: usize::MAX,
         indent: 0,
         show_errors: false,
+        hide_functions: false,
     };
 
     /// What messages show of a value.
@@ -52,6 +55,7 @@ impl PrintOptions {
         max_attrs: 10,
         max_list_items: 10,
         max_string: 1024,
+        hide_functions: true,
         ..PrintOptions::INSTANTIATE
     };
 
@@ -191,6 +195,7 @@ impl<'a> Printer<'_, 'a> {
             Value::Path(path) => self.out.extend_from_slice(path.bytes),
             Value::List(list) => self.list(list.items, cell, depth)?,
             Value::Attrs(attrs) => self.set(value, std::ptr::from_ref(attrs).addr(), depth)?,
+            Value::Lambda(_) if self.options.hide_functions && depth > 0 => self.text("«thunk»"),
             Value::Lambda(lambda) => {
                 let code = lambda.code;
                 self.lambda(code, 0);

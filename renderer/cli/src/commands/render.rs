@@ -97,7 +97,7 @@ pub(crate) struct Args {
     /// A private key for SSH [default: the SSH agent]
     #[arg(long, value_name = "FILE")]
     ssh_key: Option<PathBuf>,
-    /// Who commits, as "NAME <ADDRESS>" [default: git's configuration]
+    /// Who commits, as `NAME <ADDRESS>` [default: git's configuration]
     #[arg(long, value_name = "AUTHOR", value_parser = parse_author)]
     author: Option<Author>,
     /// How to print what was done
