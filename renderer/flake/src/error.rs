@@ -441,10 +441,10 @@ pub enum FlakeError {
         reason: String,
     },
     /// A local archive that isn't one.
-    #[error("tarball '{path}' {problem}")]
+    #[error("tarball {tarball} {problem}")]
     LocalTarball {
-        /// Which.
-        path: String,
+        /// Its URL or path, in the quotes that Nix puts around it.
+        tarball: String,
         /// What is wrong with it.
         problem: &'static str,
     },

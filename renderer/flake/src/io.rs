@@ -249,6 +249,25 @@ pub(crate) fn to_io_error(error: &(dyn std::error::Error + 'static)) -> io::Erro
     io::Error::other(messages.join(": "))
 }
 
+/// An error with the step that it happened in, which Nix tells apart.
+#[derive(Debug, thiserror::Error)]
+#[error("while fetching the input '{input}'")]
+struct FetchingInput {
+    input: String,
+    #[source]
+    cause: io::Error,
+}
+
+fn fetch_error(error: FlakeError) -> io::Error {
+    match error {
+        FlakeError::Fetching { input, source } => io::Error::other(FetchingInput {
+            input,
+            cause: fetch_error(*source),
+        }),
+        error => to_io_error(&error),
+    }
+}
+
 fn kind_of(kind: FileKind) -> FileType {
     match kind {
         FileKind::Directory => FileType::Directory,
@@ -327,8 +346,7 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
     }
 
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {
-        self.fetch_request(request)
-            .map_err(|error| to_io_error(&error))
+        self.fetch_request(request).map_err(fetch_error)
     }
 
     fn parse_flake_ref(&self, reference: &str) -> io::Result<ParsedFlakeRef> {

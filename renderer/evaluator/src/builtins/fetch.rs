@@ -45,7 +45,18 @@ pub(super) fn outside_error(error: &std::io::Error) -> Box<EvalError> {
         std::io::ErrorKind::PermissionDenied => ErrorKind::Restricted,
         _ => ErrorKind::Io,
     };
-    EvalError::new(kind, error.to_string())
+    let mut messages = vec![error.to_string()];
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        messages.push(inner.to_string());
+        cause = inner.source();
+    }
+    let innermost = messages.pop().unwrap_or_default();
+    let mut result = EvalError::new(kind, innermost);
+    for message in messages.into_iter().rev() {
+        result = result.trace(PosIdx::NONE, message);
+    }
+    result
 }
 
 /// An entry of the look-up path is fetched, not a path.

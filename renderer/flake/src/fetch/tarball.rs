@@ -288,17 +288,18 @@ fn hash_file(path: &Path) -> Result<Hash, FlakeError> {
 /// The file that a `file` URL names, with Nix's hints for the usual mistakes.
 fn local_file(url: &Url, shape: Shape) -> Result<PathBuf, FlakeError> {
     let path = url.file_path().map_err(crate::RefError::from)?;
+    if !path.starts_with('/') {
+        return Err(FlakeError::LocalTarball {
+            tarball: format!("'{url}'"),
+            problem: "must use an absolute path. The 'file' scheme does not support relative paths.",
+        });
+    }
     let problem = |problem| {
         Err(FlakeError::LocalTarball {
-            path: path.clone(),
+            tarball: format!("{path:?}"),
             problem,
         })
     };
-    if !path.starts_with('/') {
-        return problem(
-            "must use an absolute path. The 'file' scheme does not support relative paths.",
-        );
-    }
     let Ok(metadata) = fs::metadata(&path) else {
         return problem("does not exist.");
     };
