@@ -1,5 +1,6 @@
 //! Arguments of every command that evaluates Nix, and what they mean.
 
+use nix_evaluator::io::{EvalIo, RestrictedIo, Restriction};
 use nix_evaluator::{
     Attr, Attrs, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value,
 };
@@ -111,6 +112,35 @@ impl EvaluationArgs {
         Ok(settings)
     }
 
+    /// What restricted evaluation sees of `io`: the look-up path, and the URLs that `allowed-uris` lists. Nothing where
+    /// evaluation is not restricted.
+    pub(crate) fn restricted<I: EvalIo>(
+        &self,
+        settings: &Settings,
+        io: I,
+    ) -> Result<Option<RestrictedIo<I>>, Failure> {
+        let mut restricted = false;
+        let mut urls = Vec::new();
+        for pair in self.option.chunks_exact(2) {
+            match pair[0].as_str() {
+                "restrict-eval" => restricted = boolean(&pair[0], &pair[1])?,
+                "allowed-uris" => urls = pair[1].split_whitespace().collect(),
+                _ => {}
+            }
+        }
+        if !restricted {
+            return Ok(None);
+        }
+        let mut view = RestrictedIo::new(io, Restriction::Restricted);
+        for url in urls {
+            view.allow_url(url);
+        }
+        for (_, location) in &settings.search_path {
+            view.allow(location);
+        }
+        Ok(Some(view))
+    }
+
     /// The set of `--arg`s and `--argstr`s.
     pub(crate) fn arguments<'a>(
         &self,
@@ -136,25 +166,26 @@ impl EvaluationArgs {
 
     /// An error as it is to be shown.
     pub(crate) fn failure(&self, evaluator: &Evaluator<'_>, error: &EvalError) -> Failure {
-        let mut report = error.report(evaluator.positions(), self.show_trace);
+        let mut report = error.report_bytes(evaluator.positions(), self.show_trace);
         if error.kind == ErrorKind::ImportFromDerivation {
-            report.push_str(
-                "\nhint: niphas evaluates without building; build the derivation beforehand and refer to its output, or \
-                 generate the file that is imported and commit it",
-            );
+            let hint = "\nhint: niphas evaluates without building; build the derivation beforehand and refer to its \
+                        output, or generate the file that is imported and commit it";
+            report.extend_from_slice(hint.as_bytes());
         }
         Failure::Nix(report)
     }
 }
 
-fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Failure> {
-    let boolean = || match value {
+fn boolean(name: &str, value: &str) -> anyhow::Result<bool> {
+    match value {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
-        _ => Err(anyhow::anyhow!(
-            "Boolean setting '{name}' has invalid value '{value}'"
-        )),
-    };
+        _ => anyhow::bail!("Boolean setting '{name}' has invalid value '{value}'"),
+    }
+}
+
+fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Failure> {
+    let boolean = || boolean(name, value);
     match name {
         "pure-eval" => settings.pure = boolean()?,
         "show-trace" => settings.show_trace = boolean()?,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix_evaluator::io::LocalIo;
+use nix_evaluator::io::{EvalIo, LocalIo};
 use nix_evaluator::{Bump, EvalError, Evaluator, Settings, Value};
 use nix_flake::{
     FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions,
@@ -285,8 +285,13 @@ pub(crate) fn with_fetcher_and_store<T>(
 ) -> Result<T, Failure> {
     let pure = settings.pure;
     let io = FlakeIo::new(fetcher, store, pure);
+    let restricted = args.restricted(&settings, &io)?;
+    let io: &dyn EvalIo = match &restricted {
+        Some(view) => view,
+        None => &io,
+    };
     let arena = Bump::new();
-    let mut evaluator = Evaluator::new(&arena, &io, settings);
+    let mut evaluator = Evaluator::new(&arena, io, settings);
     install_get_flake(&mut evaluator, fetcher, pure);
     work(&mut evaluator).map_err(|error| match error {
         WorkError::Eval(error) => args.failure(&evaluator, &error),
