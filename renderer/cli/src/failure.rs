@@ -1,6 +1,6 @@
 //! How a failed run is told.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 
 use binary_cache::ClosureError;
 use niphas_render::{ClosureId, Problems};
@@ -9,7 +9,7 @@ use niphas_render::{ClosureId, Problems};
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A report in Nix's form, "error: …" with source lines.
-    Nix(String),
+    Nix(Vec<u8>),
     /// Anything else, with its causes, and what can be done about it.
     Other {
         /// What went wrong.
@@ -77,13 +77,15 @@ impl Failure {
                 let causes = error.chain().skip(1);
                 lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
                 lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
-                lines.join("\n")
+                lines.join("\n").into_bytes()
             }
         };
-        match text.strip_prefix("error:") {
-            Some(rest) if in_colour() => eprintln!("\x1b[31;1merror:\x1b[0m{rest}"),
-            _ => eprintln!("{text}"),
-        }
+        let report = match text.strip_prefix(b"error:") {
+            Some(rest) if in_colour() => [b"\x1b[31;1merror:\x1b[0m", rest, b"\n"].concat(),
+            _ => [&text[..], b"\n"].concat(),
+        };
+        // Where even this cannot be written there is nobody to tell.
+        let _ = stderr().write_all(&report);
     }
 }
 

@@ -117,8 +117,26 @@ impl EvalError {
         self.report_as("error: ", positions, full)
     }
 
+    /// The report with source lines byte for byte, even where they are not UTF-8.
+    pub fn report_bytes(&self, positions: &Positions<'_>, full: bool) -> Vec<u8> {
+        let report = self.report_with("error: ", positions, full);
+        let mut bytes = Vec::with_capacity(report.len());
+        for char in report.chars() {
+            match held_byte(char) {
+                Some(byte) => bytes.push(byte),
+                None => bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        bytes
+    }
+
     /// The report with another word than "error: ".
     pub(crate) fn report_as(&self, prefix: &str, positions: &Positions<'_>, full: bool) -> String {
+        let report = self.report_with(prefix, positions, full);
+        report.replace(|char| held_byte(char).is_some(), "\u{fffd}")
+    }
+
+    fn report_with(&self, prefix: &str, positions: &Positions<'_>, full: bool) -> String {
         let mut out = String::new();
         let traced = self.write_traces(&mut out, positions, full);
         if traced {
@@ -217,7 +235,7 @@ fn write_place(out: &mut String, indent: &str, positions: &Positions<'_>, index:
     );
     let line = |number: u32| {
         let text = positions.line(index, number)?;
-        Some(format!("\n {number:>5}| {}", String::from_utf8_lossy(text)))
+        Some(format!("\n {number:>5}| {}", hold(text)))
     };
     if position.line > 1 {
         out.push_str(&line(position.line - 1).unwrap_or_default());
@@ -229,6 +247,24 @@ fn write_place(out: &mut String, indent: &str, positions: &Positions<'_>, index:
     out.push_str(&line(position.line + 1).unwrap_or_default());
     out.push('\n');
     true
+}
+
+/// Characters for private use that stand for bytes that are not UTF-8, while a report is made.
+const HELD: u32 = 0xf_ff00;
+
+/// Source text as characters, none of its bytes lost.
+fn hold(text: &[u8]) -> String {
+    let mut held = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        held.push_str(chunk.valid());
+        let bytes = chunk.invalid().iter();
+        held.extend(bytes.filter_map(|&byte| char::from_u32(HELD + u32::from(byte))));
+    }
+    held
+}
+
+fn held_byte(char: char) -> Option<u8> {
+    u8::try_from(u32::from(char).checked_sub(HELD)?).ok()
 }
 
 /// The first line after `prefix`, all others as far in; no line ends in blanks.
