@@ -386,6 +386,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
             });
         }
         Ok(match operand {
+            _ if self.delay_all => Expr::Negate { operand, position },
             Expr::Constant(Value::Int(value)) if *value != i64::MIN => {
                 Expr::Constant(Value::Int(-value))
             }
