@@ -132,10 +132,14 @@ impl<I: EvalIo> RestrictedIo<I> {
             FetchRequest::Tree {
                 input: FetchInput::Attributes(attributes),
                 ..
-            } if self.restriction == Restriction::Restricted => match attributes.get("url") {
-                Some(FetchAttribute::String(url)) => self.check_url(url),
-                _ => self.check_url(&self.inner.flake_ref_to_string(attributes)?),
-            },
+            } if self.restriction == Restriction::Restricted => {
+                let url = self.inner.flake_ref_to_string(attributes);
+                match (url, attributes.get("url")) {
+                    (Ok(url), _) => self.check_url(&url),
+                    (Err(_), Some(FetchAttribute::String(url))) => self.check_url(url),
+                    (Err(error), _) => Err(error),
+                }
+            }
             FetchRequest::Tree { .. } => Ok(()),
         }
     }
