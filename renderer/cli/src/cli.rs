@@ -28,6 +28,7 @@ pub(crate) enum Command {
     Eval(Box<commands::eval::Args>),
     Render(Box<commands::render::Args>),
     Instantiate(Box<commands::instantiate::Args>),
+    Derivation(Box<commands::derivation::Args>),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),
 }

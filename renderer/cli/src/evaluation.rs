@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::failure::Failure;
 
 /// How Nix is evaluated.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct EvaluationArgs {
     /// Add an entry to the look-up path: `PATH`, or `NAME=PATH` for `<NAME>`
@@ -44,10 +44,13 @@ pub(crate) struct EvaluationArgs {
     /// Enable experimental features of Nix, by name
     #[arg(long, value_name = "NAMES", hide = true)]
     extra_experimental_features: Vec<String>,
+    /// What the evaluation puts into the store is to be kept, so that it can be read.
+    #[arg(skip)]
+    pub keep_texts: bool,
 }
 
 /// What to do about literals that are advised against: `ignore`, `warn` or `fatal`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_field_names, reason = "the options are called so")]
 struct LintArgs {
     /// Absolute path literals
@@ -84,6 +87,7 @@ impl EvaluationArgs {
             pure: pure && !self.impure,
             show_trace: self.show_trace,
             trace_verbose: self.trace_verbose,
+            write_store: self.keep_texts,
             ..Settings::default()
         };
         if let Some(depth) = self.max_call_depth {

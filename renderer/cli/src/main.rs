@@ -1,7 +1,6 @@
 //! The `niphas` command.
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "printing is what a command line is for"
 )]
 

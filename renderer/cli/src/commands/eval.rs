@@ -140,7 +140,7 @@ impl FlakeWork for EvalWork<'_> {
 }
 
 /// Where Nix looks for what stands behind `#`.
-fn attribute_paths(fragment: &str, system: &str) -> Vec<String> {
+pub(super) fn attribute_paths(fragment: &str, system: &str) -> Vec<String> {
     if fragment.is_empty() {
         return vec![
             format!("packages.{system}.default"),

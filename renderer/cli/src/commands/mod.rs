@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod crd;
+pub(crate) mod derivation;
 pub(crate) mod eval;
 pub(crate) mod instantiate;
 pub(crate) mod lock;
@@ -21,6 +22,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Lock(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Instantiate(args) => args.run(),
+        Command::Derivation(args) => args.run(),
         Command::Crd(args) => args.run(),
         Command::Completions(args) => args.run(),
     }

@@ -1,0 +1,147 @@
+//! `niphas derivation`
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use nix_evaluator::{Attrs, Evaluator, Origin, Settings, Value};
+use nix_formats::Derivation;
+use serde_json::{Map, json};
+
+use super::eval::attribute_paths;
+use crate::attributes::{attribute, select_first};
+use crate::evaluation::{EvaluationArgs, here};
+use crate::failure::Failure;
+use crate::flake::{FlakeArgs, FlakeWork, WorkError, with_fetcher};
+
+/// Work on derivations
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Show(ShowArgs),
+}
+
+/// Print derivations as JSON, as nix derivation show does
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// FLAKE#ATTRIBUTE, or the path of a .drv file; with --expr an attribute path in that
+    #[arg(value_name = "INSTALLABLE")]
+    installables: Vec<String>,
+    /// Show the derivations of this expression
+    #[arg(long, value_name = "EXPR")]
+    expr: Option<String>,
+    #[command(flatten)]
+    evaluation: EvaluationArgs,
+    #[command(flatten)]
+    flakes: FlakeArgs,
+}
+
+type Shown = Map<String, serde_json::Value>;
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let Command::Show(args) = &self.command;
+        let mut shown = Shown::new();
+        let mut installables: Vec<&str> = args.installables.iter().map(String::as_str).collect();
+        if installables.is_empty() {
+            installables.push("");
+        }
+        for installable in installables {
+            let is_file = Path::new(installable)
+                .extension()
+                .is_some_and(|extension| extension == "drv");
+            match &args.expr {
+                Some(text) => args.show_expression(text, installable, &mut shown)?,
+                None if is_file => show_file(installable, &mut shown)?,
+                None => args.show_flake(installable, &mut shown)?,
+            }
+        }
+        println!("{}", json!({ "derivations": shown, "version": 4 }));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ShowArgs {
+    /// The texts of derivations are to be kept while evaluating.
+    fn evaluation(&self) -> EvaluationArgs {
+        let mut evaluation = self.evaluation.clone();
+        evaluation.keep_texts = true;
+        evaluation
+    }
+
+    fn show_expression(&self, text: &str, path: &str, shown: &mut Shown) -> Result<(), Failure> {
+        let evaluation = self.evaluation();
+        let fetcher = self.flakes.fetcher()?;
+        with_fetcher(&evaluation, &fetcher, true, |evaluator| {
+            let value = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
+            let args = evaluation.arguments(evaluator)?;
+            let value = evaluator.select(path, args, value)?;
+            show_value(evaluator, value, args, shown)
+        })
+    }
+
+    fn show_flake(&self, installable: &str, shown: &mut Shown) -> Result<(), Failure> {
+        let source = self.flakes.open(installable)?;
+        let work = ShowWork {
+            flake: source.locked.flake.locked.to_string(),
+            paths: attribute_paths(&source.fragment, &Settings::default().system),
+            shown,
+        };
+        source.evaluate(&self.evaluation(), work)
+    }
+}
+
+/// Shows the derivations that an output of a flake holds.
+struct ShowWork<'w> {
+    flake: String,
+    paths: Vec<String>,
+    shown: &'w mut Shown,
+}
+
+impl FlakeWork for ShowWork<'_> {
+    type Output = ();
+
+    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<(), WorkError> {
+        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+        let value = select_first(evaluator, &self.flake, outputs, &self.paths)?;
+        let none = Attrs::from_sorted(evaluator.arena(), &[]);
+        show_value(evaluator, value, none, self.shown)
+    }
+}
+
+fn show_value<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    args: &'a Attrs<'a>,
+    shown: &mut Shown,
+) -> Result<(), WorkError> {
+    let found = evaluator.derivations(value, args)?;
+    let paths: BTreeSet<String> = found.into_iter().map(|found| found.drv_path).collect();
+    for path in paths {
+        let text = evaluator.read_source(path.as_bytes())?;
+        show_text(&path, &text, shown).map_err(WorkError::Other)?;
+    }
+    Ok(())
+}
+
+fn show_file(path: &str, shown: &mut Shown) -> Result<(), Failure> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read '{path}'"))?;
+    show_text(path, &text, shown)
+}
+
+fn show_text(path: &str, text: &[u8], shown: &mut Shown) -> Result<(), Failure> {
+    let base_name = path.rsplit('/').next().unwrap_or(path);
+    let name = base_name.strip_suffix(".drv").unwrap_or(base_name);
+    let name = name.get(33..).unwrap_or(name);
+    let store_dir = Settings::default().store_dir;
+    let derivation = Derivation::parse_aterm(&store_dir, name, text)
+        .with_context(|| format!("'{path}' is not a derivation"))?;
+    shown.insert(base_name.to_owned(), derivation.to_json()?);
+    Ok(())
+}
