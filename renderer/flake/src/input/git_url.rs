@@ -12,7 +12,11 @@ pub fn fix_git_url(text: &str) -> Result<Url, UrlError> {
     };
     if !text.starts_with("file:") && !text.starts_with("git+file:") && !text.contains("://") {
         // Nothing is the root, as `file:` is.
-        let text = if text.is_empty() { "/".to_owned() } else { text };
+        let text = if text.is_empty() {
+            "/".to_owned()
+        } else {
+            text
+        };
         let path: Vec<String> = text.split('/').map(str::to_owned).collect();
         if path.first().is_some_and(|first| first.contains(':')) {
             return Err(UrlError::ScpLike(text));
