@@ -195,6 +195,12 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Failure> 
         "show-trace" => settings.show_trace = boolean()?,
         "trace-verbose" => settings.trace_verbose = boolean()?,
         "system" | "eval-system" => value.clone_into(&mut settings.system),
+        "experimental-features" | "extra-experimental-features" => {
+            let names = value.split_whitespace();
+            settings
+                .features
+                .extend(names.filter_map(Feature::from_name));
+        }
         "max-call-depth" => {
             settings.max_call_depth = value
                 .parse()
