@@ -7,6 +7,7 @@ use crate::ast::{
     Ast, AttrName, AttrPath, BinaryOp, BindingValue, BindingsId, Children, Name, Node, NodeId,
     PatternId,
 };
+use crate::print;
 
 /// Where relative and home paths lead.
 #[derive(Clone, Copy, Debug)]
@@ -46,52 +47,7 @@ pub fn write_name(out: &mut Vec<u8>, name: &[u8]) {
 
 /// Appends `string` as a string literal.
 pub fn write_string(out: &mut Vec<u8>, string: &[u8]) {
-    out.push(b'"');
-    for (index, &byte) in string.iter().enumerate() {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            b'$' if string.get(index + 1) == Some(&b'{') => out.extend(b"\\$"),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
-}
-
-/// Appends `value` with six significant digits, as C's `%g` does.
-pub fn write_float(out: &mut Vec<u8>, value: f64) {
-    const DIGITS: i32 = 6;
-    if value == 0.0 || !value.is_finite() {
-        let text = if value.is_nan() {
-            "nan".to_owned()
-        } else {
-            format!("{value}")
-        };
-        out.extend(text.as_bytes());
-        return;
-    }
-    let scientific = format!("{value:.*e}", DIGITS as usize - 1);
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let trim = |digits: &str| -> String {
-        if digits.contains('.') {
-            digits
-                .trim_end_matches('0')
-                .trim_end_matches('.')
-                .to_owned()
-        } else {
-            digits.to_owned()
-        }
-    };
-    let text = if (-4..DIGITS).contains(&exponent) {
-        trim(&format!("{value:.*}", (DIGITS - 1 - exponent) as usize))
-    } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{}e{sign}{:02}", trim(mantissa), exponent.abs())
-    };
-    out.extend(text.as_bytes());
+    print::write_string(out, string, usize::MAX);
 }
 
 struct Printer<'a> {
@@ -116,7 +72,7 @@ impl Printer<'_> {
     fn node_here(&mut self, id: NodeId) {
         match self.ast.node(id) {
             Node::Int(value) => self.put(&value.to_string()),
-            Node::Float(value) => write_float(&mut self.out, value),
+            Node::Float(value) => self.out.extend(print::format_float(value).bytes()),
             Node::String(text) => write_string(&mut self.out, self.ast.text(text)),
             Node::Interpolation(parts) | Node::PathInterpolation(parts) => {
                 self.sum(self.ast.children(parts));

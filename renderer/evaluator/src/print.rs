@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::ast_print::write_name;
 use crate::attrs::Attr;
 use crate::error::ErrorKind;
 use crate::eval::{Evaluator, Result};
@@ -316,7 +317,7 @@ impl<'a> Printer<'_, 'a> {
                 self.elided(sorted.len() - index, "attribute");
                 break;
             }
-            write_attribute_name(&mut self.out, self.evaluator.symbols.bytes(attr.name));
+            write_name(&mut self.out, self.evaluator.symbols.bytes(attr.name));
             self.text(" = ");
             self.slot(&attr.value, depth + 1)?;
             self.text(";");
@@ -403,21 +404,4 @@ pub(crate) fn write_string(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
         }
     }
     out.push(b'"');
-}
-
-const KEYWORDS: [&[u8]; 9] = [
-    b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit",
-];
-
-/// A name on the left of `=`: bare where it can be.
-pub(crate) fn write_attribute_name(out: &mut Vec<u8>, name: &[u8]) {
-    let starts = name
-        .first()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
-    let rest = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\'');
-    if starts && name.iter().all(rest) && !KEYWORDS.contains(&name) {
-        out.extend_from_slice(name);
-    } else {
-        write_string(out, name, usize::MAX);
-    }
 }

@@ -3,8 +3,9 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::ast_print::write_name;
 use crate::eval::{Evaluator, Result};
-use crate::print::{format_float, write_attribute_name, write_string};
+use crate::print::{format_float, write_string};
 use crate::value::{Slot, Value};
 
 impl<'a> Evaluator<'a> {
@@ -66,7 +67,7 @@ impl<'a> Evaluator<'a> {
                 }
                 out.extend(b"{ ");
                 for attr in self.sorted_attrs(attrs) {
-                    write_attribute_name(out, self.symbols.bytes(attr.name));
+                    write_name(out, self.symbols.bytes(attr.name));
                     out.extend(b" = ");
                     self.write_plain_slot(out, &attr.value, seen, depth + 1)?;
                     out.extend(b"; ");
