@@ -1,0 +1,1 @@
+//! EROFS metadata images whose file contents lie in other files.
