@@ -23,18 +23,16 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The schema of `spec`, as JSON.
-pub fn spec_schema() -> Map<String, Value> {
-    let spec = crd().spec.versions.pop().and_then(|version| {
-        version
-            .schema?
-            .open_api_v3_schema?
-            .properties?
-            .remove("spec")
-    });
-    match serde_json::to_value(spec) {
+/// The schema of whole objects, as JSON.
+pub fn schema() -> Map<String, Value> {
+    let schema = crd()
+        .spec
+        .versions
+        .pop()
+        .and_then(|version| version.schema?.open_api_v3_schema);
+    match serde_json::to_value(schema) {
         Ok(Value::Object(schema)) => schema,
-        _ => unreachable!("the derived schema has an object 'spec'"),
+        _ => unreachable!("the derived definition has a schema, which is an object"),
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! - [`NiphasWorkload`], the one custom resource, and its definition ([`crd`]);
 //! - [`ClosureLines`] and [`ClosureDigest`], which pin every byte that a workload runs;
+//! - [`children`], the plain Kubernetes objects that a workload consists of;
 //! - [`volume_attributes`], through which a pod tells the CSI driver which closure it wants;
 //! - [`to_yaml`], so that everybody writes the same bytes.
 //!
 //! The crate is pure: no client, no runtime, no file system.
 
+mod children;
 mod closure;
 mod crd;
 mod status;
@@ -18,13 +20,18 @@ mod volume;
 mod workload;
 mod yaml;
 
+pub use children::{
+    BASE_IMAGE, ChildrenError, MAIN_CONTAINER, UnknownSystem, WORKLOAD_LABEL, children,
+};
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines};
-pub use crd::{QUANTITY_PATTERN, crd, spec_schema};
-pub use status::NiphasWorkloadStatus;
+pub use crd::{QUANTITY_PATTERN, crd, schema};
+pub use status::{NiphasWorkloadStatus, RunningClosure};
 pub use volume::{VolumeAttributesError, volume_attributes};
 pub use workload::{
-    BadSystem, Closure, EnvironmentVariable, NiphasWorkload, NiphasWorkloadSpec, Port, Probes,
-    Protocol, Root, Service, ServiceType, System, WorkloadFile,
+    Autoscaling, BadSystem, Closure, ConcurrencyPolicy, CronJob, DisruptionBudget,
+    EnvironmentVariable, HttpRoute, Ingress, IngressHost, Job, NetworkPolicy, NiphasWorkload,
+    NiphasWorkloadSpec, ParentReference, Port, Probes, Protocol, Root, Service, ServiceAccount,
+    ServiceType, Strategy, StrategyType, System, VolumeClaim, WorkloadFile, WorkloadKind,
 };
 pub use yaml::to_yaml;
 
@@ -34,6 +41,9 @@ pub use k8s_openapi;
 /// The annotation that marks a rendered object as niphas' own; its value is the environment's name.
 /// What does not carry it is never pruned.
 pub const ENVIRONMENT_ANNOTATION: &str = "niphas.io/environment";
+
+/// The CSI driver that mounts closures.
+pub const CSI_DRIVER: &str = "csi.niphas.io";
 
 /// The directory that a closure is mounted at: `store/` with its paths, and `root`.
 pub const VIEW: &str = "/nix";

@@ -1,0 +1,174 @@
+//! A workload as plain Kubernetes objects.
+
+mod autoscaler;
+mod batch;
+mod config_map;
+mod controller;
+mod disruption_budget;
+mod environment;
+mod network_policy;
+mod placement;
+mod pod;
+mod routes;
+mod service;
+mod service_account;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::Resource;
+use kube::core::DynamicObject;
+use serde::Serialize;
+
+use crate::volume::VolumeAttributesError;
+use crate::workload::{NiphasWorkload, NiphasWorkloadSpec, WorkloadKind};
+
+pub use placement::UnknownSystem;
+
+/// The image that pods name when nobody configured another: the CSI driver puts it into the node's
+/// containerd under this name.
+pub const BASE_IMAGE: &str = "niphas.io/niphas-base:v1";
+
+/// The label that the pods of a workload are selected by; its value is the workload's name.
+pub const WORKLOAD_LABEL: &str = "niphas.io/workload";
+
+/// The container of a workload's pods that runs the program.
+pub const MAIN_CONTAINER: &str = "main";
+
+/// Why a workload has no children.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildrenError {
+    /// Its closures cannot be declared to the CSI driver.
+    #[error(transparent)]
+    VolumeAttributes(#[from] VolumeAttributesError),
+    /// No node can run one of its closures.
+    #[error(transparent)]
+    UnknownSystem(#[from] UnknownSystem),
+    /// Environment variables that need each other first.
+    #[error("the environment variables {0} refer to each other in a circle")]
+    CircularEnvironment(String),
+    /// `podTemplate` is no `PodTemplateSpec`.
+    #[error("podTemplate{path}: {problem}")]
+    PodTemplate {
+        /// Where in the template, beginning with a dot.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A ConfigMap holds at most 1 MiB.
+    #[error("the files have {0} bytes together; a ConfigMap holds 1048576")]
+    FilesTooLarge(usize),
+    /// A route that needs a port and does not say which.
+    #[error("{0}: name one of the ports")]
+    NoPort(&'static str),
+    /// An object that is none; the types forbid it.
+    #[error("a child cannot be written down")]
+    Serialize(#[source] serde_json::Error),
+}
+
+/// The objects that a workload consists of, in the order to apply them: what pods need first.
+///
+/// Pure: the same workload and image give the same objects. They are owned by the workload when it
+/// has a UID, that is when it comes from a cluster.
+pub fn children(
+    workload: &NiphasWorkload,
+    base_image: &str,
+) -> Result<Vec<DynamicObject>, ChildrenError> {
+    let parent = Parent { workload };
+    let mut objects = Vec::new();
+    objects.extend(service_account::service_account(&parent)?);
+    objects.extend(config_map::config_map(&parent)?);
+    objects.extend(service::services(&parent)?);
+    let template = pod::pod_template(&parent, base_image)?;
+    objects.push(match parent.spec().kind {
+        WorkloadKind::Deployment => controller::deployment(&parent, template)?,
+        WorkloadKind::StatefulSet => controller::stateful_set(&parent, template)?,
+        WorkloadKind::DaemonSet => controller::daemon_set(&parent, template)?,
+        WorkloadKind::Job => batch::job(&parent, template)?,
+        WorkloadKind::CronJob => batch::cron_job(&parent, template)?,
+    });
+    objects.extend(autoscaler::autoscaler(&parent)?);
+    objects.extend(disruption_budget::disruption_budget(&parent)?);
+    objects.extend(network_policy::network_policy(&parent)?);
+    objects.extend(routes::ingress(&parent)?);
+    objects.extend(routes::http_route(&parent)?);
+    Ok(objects)
+}
+
+/// The workload that objects are made for.
+struct Parent<'a> {
+    workload: &'a NiphasWorkload,
+}
+
+impl Parent<'_> {
+    fn spec(&self) -> &NiphasWorkloadSpec {
+        &self.workload.spec
+    }
+
+    fn name(&self) -> String {
+        self.workload.metadata.name.clone().unwrap_or_default()
+    }
+
+    /// The labels that select the pods. They never change: selectors are immutable.
+    fn selector_labels(&self) -> BTreeMap<String, String> {
+        [(WORKLOAD_LABEL.to_owned(), self.name())].into()
+    }
+
+    fn selector(&self) -> LabelSelector {
+        LabelSelector {
+            match_labels: Some(self.selector_labels()),
+            ..LabelSelector::default()
+        }
+    }
+
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.selector_labels();
+        labels.insert("app.kubernetes.io/name".to_owned(), self.name());
+        labels.insert(
+            "app.kubernetes.io/managed-by".to_owned(),
+            "niphas".to_owned(),
+        );
+        labels
+    }
+
+    /// The metadata of a child with the workload's own name.
+    fn metadata(&self) -> ObjectMeta {
+        self.metadata_of(self.name())
+    }
+
+    fn metadata_of(&self, name: String) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
+            namespace: self.workload.metadata.namespace.clone(),
+            labels: Some(self.labels()),
+            owner_references: self
+                .workload
+                .controller_owner_ref(&())
+                .map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        }
+    }
+
+    /// The Service's number of the port that a route goes to.
+    fn routed_port(&self, named: Option<&str>, route: &'static str) -> Result<i32, ChildrenError> {
+        let ports = &self.spec().ports;
+        let (name, port) = match named {
+            Some(name) => ports.get_key_value(name),
+            None if ports.len() == 1 => ports.first_key_value(),
+            None => None,
+        }
+        .ok_or(ChildrenError::NoPort(route))?;
+        Ok(service::port_number(self.spec(), name, port))
+    }
+}
+
+/// A map, or nothing if it is empty: what Kubernetes leaves out.
+fn non_empty(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!map.is_empty()).then(|| map.clone())
+}
+
+fn object(child: &impl Serialize) -> Result<DynamicObject, ChildrenError> {
+    serde_json::to_value(child)
+        .and_then(serde_json::from_value)
+        .map_err(ChildrenError::Serialize)
+}

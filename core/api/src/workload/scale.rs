@@ -1,0 +1,90 @@
+//! How many pods run, and how they are replaced.
+
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerBehavior, MetricSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How pods are replaced when the workload changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.type == 'RollingUpdate' || (!has(self.maxSurge) && !has(self.maxUnavailable))",
+    "maxSurge and maxUnavailable are for the type RollingUpdate",
+))]
+pub struct Strategy {
+    /// Which way.
+    #[serde(default, rename = "type")]
+    pub strategy_type: StrategyType,
+    /// How many pods more than wanted there may be meanwhile: a number or percentage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_surge: Option<IntOrString>,
+    /// How many pods fewer than wanted there may be meanwhile: a number or percentage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
+}
+
+/// A way to replace pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum StrategyType {
+    #[default]
+    RollingUpdate,
+    Recreate,
+    OnDelete,
+}
+
+/// A HorizontalPodAutoscaler, which then decides on the number of pods in place of `replicas`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.minReplicas <= self.maxReplicas",
+    "minReplicas is larger than maxReplicas",
+))]
+#[x_kube(validation = (
+    "has(self.cpu) || has(self.memory) || (has(self.metrics) && size(self.metrics) > 0)",
+    "autoscaling needs something to go by: cpu, memory or metrics",
+))]
+pub struct Autoscaling {
+    /// The fewest pods.
+    #[serde(default = "super::one")]
+    #[schemars(range(min = 1))]
+    pub min_replicas: i32,
+    /// The most pods.
+    #[schemars(range(min = 1))]
+    pub max_replicas: i32,
+    /// The CPU time to aim at, in percent of what the pods request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub cpu: Option<i32>,
+    /// The memory to aim at, in percent of what the pods request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub memory: Option<i32>,
+    /// Further metrics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricSpec>,
+    /// How fast it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<HorizontalPodAutoscalerBehavior>,
+}
+
+/// How many pods a drain of nodes must leave running.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.minAvailable) != has(self.maxUnavailable)",
+    "want either minAvailable or maxUnavailable",
+))]
+pub struct DisruptionBudget {
+    /// So many pods stay: a number or percentage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_available: Option<IntOrString>,
+    /// So many pods may go: a number or percentage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
+}

@@ -1,0 +1,232 @@
+//! The objects that workloads consist of, whole.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use niphas_api::{BASE_IMAGE, NiphasWorkload, NiphasWorkloadSpec, children, to_yaml};
+use serde_json::{Value, json};
+
+fn closure(system: &str) -> Value {
+    json!({
+        "system": system,
+        "roots": ["/nix/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0"],
+        "digest": format!("sha256:{}", "0".repeat(64)),
+        "narSize": 1000,
+        "pathCount": 2,
+    })
+}
+
+/// A workload with these fields beside those that every one has.
+fn workload(fields: &Value) -> NiphasWorkload {
+    let mut spec = json!({
+        "closures": [closure("x86_64-linux")],
+        "command": ["/nix/root/bin/web"],
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    let spec: NiphasWorkloadSpec = serde_json::from_value(spec).unwrap();
+    let mut workload = NiphasWorkload::new("web", spec);
+    workload.metadata.namespace = Some("shop".to_owned());
+    workload
+}
+
+fn yaml(fields: &Value) -> String {
+    let objects = children(&workload(fields), BASE_IMAGE).unwrap();
+    let documents: Vec<String> = objects
+        .iter()
+        .map(|object| to_yaml(object).unwrap())
+        .collect();
+    documents.join("---\n")
+}
+
+fn kinds(fields: &Value) -> Vec<String> {
+    let objects = children(&workload(fields), BASE_IMAGE).unwrap();
+    objects
+        .into_iter()
+        .map(|object| {
+            let kind = object.types.unwrap().kind;
+            format!("{kind} {}", object.metadata.name.unwrap())
+        })
+        .collect()
+}
+
+fn refusal(fields: &Value) -> String {
+    children(&workload(fields), BASE_IMAGE)
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn deployment_with_everything_beside_it() {
+    insta::assert_snapshot!(yaml(&json!({
+        "closures": [closure("aarch64-linux"), closure("x86_64-linux")],
+        "args": ["--port", "8080"],
+        "env": { "URL": { "value": "http://$(HOST)/" }, "HOST": { "value": "db" } },
+        "files": {
+            "/etc/web/config.toml": { "text": "a = 1\n" },
+            "/etc/web_config.toml": { "text": "b = 2\n", "mode": "0400" },
+        },
+        "ports": { "http": { "port": 8080 }, "metrics": { "port": 9090 } },
+        "replicas": 3,
+        "resources": { "requests": { "cpu": "100m" }, "limits": { "memory": "64Mi" } },
+        "probes": { "readiness": { "httpGet": { "path": "/ready", "port": "http" } } },
+        "service": { "ports": { "http": 80 } },
+        "ingress": {
+            "className": "nginx",
+            "port": "http",
+            "hosts": { "shop.example": { "tlsSecretName": "shop-tls" }, "www.shop.example": { "paths": ["/a", "/b"] } },
+        },
+        "httpRoute": {
+            "parentRefs": [{ "name": "public", "namespace": "gateways" }],
+            "hostnames": ["shop.example"],
+            "port": "http",
+        },
+        "networkPolicy": { "ingress": [{ "ports": [{ "port": "http" }] }] },
+        "disruptionBudget": { "minAvailable": "50%" },
+        "strategy": { "maxSurge": 1, "maxUnavailable": 0 },
+        "serviceAccount": { "annotations": { "example.org/role": "web" }, "mountToken": true },
+    })));
+}
+
+#[test]
+fn stateful_set_with_storage() {
+    insta::assert_snapshot!(yaml(&json!({
+        "kind": "StatefulSet",
+        "ports": { "db": { "port": 5432 } },
+        "strategy": { "type": "OnDelete" },
+        "volumeClaims": {
+            "data": { "mountPath": "/var/lib/db", "storage": "10Gi", "storageClassName": "fast" },
+            "scratch": { "mountPath": "/tmp", "storage": "1Gi", "accessModes": ["ReadWriteOncePod"] },
+        },
+    })));
+}
+
+#[test]
+fn daemon_set() {
+    insta::assert_snapshot!(yaml(&json!({
+        "kind": "DaemonSet",
+        "strategy": { "maxUnavailable": "10%" },
+    })));
+}
+
+#[test]
+fn job() {
+    insta::assert_snapshot!(yaml(&json!({
+        "kind": "Job",
+        "job": { "completions": 3, "parallelism": 2, "backoffLimit": 1, "activeDeadlineSeconds": 60 },
+    })));
+}
+
+#[test]
+fn cron_job() {
+    insta::assert_snapshot!(yaml(&json!({
+        "kind": "CronJob",
+        "job": { "ttlSecondsAfterFinished": 600 },
+        "cronJob": { "schedule": "0 3 * * *", "timeZone": "Europe/Vienna", "concurrencyPolicy": "Forbid" },
+    })));
+}
+
+#[test]
+fn an_autoscaler_decides_on_the_replicas() {
+    insta::assert_snapshot!(yaml(&json!({
+        "replicas": 3,
+        "autoscaling": { "minReplicas": 2, "maxReplicas": 10, "cpu": 80, "memory": 70 },
+    })));
+}
+
+#[test]
+fn a_changed_job_has_another_name() {
+    let job = |argument: &str| kinds(&json!({ "kind": "Job", "args": [argument] }));
+    assert_eq!(job("a"), job("a"));
+    assert_ne!(job("a"), job("b"));
+}
+
+#[test]
+fn only_what_the_spec_asks_for_is_made() {
+    assert_eq!(kinds(&json!({})), ["Deployment web"]);
+    assert_eq!(
+        kinds(&json!({ "kind": "StatefulSet" })),
+        ["Service web-pods", "StatefulSet web"]
+    );
+}
+
+#[test]
+fn children_in_a_cluster_are_owned_by_their_workload() {
+    let mut workload = workload(&json!({ "files": { "/etc/a": { "text": "" } } }));
+    workload.metadata.uid = Some("5d4b2f6c-0000-0000-0000-000000000000".to_owned());
+    for object in children(&workload, BASE_IMAGE).unwrap() {
+        assert_eq!(
+            json!(object.metadata.owner_references),
+            json!([{
+                "apiVersion": "niphas.io/v1alpha1",
+                "kind": "NiphasWorkload",
+                "name": "web",
+                "uid": "5d4b2f6c-0000-0000-0000-000000000000",
+                "controller": true,
+            }])
+        );
+    }
+}
+
+#[test]
+fn the_users_template_is_merged_as_kubernetes_merges() {
+    let objects = children(
+        &workload(&json!({
+            "env": { "A": { "value": "1" } },
+            "podTemplate": {
+                "metadata": {
+                    "annotations": { "example.org/a": "b" },
+                    "labels": { "niphas.io/workload": "stolen", "team": "shop" },
+                },
+                "spec": {
+                    "securityContext": { "runAsUser": 1000 },
+                    "containers": [
+                        { "name": "sidecar", "image": "example.org/sidecar" },
+                        { "name": "main", "env": [{ "name": "B", "value": "2" }], "tty": true },
+                    ],
+                    "volumes": [{ "name": "cache", "emptyDir": {} }],
+                },
+            },
+        })),
+        BASE_IMAGE,
+    )
+    .unwrap();
+    let template = &objects[0].data["spec"]["template"];
+    assert_eq!(
+        template["metadata"],
+        json!({
+            "annotations": { "example.org/a": "b" },
+            "labels": {
+                "app.kubernetes.io/managed-by": "niphas",
+                "app.kubernetes.io/name": "web",
+                "niphas.io/workload": "web",
+                "team": "shop",
+            },
+        })
+    );
+    let spec = &template["spec"];
+    assert_eq!(spec["securityContext"]["runAsUser"], 1000);
+    assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
+    let names = |list: &Value| -> Vec<Value> {
+        let list = list.as_array().unwrap();
+        list.iter().map(|item| item["name"].clone()).collect()
+    };
+    assert_eq!(names(&spec["containers"]), ["main", "sidecar"]);
+    assert_eq!(names(&spec["containers"][0]["env"]), ["A", "B"]);
+    assert_eq!(spec["containers"][0]["tty"], true);
+    assert_eq!(names(&spec["volumes"]), ["closure", "tmp", "cache"]);
+}
+
+#[test]
+fn what_cannot_be_made_says_why() {
+    let template = |template: Value| refusal(&json!({ "podTemplate": template }));
+    let all = [
+        template(json!({ "spec": { "containers": [{ "name": "main", "comand": ["x"] }] } })),
+        template(json!({ "spec": { "hostNetwork": "yes" } })),
+        template(json!({ "template": {} , "spec": { "tolerations": [{ "keys": "a" }] } })),
+        refusal(&json!({ "closures": [closure("x86_64-darwin")] })),
+        refusal(&json!({ "env": { "A": { "value": "$(B)" }, "B": { "value": "$(A)" } } })),
+        refusal(&json!({ "files": { "/etc/a": { "text": "x".repeat(1 << 20 | 1) } } })),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
+}
