@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use niphas_api::{System, VIEW_ROOT};
 use nix_formats::{StoreDir, StorePath};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::attribute_path::{AttributePath, Element};
 use crate::problem::{Problem, ProblemKind, Problems};
-use crate::schema::{Checker, describe, workload_schema};
+use crate::schema::{Checker, describe, object_rules, workload_schema};
 use crate::{rules, store_paths};
 
 /// What `niphasConfigurations.<name>` evaluated to.
@@ -68,6 +68,7 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
         return Err(Problems::from_found(checker.problems).unwrap_or(nothing.into()));
     };
     let schema = workload_schema();
+    let object_rules = object_rules();
     let mut checked = BTreeMap::new();
     for (name, workload) in workloads {
         let path = top.attribute("workloads").attribute(name);
@@ -103,6 +104,8 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
             .first()
             .map(|(_, spec, _)| spec.clone())
             .unwrap_or_default();
+        let object = json!({ "metadata": { "name": name }, "spec": { "kind": spec.get("kind") } });
+        rules::check(&mut checker, &path, &object_rules, &object);
         let roots = on_systems
             .into_iter()
             .map(|(system, _, roots)| (system.clone(), roots))
@@ -243,7 +246,7 @@ fn check_on_system(
     let inner = path.attribute(system.as_str()).attribute("attributes");
     let found_before = checker.problems.len();
     let mut spec = checker.check(&inner, schema, attributes);
-    rules::check(checker, &inner, &spec);
+    rules::check(checker, &inner, schema, &spec);
     for problem in &mut checker.problems[found_before..] {
         problem.path = as_written(&problem.path);
     }

@@ -21,5 +21,5 @@ mod suggestion;
 pub use attribute_path::{AttributePath, Element};
 pub use environment::{CheckedEnvironment, CheckedWorkload, Evaluated, check};
 pub use lock::{FileHash, Lock, LockError};
-pub use output::{BadDeployFolder, ClosureId, DeployFolder, RenderedEnvironment};
+pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment};
 pub use problem::{Problem, ProblemKind, Problems};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use niphas_api::{
-    Closure, ClosureLines, ENVIRONMENT_ANNOTATION, NiphasWorkload, NiphasWorkloadSpec, Root,
-    System, to_yaml, volume_attributes,
+    BASE_IMAGE, Closure, ClosureLines, ENVIRONMENT_ANNOTATION, NiphasWorkload, NiphasWorkloadSpec,
+    Root, System, children, to_yaml,
 };
 use nix_formats::StorePath;
 use serde_json::{Value, json};
@@ -63,6 +63,18 @@ impl FromStr for DeployFolder {
     }
 }
 
+/// What the files hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// `NiphasWorkload`s, for clusters with the operator.
+    Workloads,
+    /// The plain Kubernetes objects that the operator would make of them.
+    Expanded {
+        /// The image that pods name.
+        base_image: String,
+    },
+}
+
 /// The files of an environment, and the lock that lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedEnvironment {
@@ -101,6 +113,7 @@ impl CheckedEnvironment {
     pub fn render(
         &self,
         folder: &DeployFolder,
+        form: &Form,
         closures: &BTreeMap<ClosureId, ClosureLines>,
     ) -> Result<RenderedEnvironment, Problems> {
         let environment = &self.name;
@@ -126,11 +139,12 @@ impl CheckedEnvironment {
                 let path = format!(".niphas/{environment}/closures/{name}.{system}.txt");
                 files.insert(path, lines.to_string().into_bytes());
             }
-            match self.manifest(name, workload, declared) {
-                Ok(yaml) => {
-                    let path =
-                        folder.join(&format!("{environment}/{name}/NiphasWorkload-{name}.yaml"));
-                    files.insert(path, yaml.into_bytes());
+            match self.manifests(name, workload, declared, form) {
+                Ok(manifests) => {
+                    for (file, yaml) in manifests {
+                        let path = folder.join(&format!("{environment}/{name}/{file}"));
+                        files.insert(path, yaml.into_bytes());
+                    }
                 }
                 Err(kind) => problems.push(problem(kind)),
             }
@@ -144,13 +158,14 @@ impl CheckedEnvironment {
         }
     }
 
-    fn manifest(
+    /// The workload's files: their names, and the YAML in them.
+    fn manifests(
         &self,
         name: &str,
         workload: &CheckedWorkload,
         closures: Vec<Closure>,
-    ) -> Result<String, ProblemKind> {
-        volume_attributes(&closures).map_err(ProblemKind::VolumeAttributes)?;
+        form: &Form,
+    ) -> Result<Vec<(String, String)>, ProblemKind> {
         let api = |error: serde_json::Error| ProblemKind::Api(error.to_string());
         let mut spec = Value::Object(workload.spec.clone());
         spec["closures"] = serde_json::to_value(closures).map_err(api)?;
@@ -158,9 +173,25 @@ impl CheckedEnvironment {
         let spec: NiphasWorkloadSpec = serde_json::from_value(spec).map_err(api)?;
         let mut object = NiphasWorkload::new(name, spec);
         object.metadata.namespace.clone_from(&self.namespace);
-        object.metadata.annotations =
-            Some([(ENVIRONMENT_ANNOTATION.to_owned(), self.name.clone())].into());
-        let object = json!(object);
+        // What the operator could not make objects of is told here, where it can be mended.
+        let base_image = match form {
+            Form::Workloads => BASE_IMAGE,
+            Form::Expanded { base_image } => base_image,
+        };
+        let children = children(&object, base_image)
+            .map_err(|error| ProblemKind::Children(error.to_string()))?;
+        let objects = match form {
+            Form::Workloads => vec![json!(object)],
+            Form::Expanded { .. } => children.iter().map(|child| json!(child)).collect(),
+        };
+        objects
+            .into_iter()
+            .map(|object| self.manifest(object))
+            .collect()
+    }
+
+    fn manifest(&self, mut object: Value) -> Result<(String, String), ProblemKind> {
+        object["metadata"]["annotations"][ENVIRONMENT_ANNOTATION] = json!(self.name);
         let size = object.to_string().len();
         if size > OBJECT_LIMIT {
             return Err(ProblemKind::ObjectTooLarge {
@@ -168,7 +199,11 @@ impl CheckedEnvironment {
                 limit: OBJECT_LIMIT,
             });
         }
-        to_yaml(&object).map_err(api)
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let kind = text(&object["kind"]);
+        let name = text(&object["metadata"]["name"]);
+        let yaml = to_yaml(&object).map_err(|error| ProblemKind::Api(error.to_string()))?;
+        Ok((format!("{kind}-{name}.yaml"), yaml))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use niphas_api::{System, VolumeAttributesError};
+use niphas_api::System;
 
 use crate::attribute_path::AttributePath;
 
@@ -115,9 +115,7 @@ pub enum ProblemKind {
     #[error("{rule}")]
     Rule {
         /// The rule's message.
-        rule: &'static str,
-        /// The nearest value that keeps the rule.
-        suggestion: Option<String>,
+        rule: String,
     },
     /// A name that cannot be part of the objects' names and the files' paths.
     #[error("{name:?} cannot be the name of {what}: {reason}")]
@@ -164,9 +162,9 @@ pub enum ProblemKind {
     /// The closure was to be resolved before.
     #[error("its closure for {0} is not resolved")]
     UnresolvedClosure(System),
-    /// The closures' roots don't fit into a volume's attributes.
+    /// No Kubernetes objects can be made of it.
     #[error("{0}")]
-    VolumeAttributes(VolumeAttributesError),
+    Children(String),
     /// The object is larger than `kubectl apply` and Argo CD can apply.
     #[error("the object takes {size} bytes, more than the {limit} that can be applied")]
     ObjectTooLarge {
@@ -190,9 +188,7 @@ impl ProblemKind {
                 "make it with niphas.lib.mkEnvironment, of the same version as this program".into(),
             ),
             Self::WrongType { hint, .. } => hint.clone(),
-            Self::BadValue { suggestion, .. } | Self::Rule { suggestion, .. } => {
-                did_you_mean(suggestion)
-            }
+            Self::BadValue { suggestion, .. } => did_you_mean(suggestion),
             Self::UnknownAttribute { suggestion, known } => {
                 did_you_mean(suggestion).or_else(|| match known.as_slice() {
                     [] => None,
@@ -227,7 +223,8 @@ impl ProblemKind {
             | Self::BadName { .. }
             | Self::TooDeep(_)
             | Self::UnresolvedClosure(_)
-            | Self::VolumeAttributes(_)
+            | Self::Rule { .. }
+            | Self::Children(_)
             | Self::Api(_) => None,
         }
     }

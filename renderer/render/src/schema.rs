@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 64;
 
 /// The schema of what users write as a workload, less `package`.
 pub(crate) fn workload_schema() -> Value {
-    let mut schema = Value::Object(niphas_api::spec_schema());
+    let mut schema = niphas_api::schema()["properties"]["spec"].take();
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.remove("closures");
         // The evaluation hands it on apart; but it is a name that users may have meant.
@@ -32,6 +32,12 @@ pub(crate) fn workload_schema() -> Value {
     // `command` has a default that the schema cannot say: it depends on the package.
     schema["required"] = json!([]);
     schema
+}
+
+/// The rules of the CRD between a workload's name and its spec.
+pub(crate) fn object_rules() -> Value {
+    let schema = niphas_api::schema();
+    json!({ "x-kubernetes-validations": schema["x-kubernetes-validations"] })
 }
 
 /// Where positions come from, and where problems go.
@@ -439,13 +445,13 @@ mod tests {
             "probes": { "rediness": {}, "liveness": { "httpGet": { "pth": "/", "port": 80 } } },
             "env": { "A": { "valu": "x" } },
             "service": { "kind": "x" },
-        })), @r#"
+        })), @r"
         closures: unknown attribute
-          hint: known here: args, command, env, files, package, podTemplate, ports, probes, replicas, resources, service
+          hint: known here: args, autoscaling, command, cronJob, disruptionBudget, env, files, httpRoute, ingress, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, service, serviceAccount, strategy, volumeClaims
         env.A.valu: unknown attribute
           hint: did you mean 'value'?
         image: unknown attribute
-          hint: known here: args, command, env, files, package, podTemplate, ports, probes, replicas, resources, service
+          hint: known here: args, autoscaling, command, cronJob, disruptionBudget, env, files, httpRoute, ingress, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, service, serviceAccount, strategy, volumeClaims
         probes.liveness.httpGet.pth: unknown attribute
           hint: did you mean 'path'?
         probes.rediness: unknown attribute
@@ -454,7 +460,7 @@ mod tests {
           hint: did you mean 'replicas'?
         service.kind: unknown attribute
           hint: known here: annotations, ports, type
-        "#);
+        ");
     }
 
     #[test]

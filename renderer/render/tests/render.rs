@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use niphas_api::{ClosureLine, ClosureLines};
-use niphas_render::{CheckedEnvironment, ClosureId, Evaluated, Problems, check};
+use niphas_render::{CheckedEnvironment, ClosureId, Evaluated, Form, Problems, check};
 use nix_formats::StorePath;
 use nix_formats::hash::Hash;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ fn rendered(value: &Value) -> BTreeMap<String, Vec<u8>> {
     let environment = check_value(value).unwrap();
     let folder = "deploy".parse().unwrap();
     let rendered = environment
-        .render(&folder, &closures(&environment))
+        .render(&folder, &Form::Workloads, &closures(&environment))
         .unwrap();
     let mut files = rendered.files.clone();
     files.insert(".niphas/production.lock".into(), rendered.lock().to_bytes());
@@ -161,7 +161,7 @@ fn environment_without_workloads_has_no_files() {
     value["workloads"] = json!({});
     let environment = check_value(&value).unwrap();
     let rendered = environment
-        .render(&".".parse().unwrap(), &BTreeMap::new())
+        .render(&".".parse().unwrap(), &Form::Workloads, &BTreeMap::new())
         .unwrap();
     assert_eq!(rendered.files, BTreeMap::new());
 }
@@ -177,6 +177,8 @@ fn wrong_attributes_are_reported_with_place_and_hint() {
         "args": ["--x", 1],
         "probes": { "liveness": { "httpGet": { "path": "/" } } },
     }))), @r#"
+    workloads.web: the service names a port that is not among the ports
+      at flake.nix:2:5
     workloads.web.args[1]: expected a string, found the integer 1
       at flake.nix:5:5
       hint: write it as a string: "1"
@@ -191,9 +193,6 @@ fn wrong_attributes_are_reported_with_place_and_hint() {
     workloads.web.replicas: expected an integer, found the string "3"
       at flake.nix:5:10
       hint: write it without quotes: 3
-    workloads.web.service.ports.htp: the service names a port that is not among the ports
-      at flake.nix:7:11
-      hint: did you mean 'http'?
     "#);
 }
 
@@ -317,23 +316,25 @@ fn what_cannot_be_applied_is_reported_before_it_is_written() {
     let environment = check_value(&large).unwrap();
     let folder = "deploy".parse().unwrap();
     let error = environment
-        .render(&folder, &closures(&environment))
+        .render(&folder, &Form::Workloads, &closures(&environment))
         .unwrap_err();
-    insta::assert_snapshot!(error, @r#"
-    workloads.web: the object takes 300778 bytes, more than the 262144 that can be applied
+    insta::assert_snapshot!(error, @r"
+    workloads.web: the object takes 300798 bytes, more than the 262144 that can be applied
       at flake.nix:2:5
       hint: put large files into the package instead of 'files'
-    "#);
-    let error = environment.render(&folder, &BTreeMap::new()).unwrap_err();
-    insta::assert_snapshot!(error, @r#"
+    ");
+    let error = environment
+        .render(&folder, &Form::Workloads, &BTreeMap::new())
+        .unwrap_err();
+    insta::assert_snapshot!(error, @r"
     workloads.web: its closure for aarch64-linux is not resolved
       at flake.nix:2:5
     workloads.web: its closure for x86_64-linux is not resolved
       at flake.nix:2:5
-    workloads.web: the object takes 300274 bytes, more than the 262144 that can be applied
+    workloads.web: the object takes 300294 bytes, more than the 262144 that can be applied
       at flake.nix:2:5
       hint: put large files into the package instead of 'files'
-    "#);
+    ");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use binary_cache::{CacheUrl, Caches, Limits};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use niphas_api::{ClosureLine, ClosureLines};
+use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
 use niphas_gitops::{
     Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Outcome, Plan, Provenance,
     Relation, Request, Token, history_in,
 };
-use niphas_render::{CheckedEnvironment, ClosureId, DeployFolder, RenderedEnvironment};
+use niphas_render::{CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment};
 use nix_evaluator::{Evaluator, PosIdx, Value};
 use nix_formats::{PublicKey, PublicKeys, StoreDir};
 use serde_json::json;
@@ -73,6 +73,12 @@ pub(crate) struct Args {
     /// A file with keys whose signatures count, one on a line; can be given several times
     #[arg(long = "key-file", value_name = "FILE")]
     key_files: Vec<PathBuf>,
+    /// Write the plain Kubernetes objects that the operator would make, for clusters without it
+    #[arg(long)]
+    expand: bool,
+    /// The image that pods name, with --expand; the CSI driver puts it on its nodes under this name
+    #[arg(long, value_name = "IMAGE", default_value = BASE_IMAGE, requires = "expand")]
+    base_image: String,
     /// Only tell what would be committed
     #[arg(long, conflicts_with_all = ["diff", "check"])]
     dry_run: bool,
@@ -138,9 +144,16 @@ impl Args {
             },
         )?;
         let closures = resolve(&caches, &checked, &progress)?;
+        let form = if self.expand {
+            Form::Expanded {
+                base_image: self.base_image.clone(),
+            }
+        } else {
+            Form::Workloads
+        };
         let mut environments = BTreeMap::new();
         for environment in &checked {
-            let rendered = environment.render(&self.folder, &closures[&environment.name]);
+            let rendered = environment.render(&self.folder, &form, &closures[&environment.name]);
             let rendered =
                 rendered.map_err(|problems| Failure::problems(&environment.name, &problems))?;
             environments.insert(environment.name.clone(), rendered);
