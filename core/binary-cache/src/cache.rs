@@ -1,22 +1,20 @@
 //! One cache: what it says about itself, and whether it is worth asking.
 
 use crate::{
+    breaker::Breaker,
     error::{FetchError, Refusal},
     limits::Limits,
     transport::Transport,
     url::CacheUrl,
 };
 use nix_formats::{NarInfo, StoreDir, StorePath};
-use std::{sync::Mutex, time::Instant};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 const MAX_CACHE_INFO: usize = 64 * 1024;
 
 /// Nix's for caches that name none; lower is asked sooner.
 const DEFAULT_PRIORITY: u32 = 50;
-
-/// After as many failures without a success between, a cache is left alone.
-const MAX_FAILURES: u32 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -25,14 +23,10 @@ pub(crate) struct Cache {
     priority: Option<u32>,
     /// Priority from `nix-cache-info`.
     info: OnceCell<u32>,
-    health: Mutex<Health>,
-}
-
-#[derive(Debug, Default)]
-struct Health {
-    failures: u32,
-    /// When it was given up, and why.
-    broken: Option<(Instant, FetchError)>,
+    /// For all but NARs. Open: it is not asked.
+    health: Breaker,
+    /// For NARs. Open: the others are asked first.
+    pub(crate) nars: Breaker,
 }
 
 impl Cache {
@@ -42,28 +36,41 @@ impl Cache {
             transport,
             priority: url.priority,
             info: OnceCell::new(),
-            health: Mutex::default(),
+            health: Breaker::default(),
+            nars: Breaker::default(),
         }
     }
 
-    /// The place in the order. A cache that can't be asked has the one it would
-    /// have if it named none.
-    pub(crate) async fn priority(&self, store_dir: &StoreDir, limits: &Limits) -> u32 {
-        let own = self
-            .info(store_dir, limits)
-            .await
-            .unwrap_or(DEFAULT_PRIORITY);
-        self.priority.unwrap_or(own)
+    /// The place in the order. A cache that can't be asked, or not in time, has
+    /// the one it would have if it named none.
+    pub(crate) async fn priority(
+        &self,
+        store_dir: &StoreDir,
+        limits: &Limits,
+        patience: Duration,
+    ) -> u32 {
+        if let Some(priority) = self.priority.or(self.info.get().copied()) {
+            return priority;
+        }
+        let own = tokio::time::timeout(patience, self.info(store_dir, limits)).await;
+        match own {
+            Ok(own) => own.unwrap_or(DEFAULT_PRIORITY),
+            Err(_) => {
+                let name = "nix-cache-info".to_owned();
+                self.count_failure(&FetchError::Timeout { name });
+                DEFAULT_PRIORITY
+            }
+        }
     }
 
     async fn info(&self, store_dir: &StoreDir, limits: &Limits) -> Result<u32, FetchError> {
         let load = async {
-            self.check_health(limits)?;
+            self.health.check(limits)?;
             match self.load_info(store_dir, limits).await {
                 Ok(priority) => Ok(priority),
                 Err(error) => {
                     tracing::warn!(cache = %self.name, %error, "the cache is not usable");
-                    self.give_up(error.clone());
+                    self.health.open(error.clone());
                     Err(error)
                 }
             }
@@ -104,12 +111,12 @@ impl Cache {
         limits: &Limits,
     ) -> Result<NarInfo, Refusal> {
         self.info(store_dir, limits).await.map_err(refused)?;
-        self.check_health(limits).map_err(refused)?;
+        self.health.check(limits).map_err(refused)?;
         let name = format!("{}.narinfo", path.hash_part());
         let got = self.transport.get(&name, limits.max_narinfo, limits).await;
         let bytes = match got {
             Ok(bytes) => {
-                self.lock_health().failures = 0;
+                self.health.succeeded();
                 bytes.ok_or(Refusal::Missing)?
             }
             Err(error) => {
@@ -127,38 +134,11 @@ impl Cache {
         Ok(info)
     }
 
-    fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
-        // Nothing panics while it is held.
-        self.health
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn check_health(&self, limits: &Limits) -> Result<(), FetchError> {
-        let mut health = self.lock_health();
-        match &health.broken {
-            Some((when, error)) if when.elapsed() < limits.cool_down => Err(error.clone()),
-            Some(_) => {
-                // One more chance: the next failure ends it.
-                health.broken = None;
-                health.failures = MAX_FAILURES - 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn count_failure(&self, error: &FetchError) {
-        let mut health = self.lock_health();
-        health.failures += 1;
-        if health.failures >= MAX_FAILURES && health.broken.is_none() {
+    /// Counts a failure against it; after some in a row it is left alone.
+    pub(crate) fn count_failure(&self, error: &FetchError) {
+        if self.health.failed(error) {
             tracing::warn!(cache = %self.name, %error, "the cache is left alone for a while");
-            health.broken = Some((Instant::now(), error.clone()));
         }
-    }
-
-    fn give_up(&self, error: FetchError) {
-        self.lock_health().broken = Some((Instant::now(), error));
     }
 }
 

@@ -47,8 +47,8 @@ impl Caches {
                             lookups.push(self.lookup(reference.clone(), needed_by));
                         }
                     }
-                    if seen.len() > self.limits.max_paths {
-                        return Err(ClosureError::TooLarge(self.limits.max_paths));
+                    if seen.len() > self.members.limits.max_paths {
+                        return Err(ClosureError::TooLarge(self.members.limits.max_paths));
                     }
                     paths.push(found);
                 }

@@ -79,6 +79,42 @@ pub enum FetchError {
         /// The encoding.
         encoding: String,
     },
+    /// There is no such file.
+    #[error("there is no '{name}'")]
+    Missing {
+        /// The file.
+        name: String,
+    },
+    /// The server was asked for the rest of a file and gave something else.
+    #[error("the server did not give the rest of '{name}'")]
+    Range {
+        /// The file.
+        name: String,
+    },
+    /// The file changed while it was fetched.
+    #[error("'{name}' was changed while it was fetched")]
+    Changed {
+        /// The file.
+        name: String,
+    },
+    /// The body ended early, though the server did not say so.
+    #[error("'{name}' ended after {actual} of {expected} bytes")]
+    Truncated {
+        /// The file.
+        name: String,
+        /// What it is to have.
+        expected: u64,
+        /// What came.
+        actual: u64,
+    },
+    /// Bytes came, but too few for too long.
+    #[error("'{name}' came with less than {rate} bytes per second")]
+    Slow {
+        /// The file.
+        name: String,
+        /// How fast it has to be.
+        rate: u64,
+    },
     /// `nix-cache-info` is missing or is none.
     #[error("it does not appear to be a binary cache: nix-cache-info is missing or damaged")]
     NotACache,
@@ -96,7 +132,11 @@ impl FetchError {
     /// Whether to try again may help.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Http { .. } => true,
+            Self::Timeout { .. }
+            | Self::Http { .. }
+            | Self::Range { .. }
+            | Self::Truncated { .. }
+            | Self::Slow { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             _ => false,
         }
@@ -117,8 +157,15 @@ pub enum Refusal {
     /// Its narinfo is about another path.
     OtherPath(StorePath),
     /// It has the path, but no trusted key signed it. The names of the keys
-    /// that are said to have signed.
+    /// that are said to have signed, the first few.
     Untrusted(Vec<String>),
+    /// It has the path, but fewer keys signed it than the policy wants.
+    TooFewSignatures {
+        /// The trusted keys that signed.
+        signers: Vec<String>,
+        /// How many must have.
+        required: usize,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -137,12 +184,17 @@ impl fmt::Display for Refusal {
                     keys.join(", ")
                 )
             }
+            Self::TooFewSignatures { signers, required } => write!(
+                f,
+                "has it, signed by {}, but {required} trusted keys must have signed",
+                signers.join(", ")
+            ),
         }
     }
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -200,6 +252,7 @@ impl Unavailable {
             .iter()
             .find_map(|(cache, refusal)| match refusal {
                 Refusal::Untrusted(keys) => Some((cache, keys)),
+                Refusal::TooFewSignatures { signers, .. } => Some((cache, signers)),
                 _ => None,
             });
         match untrusted {
@@ -314,7 +367,23 @@ pub enum NarError {
         /// What the narinfo says.
         expected: nix_formats::ContentAddress,
     },
-    /// Decompressing, or what the caller does with the bytes.
+    /// What the caller does with the bytes failed, which other bytes can't mend.
+    #[error("cannot use the NAR of '{path}'")]
+    Consumer {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// Several caches were tried, and none gave the NAR.
+    #[error("no cache gives a sound NAR of '{path}':{}", .failures.iter().map(|failure| format!("\n  {}", chain(failure))).collect::<String>())]
+    Everywhere {
+        /// The path.
+        path: StorePath,
+        /// What was wrong with each, in the order tried; at least two.
+        failures: Vec<NarError>,
+    },
+    /// Decompressing.
     #[error("cannot read the NAR of '{path}' from {cache}")]
     Read {
         /// The path.

@@ -22,18 +22,23 @@
 //! # }
 //! ```
 
+mod answers;
+mod breaker;
 mod cache;
 mod caches;
 mod closure;
 mod decompress;
+mod download;
 mod error;
 mod limits;
 mod nar;
+mod policy;
 mod transport;
 mod url;
 
-pub use caches::{Caches, Found, Trust};
+pub use caches::{Caches, Found};
 pub use closure::Closure;
 pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavailable};
 pub use limits::Limits;
+pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
 pub use url::{CacheUrl, CacheUrlError};

@@ -22,6 +22,14 @@ pub struct Limits {
     pub negative_ttl: Duration,
     /// How long a cache that failed is left alone.
     pub cool_down: Duration,
+    /// Silence after which another cache is asked, or the same one again, while
+    /// the first may still answer.
+    pub hedge_after: Duration,
+    /// Bytes per second, counted over [`Self::read_timeout`], below which a NAR
+    /// is fetched from elsewhere.
+    pub min_rate: u64,
+    /// Bytes of answers to remember, about.
+    pub max_remembered: usize,
     /// Largest narinfo, in bytes.
     pub max_narinfo: usize,
     /// Most paths in a closure.
@@ -39,7 +47,10 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             negative_ttl: Duration::from_secs(30),
             cool_down: Duration::from_secs(30),
-            max_narinfo: 4 << 20,
+            hedge_after: Duration::from_secs(3),
+            min_rate: 1024,
+            max_remembered: 32 << 20,
+            max_narinfo: 1 << 20,
             max_paths: 200_000,
         }
     }

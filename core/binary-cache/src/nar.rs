@@ -1,23 +1,24 @@
 //! Fetching NARs: decompressed, verified, never held as a whole.
 
 use crate::{
-    caches::{Caches, Found, Trust},
+    caches::{Caches, Found, Members},
     decompress,
+    download::{Download, Place, Waiter, cancelled},
     error::{FetchError, NarError},
+    policy::Trust,
 };
-use bytes::Bytes;
+use futures::FutureExt;
 use nix_formats::{
     Compression, ContentHasher,
     hash::{HashAlgorithm, Hasher},
 };
 use std::{
-    io::{self, Read},
-    sync::{Arc, Mutex, PoisonError},
+    collections::VecDeque,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    sync::Arc,
 };
-use tokio::sync::mpsc;
-
-/// Pieces between the network and whoever consumes.
-const CHANNEL: usize = 16;
+use tokio::{runtime::Handle, sync::watch};
 
 impl Caches {
     /// Fetches the NAR of a path and hands it, decompressed, to `consume`, which
@@ -25,150 +26,468 @@ impl Caches {
     /// the NAR has the size and hash of the narinfo and, when nobody signed it,
     /// the content address; so what `consume` makes of the bytes must not be
     /// used before this returns. What it leaves unread is read for it.
-    pub async fn fetch_nar<T, F>(&self, found: &Found, consume: F) -> Result<T, NarError>
+    ///
+    /// A download that breaks off is resumed. When a cache can't give the NAR,
+    /// or gives another one, the next that has one with the same hash is asked,
+    /// and `consume` is called anew: what it made of the bytes before is to be
+    /// thrown away. When `consume` fails though the bytes were right, that is
+    /// the end: [`NarError::Consumer`].
+    ///
+    /// When the future is dropped, `consume` gets an error from its next read.
+    pub async fn fetch_nar<T, F>(&self, found: &Found, mut consume: F) -> Result<T, NarError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut dyn Read) -> io::Result<T> + Send + 'static,
+        F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
     {
-        let info = &found.info;
-        let cache = || found.cache.clone();
-        let transport = &self.members[found.index].transport;
-        let fetch_error = |source| NarError::Fetch {
-            path: info.path.clone(),
-            cache: cache(),
-            source,
+        let mut fetch = Fetch {
+            members: Arc::clone(&self.members),
+            found: found.clone(),
+            sources: Sources::default(),
+            failures: Vec::new(),
         };
-        if let Compression::Other(_) = info.compression {
-            return Err(NarError::Compression {
-                path: info.path.clone(),
-                compression: info.compression.clone(),
-            });
-        }
-        let mut body = transport
-            .open(&info.url, &self.limits)
-            .await
-            .map_err(fetch_error)?
-            .ok_or_else(|| NarError::Missing {
-                path: info.path.clone(),
-                cache: cache(),
-            })?;
-
-        let (sender, receiver) = mpsc::channel(CHANNEL);
-        let failure = Arc::new(Mutex::new(None));
-        let pieces = Pieces {
-            receiver,
-            current: Bytes::new(),
-            failure: Arc::clone(&failure),
+        // Small files come as a whole here, and no blocking thread waits for
+        // the network.
+        let first = fetch.next_input().await;
+        let (guard, cancelled) = watch::channel(());
+        let waiter = Waiter {
+            runtime: Handle::current(),
+            cancelled,
         };
-        let compression = info.compression.clone();
-        let mut reader = Verifier::new(found);
-        // Decoders are made there too: some read at once.
-        let consumer = tokio::task::spawn_blocking(move || {
-            reader.input = decompress::reader(&compression, pieces);
-            let result = consume(&mut reader);
-            let result = result.and_then(|value| {
-                io::copy(&mut reader, &mut io::sink())?;
-                Ok(value)
-            });
-            // The reader ends here, and with it the channel.
-            (result, reader.seen)
-        });
-        loop {
-            let piece = body.next().await.transpose();
-            let Some(piece) = piece else { break };
-            let failed = piece.is_err();
-            // The consumer may have ended with an error of its own.
-            if sender.send(piece).await.is_err() || failed {
-                break;
-            }
-        }
-        drop(sender);
-        let (result, seen) = match consumer.await {
-            Ok(done) => done,
+        let fetched =
+            tokio::task::spawn_blocking(move || fetch.run(first, waiter, &mut consume)).await;
+        drop(guard);
+        match fetched {
+            Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => (Err(error.into()), Seen::default()),
+                Err(error) => Err(NarError::Consumer {
+                    path: found.info.path.clone(),
+                    source: error.into(),
+                }),
             },
-        };
-        if let Some(error) = failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            return Err(fetch_error(error));
         }
-        let size = |actual| NarError::Size {
-            path: info.path.clone(),
-            cache: cache(),
-            expected: info.nar_size,
-            actual,
-        };
-        if seen.count > info.nar_size {
-            return Err(size(seen.count));
-        }
-        let value = result.map_err(|source| NarError::Read {
-            path: info.path.clone(),
-            cache: cache(),
-            source,
-        })?;
-        if seen.count < info.nar_size {
-            return Err(size(seen.count));
-        }
-        let actual = seen.hasher.finish();
-        if actual != info.nar_hash {
-            return Err(NarError::Hash {
-                path: info.path.clone(),
-                cache: cache(),
-                expected: info.nar_hash,
-                actual,
+    }
+}
+
+/// One NAR that is wanted, and where it was looked for.
+struct Fetch {
+    members: Arc<Members>,
+    found: Found,
+    sources: Sources,
+    failures: Vec<NarError>,
+}
+
+/// The caches to try.
+#[derive(Default)]
+struct Sources {
+    first_tried: bool,
+    /// Those after the first, once it is known that they are needed.
+    others: Option<VecDeque<usize>>,
+}
+
+/// A file that holds the NAR.
+#[derive(Clone)]
+struct Source {
+    index: usize,
+    url: String,
+    compression: Compression,
+}
+
+/// A file that was opened, and the source it is from.
+struct Input {
+    source: Source,
+    file: Opened,
+}
+
+enum Opened {
+    Folder(File),
+    Server(Box<Download>),
+}
+
+/// How an attempt failed.
+enum Failed {
+    /// Another cache may do better.
+    Source(NarError),
+    /// No cache would.
+    Finally(NarError),
+}
+
+impl Fetch {
+    fn run<T>(
+        mut self,
+        first: Option<Input>,
+        mut waiter: Waiter,
+        consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, NarError> {
+        let mut next = first;
+        while let Some(input) = next {
+            let breaker = &self.members.caches[input.source.index].nars;
+            match self.attempt(input, &waiter, consume) {
+                Ok(value) => {
+                    breaker.succeeded();
+                    return Ok(value);
+                }
+                Err(Failed::Finally(error)) => return Err(error),
+                Err(Failed::Source(error)) => self.note(error),
+            }
+            let runtime = waiter.runtime.clone();
+            next = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = waiter.gone() => None,
+                    next = self.next_input() => next,
+                }
             });
         }
-        if let (Trust::ContentAddressed, Some(ca)) = (&found.trust, info.ca) {
+        let path = self.found.info.path.clone();
+        match self.failures.len() {
+            0 => Err(NarError::Consumer {
+                path,
+                source: cancelled(),
+            }),
+            1 => Err(self.failures.remove(0)),
+            _ => Err(NarError::Everywhere {
+                path,
+                failures: self.failures,
+            }),
+        }
+    }
+
+    fn note(&mut self, error: NarError) {
+        tracing::warn!(error = %crate::error::chain(&error), "a NAR is not to be had from a cache");
+        self.failures.push(error);
+    }
+
+    /// The next file that is there.
+    async fn next_input(&mut self) -> Option<Input> {
+        while let Some(source) = self.next_source().await {
+            match self.open(source).await {
+                Ok(input) => return Some(input),
+                Err(error) => self.note(error),
+            }
+        }
+        None
+    }
+
+    /// The next place to look: the cache that the narinfo is from, unless it
+    /// keeps failing; then the others, those first that don't.
+    async fn next_source(&mut self) -> Option<Source> {
+        let members = Arc::clone(&self.members);
+        let own = self.found.index;
+        if !self.sources.first_tried {
+            self.sources.first_tried = true;
+            if members.caches.len() == 1 || members.is_well(own) {
+                return Some(self.own_source());
+            }
+            let mut order = members.order().await;
+            order.sort_by_key(|&index| !members.is_well(index));
+            self.sources.others = Some(order.into());
+        }
+        if self.sources.others.is_none() {
+            let mut order = members.order().await;
+            order.retain(|&index| index != own);
+            order.sort_by_key(|&index| !members.is_well(index));
+            self.sources.others = Some(order.into());
+        }
+        while let Some(index) = self.sources.others.as_mut()?.pop_front() {
+            if index == own {
+                return Some(self.own_source());
+            }
+            if let Some((source, _)) = members.same_nar(index, &self.found).await {
+                return Some(source);
+            }
+        }
+        None
+    }
+
+    fn own_source(&self) -> Source {
+        Source {
+            index: self.found.index,
+            url: self.found.info.url.clone(),
+            compression: self.found.info.compression.clone(),
+        }
+    }
+
+    async fn open(&self, source: Source) -> Result<Input, NarError> {
+        let path = self.found.info.path.clone();
+        if let Compression::Other(_) = source.compression {
+            return Err(NarError::Compression {
+                path,
+                compression: source.compression,
+            });
+        }
+        let cache = &self.members.caches[source.index];
+        let missing = || NarError::Missing {
+            path: path.clone(),
+            cache: cache.name.clone(),
+        };
+        let failed = |error| self.fetch_error(source.index, error);
+        if let Some(opened) = cache.transport.open_folder(&source.url) {
+            let file = opened.map_err(failed)?.ok_or_else(missing)?;
+            let file = Opened::Folder(file);
+            return Ok(Input { source, file });
+        }
+        let mut download = self.download(&source);
+        match download.start().await {
+            Ok(true) => Ok(Input {
+                file: Opened::Server(Box::new(download)),
+                source,
+            }),
+            Ok(false) => Err(missing()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn download(&self, source: &Source) -> Download {
+        let limits = &self.members.limits;
+        let place = Place {
+            cache: Arc::clone(&self.members.caches[source.index]),
+            url: source.url.clone(),
+        };
+        let patience = if self.members.caches.len() > 1 {
+            limits.read_timeout.min(limits.hedge_after * 3)
+        } else {
+            limits.read_timeout
+        };
+        let (members, found) = (Arc::clone(&self.members), Arc::new(self.found.clone()));
+        let (own, file_hash) = (source.index, self.found.info.file_hash);
+        let compression = source.compression.clone();
+        let mirror = move || {
+            let (members, found) = (Arc::clone(&members), Arc::clone(&found));
+            let compression = compression.clone();
+            let find = async move {
+                // Only what is the same byte for byte can go on in the middle.
+                file_hash.filter(|_| own == found.index)?;
+                for index in members.order().await {
+                    if index == own || !members.is_well(index) {
+                        continue;
+                    }
+                    let other = members.same_nar(index, &found).await;
+                    if let Some((source, hash)) = other
+                        && hash == file_hash
+                        && source.compression == compression
+                        && !members.caches[index].transport.is_folder()
+                    {
+                        return Some(Place {
+                            cache: Arc::clone(&members.caches[index]),
+                            url: source.url,
+                        });
+                    }
+                }
+                None
+            };
+            find.boxed()
+        };
+        let limits = Arc::clone(limits);
+        Download::new(place, Box::new(mirror), limits, self.most_bytes(), patience)
+    }
+
+    /// No compression makes anything much larger; so what is has no end.
+    fn most_bytes(&self) -> u64 {
+        let size = self.found.info.nar_size;
+        size.saturating_add(size / 4).saturating_add(1 << 20)
+    }
+
+    fn fetch_error(&self, index: usize, source: FetchError) -> NarError {
+        let cache = &self.members.caches[index];
+        if cache.nars.failed(&source) {
+            tracing::warn!(cache = %cache.name, error = %source, "others are asked for NARs first for a while");
+        }
+        NarError::Fetch {
+            path: self.found.info.path.clone(),
+            cache: cache.name.clone(),
+            source,
+        }
+    }
+
+    /// Reads and verifies one file from start to end.
+    fn attempt<T>(
+        &self,
+        input: Input,
+        waiter: &Waiter,
+        consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, Failed> {
+        let mut file = Lent::new(input.file, waiter.clone(), self.most_bytes());
+        // Decoders are made here: some read at once.
+        let (seen, has_failed, result) = {
+            let decoder = decompress::reader(&input.source.compression, &mut file);
+            let mut reader = Verifier::new(&self.found, decoder);
+            let result = match consume(&mut reader) {
+                Err(error) if is_about_disk(&error) => Err(error),
+                // The rest tells whether the bytes were to blame.
+                result => match reader.drain() {
+                    Ok(()) => result,
+                    Err(error) => result.and(Err(error)),
+                },
+            };
+            (reader.seen, reader.has_failed, result)
+        };
+        let failure = file.into_failure();
+        self.verify(input.source.index, seen, has_failed, failure, result)
+    }
+
+    /// What the bytes were, and whose fault it is.
+    fn verify<T>(
+        &self,
+        index: usize,
+        seen: Seen,
+        has_failed: bool,
+        failure: Option<FetchError>,
+        result: io::Result<T>,
+    ) -> Result<T, Failed> {
+        let info = &self.found.info;
+        let (path, cache) = (info.path.clone(), self.members.caches[index].name.clone());
+        if let Some(error) = failure {
+            return Err(Failed::Source(self.fetch_error(index, error)));
+        }
+        let actual = seen.count;
+        let wrong_size = actual > info.nar_size || (actual < info.nar_size && !has_failed);
+        let result = match result {
+            Err(source) if is_about_disk(&source) && !has_failed => {
+                return Err(Failed::Finally(NarError::Consumer { path, source }));
+            }
+            result => result,
+        };
+        if wrong_size {
+            return Err(Failed::Source(NarError::Size {
+                path,
+                cache,
+                expected: info.nar_size,
+                actual,
+            }));
+        }
+        let result = match result {
+            Err(source) if has_failed => {
+                return Err(Failed::Source(NarError::Read {
+                    path,
+                    cache,
+                    source,
+                }));
+            }
+            result => result,
+        };
+        let actual = seen.hasher.finish();
+        if actual != info.nar_hash {
+            return Err(Failed::Source(NarError::Hash {
+                path,
+                cache,
+                expected: info.nar_hash,
+                actual,
+            }));
+        }
+        if let (Trust::ContentAddressed, Some(ca)) = (&self.found.trust, info.ca) {
             let matches = seen
                 .content
                 .is_some_and(|content| content.matches(&ca.hash));
             if !matches {
-                return Err(NarError::ContentAddress {
-                    path: info.path.clone(),
-                    cache: cache(),
+                return Err(Failed::Source(NarError::ContentAddress {
+                    path,
+                    cache,
                     expected: ca,
-                });
+                }));
             }
         }
-        Ok(value)
+        result.map_err(|source| Failed::Finally(NarError::Consumer { path, source }))
     }
 }
 
-/// What comes from the network, as a reader on a blocking thread.
-struct Pieces {
-    receiver: mpsc::Receiver<Result<Bytes, FetchError>>,
-    current: Bytes,
-    failure: Arc<Mutex<Option<FetchError>>>,
+impl Members {
+    /// Whether NARs of a cache have come well so far.
+    fn is_well(&self, index: usize) -> bool {
+        self.caches[index].nars.check(&self.limits).is_ok()
+    }
+
+    /// The file and its hash, if a cache has the NAR that was found. What it
+    /// says need not be signed: the hash that the bytes must have is.
+    async fn same_nar(
+        &self,
+        index: usize,
+        found: &Found,
+    ) -> Option<(Source, Option<nix_formats::Hash>)> {
+        let asked = self.caches[index].narinfo(&self.store_dir, &found.info.path, &self.limits);
+        let info = asked.await.ok()?;
+        let same = info.nar_hash == found.info.nar_hash && info.nar_size == found.info.nar_size;
+        same.then_some((
+            Source {
+                index,
+                url: info.url,
+                compression: info.compression,
+            },
+            info.file_hash,
+        ))
+    }
 }
 
-impl Read for Pieces {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(Ok(piece)) => self.current = piece,
-                Some(Err(error)) => {
-                    *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    return Err(io::Error::other("the download failed"));
-                }
-                None => return Ok(0),
+/// Whether an error of the consumer is its own for sure: it can't come of the
+/// bytes that it read.
+fn is_about_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    let kind = error.kind();
+    error.raw_os_error().is_some()
+        || !matches!(kind, InvalidData | InvalidInput | Other | UnexpectedEof)
+}
+
+/// The file that is read.
+enum Lent {
+    Folder(BufReader<io::Take<File>>, Waiter),
+    Server(Box<Download>),
+}
+
+impl Lent {
+    fn new(file: Opened, waiter: Waiter, max: u64) -> Self {
+        match file {
+            Opened::Folder(file) => {
+                Self::Folder(BufReader::with_capacity(128 * 1024, file.take(max)), waiter)
+            }
+            Opened::Server(mut download) => {
+                download.attach(waiter);
+                Self::Server(download)
             }
         }
-        let count = out.len().min(self.current.len());
-        out[..count].copy_from_slice(&self.current.split_to(count));
-        Ok(count)
+    }
+
+    fn into_failure(self) -> Option<FetchError> {
+        match self {
+            Self::Folder(..) => None,
+            Self::Server(download) => download.failure,
+        }
+    }
+}
+
+impl BufRead for Lent {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Self::Folder(_, waiter) if waiter.is_gone() => Err(cancelled()),
+            Self::Folder(file, _) => file.fill_buf(),
+            Self::Server(download) => download.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        match self {
+            Self::Folder(file, _) => file.consume(count),
+            Self::Server(download) => download.consume(count),
+        }
+    }
+}
+
+impl Read for Lent {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Folder(_, waiter) if waiter.is_gone() => Err(cancelled()),
+            Self::Folder(file, _) => file.read(out),
+            Self::Server(download) => download.read(out),
+        }
     }
 }
 
 /// Hands on what it reads, up to a limit, and keeps account of it.
-struct Verifier {
-    input: Box<dyn Read + Send>,
+struct Verifier<'a> {
+    input: Box<dyn Read + Send + 'a>,
     limit: u64,
     seen: Seen,
+    /// Whether reading failed, be it for the network or for what came.
+    has_failed: bool,
 }
 
 /// What went through a [`Verifier`].
@@ -179,18 +498,8 @@ struct Seen {
     content: Option<ContentHasher>,
 }
 
-impl Default for Seen {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            hasher: Hasher::new(HashAlgorithm::Sha256),
-            content: None,
-        }
-    }
-}
-
-impl Verifier {
-    fn new(found: &Found) -> Self {
+impl<'a> Verifier<'a> {
+    fn new(found: &Found, input: Box<dyn Read + Send + 'a>) -> Self {
         let info = &found.info;
         let content = match (&found.trust, info.ca) {
             (Trust::ContentAddressed, Some(ca)) => {
@@ -200,21 +509,46 @@ impl Verifier {
             _ => None,
         };
         Self {
-            input: Box::new(io::empty()),
+            input,
             limit: info.nar_size,
             seen: Seen {
+                count: 0,
+                hasher: Hasher::new(HashAlgorithm::Sha256),
                 content,
-                ..Seen::default()
             },
+            has_failed: false,
+        }
+    }
+
+    /// Reads what is left.
+    fn drain(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }
 
-impl Read for Verifier {
+impl Read for Verifier<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(out)?;
+        let count = match self.input.read(out) {
+            Ok(count) => count,
+            Err(error) => {
+                self.has_failed |= error.kind() != io::ErrorKind::Interrupted;
+                return Err(error);
+            }
+        };
         self.seen.count += count as u64;
         if self.seen.count > self.limit {
+            self.has_failed = true;
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the NAR is larger than its narinfo says",

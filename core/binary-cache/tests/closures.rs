@@ -371,9 +371,9 @@ async fn lies_are_found_out() {
         "has a damaged narinfo: line 10 has no end: the file is truncated"
     );
     assert_eq!(
-        refusal(vec![b'x'; (4 << 20) + 1]).await,
+        refusal(vec![b'x'; (1 << 20) + 1]).await,
         format!(
-            "cannot be asked: '{}.narinfo' is larger than 4194304 bytes",
+            "cannot be asked: '{}.narinfo' is larger than 1048576 bytes",
             root("app").hash_part()
         )
     );
@@ -461,7 +461,7 @@ async fn compressed_narinfo_is_read_and_bombs_are_not() {
         (
             "gzip",
             gzip(&vec![0; 64 << 20]),
-            "larger than 4194304 bytes",
+            "larger than 1048576 bytes",
         ),
         (
             "gzip",

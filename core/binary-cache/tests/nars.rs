@@ -266,7 +266,7 @@ async fn the_consumer_s_own_error_is_told() {
         })
         .await;
     match refused {
-        Err(NarError::Read { source, .. }) => assert_eq!(source.to_string(), "disk full"),
+        Err(NarError::Consumer { source, .. }) => assert_eq!(source.to_string(), "disk full"),
         other => panic!("{other:?}"),
     }
 }

@@ -2,13 +2,12 @@
 
 use super::is_inside;
 use crate::error::FetchError;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::{
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio::io::AsyncReadExt;
 
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -20,50 +19,48 @@ impl Folder {
         Self { path }
     }
 
-    pub(super) async fn open(&self, name: &str) -> Result<Option<Pieces>, FetchError> {
+    pub(super) fn path(&self, name: &str) -> Result<PathBuf, FetchError> {
         if !is_inside(name) {
             return Err(FetchError::Outside {
                 name: name.to_owned(),
             });
         }
-        let path = self.path.join(name);
-        match tokio::fs::File::open(&path).await {
-            Ok(file) => Ok(Some(Pieces { file, path })),
+        Ok(self.path.join(name))
+    }
+
+    /// Opens a file for whoever may block.
+    pub(super) fn open(&self, name: &str) -> Result<Option<std::fs::File>, FetchError> {
+        let path = self.path(name)?;
+        match std::fs::File::open(&path) {
+            Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&path, error)),
         }
     }
 
     pub(super) async fn get(&self, name: &str, max: usize) -> Result<Option<Bytes>, FetchError> {
-        let Some(mut pieces) = self.open(name).await? else {
-            return Ok(None);
-        };
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = pieces.next().await? {
-            if bytes.len() + piece.len() > max {
-                return Err(FetchError::TooLarge {
-                    name: name.to_owned(),
-                    limit: max,
-                });
+        let path = self.path(name)?;
+        let name = name.to_owned();
+        let read = move || {
+            let file = match std::fs::File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(&path, error)),
+            };
+            let mut bytes = Vec::new();
+            let read = file.take(max as u64 + 1).read_to_end(&mut bytes);
+            read.map_err(|error| failed(&path, error))?;
+            if bytes.len() > max {
+                return Err(FetchError::TooLarge { name, limit: max });
             }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(Some(bytes.freeze()))
-    }
-}
-
-pub(crate) struct Pieces {
-    file: tokio::fs::File,
-    path: PathBuf,
-}
-
-impl Pieces {
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let mut piece = BytesMut::with_capacity(64 * 1024);
-        match self.file.read_buf(&mut piece).await {
-            Ok(0) => Ok(None),
-            Ok(_) => Ok(Some(piece.freeze())),
-            Err(error) => Err(failed(&self.path, error)),
+            Ok(Some(bytes.into()))
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(bytes) => bytes,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(failed(&self.path, error.into())),
+            },
         }
     }
 }

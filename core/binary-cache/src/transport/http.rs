@@ -1,10 +1,14 @@
 //! A cache behind HTTP.
 
-use super::is_inside;
+use super::{Body, Opened, is_inside};
 use crate::{decompress, error::FetchError, limits::Limits};
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
-use reqwest::{Client, ClientBuilder, Response, header::CONTENT_ENCODING, redirect};
+use reqwest::{
+    Client, ClientBuilder, Response,
+    header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE},
+    redirect,
+};
 use std::{fmt, io::Read, sync::Arc, time::Duration};
 use url::Url;
 
@@ -66,6 +70,7 @@ impl Server {
         &self,
         name: &str,
         timeout: Option<Duration>,
+        from: u64,
     ) -> Result<Option<Response>, FetchError> {
         let outside = || FetchError::Outside {
             name: name.to_owned(),
@@ -78,9 +83,13 @@ impl Server {
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
         let response = request.send().await.map_err(|error| failed(name, error))?;
         match response.status().as_u16() {
             200 => Ok(Some(response)),
+            206 if from > 0 => Ok(Some(response)),
             404 | 410 => Ok(None),
             status => Err(FetchError::Status {
                 name: name.to_owned(),
@@ -90,7 +99,7 @@ impl Server {
     }
 
     pub(super) async fn get(&self, name: &str, max: usize) -> Result<Option<Bytes>, FetchError> {
-        let Some(mut response) = self.request(name, Some(self.timeout)).await? else {
+        let Some(mut response) = self.request(name, Some(self.timeout), 0).await? else {
             return Ok(None);
         };
         let too_large = || FetchError::TooLarge {
@@ -129,13 +138,45 @@ impl Server {
         Ok(Some(decoded.into()))
     }
 
-    pub(super) async fn open(&self, name: &str) -> Result<Option<Pieces>, FetchError> {
-        let response = self.request(name, None).await?;
-        Ok(response.map(|response| Pieces {
-            response,
-            name: name.to_owned(),
+    /// Opens a file at an offset, or at its start if the server knows no
+    /// ranges.
+    pub(super) async fn open(&self, name: &str, from: u64) -> Result<Option<Opened>, FetchError> {
+        let Some(response) = self.request(name, None, from).await? else {
+            return Ok(None);
+        };
+        let (start, length) = if response.status().as_u16() == 206 {
+            let range = response.headers().get(CONTENT_RANGE);
+            let range = range.and_then(|range| content_range(range.to_str().ok()?));
+            range.ok_or_else(|| FetchError::Range {
+                name: name.to_owned(),
+            })?
+        } else {
+            (0, response.content_length())
+        };
+        Ok(Some(Opened {
+            start,
+            length,
+            version: version(&response),
+            body: Body::Http(Pieces {
+                response,
+                name: name.to_owned(),
+            }),
         }))
     }
+}
+
+/// Start of the range and length of the whole, from `bytes 5-9/10`.
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, length) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let start = range.split_once('-')?.0.parse().ok()?;
+    Some((start, length.parse().ok()))
+}
+
+/// What tells one version of a file from another, if the server says.
+fn version(response: &Response) -> Option<String> {
+    let headers = response.headers();
+    let value = headers.get(ETAG).or_else(|| headers.get(LAST_MODIFIED))?;
+    value.to_str().ok().map(str::to_owned)
 }
 
 fn content_encoding(response: &Response) -> Option<Compression> {

@@ -20,9 +20,19 @@ pub(crate) enum Transport {
     Http(http::Server),
 }
 
+/// A large file that was opened.
+pub(crate) struct Opened {
+    pub(crate) body: Body,
+    /// Where in the file the body starts.
+    pub(crate) start: u64,
+    /// Bytes of the whole file, if known.
+    pub(crate) length: Option<u64>,
+    /// Differs when the file does, if known.
+    pub(crate) version: Option<String>,
+}
+
 /// A file that is being read, piece by piece.
 pub(crate) enum Body {
-    File(file::Pieces),
     Http(http::Pieces),
 }
 
@@ -30,7 +40,6 @@ impl Body {
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         match self {
-            Self::File(pieces) => pieces.next().await,
             Self::Http(pieces) => pieces.next().await,
         }
     }
@@ -72,28 +81,30 @@ impl Transport {
         }
     }
 
-    /// A large file; `None` if there is none. Tries again to open it, but not
-    /// to read it.
-    pub(crate) async fn open(
+    /// A large file from a folder; `None` if it is not a folder, `Some(None)`
+    /// if there is no such file. Blocks.
+    pub(crate) fn open_folder(
         &self,
         name: &str,
-        limits: &Limits,
-    ) -> Result<Option<Body>, FetchError> {
-        let mut retries = Retries {
-            name,
-            limits,
-            attempts: 0,
-        };
-        loop {
-            let opened = match self {
-                Self::File(folder) => folder.open(name).await.map(|body| body.map(Body::File)),
-                Self::Http(server) => server.open(name).await.map(|body| body.map(Body::Http)),
-            };
-            match opened {
-                Ok(body) => return Ok(body),
-                Err(error) => retries.after(error).await?,
-            }
+    ) -> Option<Result<Option<std::fs::File>, FetchError>> {
+        match self {
+            Self::File(folder) => Some(folder.open(name)),
+            Self::Http(_) => None,
         }
+    }
+
+    /// A large file from a server, from an offset on if that can be; `None` if
+    /// there is none. Tries once.
+    pub(crate) async fn open(&self, name: &str, from: u64) -> Result<Option<Opened>, FetchError> {
+        match self {
+            // Whoever fetches from a folder reads the file itself.
+            Self::File(_) => Ok(None),
+            Self::Http(server) => server.open(name, from).await,
+        }
+    }
+
+    pub(crate) fn is_folder(&self) -> bool {
+        matches!(self, Self::File(_))
     }
 }
 
@@ -121,7 +132,7 @@ impl Retries<'_> {
 
 /// The pause after this attempt, the first being 1: doubling, bounded, and
 /// spread at random so that many clients don't come back at once.
-fn pause(base: Duration, attempt: u32) -> Duration {
+pub(crate) fn pause(base: Duration, attempt: u32) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let whole = base.saturating_mul(1 << (attempt - 1).min(6));
     let random = RandomState::new().hash_one(attempt) as u32;

@@ -1,0 +1,367 @@
+//! One file from a server, read on a blocking thread: resumed where it broke
+//! off, and asked for a second time while it stalls.
+
+use crate::{
+    cache::Cache,
+    error::FetchError,
+    limits::Limits,
+    transport::{Body, Opened, pause},
+};
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{
+    io::{self, BufRead, Read},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::watch};
+
+/// Where a file is.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) cache: Arc<Cache>,
+    /// Its name within the cache.
+    pub(crate) url: String,
+}
+
+/// Finds another place that has the same file, byte for byte.
+pub(crate) type Mirror = Box<dyn FnMut() -> BoxFuture<'static, Option<Place>> + Send>;
+
+/// What is fetched, and what came of it. To be read, it needs a runtime to wait
+/// on, which [`Download::attach`] gives.
+pub(crate) struct Download {
+    place: Place,
+    mirror: Mirror,
+    limits: Arc<Limits>,
+    /// Most bytes that it may have.
+    max: u64,
+    /// How long it may say nothing.
+    patience: Duration,
+    /// Bytes got so far.
+    offset: u64,
+    length: Option<u64>,
+    version: Option<String>,
+    /// Requests under way, two at most; each gives the bytes at the offset.
+    steps: FuturesUnordered<BoxFuture<'static, Result<Step, FetchError>>>,
+    /// Requests that failed since the last byte came.
+    attempts: u32,
+    rate: Rate,
+    current: Bytes,
+    ended: bool,
+    waiter: Option<Waiter>,
+    /// Why it failed.
+    pub(crate) failure: Option<FetchError>,
+}
+
+/// Bytes at the offset that was asked for, or the end.
+struct Step {
+    piece: Option<Bytes>,
+    body: Body,
+    place: Place,
+    length: Option<u64>,
+    version: Option<String>,
+}
+
+/// For reads that must wait.
+#[derive(Clone)]
+pub(crate) struct Waiter {
+    pub(crate) runtime: Handle,
+    /// Whoever wants the bytes holds the other end.
+    pub(crate) cancelled: watch::Receiver<()>,
+}
+
+impl Waiter {
+    /// Ends when nobody wants the bytes any more.
+    pub(crate) async fn gone(&mut self) {
+        while self.cancelled.changed().await.is_ok() {}
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.cancelled.has_changed().is_err()
+    }
+}
+
+impl Download {
+    pub(crate) fn new(
+        place: Place,
+        mirror: Mirror,
+        limits: Arc<Limits>,
+        max: u64,
+        patience: Duration,
+    ) -> Self {
+        let download = Self {
+            steps: FuturesUnordered::new(),
+            mirror,
+            limits,
+            max,
+            patience,
+            offset: 0,
+            length: None,
+            version: None,
+            attempts: 0,
+            rate: Rate::default(),
+            current: Bytes::new(),
+            ended: false,
+            waiter: None,
+            failure: None,
+            place,
+        };
+        download.steps.push(ask(download.place.clone(), 0).boxed());
+        download
+    }
+
+    pub(crate) fn attach(&mut self, waiter: Waiter) {
+        self.waiter = Some(waiter);
+    }
+
+    /// Waits for the first bytes, and for the end if they are all. `false`: there
+    /// is no such file.
+    pub(crate) async fn start(&mut self) -> Result<bool, FetchError> {
+        match self.advance().await {
+            Ok(()) => Ok(true),
+            Err(FetchError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gets the next piece, or the end.
+    async fn advance(&mut self) -> Result<(), FetchError> {
+        let since = Instant::now();
+        loop {
+            let silence = if self.steps.len() < 2 {
+                self.limits.hedge_after.min(self.patience)
+            } else {
+                self.patience.saturating_sub(since.elapsed())
+            };
+            let Ok(step) = tokio::time::timeout(silence, self.steps.next()).await else {
+                if since.elapsed() >= self.patience {
+                    let name = self.place.url.clone();
+                    self.try_again(FetchError::Timeout { name }).await?;
+                } else if self.steps.len() < 2 {
+                    self.hedge();
+                }
+                continue;
+            };
+            match step {
+                Some(Ok(step)) => match self.take(step, since) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => self.try_again(error).await?,
+                },
+                Some(Err(error)) if self.steps.is_empty() => self.try_again(error).await?,
+                // The other one goes on.
+                Some(Err(_)) => {}
+                None => {
+                    let next = ask(self.place.clone(), self.offset).boxed();
+                    self.steps.push(next);
+                }
+            }
+        }
+    }
+
+    /// Asks for the rest elsewhere, or here once more, while the first request
+    /// may still be answered.
+    fn hedge(&mut self) {
+        tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, "it stalls: asking again");
+        let mirror = (self.mirror)();
+        let (place, offset) = (self.place.clone(), self.offset);
+        let again = async move { ask(mirror.await.unwrap_or(place), offset).await };
+        self.steps.push(again.boxed());
+    }
+
+    /// Takes a piece; requests other than the one it came from are dropped.
+    fn take(&mut self, step: Step, since: Instant) -> Result<(), FetchError> {
+        let name = || step.place.url.clone();
+        let is_same_place = Arc::ptr_eq(&step.place.cache, &self.place.cache);
+        let other_version =
+            is_same_place && matches!((&self.version, &step.version), (Some(a), Some(b)) if a != b);
+        let other_length = matches!((self.length, step.length), (Some(a), Some(b)) if a != b);
+        if self.offset > 0 && (other_version || other_length) {
+            return Err(FetchError::Changed { name: name() });
+        }
+        self.length = self.length.or(step.length);
+        let Some(piece) = step.piece else {
+            if let Some(expected) = self.length.filter(|&length| length > self.offset) {
+                return Err(FetchError::Truncated {
+                    name: name(),
+                    expected,
+                    actual: self.offset,
+                });
+            }
+            self.ended = true;
+            return Ok(());
+        };
+        if piece.len() as u64 > self.max - self.offset {
+            return Err(FetchError::TooLarge {
+                name: name(),
+                limit: usize::try_from(self.max).unwrap_or(usize::MAX),
+            });
+        }
+        self.offset += piece.len() as u64;
+        if !self
+            .rate
+            .is_enough(piece.len(), since.elapsed(), &self.limits)
+        {
+            return Err(FetchError::Slow {
+                name: name(),
+                rate: self.limits.min_rate,
+            });
+        }
+        self.version = step.version;
+        self.place = step.place.clone();
+        self.attempts = 0;
+        self.steps.clear();
+        if self.length == Some(self.offset) {
+            self.ended = true;
+        } else {
+            let version = self.version.clone();
+            let next = more(step.body, step.place, step.length, version);
+            self.steps.push(next.boxed());
+        }
+        self.current = piece;
+        Ok(())
+    }
+
+    /// After a failure: the next request, if there is to be one.
+    async fn try_again(&mut self, error: FetchError) -> Result<(), FetchError> {
+        self.attempts += 1;
+        self.steps.clear();
+        if !error.is_transient() || self.attempts >= self.limits.attempts {
+            return Err(error);
+        }
+        let pause = pause(self.limits.pause, self.attempts);
+        tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, offset = self.offset, ?pause, %error, "trying again");
+        tokio::time::sleep(pause).await;
+        self.rate = Rate::default();
+        if self.attempts == 1 {
+            let next = ask(self.place.clone(), self.offset);
+            self.steps.push(next.boxed());
+        } else {
+            self.hedge();
+        }
+        Ok(())
+    }
+}
+
+/// A request for the rest of a file from `offset` on, up to its first bytes.
+async fn ask(place: Place, offset: u64) -> Result<Step, FetchError> {
+    let opened = place.cache.transport.open(&place.url, offset).await?;
+    let Opened {
+        mut body,
+        start,
+        length,
+        version,
+    } = opened.ok_or_else(|| FetchError::Missing {
+        name: place.url.clone(),
+    })?;
+    // A server that knows no ranges sends all again.
+    let mut skip = offset.checked_sub(start).ok_or_else(|| FetchError::Range {
+        name: place.url.clone(),
+    })?;
+    loop {
+        let piece = body.next().await?;
+        let piece = match piece {
+            Some(piece) if piece.is_empty() => continue,
+            Some(piece) if piece.len() as u64 <= skip => {
+                skip -= piece.len() as u64;
+                continue;
+            }
+            Some(mut piece) => Some(piece.split_off(skip as usize)),
+            None => None,
+        };
+        return Ok(Step {
+            piece,
+            body,
+            place,
+            length,
+            version,
+        });
+    }
+}
+
+async fn more(
+    mut body: Body,
+    place: Place,
+    length: Option<u64>,
+    version: Option<String>,
+) -> Result<Step, FetchError> {
+    let mut piece = body.next().await?;
+    while piece.as_ref().is_some_and(Bytes::is_empty) {
+        piece = body.next().await?;
+    }
+    Ok(Step {
+        piece,
+        body,
+        place,
+        length,
+        version,
+    })
+}
+
+/// How fast bytes come, the time left out that nobody waited for them.
+#[derive(Default)]
+struct Rate {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Rate {
+    fn is_enough(&mut self, bytes: usize, waited: Duration, limits: &Limits) -> bool {
+        self.bytes += bytes as u64;
+        self.waited += waited;
+        if self.waited < limits.read_timeout {
+            return true;
+        }
+        let enough = self.bytes as f64 >= limits.min_rate as f64 * self.waited.as_secs_f64();
+        *self = Self::default();
+        enough
+    }
+}
+
+impl BufRead for Download {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.failure.is_some() {
+            return Err(io::Error::other("the download failed"));
+        }
+        if self.current.is_empty() && !self.ended {
+            let Some(mut waiter) = self.waiter.take() else {
+                return Err(io::Error::other("nothing to wait on"));
+            };
+            let runtime = waiter.runtime.clone();
+            let got = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = waiter.gone() => None,
+                    got = self.advance() => Some(got),
+                }
+            });
+            self.waiter = Some(waiter);
+            match got {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    self.failure = Some(error);
+                    return Err(io::Error::other("the download failed"));
+                }
+                None => return Err(cancelled()),
+            }
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, count: usize) {
+        let _ = self.current.split_to(count);
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let count = out.len().min(available.len());
+        out[..count].copy_from_slice(&available[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+pub(crate) fn cancelled() -> io::Error {
+    io::Error::other("nobody waits for it any more")
+}

@@ -1,0 +1,263 @@
+//! Whom to believe: the keys whose signatures count, and how many are needed.
+
+use crate::error::Refusal;
+use nix_formats::{
+    ContentAddressMethod, NarInfo, PublicKey, PublicKeys, StoreDir,
+    hash::{HashAlgorithm, Hasher},
+};
+use std::{collections::BTreeSet, fmt, num::NonZeroUsize};
+use thiserror::Error;
+
+/// When a narinfo is believed: enough of the keys signed it, or its content
+/// address makes the path.
+///
+/// No keys means that no signature counts, not that all do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustPolicy {
+    keys: PublicKeys,
+    required: NonZeroUsize,
+}
+
+/// Why a narinfo is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Trusted keys signed it; their names, as many as the policy wants or more.
+    Signed(Vec<String>),
+    /// Not enough did, but the content address makes the path. Whoever takes
+    /// the contents must check them against it, as [`Caches::fetch_nar`] does.
+    ///
+    /// [`Caches::fetch_nar`]: crate::Caches::fetch_nar
+    ContentAddressed,
+}
+
+/// A policy that nothing could satisfy.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{required} signatures are required, but only {keys} different keys are trusted")]
+pub struct PolicyError {
+    /// How many are required.
+    pub required: usize,
+    /// How many different keys there are.
+    pub keys: usize,
+}
+
+/// Names a policy: equal for those that believe the same narinfos, whatever
+/// order their keys were given in. What was judged under a policy may be
+/// remembered under its id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyId([u8; 32]);
+
+impl PolicyId {
+    /// The bytes, a SHA-256.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One signature by any of the keys is enough.
+impl From<PublicKeys> for TrustPolicy {
+    fn from(keys: PublicKeys) -> Self {
+        Self {
+            keys,
+            required: NonZeroUsize::MIN,
+        }
+    }
+}
+
+impl TrustPolicy {
+    /// Signatures by `required` different keys of these are needed. It is an
+    /// error if there are fewer keys, unless there are none: then only what is
+    /// content-addressed is believed.
+    pub fn new(keys: PublicKeys, required: NonZeroUsize) -> Result<Self, PolicyError> {
+        let different: BTreeSet<String> = keys.iter().map(material).collect();
+        if !keys.is_empty() && different.len() < required.get() {
+            return Err(PolicyError {
+                required: required.get(),
+                keys: different.len(),
+            });
+        }
+        Ok(Self { keys, required })
+    }
+
+    /// The keys whose signatures count.
+    pub fn keys(&self) -> &PublicKeys {
+        &self.keys
+    }
+
+    /// How many of them must have signed.
+    pub fn required(&self) -> NonZeroUsize {
+        self.required
+    }
+
+    /// The policy's name, for paths of this store folder.
+    pub fn id(&self, store_dir: &StoreDir) -> PolicyId {
+        let mut keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+        keys.sort();
+        keys.dedup();
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        // No key and no store folder has a line end in it.
+        hasher.update(format!("niphas-policy-1\n{store_dir}\n{}\n", self.required).as_bytes());
+        for key in keys {
+            hasher.update(key.as_bytes());
+            hasher.update(b"\n");
+        }
+        let hash = hasher.finish();
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hash.as_bytes());
+        PolicyId(bytes)
+    }
+
+    /// Whether a narinfo is believed, and why. Needs no network: a narinfo that
+    /// was stored is judged as well as one that just came.
+    pub fn judge(&self, store_dir: &StoreDir, info: &NarInfo) -> Result<Trust, Refusal> {
+        let fingerprint = info.fingerprint(store_dir);
+        let (mut names, mut signed) = (BTreeSet::new(), BTreeSet::new());
+        for key in self.keys.iter() {
+            let is_signer = info
+                .signatures
+                .iter()
+                .any(|signature| key.verify(fingerprint.as_bytes(), signature));
+            if is_signer {
+                names.insert(key.name().to_owned());
+                // One key under two names is one signer.
+                signed.insert(material(key));
+            }
+        }
+        if signed.len() >= self.required.get() {
+            return Ok(Trust::Signed(names.into_iter().collect()));
+        }
+        // Git's hashes can't be recomputed from a NAR as it streams by.
+        let is_git = info
+            .ca
+            .is_some_and(|ca| ca.method == ContentAddressMethod::Git);
+        if !is_git && info.is_content_addressed(store_dir) {
+            return Ok(Trust::ContentAddressed);
+        }
+        if !signed.is_empty() {
+            return Err(Refusal::TooFewSignatures {
+                signers: names.into_iter().collect(),
+                required: self.required.get(),
+            });
+        }
+        let claimed: BTreeSet<&str> = info
+            .signatures
+            .iter()
+            .map(|signature| signature.key_name.as_str())
+            .collect();
+        // For the message only, and kept for a while.
+        let claimed = claimed.into_iter().take(MAX_NAMES_TOLD);
+        Err(Refusal::Untrusted(claimed.map(shorten).collect()))
+    }
+}
+
+const MAX_NAMES_TOLD: usize = 8;
+const MAX_NAME_TOLD: usize = 100;
+
+fn shorten(name: &str) -> String {
+    name.chars().take(MAX_NAME_TOLD).collect()
+}
+
+/// What makes a key the key it is, whatever it is called.
+fn material(key: &PublicKey) -> String {
+    let text = key.to_string();
+    text.rsplit_once(':')
+        .map_or_else(|| text.clone(), |(_, data)| data.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix_formats::SecretKey;
+
+    fn key(name: &str, seed: u8) -> SecretKey {
+        SecretKey::from_seed(name, [seed; 32])
+    }
+
+    fn policy(keys: &[&SecretKey], required: usize) -> Result<TrustPolicy, PolicyError> {
+        let keys = keys.iter().map(|key| key.public_key()).collect();
+        TrustPolicy::new(keys, NonZeroUsize::new(required).unwrap())
+    }
+
+    fn info() -> NarInfo {
+        let text = "StorePath: /nix/store/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello\nURL: nar/x\n\
+                    NarHash: sha256:1b8m03r63zqhnjf7l5wnldhh7c134p5lq0x0rj6ibdg4g6rqnb3v\nNarSize: 8\n";
+        NarInfo::parse(&StoreDir::default(), text).unwrap()
+    }
+
+    #[test]
+    fn as_many_different_keys_as_required_must_have_signed() {
+        let (a, b, c) = (key("a", 1), key("b", 2), key("c", 3));
+        let policy = policy(&[&a, &b], 2).unwrap();
+        let store_dir = StoreDir::default();
+        let mut info = info();
+        info.sign(&store_dir, &a);
+        info.sign(&store_dir, &c);
+        let refused = policy.judge(&store_dir, &info).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "has it, signed by a, but 2 trusted keys must have signed"
+        );
+        info.sign(&store_dir, &b);
+        assert_eq!(
+            policy.judge(&store_dir, &info).unwrap(),
+            Trust::Signed(vec!["a".to_owned(), "b".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_key_under_two_names_counts_once() {
+        let (a, b) = (key("a", 1), key("b", 1));
+        assert_eq!(
+            policy(&[&a, &b], 2),
+            Err(PolicyError {
+                required: 2,
+                keys: 1
+            })
+        );
+        let other = key("c", 2);
+        let policy = policy(&[&a, &b, &other], 2).unwrap();
+        let store_dir = StoreDir::default();
+        let mut info = info();
+        info.sign(&store_dir, &a);
+        info.sign(&store_dir, &b);
+        assert!(policy.judge(&store_dir, &info).is_err());
+    }
+
+    #[test]
+    fn without_keys_no_signature_counts() {
+        let policy = policy(&[], 1).unwrap();
+        let mut info = info();
+        info.sign(&StoreDir::default(), &key("a", 1));
+        assert!(matches!(
+            policy.judge(&StoreDir::default(), &info),
+            Err(Refusal::Untrusted(names)) if names == ["a"]
+        ));
+    }
+
+    #[test]
+    fn the_id_is_that_of_what_is_believed() {
+        let (a, b) = (key("a", 1), key("b", 2));
+        let store_dir = StoreDir::default();
+        let id = |keys: &[&SecretKey], required| policy(keys, required).unwrap().id(&store_dir);
+        assert_eq!(id(&[&a, &b], 1), id(&[&b, &a, &a], 1));
+        assert_ne!(id(&[&a, &b], 1), id(&[&a, &b], 2));
+        assert_ne!(id(&[&a], 1), id(&[&b], 1));
+        let other = StoreDir::new("/other/store").unwrap();
+        assert_ne!(
+            policy(&[&a], 1).unwrap().id(&other),
+            policy(&[&a], 1).unwrap().id(&store_dir)
+        );
+        assert_eq!(id(&[&a], 1).to_string().len(), 64);
+    }
+}
