@@ -1,0 +1,277 @@
+//! What a volume's attributes ask for.
+//!
+//! A pod names its closure by the attributes of an inline volume: for each system `niphas.io/roots.<system>` and
+//! `niphas.io/digest.<system>`, as [`niphas_api::volume_attributes`] writes them. kubelet adds who the pod is, for the
+//! `CSIDriver` object says `podInfoOnMount: true`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use niphas_api::ClosureDigest;
+use nix_formats::StorePath;
+use nix_formats::store_path::StorePathError;
+use thiserror::Error;
+
+const OURS: &str = "niphas.io/";
+const ROOTS: &str = "niphas.io/roots.";
+const DIGEST: &str = "niphas.io/digest.";
+
+/// Attributes that are no request for a closure.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AttributesError {
+    /// Nothing of ours.
+    #[error(
+        "the volume names no closure: want attributes niphas.io/roots.<system> and niphas.io/digest.<system>"
+    )]
+    Missing,
+    /// A closure for other systems only.
+    #[error(
+        "the volume has closures for {}, and none for this node, which is {system}: \
+         add {system} to the systems of the environment, or keep the pod off such nodes", list(.offered)
+    )]
+    OtherSystem {
+        /// This node's.
+        system: String,
+        /// The volume's.
+        offered: Vec<String>,
+    },
+    /// One of the two is there.
+    #[error("the volume has {has} but not {lacks}: both come from one rendering")]
+    Half {
+        /// What is there.
+        has: String,
+        /// What is not.
+        lacks: String,
+    },
+    /// No root in the list.
+    #[error("{0} names no store path")]
+    NoRoots(String),
+    /// A root is no store path's base name.
+    #[error("{attribute} has '{text}', which is no base name of a store path")]
+    Root {
+        /// The attribute.
+        attribute: String,
+        /// The part that is wrong.
+        text: String,
+        /// Why.
+        source: StorePathError,
+    },
+    /// Not a digest.
+    #[error("{attribute} is no closure digest")]
+    Digest {
+        /// The attribute.
+        attribute: String,
+        /// Why.
+        source: niphas_api::ClosureError,
+    },
+    /// Something of ours that this driver does not know.
+    #[error(
+        "volume attribute '{0}' is not known to this driver: it is misspelt, or the driver is older than what wrote it"
+    )]
+    Unknown(String),
+}
+
+fn list(systems: &[String]) -> String {
+    systems.join(" and ")
+}
+
+/// What a volume is to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The closure's roots, the program's first. Never empty.
+    pub roots: Vec<StorePath>,
+    /// What the closure must be.
+    pub digest: ClosureDigest,
+}
+
+impl Wanted {
+    /// Reads the attributes for this node's system.
+    pub fn parse(
+        attributes: &HashMap<String, String>,
+        system: &str,
+    ) -> Result<Self, AttributesError> {
+        let mut offered = BTreeSet::new();
+        for name in attributes.keys().filter(|name| name.starts_with(OURS)) {
+            let of = name
+                .strip_prefix(ROOTS)
+                .or_else(|| name.strip_prefix(DIGEST))
+                .ok_or_else(|| AttributesError::Unknown(name.clone()))?;
+            offered.insert(of.to_owned());
+        }
+        let (roots_name, digest_name) = (format!("{ROOTS}{system}"), format!("{DIGEST}{system}"));
+        let (roots, digest) = match (attributes.get(&roots_name), attributes.get(&digest_name)) {
+            (Some(roots), Some(digest)) => (roots, digest),
+            (Some(_), None) => {
+                return Err(AttributesError::Half {
+                    has: roots_name,
+                    lacks: digest_name,
+                });
+            }
+            (None, Some(_)) => {
+                return Err(AttributesError::Half {
+                    has: digest_name,
+                    lacks: roots_name,
+                });
+            }
+            (None, None) if offered.is_empty() => return Err(AttributesError::Missing),
+            (None, None) => {
+                return Err(AttributesError::OtherSystem {
+                    system: system.to_owned(),
+                    offered: offered.into_iter().collect(),
+                });
+            }
+        };
+        let roots = roots
+            .split_ascii_whitespace()
+            .map(|text| {
+                StorePath::from_base_name(text).map_err(|source| AttributesError::Root {
+                    attribute: roots_name.clone(),
+                    text: text.to_owned(),
+                    source,
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if roots.is_empty() {
+            return Err(AttributesError::NoRoots(roots_name));
+        }
+        let digest = digest.parse().map_err(|source| AttributesError::Digest {
+            attribute: digest_name,
+            source,
+        })?;
+        Ok(Self { roots, digest })
+    }
+}
+
+/// The pod that a volume is for, as far as kubelet said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+impl Pod {
+    /// Reads what kubelet adds to the attributes. It overrides what a user may have put there.
+    pub fn parse(attributes: &HashMap<String, String>) -> Self {
+        let get = |name: &str| {
+            let key = format!("csi.storage.k8s.io/pod.{name}");
+            attributes.get(&key).cloned().unwrap_or_default()
+        };
+        Self {
+            namespace: get("namespace"),
+            name: get("name"),
+            uid: get("uid"),
+        }
+    }
+
+    /// Whether kubelet said who the pod is.
+    pub fn is_known(&self) -> bool {
+        !self.namespace.is_empty() && !self.name.is_empty()
+    }
+}
+
+impl fmt::Display for Pod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_known() {
+            write!(f, "pod {}/{}", self.namespace, self.name)
+        } else {
+            f.write_str("a pod that kubelet did not name")
+        }
+    }
+}
+
+/// This machine's system, as Nix names it.
+pub fn this_system() -> String {
+    format!("{}-linux", std::env::consts::ARCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEB: &str = "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0";
+    const CONF: &str = "9n2kxxqb2d7sl6jkdwi1k5fnabg9n0kr-web.conf";
+
+    fn attributes(entries: &[(&str, &str)]) -> HashMap<String, String> {
+        let entries = entries.iter();
+        entries
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn refusal(entries: &[(&str, &str)]) -> String {
+        Wanted::parse(&attributes(entries), "x86_64-linux")
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_nodes_own_system_is_taken() {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        let other = format!("sha256:{}", "2".repeat(64));
+        let attributes = attributes(&[
+            ("niphas.io/roots.x86_64-linux", &format!("{WEB} {CONF}")),
+            ("niphas.io/digest.x86_64-linux", &digest),
+            ("niphas.io/roots.aarch64-linux", WEB),
+            ("niphas.io/digest.aarch64-linux", &other),
+            ("csi.storage.k8s.io/ephemeral", "true"),
+        ]);
+        assert_eq!(
+            Wanted::parse(&attributes, "x86_64-linux"),
+            Ok(Wanted {
+                roots: [WEB, CONF]
+                    .map(|name| StorePath::from_base_name(name).unwrap())
+                    .to_vec(),
+                digest: digest.parse().unwrap(),
+            })
+        );
+    }
+
+    #[test]
+    fn what_the_renderer_writes_is_read() {
+        let digest: ClosureDigest = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        let written = niphas_api::volume_attributes(&[niphas_api::Closure {
+            system: "aarch64-linux".parse().unwrap(),
+            roots: vec![format!("/nix/store/{WEB}").parse().unwrap()],
+            digest,
+            nar_size: 1,
+            path_count: 1,
+        }])
+        .unwrap();
+        let read = Wanted::parse(&written.into_iter().collect(), "aarch64-linux").unwrap();
+        assert_eq!(read.digest, digest);
+        assert_eq!(read.roots, [StorePath::from_base_name(WEB).unwrap()]);
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_what_to_do() {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        let roots = "niphas.io/roots.x86_64-linux";
+        let digest_name = "niphas.io/digest.x86_64-linux";
+        insta::assert_snapshot!(refusal(&[]), @"the volume names no closure: want attributes niphas.io/roots.<system> and niphas.io/digest.<system>");
+        insta::assert_snapshot!(refusal(&[("niphas.io/roots.riscv64-linux", WEB)]), @"the volume has closures for riscv64-linux, and none for this node, which is x86_64-linux: add x86_64-linux to the systems of the environment, or keep the pod off such nodes");
+        insta::assert_snapshot!(refusal(&[(roots, WEB)]), @"the volume has niphas.io/roots.x86_64-linux but not niphas.io/digest.x86_64-linux: both come from one rendering");
+        insta::assert_snapshot!(refusal(&[(roots, " "), (digest_name, &digest)]), @"niphas.io/roots.x86_64-linux names no store path");
+        insta::assert_snapshot!(refusal(&[(roots, "../../etc"), (digest_name, &digest)]), @"niphas.io/roots.x86_64-linux has '../../etc', which is no base name of a store path");
+        insta::assert_snapshot!(refusal(&[(roots, WEB), (digest_name, "sha256:0")]), @"niphas.io/digest.x86_64-linux is no closure digest");
+        insta::assert_snapshot!(refusal(&[("niphas.io/root.x86_64-linux", WEB)]), @"volume attribute 'niphas.io/root.x86_64-linux' is not known to this driver: it is misspelt, or the driver is older than what wrote it");
+    }
+
+    #[test]
+    fn the_pod_is_who_kubelet_says() {
+        let attributes = attributes(&[
+            ("csi.storage.k8s.io/pod.name", "web-0"),
+            ("csi.storage.k8s.io/pod.namespace", "shop"),
+            ("csi.storage.k8s.io/pod.uid", "7"),
+        ]);
+        assert_eq!(Pod::parse(&attributes).to_string(), "pod shop/web-0");
+        assert_eq!(
+            Pod::default().to_string(),
+            "a pod that kubelet did not name"
+        );
+    }
+}

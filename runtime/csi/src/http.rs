@@ -1,0 +1,111 @@
+//! `/metrics`, `/healthz` and `/readyz`, for Prometheus and for kubelet's probes of the driver's own container.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::TokioIo;
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use crate::proto::csi::ProbeRequest;
+use crate::proto::csi::identity_client::IdentityClient;
+
+/// How long the driver may take to answer its own probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the pages tell.
+pub(crate) struct Pages {
+    /// What is measured.
+    pub(crate) registry: Registry,
+    /// The driver's socket, once it is served.
+    pub(crate) socket: watch::Receiver<Option<PathBuf>>,
+    /// Whether kubelet took the driver; true from the start if it is not to be asked.
+    pub(crate) registered: watch::Receiver<bool>,
+}
+
+/// Serves the pages until `stop`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    pages: Arc<Pages>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(pages);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &pages.registry);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Alive: the driver is still starting, or answers on its socket, which is what kubelet needs of it.
+async fn healthz(State(pages): State<Arc<Pages>>) -> (StatusCode, String) {
+    let Some(socket) = pages.socket.borrow().clone() else {
+        return (StatusCode::OK, "starting\n".to_owned());
+    };
+    match probe(socket).await {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the driver does not answer on its socket: {error}\n"),
+        ),
+    }
+}
+
+/// Ready: pods on this node can mount closures.
+async fn readyz(State(pages): State<Arc<Pages>>) -> (StatusCode, &'static str) {
+    if pages.socket.borrow().is_none() {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+    } else if !*pages.registered.borrow() {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "kubelet has not registered the driver\n",
+        )
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
+async fn probe(socket: PathBuf) -> Result<(), String> {
+    let asked = async {
+        let channel = connect(socket)
+            .await
+            .map_err(|error| crate::chain(&error))?;
+        let mut client = IdentityClient::new(channel);
+        let answer = client.probe(ProbeRequest {}).await;
+        answer.map(drop).map_err(|status| status.to_string())
+    };
+    tokio::time::timeout(PROBE_TIMEOUT, asked)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer in {} s", PROBE_TIMEOUT.as_secs())))
+}
+
+/// A gRPC channel to a unix socket.
+pub async fn connect(socket: PathBuf) -> Result<Channel, tonic::transport::Error> {
+    // The address is never looked at.
+    Endpoint::from_static("http://socket")
+        .connect_with_connector(service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        }))
+        .await
+}
