@@ -42,7 +42,9 @@ pub(crate) struct Download {
     length: Option<u64>,
     version: Option<String>,
     /// Requests under way, two at most; each gives the bytes at the offset.
-    steps: FuturesUnordered<BoxFuture<'static, Result<Step, FetchError>>>,
+    steps: FuturesUnordered<BoxFuture<'static, (Place, Result<Step, FetchError>)>>,
+    /// What was last wrong with the place itself, not with a mirror of it.
+    own_error: Option<FetchError>,
     /// Requests that failed since the last byte came.
     attempts: u32,
     rate: Rate,
@@ -57,7 +59,6 @@ pub(crate) struct Download {
 struct Step {
     piece: Option<Bytes>,
     body: Body,
-    place: Place,
     length: Option<u64>,
     version: Option<String>,
 }
@@ -98,6 +99,7 @@ impl Download {
             offset: 0,
             length: None,
             version: None,
+            own_error: None,
             attempts: 0,
             rate: Rate::default(),
             current: Bytes::new(),
@@ -142,18 +144,26 @@ impl Download {
                 }
                 continue;
             };
-            match step {
-                Some(Ok(step)) => match self.take(step, since) {
-                    Ok(()) => return Ok(()),
-                    Err(error) => self.try_again(error).await?,
-                },
-                Some(Err(error)) if self.steps.is_empty() => self.try_again(error).await?,
-                // The other one goes on.
-                Some(Err(_)) => {}
-                None => {
-                    let next = ask(self.place.clone(), self.offset).boxed();
-                    self.steps.push(next);
-                }
+            let Some((place, step)) = step else {
+                let next = ask(self.place.clone(), self.offset).boxed();
+                self.steps.push(next);
+                continue;
+            };
+            let Err(error) = step.and_then(|step| self.take(place.clone(), step, since)) else {
+                return Ok(());
+            };
+            // What a mirror lacks says nothing about the place itself.
+            let is_own = Arc::ptr_eq(&place.cache, &self.place.cache);
+            let error = match &self.own_error {
+                Some(own) if !is_own => own.clone(),
+                _ => error,
+            };
+            if is_own {
+                self.own_error = Some(error.clone());
+            }
+            // Where another request is under way, it goes on.
+            if self.steps.is_empty() {
+                self.try_again(error).await?;
             }
         }
     }
@@ -169,9 +179,9 @@ impl Download {
     }
 
     /// Takes a piece; requests other than the one it came from are dropped.
-    fn take(&mut self, step: Step, since: Instant) -> Result<(), FetchError> {
-        let name = || step.place.url.clone();
-        let is_same_place = Arc::ptr_eq(&step.place.cache, &self.place.cache);
+    fn take(&mut self, place: Place, step: Step, since: Instant) -> Result<(), FetchError> {
+        let name = || place.url.clone();
+        let is_same_place = Arc::ptr_eq(&place.cache, &self.place.cache);
         let other_version =
             is_same_place && matches!((&self.version, &step.version), (Some(a), Some(b)) if a != b);
         let other_length = matches!((self.length, step.length), (Some(a), Some(b)) if a != b);
@@ -207,14 +217,15 @@ impl Download {
             });
         }
         self.version = step.version;
-        self.place = step.place.clone();
+        self.place = place.clone();
+        self.own_error = None;
         self.attempts = 0;
         self.steps.clear();
         if self.length == Some(self.offset) {
             self.ended = true;
         } else {
             let version = self.version.clone();
-            let next = more(step.body, step.place, step.length, version);
+            let next = more(step.body, place, step.length, version);
             self.steps.push(next.boxed());
         }
         self.current = piece;
@@ -243,58 +254,60 @@ impl Download {
 }
 
 /// A request for the rest of a file from `offset` on, up to its first bytes.
-async fn ask(place: Place, offset: u64) -> Result<Step, FetchError> {
+async fn ask(place: Place, offset: u64) -> (Place, Result<Step, FetchError>) {
+    let step = first(&place, offset).await;
+    (place, step)
+}
+
+async fn first(place: &Place, offset: u64) -> Result<Step, FetchError> {
+    let name = || place.url.clone();
     let opened = place.cache.transport.open(&place.url, offset).await?;
     let Opened {
         mut body,
         start,
         length,
         version,
-    } = opened.ok_or_else(|| FetchError::Missing {
-        name: place.url.clone(),
-    })?;
+    } = opened.ok_or_else(|| FetchError::Missing { name: name() })?;
     // A server that knows no ranges sends all again.
-    let mut skip = offset.checked_sub(start).ok_or_else(|| FetchError::Range {
-        name: place.url.clone(),
-    })?;
-    loop {
-        let piece = body.next().await?;
-        let piece = match piece {
-            Some(piece) if piece.is_empty() => continue,
-            Some(piece) if piece.len() as u64 <= skip => {
-                skip -= piece.len() as u64;
-                continue;
-            }
-            Some(mut piece) => Some(piece.split_off(skip as usize)),
-            None => None,
-        };
-        return Ok(Step {
-            piece,
-            body,
-            place,
-            length,
-            version,
-        });
-    }
+    let mut skip = offset
+        .checked_sub(start)
+        .ok_or_else(|| FetchError::Range { name: name() })?;
+    let piece = loop {
+        match body.next().await? {
+            Some(piece) if piece.len() as u64 <= skip => skip -= piece.len() as u64,
+            Some(mut piece) => break Some(piece.split_off(skip as usize)),
+            None => break None,
+        }
+    };
+    Ok(Step {
+        piece,
+        body,
+        length,
+        version,
+    })
 }
 
+/// The next bytes of a body.
 async fn more(
     mut body: Body,
     place: Place,
     length: Option<u64>,
     version: Option<String>,
-) -> Result<Step, FetchError> {
-    let mut piece = body.next().await?;
-    while piece.as_ref().is_some_and(Bytes::is_empty) {
-        piece = body.next().await?;
-    }
-    Ok(Step {
+) -> (Place, Result<Step, FetchError>) {
+    let piece = loop {
+        match body.next().await {
+            Ok(Some(piece)) if piece.is_empty() => {}
+            Ok(piece) => break piece,
+            Err(error) => return (place, Err(error)),
+        }
+    };
+    let step = Step {
         piece,
         body,
-        place,
         length,
         version,
-    })
+    };
+    (place, Ok(step))
 }
 
 /// How fast bytes come, the time left out that nobody waited for them.

@@ -85,6 +85,12 @@ pub enum FetchError {
         /// The file.
         name: String,
     },
+    /// A NAR is not what its narinfo says.
+    #[error("the NAR of '{path}' is not sound")]
+    BadNar {
+        /// The path.
+        path: StorePath,
+    },
     /// The server was asked for the rest of a file and gave something else.
     #[error("the server did not give the rest of '{name}'")]
     Range {

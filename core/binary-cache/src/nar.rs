@@ -121,14 +121,14 @@ impl Fetch {
     ) -> Result<T, NarError> {
         let mut next = first;
         while let Some(input) = next {
-            let breaker = &self.members.caches[input.source.index].nars;
+            let index = input.source.index;
             match self.attempt(input, &waiter, consume) {
                 Ok(value) => {
-                    breaker.succeeded();
+                    self.members.caches[index].nars.succeeded();
                     return Ok(value);
                 }
                 Err(Failed::Finally(error)) => return Err(error),
-                Err(Failed::Source(error)) => self.note(error),
+                Err(Failed::Source(error)) => self.note(index, error),
             }
             let runtime = waiter.runtime.clone();
             next = runtime.block_on(async {
@@ -153,17 +153,29 @@ impl Fetch {
         }
     }
 
-    fn note(&mut self, error: NarError) {
+    /// Counts a failure against a cache.
+    fn note(&mut self, index: usize, error: NarError) {
+        let cache = &self.members.caches[index];
         tracing::warn!(error = %crate::error::chain(&error), "a NAR is not to be had from a cache");
+        let reason = match &error {
+            NarError::Fetch { source, .. } => source.clone(),
+            _ => FetchError::BadNar {
+                path: self.found.info.path.clone(),
+            },
+        };
+        if cache.nars.failed(&reason) {
+            tracing::warn!(cache = %cache.name, "others are asked for NARs first for a while");
+        }
         self.failures.push(error);
     }
 
     /// The next file that is there.
     async fn next_input(&mut self) -> Option<Input> {
         while let Some(source) = self.next_source().await {
+            let index = source.index;
             match self.open(source).await {
                 Ok(input) => return Some(input),
-                Err(error) => self.note(error),
+                Err(error) => self.note(index, error),
             }
         }
         None
@@ -289,13 +301,9 @@ impl Fetch {
     }
 
     fn fetch_error(&self, index: usize, source: FetchError) -> NarError {
-        let cache = &self.members.caches[index];
-        if cache.nars.failed(&source) {
-            tracing::warn!(cache = %cache.name, error = %source, "others are asked for NARs first for a while");
-        }
         NarError::Fetch {
             path: self.found.info.path.clone(),
-            cache: cache.name.clone(),
+            cache: self.members.caches[index].name.clone(),
             source,
         }
     }

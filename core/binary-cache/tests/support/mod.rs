@@ -78,6 +78,8 @@ pub(crate) enum Answer {
     StallHalfway,
     /// Send the header and half the body, then hang up.
     Truncate,
+    /// Serve the vector, or the part of it that is asked for.
+    Ranges,
     /// Serve this.
     Body(Vec<u8>),
     /// Serve this with a content encoding.
@@ -113,6 +115,12 @@ impl Server {
             }
         });
         Self { url, asked }
+    }
+
+    pub(crate) fn requests_below(&self, folder: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        let below = asked.iter().filter(|(name, _)| name.starts_with(folder));
+        below.map(|(_, count)| count).sum()
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -167,6 +175,18 @@ async fn serve(
                     stream.write_all(&chunk).await.ok()?;
                 }
             }
+            (Answer::Ranges, Some(file)) => match range(&request) {
+                Some(from) => (
+                    206,
+                    format!(
+                        "content-range: bytes {from}-{}/{}\r\n",
+                        file.len() - 1,
+                        file.len()
+                    ),
+                    file[from..].to_vec(),
+                ),
+                None => (200, String::new(), file),
+            },
             (_, Some(file)) => (200, String::new(), file),
             (_, None) => (404, String::new(), Vec::new()),
         };
@@ -183,4 +203,10 @@ async fn serve(
             _ => {}
         }
     }
+}
+
+/// Where the part that is asked for starts.
+fn range(request: &str) -> Option<usize> {
+    let (_, rest) = request.split_once("range: bytes=")?;
+    rest.split_once('-')?.0.parse().ok()
 }

@@ -1,0 +1,289 @@
+//! One cache fails on the way, and another is used.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests may; clippy knows only their functions"
+)]
+
+mod support;
+
+use binary_cache::{CacheUrl, Caches, Limits, NarError, Refusal, Trust, TrustPolicy};
+use nix_formats::{NarInfo, PublicKeys, SecretKey};
+use std::{
+    io::Read,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use support::{Answer, Server, caches, file_url, folder, keys, limits, root, store_dir};
+
+async fn nars(answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static) -> Server {
+    Server::start(move |name, before| {
+        if name.starts_with("nar/") {
+            answer(name, before)
+        } else {
+            Answer::Serve
+        }
+    })
+    .await
+}
+
+/// Fetches `app`'s NAR; its bytes, and how often the consumer was called.
+async fn fetch(caches: &Caches) -> Result<(Vec<u8>, usize), NarError> {
+    let found = caches.find(&root("app"), None).await.unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let bytes = caches
+        .fetch_nar(&found, move |nar| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut bytes = Vec::new();
+            nar.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
+        .await?;
+    Ok((bytes, calls.load(Ordering::SeqCst)))
+}
+
+async fn expected() -> Vec<u8> {
+    fetch(&caches(&[file_url()])).await.unwrap().0
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_a_nar_the_next_cache_gives_it() {
+    let expected = expected().await;
+    let flip = |name: &str| {
+        let mut body = std::fs::read(folder().join(name)).unwrap();
+        let middle = body.len() / 2;
+        body[middle] ^= 0x10;
+        Answer::Body(body)
+    };
+    let other = |_: &str| Answer::Body(b"something else".to_vec());
+    let endless = |_: &str| Answer::Endless;
+    let broken: [(&str, Box<dyn Fn(&str) -> Answer + Send + Sync>); 8] = [
+        ("missing", Box::new(|_| Answer::Status(404))),
+        ("denied", Box::new(|_| Answer::Status(403))),
+        ("failing", Box::new(|_| Answer::Status(500))),
+        ("truncated", Box::new(|_| Answer::Truncate)),
+        ("stalling", Box::new(|_| Answer::Stall)),
+        ("flipped", Box::new(flip)),
+        ("other", Box::new(other)),
+        ("endless", Box::new(endless)),
+    ];
+    for (what, answer) in broken {
+        let server = nars(move |name, _| answer(name)).await;
+        let caches = caches(&[server.url.clone(), file_url()]);
+        let found = caches.find(&root("app"), None).await.unwrap();
+        assert_eq!(found.cache, server.url);
+        let (bytes, _) = fetch(&caches).await.unwrap();
+        assert!(bytes == expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_every_cache_said_is_told() {
+    let (failing, missing) = (
+        nars(|_, _| Answer::Status(500)).await,
+        nars(|_, _| Answer::Status(404)).await,
+    );
+    let caches = caches(&[failing.url.clone(), missing.url.clone()]);
+    let error = fetch(&caches).await.unwrap_err();
+    let (path, url) = (
+        root("app"),
+        &caches.find(&root("app"), None).await.unwrap().info.url,
+    );
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "no cache gives a sound NAR of '{path}':\n  \
+             cannot fetch the NAR of '{path}' from {}: the server answered HTTP 500 for '{url}'\n  \
+             {} has no NAR for '{path}', only its narinfo",
+            failing.url, missing.url
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_is_resumed_where_it_did() {
+    let server = nars(|_, before| match before {
+        0 => Answer::Truncate,
+        _ => Answer::Ranges,
+    })
+    .await;
+    let (bytes, calls) = fetch(&caches(&[server.url])).await.unwrap();
+    assert!(bytes == expected().await);
+    assert_eq!(calls, 1);
+}
+
+#[tokio::test]
+async fn where_the_server_knows_no_ranges_what_was_there_is_skipped() {
+    let server = nars(|_, before| match before {
+        0 => Answer::Truncate,
+        _ => Answer::Serve,
+    })
+    .await;
+    let (bytes, calls) = fetch(&caches(&[server.url])).await.unwrap();
+    assert!(bytes == expected().await);
+    assert_eq!(calls, 1);
+}
+
+/// Limits with which a second request is made soon, and time runs out late.
+fn eager() -> Limits {
+    Limits {
+        hedge_after: Duration::from_millis(50),
+        read_timeout: Duration::from_secs(20),
+        request_timeout: Duration::from_secs(20),
+        ..limits()
+    }
+}
+
+fn eager_caches(urls: &[String]) -> Caches {
+    let urls = urls.iter().map(|url| url.parse::<CacheUrl>().unwrap());
+    Caches::new(store_dir(), urls, keys(), eager()).unwrap()
+}
+
+#[tokio::test]
+async fn a_nar_that_stalls_is_asked_for_again_before_time_runs_out() {
+    let server = nars(|_, before| match before {
+        0 => Answer::StallHalfway,
+        _ => Answer::Ranges,
+    })
+    .await;
+    let since = Instant::now();
+    let (bytes, calls) = fetch(&eager_caches(&[server.url])).await.unwrap();
+    assert!(bytes == expected().await);
+    assert_eq!(calls, 1);
+    assert!(since.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_nar_that_stalls_goes_on_from_another_cache_with_the_same_file() {
+    let stalling = nars(|_, _| Answer::StallHalfway).await;
+    let good = nars(|_, _| Answer::Ranges).await;
+    let since = Instant::now();
+    let urls = [stalling.url.clone(), good.url];
+    let (bytes, calls) = fetch(&eager_caches(&urls)).await.unwrap();
+    assert!(bytes == expected().await);
+    assert_eq!(calls, 1);
+    assert!(since.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_narinfo_that_stalls_is_asked_for_elsewhere() {
+    let stalling = Server::start(|name, _| match name {
+        "nix-cache-info" => Answer::Serve,
+        _ => Answer::Stall,
+    })
+    .await;
+    let since = Instant::now();
+    let caches = eager_caches(&[stalling.url.clone(), file_url()]);
+    let closure = caches.closure(&[root("app")]).await.unwrap();
+    assert!(closure.paths.iter().all(|found| found.cache == file_url()));
+    assert!(since.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_cache_that_keeps_giving_bad_nars_is_asked_last() {
+    let server = nars(|_, _| Answer::Body(b"bad".to_vec())).await;
+    let caches = caches(&[server.url.clone(), file_url()]);
+    for _ in 0..6 {
+        fetch(&caches).await.unwrap();
+    }
+    let asked_nars = server.requests_below("nar/");
+    assert_eq!(asked_nars, 3);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_no_cache_s_fault() {
+    let (a, b) = (
+        nars(|_, _| Answer::Serve).await,
+        nars(|_, _| Answer::Serve).await,
+    );
+    let caches = caches(&[a.url.clone(), b.url.clone()]);
+    let found = caches.find(&root("app"), None).await.unwrap();
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let refused = caches
+        .fetch_nar(&found, move |_| -> std::io::Result<()> { Err(full()) })
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, NarError::Consumer { .. }), "{refused:?}");
+    assert_eq!(b.requests_below("nar/"), 0);
+}
+
+#[tokio::test]
+async fn who_no_longer_waits_stops_the_consumer() {
+    let server = nars(|_, _| Answer::StallHalfway).await;
+    let caches = caches(&[server.url]);
+    let found = caches.find(&root("app"), None).await.unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let fetch = caches.fetch_nar(&found, move |nar| {
+        let mut bytes = Vec::new();
+        let result = nar.read_to_end(&mut bytes);
+        sender.send(result.is_err()).unwrap();
+        result
+    });
+    let gave_up = tokio::time::timeout(Duration::from_millis(100), fetch).await;
+    assert!(gave_up.is_err());
+    let stopped =
+        tokio::task::spawn_blocking(move || receiver.recv_timeout(Duration::from_millis(400)));
+    assert_eq!(stopped.await.unwrap(), Ok(true));
+}
+
+/// A server whose narinfo of `app` only this key signed.
+async fn signed_by(key: &SecretKey) -> Server {
+    let name = format!("{}.narinfo", root("app").hash_part());
+    let text = std::fs::read_to_string(folder().join(&name)).unwrap();
+    let mut info = NarInfo::parse(&store_dir(), &text).unwrap();
+    info.signatures.clear();
+    info.sign(&store_dir(), key);
+    let text = info.print(&store_dir());
+    Server::start(move |asked, _| {
+        if asked == name {
+            Answer::Body(text.clone().into_bytes())
+        } else {
+            Answer::Serve
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn signatures_of_several_caches_add_up() {
+    let (a, b) = (
+        SecretKey::from_seed("a", [1; 32]),
+        SecretKey::from_seed("b", [2; 32]),
+    );
+    let (first, second) = (signed_by(&a).await, signed_by(&b).await);
+    let keys: PublicKeys = [a.public_key(), b.public_key()].into_iter().collect();
+    let policy = TrustPolicy::new(keys, NonZeroUsize::new(2).unwrap()).unwrap();
+    let urls = |urls: &[&Server]| -> Vec<CacheUrl> {
+        urls.iter()
+            .map(|server| server.url.parse().unwrap())
+            .collect()
+    };
+    let both = Caches::new(
+        store_dir(),
+        urls(&[&first, &second]),
+        policy.clone(),
+        limits(),
+    )
+    .unwrap();
+    let found = both.find(&root("app"), None).await.unwrap();
+    assert_eq!(
+        found.trust,
+        Trust::Signed(vec!["a".to_owned(), "b".to_owned()])
+    );
+    // What was found is believed again later, with no cache to ask.
+    let nobody = Caches::new(store_dir(), [], policy.clone(), limits()).unwrap();
+    assert_eq!(nobody.judge(&found.info).unwrap(), found.trust);
+    assert_eq!(nobody.policy_id(), both.policy_id());
+
+    let one = Caches::new(store_dir(), urls(&[&first]), policy, limits()).unwrap();
+    let refused = one.find(&root("app"), None).await.unwrap_err();
+    assert!(matches!(
+        &refused.refusals[0].1,
+        Refusal::TooFewSignatures { signers, required: 2 } if signers == &["a"]
+    ));
+}
