@@ -1,0 +1,149 @@
+//! What is remembered of closures: their lines and their images, by digest.
+
+use crate::{
+    error::{FileError, failed},
+    layout::{Layout, PackId},
+    realise::RealisedClosure,
+    store::{Store, now},
+};
+use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
+use nix_formats::{Hash, StoreDir, StorePath};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+const LINES: &str = "paths";
+pub(crate) const IMAGE: &str = "image.erofs";
+
+/// A use is noted on disk only if the last one is longer ago than this, in seconds.
+const NOTED_EVERY: u64 = 60;
+
+impl Layout {
+    /// The folder of a closure.
+    pub(crate) fn closure(&self, digest: &ClosureDigest) -> PathBuf {
+        let text = digest.to_string();
+        let hex = text.strip_prefix("sha256:").unwrap_or(&text);
+        self.closures().join(hex)
+    }
+}
+
+impl Store {
+    /// The lines of a closure that was realised, if they are still known.
+    pub(crate) fn closure_lines(&self, digest: &ClosureDigest) -> Option<ClosureLines> {
+        let path = self.shared.layout.closure(digest).join(LINES);
+        let lines = parse_lines(&fs::read_to_string(path).ok()?)?;
+        (lines.digest() == *digest).then_some(lines)
+    }
+
+    /// Notes that a closure is in the store, and in use.
+    pub(crate) fn remember(&self, closure: &RealisedClosure) -> Result<(), FileError> {
+        let folder = self.shared.layout.closure(&closure.digest);
+        if self.closure_lines(&closure.digest).is_none() {
+            let made = self.shared.temporary()?;
+            fs::create_dir(&made).map_err(failed("create", &made))?;
+            let lines = made.join(LINES);
+            fs::write(&lines, closure.lines.to_string()).map_err(failed("write", &lines))?;
+            // What has the name has damaged lines.
+            remove(&folder)?;
+            match fs::rename(&made, &folder) {
+                // Somebody else was quicker.
+                Err(_) if folder.is_dir() => remove(&made)?,
+                renamed => renamed.map_err(failed("create", &folder))?,
+            }
+        }
+        self.note_use(closure.packs());
+        Ok(())
+    }
+
+    /// Notes that paths are in use. That this can't be written down is no reason to refuse them.
+    fn note_use(&self, packs: impl Iterator<Item = PackId>) {
+        let now = now();
+        let stale: Vec<PathBuf> = {
+            let mut index = self.shared.index_mut();
+            let mut stale = Vec::new();
+            for id in packs {
+                if let Some(pack) = index.pack_mut(id)
+                    && pack.used + NOTED_EVERY < now
+                {
+                    pack.used = now;
+                    stale.push(self.shared.layout.pack(&pack.name));
+                }
+            }
+            stale
+        };
+        let time = Timespec {
+            tv_sec: i64::try_from(now).unwrap_or(i64::MAX),
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        for path in stale {
+            if let Err(error) = utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+                tracing::debug!(path = %path.display(), %error, "a use is not noted");
+            }
+        }
+    }
+}
+
+/// The closures that are remembered, and their folders.
+pub(crate) fn remembered(layout: &Layout) -> Result<Vec<(ClosureDigest, PathBuf)>, FileError> {
+    let folder = layout.closures();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
+        let entry = entry.map_err(failed("read", &folder))?;
+        let name = entry.file_name();
+        let digest = name
+            .to_str()
+            .and_then(|hex| format!("sha256:{hex}").parse().ok());
+        if let Some(digest) = digest {
+            found.push((digest, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes the images of all closures: a power cut may have damaged them, and they are quickly made.
+pub(crate) fn remove_images(layout: &Layout) -> Result<(), FileError> {
+    for (_, folder) in remembered(layout)? {
+        let image = folder.join(IMAGE);
+        match fs::remove_file(&image) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError::new("remove", image, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder and what is in it, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::new("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the text that [`ClosureLines`] prints.
+fn parse_lines(text: &str) -> Option<ClosureLines> {
+    let store_dir = StoreDir::default();
+    let line = |line: &str| {
+        let mut parts = line.split(' ');
+        let (path, nar_hash, nar_size) = (parts.next()?, parts.next()?, parts.next()?);
+        let path: StorePath = store_dir.parse(path).ok()?;
+        Some(ClosureLine {
+            path,
+            nar_hash: Hash::parse_any_prefixed(nar_hash).ok()?,
+            nar_size: nar_size.parse().ok()?,
+        })
+    };
+    let lines: Option<Vec<ClosureLine>> = text.lines().map(line).collect();
+    // Whoever asks compares the digest, so nothing is lost on what is not checked here.
+    ClosureLines::new(lines?).ok()
+}

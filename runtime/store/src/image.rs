@@ -1,0 +1,176 @@
+//! Closure images: EROFS metadata of a whole closure, whose contents lie in the packs.
+
+use crate::{
+    closures::IMAGE,
+    error::{FileError, StoreError},
+    layout::PackId,
+    realise::RealisedClosure,
+    record::TreeEvent,
+    store::Store,
+};
+use hashbrown::HashMap;
+use niphas_api::ClosureDigest;
+use niphas_erofs::{DeviceIndex, Extent, ImageBuilder};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+/// A closure image and the packs that its contents lie in. Mounted at `/nix` it shows `store/` with the paths of the closure,
+/// and `root`, a symlink to the first that it was asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosureImage {
+    /// The closure.
+    pub digest: ClosureDigest,
+    /// The image.
+    pub file: PathBuf,
+    /// The packs, in the order of the image's device table, whose tags name them.
+    pub devices: Vec<PathBuf>,
+}
+
+impl Store {
+    /// The image of a closure. It is made if it is not there, in time linear in the number of files.
+    pub fn image(&self, closure: &RealisedClosure) -> Result<ClosureImage, StoreError> {
+        let folder = self.shared.layout.closure(&closure.digest);
+        let file = folder.join(IMAGE);
+        let packs = self.packs_of(closure);
+        let root = root_link(closure);
+        let is_there = devices_of(&file).is_some_and(|found| {
+            let wanted = packs.iter().map(|(id, _)| *id);
+            found.into_iter().eq(wanted)
+        });
+        if !is_there {
+            self.writable()?;
+            // It went with a garbage collection.
+            if !folder.is_dir() {
+                self.remember(closure)?;
+            }
+            self.make_image(closure, &packs, &root, &file)?;
+        }
+        let index = self.shared.index();
+        let devices = packs
+            .iter()
+            .filter_map(|(id, _)| Some(self.shared.layout.pack(&index.pack(*id)?.name)));
+        Ok(ClosureImage {
+            digest: closure.digest,
+            devices: devices.collect(),
+            file,
+        })
+    }
+
+    /// The packs that files of a closure lie in, in order, and how many bytes of contents each has.
+    fn packs_of(&self, closure: &RealisedClosure) -> Vec<(PackId, u64)> {
+        let index = self.shared.index();
+        let mut ids = BTreeSet::new();
+        for id in closure.packs() {
+            let Some(pack) = index.pack(id) else { continue };
+            if pack.data > 0 {
+                ids.insert(id);
+            }
+            ids.extend(pack.refers.iter().copied());
+        }
+        ids.into_iter()
+            .filter_map(|id| Some((id, index.pack(id)?.data)))
+            .collect()
+    }
+
+    fn make_image(
+        &self,
+        closure: &RealisedClosure,
+        packs: &[(PackId, u64)],
+        root: &str,
+        file: &Path,
+    ) -> Result<(), StoreError> {
+        let failed_to_build = |source| StoreError::Image {
+            digest: closure.digest,
+            source,
+        };
+        let mut image = ImageBuilder::new();
+        let mut devices = HashMap::new();
+        for &(id, length) in packs {
+            let device = image.device(id.to_string().as_bytes(), length);
+            devices.insert(id, device.map_err(failed_to_build)?);
+        }
+        image
+            .symlink(b"root", root.as_bytes())
+            .map_err(failed_to_build)?;
+        image.enter(b"store").map_err(failed_to_build)?;
+        for pack in closure.packs() {
+            if let Some(path) = self.shared.stored(pack) {
+                let tree = self.shared.tree(&path)?;
+                let base_name = path.path().base_name().as_bytes();
+                add(&mut image, base_name, &tree, &devices).map_err(failed_to_build)?;
+            }
+        }
+        image.leave().map_err(failed_to_build)?;
+        let image = image.finish().map_err(failed_to_build)?;
+
+        let made = self.shared.temporary()?;
+        let written = File::create_new(&made).and_then(|out| {
+            let mut out = BufWriter::with_capacity(256 << 10, out);
+            image.write_to(&mut out)?;
+            out.flush()
+        });
+        let placed = written.and_then(|()| fs::rename(&made, file));
+        placed.map_err(|error| {
+            // What is left of it takes space for as long as the process lives.
+            let _ = fs::remove_file(&made);
+            FileError::new("write", file, error).into()
+        })
+    }
+}
+
+/// Adds a store path to an image.
+fn add(
+    image: &mut ImageBuilder,
+    base_name: &[u8],
+    tree: &crate::record::Tree,
+    devices: &HashMap<PackId, DeviceIndex>,
+) -> Result<(), niphas_erofs::Error> {
+    let named =
+        |name: &'_ [u8]| -> Vec<u8> { if name.is_empty() { base_name } else { name }.to_vec() };
+    for event in tree.events() {
+        match event {
+            TreeEvent::Enter(name) => image.enter(&named(name))?,
+            TreeEvent::Leave => image.leave()?,
+            TreeEvent::Symlink(name, target) => image.symlink(&named(name), target)?,
+            TreeEvent::File(name, file) => {
+                let extent = devices
+                    .get(&file.place.pack)
+                    .filter(|_| file.size > 0)
+                    .map(|&device| Extent::data(file.size, device, file.place.offset()));
+                image.file(&named(name), file.executable, extent.as_slice())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn root_link(closure: &RealisedClosure) -> String {
+    let root = closure.roots.first().map_or("", |root| root.base_name());
+    format!("store/{root}")
+}
+
+/// The packs that an image was made of, as its device table names them; nothing if it can't be read.
+///
+/// Where they stand is told in `niphas_erofs`: a slot of 128 bytes each, which starts with the tag, from byte 1152; the
+/// superblock at byte 1024 has their number at its byte 86.
+fn devices_of(image: &Path) -> Option<Vec<PackId>> {
+    const SLOT: usize = 128;
+    let file = File::open(image).ok()?;
+    let mut count = [0; 2];
+    file.read_exact_at(&mut count, 1024 + 86).ok()?;
+    let mut table = vec![0; usize::from(u16::from_le_bytes(count)) * SLOT];
+    file.read_exact_at(&mut table, 1152).ok()?;
+    let (slots, _) = table.as_chunks::<SLOT>();
+    slots
+        .iter()
+        .map(|slot| {
+            let tag = slot[..64].split(|&byte| byte == 0).next()?;
+            PackId::parse(std::str::from_utf8(tag).ok()?)
+        })
+        .collect()
+}

@@ -1,0 +1,209 @@
+//! What is in the store, in memory: paths, where contents are, which pack refers to which.
+//!
+//! Contents are found by their BLAKE3 hash. References go from a pack to those that hold the bytes themselves, never further:
+//! a file that two packs refer to lies in a third.
+
+use crate::{
+    layout::{PackId, PackName},
+    record::{ContentHash, Place},
+};
+use hashbrown::{HashMap, HashSet, HashTable};
+use nix_formats::{NarInfo, StorePath};
+use std::sync::Arc;
+
+/// One pack.
+#[derive(Debug)]
+pub(crate) struct Pack {
+    pub(crate) name: PackName,
+    /// What is known of its path. A pack whose path was collected has none.
+    pub(crate) info: Option<Arc<NarInfo>>,
+    /// Bytes of contents.
+    pub(crate) data: u64,
+    /// Bytes on disk.
+    pub(crate) disk: u64,
+    /// Packs that its record refers to.
+    pub(crate) refers: Vec<PackId>,
+    /// Packs whose records refer to it.
+    pub(crate) referrers: HashSet<PackId>,
+    /// Packs being written that refer to it.
+    pub(crate) leases: u32,
+    /// How many hold its path.
+    pub(crate) pins: u32,
+    /// The garbage collection during which its path was held last.
+    pub(crate) held_in: u64,
+    /// When its path was used last, in seconds since the epoch.
+    pub(crate) used: u64,
+    /// Whether it must be verified before its next use.
+    pub(crate) is_suspect: bool,
+    /// Whether it may hold contents that nobody refers to any more; only without a path.
+    pub(crate) has_gaps: bool,
+}
+
+impl Pack {
+    pub(crate) fn new(name: PackName, info: Option<Arc<NarInfo>>) -> Self {
+        Self {
+            has_gaps: name.path.is_none(),
+            name,
+            info,
+            data: 0,
+            disk: 0,
+            refers: Vec::new(),
+            referrers: HashSet::new(),
+            leases: 0,
+            pins: 0,
+            held_in: 0,
+            used: 0,
+            is_suspect: false,
+        }
+    }
+
+    /// Whether its file may go.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.info.is_none() && self.referrers.is_empty() && self.leases == 0
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Content {
+    hash: ContentHash,
+    place: Place,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    packs: HashMap<PackId, Pack>,
+    paths: HashMap<StorePath, Vec<PackId>>,
+    contents: HashTable<Content>,
+    /// Counts garbage collections.
+    pub(crate) collection: u64,
+}
+
+impl Index {
+    pub(crate) fn pack(&self, id: PackId) -> Option<&Pack> {
+        self.packs.get(&id)
+    }
+
+    pub(crate) fn pack_mut(&mut self, id: PackId) -> Option<&mut Pack> {
+        self.packs.get_mut(&id)
+    }
+
+    pub(crate) fn packs(&self) -> impl Iterator<Item = (PackId, &Pack)> {
+        self.packs.iter().map(|(&id, pack)| (id, pack))
+    }
+
+    /// The packs of a path: one for each of its contents, or sets of references, that caches had.
+    pub(crate) fn variants(&self, path: &StorePath) -> &[PackId] {
+        self.paths.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// The pack of a path of which the same is known, signatures aside.
+    pub(crate) fn find(&self, wanted: &NarInfo) -> Option<PackId> {
+        let is_same = |info: &NarInfo| {
+            info.nar_hash == wanted.nar_hash
+                && info.nar_size == wanted.nar_size
+                && info.references == wanted.references
+                && info.ca == wanted.ca
+        };
+        let variants = self.variants(&wanted.path).iter();
+        variants.copied().find(|id| {
+            let info = self.packs.get(id).and_then(|pack| pack.info.as_ref());
+            info.is_some_and(|info| is_same(info))
+        })
+    }
+
+    /// Adds a pack; its path can be found from now on. What it refers to should be there already, or see [`Index::link`].
+    pub(crate) fn insert(&mut self, pack: Pack) {
+        let id = pack.name.id;
+        for refers in &pack.refers {
+            if let Some(other) = self.packs.get_mut(refers) {
+                other.referrers.insert(id);
+            }
+        }
+        if let Some(path) = &pack.name.path {
+            self.paths.entry(path.clone()).or_default().push(id);
+        }
+        self.packs.insert(id, pack);
+    }
+
+    /// Finds who refers to whom, after packs were inserted in any order.
+    pub(crate) fn link(&mut self) {
+        let references: Vec<(PackId, PackId)> = self
+            .packs()
+            .flat_map(|(id, pack)| pack.refers.iter().map(move |&to| (id, to)))
+            .collect();
+        for (from, to) in references {
+            if let Some(pack) = self.packs.get_mut(&to) {
+                pack.referrers.insert(from);
+            }
+        }
+    }
+
+    /// Makes a path unknown. Its pack is one without a path now; it is told which packs it referred to.
+    pub(crate) fn drop_path(&mut self, id: PackId) -> Vec<PackId> {
+        let Some(pack) = self.packs.get_mut(&id) else {
+            return Vec::new();
+        };
+        let path = pack.name.path.take();
+        pack.info = None;
+        pack.has_gaps = true;
+        let refers = std::mem::take(&mut pack.refers);
+        if let Some(path) = path
+            && let Some(variants) = self.paths.get_mut(&path)
+        {
+            variants.retain(|&variant| variant != id);
+            if variants.is_empty() {
+                self.paths.remove(&path);
+            }
+        }
+        for other in &refers {
+            if let Some(other) = self.packs.get_mut(other) {
+                other.referrers.remove(&id);
+                other.has_gaps |= other.info.is_none();
+            }
+        }
+        refers
+    }
+
+    /// Forgets a pack that [is not used](Pack::is_unused).
+    pub(crate) fn remove(&mut self, id: PackId) {
+        self.packs.remove(&id);
+    }
+
+    /// Where these contents are.
+    pub(crate) fn place(&self, hash: &ContentHash) -> Option<Place> {
+        self.contents
+            .find(table_hash(hash), |content| content.hash == *hash)
+            .map(|content| content.place)
+    }
+
+    /// Says where contents are, if that is not known already.
+    pub(crate) fn add_content(&mut self, hash: ContentHash, place: Place) {
+        let is_same = |content: &Content| content.hash == hash;
+        let rehash = |content: &Content| table_hash(&content.hash);
+        self.contents
+            .entry(table_hash(&hash), is_same, rehash)
+            .or_insert(Content { hash, place });
+    }
+
+    /// Forgets contents, if they are in this pack.
+    pub(crate) fn remove_content(&mut self, hash: &ContentHash, pack: PackId) {
+        let found = self.contents.find_entry(table_hash(hash), |content| {
+            content.hash == *hash && content.place.pack == pack
+        });
+        if let Ok(entry) = found {
+            entry.remove();
+        }
+    }
+
+    /// Forgets all contents in this pack.
+    pub(crate) fn remove_contents_of(&mut self, pack: PackId) {
+        self.contents.retain(|content| content.place.pack != pack);
+    }
+}
+
+/// The hash is one already.
+fn table_hash(hash: &ContentHash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *hash;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}

@@ -1,0 +1,160 @@
+//! Where everything of a store lies, and how packs are named.
+
+use nix_formats::StorePath;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// The number of a pack, unique in its store and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PackId(pub(crate) u64);
+
+impl PackId {
+    /// Reads what [`PackId`] prints: 16 lower-case hexadecimal digits.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 16 || !text.bytes().all(is_digit) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for PackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The name of a pack's file: `<id>-<base name>` while its store path is there, `<id>` once the path was collected but
+/// other paths' files are still in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackName {
+    pub(crate) id: PackId,
+    pub(crate) path: Option<StorePath>,
+}
+
+impl PackName {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (id, path) = match name.split_once('-') {
+            Some((id, path)) => (id, Some(StorePath::from_base_name(path).ok()?)),
+            None => (name, None),
+        };
+        Some(Self {
+            id: PackId::parse(id)?,
+            path,
+        })
+    }
+}
+
+impl fmt::Display for PackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{}-{path}", self.id),
+            None => self.id.fmt(f),
+        }
+    }
+}
+
+/// The folders and files of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Held locked by the process that writes.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// What must outlive a process: see `State`.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// Packs that are whole.
+    pub(crate) fn packs(&self) -> PathBuf {
+        self.root.join("packs")
+    }
+
+    pub(crate) fn pack(&self, name: &PackName) -> PathBuf {
+        self.packs().join(name.to_string())
+    }
+
+    /// Whatever is being made; emptied when a process starts to write.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Closures by digest.
+    pub(crate) fn closures(&self) -> PathBuf {
+        self.root.join("closures")
+    }
+
+    /// Garbage collection roots.
+    pub(crate) fn roots(&self) -> PathBuf {
+        self.root.join("roots")
+    }
+
+    /// Signatures that came after a pack was written, by pack.
+    pub(crate) fn signatures(&self) -> PathBuf {
+        self.root.join("signatures")
+    }
+
+    pub(crate) fn signatures_of(&self, id: PackId) -> PathBuf {
+        self.signatures().join(id.to_string())
+    }
+
+    pub(crate) fn folders(&self) -> [PathBuf; 5] {
+        [
+            self.packs(),
+            self.tmp(),
+            self.closures(),
+            self.roots(),
+            self.signatures(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_packs_round_trip() {
+        for name in [
+            "00000000000000ff-0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
+            "ffffffffffffffff",
+        ] {
+            assert_eq!(PackName::parse(name).unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn what_names_no_pack_is_refused() {
+        for name in [
+            "",
+            "ff",
+            "00000000000000FF",
+            "+0000000000000ff",
+            "00000000000000ff-",
+            "00000000000000ff-web",
+            "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
+        ] {
+            assert_eq!(PackName::parse(name), None, "{name}");
+        }
+    }
+}

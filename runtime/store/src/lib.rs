@@ -1,0 +1,84 @@
+//! The node's store: realises closures into packs, makes closure images, collects garbage.
+//!
+//! A store path becomes one *pack*: the contents of its files one after the other, and a record that says where each is. It
+//! is written in the one pass that fetches, decompresses and verifies the path's NAR, and it becomes visible by one rename. A
+//! file whose contents an older pack holds is referred to, not written. Everything that reads back works from records and
+//! packs: NARs, single files, [closure images](Store::image) whose metadata point into the packs, [exports](Store::export).
+//!
+//! [`Store`] is the entry. One process at a time writes to a store; any number may read.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use binary_cache::{Caches, Limits};
+//! use niphas_store::{Options, Request, Store};
+//! use nix_formats::{PublicKey, PublicKeys, StoreDir};
+//! use std::{path::Path, sync::Arc};
+//!
+//! let keys = ["cache.example.org-1:…".parse::<PublicKey>()?];
+//! let caches = Caches::new(
+//!     StoreDir::default(),
+//!     ["https://cache.example.org".parse()?],
+//!     PublicKeys::from_iter(keys),
+//!     Limits::default(),
+//! )?;
+//! let store = Store::open(Path::new("/var/lib/niphas/store"), Options::default())?;
+//! let realisation = store.realise(Request {
+//!     roots: vec![StoreDir::default().parse("/nix/store/…-hello")?],
+//!     expected: None,
+//!     caches: Arc::new(caches),
+//! });
+//! let closure = realisation.wait().await?;
+//! let image = store.image(&closure)?;
+//! println!("{} is in {}", closure.digest, image.file.display());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! | | |
+//! |---|---|
+//! | `packs/<id>-<base name>` | the pack of a store path; mode 0444 once it is known to be on disk, 0644 before |
+//! | `packs/<id>` | a pack whose path was collected, with files that others refer to |
+//! | `closures/<digest>/paths`, `image.erofs` | the lines of a closure that was realised, and its image |
+//! | `roots/<name>` | what is not to be collected, as JSON |
+//! | `signatures/<id>` | signatures that came after the pack was written |
+//! | `tmp/` | what is being made; emptied when a process opens the store to write |
+//! | `state`, `lock` | what must be known of earlier processes; the process that writes |
+
+mod admit;
+mod closures;
+mod contents;
+mod discard;
+mod error;
+mod export;
+mod gc;
+mod image;
+mod index;
+mod layout;
+mod load;
+mod lock;
+mod pack;
+mod realise;
+mod record;
+mod roots;
+mod state;
+mod store;
+mod sync;
+mod usage;
+mod verdicts;
+mod verify;
+
+pub use error::{FileError, OpenError, StoreError};
+pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
+pub use image::ClosureImage;
+pub use layout::PackId;
+pub use realise::{Progress, Realisation, RealiseError, RealisedClosure, Request};
+pub use record::{FileNode, Place, RecordError, Tree, TreeEvent};
+pub use roots::{RootHold, RootName, RootNameError};
+pub use store::{Options, Store, StoredPath};
+pub use usage::{ClosureUsage, DiskUsage};
+pub use verify::{DamagedPath, RepairError, VerifyReport};
+
+/// Files start at multiples of this many bytes in a pack: the block size of closure images.
+pub(crate) const BLOCK: u64 = 512;

@@ -1,0 +1,378 @@
+//! Writing a pack in one pass over a NAR.
+
+use super::{MAX_RECORD_LEN, trailer};
+use crate::{
+    BLOCK,
+    error::FileError,
+    layout::PackId,
+    record::{ContentHash, FileNode, Place, RecordWriter},
+};
+use nix_formats::{
+    NarInfo, StoreDir,
+    nar::{Event, Reader, ReaderError},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Files of up to this many bytes are read as a whole before it is decided whether they are written.
+const SMALL: u64 = 1 << 20;
+
+/// As many bytes are gathered before they are written.
+const GATHERED: usize = 1 << 20;
+
+/// Pieces in which larger files go by. Those of zeros only are not written.
+const PIECE: usize = 256 << 10;
+
+/// Why a pack can't be written.
+#[derive(Debug, Error)]
+pub(crate) enum WriteError {
+    /// The NAR, or what it is read from.
+    #[error(transparent)]
+    Nar(#[from] ReaderError),
+    /// The NAR has so many entries that its record would be too large.
+    #[error("the NAR has more entries than a record holds ({MAX_RECORD_LEN} bytes)")]
+    TooManyEntries,
+    /// The NAR has more contents than a pack holds.
+    #[error("the NAR has more contents than a pack holds (2 TiB)")]
+    TooLarge,
+    /// The store.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Where contents are that are stored already. A writer asks for each file.
+pub(crate) trait Known {
+    /// The place of these contents, which stays as long as this value lives.
+    fn find(&mut self, hash: &ContentHash) -> Option<Place>;
+}
+
+/// A pack in the making. Its file is removed unless it is [published](Draft::publish).
+#[derive(Debug)]
+pub(crate) struct PackWriter<K> {
+    id: PackId,
+    file: TemporaryFile,
+    known: K,
+    /// Contents of this very pack.
+    own: HashMap<ContentHash, u32>,
+    record: RecordWriter,
+    /// What is to be written at `written`. Its length is a multiple of the block size between files.
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl<K: Known> PackWriter<K> {
+    /// A pack that is made at `path`.
+    pub(crate) fn create(id: PackId, path: PathBuf, known: K) -> Result<Self, WriteError> {
+        Ok(Self {
+            id,
+            file: TemporaryFile::create(path)?,
+            known,
+            own: HashMap::new(),
+            record: RecordWriter::default(),
+            buffer: Vec::new(),
+            written: 0,
+        })
+    }
+
+    /// Reads a NAR to its end and writes the pack of the path that it is. Whether it is the NAR that was wanted the caller
+    /// finds out.
+    pub(crate) fn write(
+        mut self,
+        nar: impl Read,
+        store_dir: &StoreDir,
+        info: &NarInfo,
+    ) -> Result<Draft<K>, WriteError> {
+        let mut nar = Reader::new(nar);
+        let mut name = Vec::new();
+        while let Some(event) = nar.next_event()? {
+            match event {
+                Event::Entry(entry) => {
+                    name = entry;
+                    continue;
+                }
+                Event::Directory => self.record.enter(&name),
+                Event::EndDirectory => self.record.leave(),
+                Event::Symlink(target) => self.record.symlink(&name, &target),
+                Event::File {
+                    executable, size, ..
+                } => {
+                    let (place, hash) = match size {
+                        0 => (self.at(0), *blake3::hash(&[]).as_bytes()),
+                        1..=SMALL => self.small_file(&mut nar, size as usize)?,
+                        _ => self.large_file(&mut nar)?,
+                    };
+                    let file = FileNode {
+                        executable,
+                        size,
+                        place,
+                        hash,
+                    };
+                    self.record.file(&name, self.id, file);
+                }
+            }
+            if self.record.len() > MAX_RECORD_LEN / 2 {
+                return Err(WriteError::TooManyEntries);
+            }
+        }
+        self.finish(store_dir, info)
+    }
+
+    fn small_file(
+        &mut self,
+        nar: &mut Reader<impl Read>,
+        size: usize,
+    ) -> Result<(Place, ContentHash), WriteError> {
+        let start = self.buffer.len();
+        self.buffer.resize(start + size, 0);
+        read_exact(nar, &mut self.buffer[start..])?;
+        let hash = *blake3::hash(&self.buffer[start..]).as_bytes();
+        if let Some(place) = self.find(&hash) {
+            self.buffer.truncate(start);
+            return Ok((place, hash));
+        }
+        let block = block(self.written + start as u64)?;
+        self.own.insert(hash, block);
+        self.align();
+        if self.buffer.len() >= GATHERED {
+            self.flush()?;
+        }
+        Ok((self.at(block), hash))
+    }
+
+    fn large_file(
+        &mut self,
+        nar: &mut Reader<impl Read>,
+    ) -> Result<(Place, ContentHash), WriteError> {
+        self.flush()?;
+        let start = self.written;
+        let mut hasher = blake3::Hasher::new();
+        let mut piece = std::mem::take(&mut self.buffer);
+        piece.resize(PIECE, 0);
+        loop {
+            let count = fill(nar, &mut piece)?;
+            if count == 0 {
+                break;
+            }
+            let bytes = &piece[..count];
+            hasher.update(bytes);
+            if !is_zero(bytes) {
+                self.write_at(bytes, self.written)?;
+            }
+            self.written += count as u64;
+        }
+        piece.clear();
+        self.buffer = piece;
+        let hash = *hasher.finalize().as_bytes();
+        if let Some(place) = self.find(&hash) {
+            self.file.set_len(start)?;
+            self.written = start;
+            return Ok((place, hash));
+        }
+        let block = block(start)?;
+        self.own.insert(hash, block);
+        self.written = self.written.next_multiple_of(BLOCK);
+        Ok((self.at(block), hash))
+    }
+
+    fn find(&mut self, hash: &ContentHash) -> Option<Place> {
+        if let Some(&block) = self.own.get(hash) {
+            return Some(self.at(block));
+        }
+        self.known.find(hash)
+    }
+
+    fn at(&self, block: u32) -> Place {
+        Place {
+            pack: self.id,
+            block,
+        }
+    }
+
+    fn align(&mut self) {
+        let length = self.buffer.len().next_multiple_of(BLOCK as usize);
+        self.buffer.resize(length, 0);
+    }
+
+    fn flush(&mut self) -> Result<(), WriteError> {
+        let buffer = std::mem::take(&mut self.buffer);
+        if !buffer.is_empty() {
+            self.write_at(&buffer, self.written)?;
+        }
+        self.written += buffer.len() as u64;
+        self.buffer = buffer;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
+        Ok(self.file.write_all_at(bytes, offset)?)
+    }
+
+    fn finish(mut self, store_dir: &StoreDir, info: &NarInfo) -> Result<Draft<K>, WriteError> {
+        let refers = self.record.packs().to_vec();
+        let record = std::mem::take(&mut self.record).finish(store_dir, info);
+        if record.len() > MAX_RECORD_LEN {
+            return Err(WriteError::TooManyEntries);
+        }
+        let data = self.written + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(&record);
+        self.buffer.extend_from_slice(&trailer(data, &record));
+        self.flush()?;
+        Ok(Draft {
+            id: self.id,
+            file: self.file,
+            known: self.known,
+            contents: self.own.into_iter().collect(),
+            refers,
+            data,
+        })
+    }
+}
+
+/// A pack that is whole but not yet one of the store's.
+#[derive(Debug)]
+pub(crate) struct Draft<K> {
+    id: PackId,
+    file: TemporaryFile,
+    known: K,
+    contents: Vec<(ContentHash, u32)>,
+    refers: Vec<PackId>,
+    data: u64,
+}
+
+/// What the index has to know of a pack that was published.
+pub(crate) struct Published<K> {
+    pub(crate) id: PackId,
+    /// Keeps what it refers to.
+    pub(crate) known: K,
+    /// Contents in it, and in which block each starts.
+    pub(crate) contents: Vec<(ContentHash, u32)>,
+    pub(crate) refers: Vec<PackId>,
+    /// Bytes of contents.
+    pub(crate) data: u64,
+    /// Bytes on disk.
+    pub(crate) disk: u64,
+}
+
+impl<K> Draft<K> {
+    /// Its number.
+    pub(crate) fn id(&self) -> PackId {
+        self.id
+    }
+
+    /// The file, which goes when the draft does.
+    pub(crate) fn file(&self) -> &File {
+        &self.file.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Makes it one of the store's packs.
+    pub(crate) fn publish(self, path: &Path) -> Result<Published<K>, FileError> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = self.file.file.metadata();
+        let metadata = metadata.map_err(|error| FileError::new("read", path, error))?;
+        self.file.rename(path)?;
+        Ok(Published {
+            id: self.id,
+            known: self.known,
+            contents: self.contents,
+            refers: self.refers,
+            data: self.data,
+            disk: metadata.blocks() * 512,
+        })
+    }
+}
+
+/// A file that is removed unless it is renamed.
+#[derive(Debug)]
+struct TemporaryFile {
+    path: PathBuf,
+    file: File,
+    is_kept: bool,
+}
+
+impl TemporaryFile {
+    fn create(path: PathBuf) -> Result<Self, FileError> {
+        // The mode says that it is not known to be on disk: see `crate::sync`.
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&path)
+            .map_err(|error| FileError::new("create", &path, error))?;
+        Ok(Self {
+            path,
+            file,
+            is_kept: false,
+        })
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), FileError> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|error| FileError::new("write", &self.path, error))
+    }
+
+    fn set_len(&self, length: u64) -> Result<(), FileError> {
+        self.file
+            .set_len(length)
+            .map_err(|error| FileError::new("write", &self.path, error))
+    }
+
+    fn rename(mut self, to: &Path) -> Result<(), FileError> {
+        std::fs::rename(&self.path, to).map_err(|error| FileError::new("create", to, error))?;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove a file that was being made");
+        }
+    }
+}
+
+fn block(offset: u64) -> Result<u32, WriteError> {
+    u32::try_from(offset / BLOCK).map_err(|_| WriteError::TooLarge)
+}
+
+/// Reads as much of a file as fits; less than that only at its end.
+fn fill(nar: &mut Reader<impl Read>, bytes: &mut [u8]) -> Result<usize, WriteError> {
+    let mut count = 0;
+    while count < bytes.len() {
+        match nar.read(&mut bytes[count..]) {
+            Ok(0) => break,
+            Ok(read) => count += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ReaderError::Io(error).into()),
+        }
+    }
+    Ok(count)
+}
+
+fn read_exact(nar: &mut Reader<impl Read>, bytes: &mut [u8]) -> Result<(), WriteError> {
+    let offset = nar.offset();
+    if fill(nar, bytes)? < bytes.len() {
+        return Err(ReaderError::Truncated(offset).into());
+    }
+    Ok(())
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    blocks.iter().all(|block| *block == [0; 64]) && rest.iter().all(|&byte| byte == 0)
+}

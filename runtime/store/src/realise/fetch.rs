@@ -1,0 +1,224 @@
+//! Fetching paths: each once, however many want it, and not too many at a time.
+
+use super::{RealiseError, progress::Counters};
+use crate::{
+    error::FileError,
+    index::Pack,
+    layout::PackName,
+    pack::{Draft, PackWriter, WriteError},
+    record::Place,
+    store::{Leases, Options, Pin, Store, lock, now},
+};
+use binary_cache::{Caches, Found, NarError};
+use hashbrown::HashMap;
+use nix_formats::{Compression, Hash, NarInfo, StorePath};
+use std::{
+    io::{self, Read},
+    sync::{Arc, Mutex},
+};
+use tokio::sync::Semaphore;
+
+/// Memory is counted in pieces of this many bytes.
+const PIECE: usize = 4096;
+
+/// The fetches that go on.
+#[derive(Debug)]
+pub(crate) struct Fetches {
+    /// Whoever fetches a path holds its lock.
+    locks: Mutex<HashMap<(StorePath, Hash), Arc<tokio::sync::Mutex<()>>>>,
+    slots: Semaphore,
+    /// In pieces of memory.
+    memory: Semaphore,
+    most_memory: u32,
+}
+
+impl Fetches {
+    pub(crate) fn new(options: &Options) -> Self {
+        let pieces = (options.memory / PIECE).clamp(1, 1 << 24);
+        Self {
+            locks: Mutex::default(),
+            slots: Semaphore::new(options.concurrency.max(1)),
+            memory: Semaphore::new(pieces),
+            most_memory: pieces as u32,
+        }
+    }
+}
+
+/// Memory that fetching a NAR takes, in bytes: what its decoder looks back on, and what is gathered before it is written.
+fn memory(info: &NarInfo) -> usize {
+    const KIB: usize = 1 << 10;
+    const MIB: usize = 1 << 20;
+    let size = usize::try_from(info.nar_size).unwrap_or(usize::MAX);
+    let decoder = match info.compression {
+        Compression::None | Compression::Gzip => 128 * KIB,
+        Compression::Bzip2 => 4 * MIB,
+        Compression::Zstd => size.min(4 * MIB),
+        Compression::Brotli => size.min(8 * MIB),
+        // The decoder takes what was used to compress, however small the file.
+        Compression::Xz | Compression::Other(_) => 10 * MIB,
+    };
+    decoder + size.min(3 * MIB) + 128 * KIB
+}
+
+/// One path that is to be fetched, for one realisation.
+pub(super) struct Fetch {
+    pub(super) store: Store,
+    pub(super) caches: Arc<Caches>,
+    pub(super) found: Arc<Found>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Fetch {
+    /// Fetches it, unless it is there or another fetches it; then waits for that one.
+    pub(super) async fn run(self) -> Result<Pin, RealiseError> {
+        let (store, info) = (&self.store, &self.found.info);
+        let fetches = &store.shared.running.fetches;
+        let key = (info.path.clone(), info.nar_hash);
+        let turn = Arc::clone(lock(&fetches.locks).entry(key.clone()).or_default());
+        let pin = {
+            let _turn = turn.lock().await;
+            match self.stored().await? {
+                Some(pin) => pin,
+                None => self.fetch().await?,
+            }
+        };
+        drop(turn);
+        lock(&fetches.locks).retain(|other, turn| *other != key || Arc::strong_count(turn) > 1);
+        self.counters.done(info.nar_size);
+        Ok(pin)
+    }
+
+    /// Holds the path if it is there, with the signatures that this realisation found.
+    async fn stored(&self) -> Result<Option<Pin>, RealiseError> {
+        let info = &self.found.info;
+        let Some(pin) = self.store.hold(info).await? else {
+            return Ok(None);
+        };
+        let is_taken = self.store.admit(&self.caches, &pin, Some(info)).await?;
+        if is_taken {
+            return Ok(Some(pin));
+        }
+        // Believed for its content address, which its contents don't have: then the cache's don't have it either.
+        Err(RealiseError::Nar(NarError::ContentAddress {
+            path: info.path.clone(),
+            cache: self.found.cache.clone(),
+            expected: info.ca.ok_or(RealiseError::Interrupted)?,
+        }))
+    }
+
+    async fn fetch(&self) -> Result<Pin, RealiseError> {
+        let fetches = &self.store.shared.running.fetches;
+        let pieces = memory(&self.found.info).div_ceil(PIECE) as u32;
+        // Never closed, so they are always granted.
+        let _memory = fetches
+            .memory
+            .acquire_many(pieces.min(fetches.most_memory))
+            .await;
+        let _slot = fetches.slots.acquire().await;
+        let draft = self
+            .store
+            .fetch_draft(&self.caches, &self.found, true)
+            .await?;
+        let (store, found) = (self.store.clone(), Arc::clone(&self.found));
+        let published = tokio::task::spawn_blocking(move || store.publish(draft, &found.info));
+        let published = published.await.map_err(|_| RealiseError::Interrupted)?;
+        let pin = published.map_err(|source| RealiseError::Write {
+            path: self.found.info.path.clone(),
+            source,
+        })?;
+        let policy = self.caches.policy_id();
+        self.store.shared.verdicts.add(policy, pin.pack);
+        self.counters.fetched(self.found.info.nar_size);
+        Ok(pin)
+    }
+}
+
+impl Store {
+    /// Fetches the NAR of a path into a pack that is not one of the store's yet, and verifies it. Files whose contents are
+    /// stored already are not written if it `may_refer` to them.
+    pub(crate) async fn fetch_draft(
+        &self,
+        caches: &Caches,
+        found: &Found,
+        may_refer: bool,
+    ) -> Result<Draft<Option<Leases>>, RealiseError> {
+        let (shared, info) = (Arc::clone(&self.shared), found.info.clone());
+        let write = move |nar: &mut dyn Read| {
+            let id = shared.next_pack().map_err(WriteError::File);
+            let known = may_refer.then(|| Leases::new(Arc::clone(&shared)));
+            let draft = id.and_then(|id| {
+                let path = shared.layout.tmp().join(id.to_string());
+                let writer = PackWriter::create(id, path, known)?;
+                writer.write(nar, &shared.options.store_dir, &info)
+            });
+            draft.map_err(into_io)
+        };
+        let fetched = caches.fetch_nar(found, write).await;
+        fetched.map_err(|error| out_of_io(found, error))
+    }
+
+    /// Makes a verified pack one of the store's, and holds its path.
+    pub(crate) fn publish(
+        &self,
+        draft: Draft<Option<Leases>>,
+        info: &NarInfo,
+    ) -> Result<Pin, FileError> {
+        let name = PackName {
+            id: draft.id(),
+            path: Some(info.path.clone()),
+        };
+        let published = draft.publish(&self.shared.layout.pack(&name))?;
+        let id = published.id;
+        let mut pack = Pack::new(name, Some(Arc::new(info.clone())));
+        pack.data = published.data;
+        pack.disk = published.disk;
+        pack.refers = published.refers;
+        pack.used = now();
+        let pin = {
+            let mut index = self.shared.index_mut();
+            pack.held_in = index.collection;
+            pack.pins = 1;
+            index.insert(pack);
+            for (hash, block) in published.contents {
+                index.add_content(hash, Place { pack: id, block });
+            }
+            Pin::of_held(&self.shared, id)
+        };
+        // What it refers to knows of it by now.
+        drop(published.known);
+        self.sync_soon(id);
+        Ok(pin)
+    }
+}
+
+impl crate::pack::Known for Option<Leases> {
+    fn find(&mut self, hash: &crate::record::ContentHash) -> Option<Place> {
+        self.as_mut()?.find(hash)
+    }
+}
+
+/// The kind tells the cache client whose fault it is.
+fn into_io(error: WriteError) -> io::Error {
+    let kind = match &error {
+        WriteError::File(error) => error.source.kind(),
+        WriteError::Nar(_) | WriteError::TooManyEntries | WriteError::TooLarge => {
+            io::ErrorKind::InvalidData
+        }
+    };
+    io::Error::new(kind, error)
+}
+
+fn out_of_io(found: &Found, error: NarError) -> RealiseError {
+    let path = found.info.path.clone();
+    let NarError::Consumer { source, .. } = error else {
+        return RealiseError::Nar(error);
+    };
+    match source.downcast::<WriteError>() {
+        Ok(WriteError::File(source)) => RealiseError::Write { path, source },
+        Ok(error) => RealiseError::Unsuitable {
+            path,
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        },
+        Err(source) => RealiseError::Unsuitable { path, source },
+    }
+}

@@ -1,0 +1,161 @@
+//! Realising closures: finding every path of one, and fetching those that are not there.
+
+mod error;
+mod fetch;
+mod progress;
+mod walk;
+
+pub use error::RealiseError;
+pub use progress::Progress;
+
+use crate::{
+    layout::PackId,
+    store::{Options, Pin, Store, lock},
+};
+use binary_cache::Caches;
+use fetch::Fetches;
+use hashbrown::HashMap;
+use niphas_api::{ClosureDigest, ClosureLines};
+use nix_formats::StorePath;
+use progress::Counters;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+/// A closure that is wanted.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The paths whose closure it is, the program's first.
+    pub roots: Vec<StorePath>,
+    /// What its digest must be, if that is known.
+    pub expected: Option<ClosureDigest>,
+    /// Where to look, and whom to believe. Paths that are in the store are taken without asking if the policy is content
+    /// with the signatures that are stored with them.
+    pub caches: Arc<Caches>,
+}
+
+/// A closure that is in the store as a whole, every path verified. None of them is collected as long as this lives; make it
+/// a [root](Store::add_root) if it is to stay.
+#[derive(Debug)]
+pub struct RealisedClosure {
+    /// Its digest.
+    pub digest: ClosureDigest,
+    /// Its paths.
+    pub lines: ClosureLines,
+    /// Those it was asked for by.
+    pub roots: Vec<StorePath>,
+    /// In the order of the lines.
+    pub(crate) pins: Vec<Pin>,
+}
+
+impl RealisedClosure {
+    /// The packs of the paths, in the order of the lines.
+    pub(crate) fn packs(&self) -> impl Iterator<Item = PackId> {
+        self.pins.iter().map(|pin| pin.pack)
+    }
+}
+
+type Outcome = Option<Result<Arc<RealisedClosure>, Arc<RealiseError>>>;
+
+/// A realisation that was begun. It goes on when this is dropped.
+#[derive(Debug, Clone)]
+pub struct Realisation {
+    counters: Arc<Counters>,
+    outcome: watch::Receiver<Outcome>,
+}
+
+impl Realisation {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.counters.snapshot()
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_finished(&self) -> bool {
+        self.outcome.borrow().is_some() || self.outcome.has_changed().is_err()
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&self) -> Result<Arc<RealisedClosure>, Arc<RealiseError>> {
+        let mut outcome = self.outcome.clone();
+        let ended = outcome.wait_for(Option::is_some).await;
+        ended
+            .ok()
+            .and_then(|outcome| outcome.clone())
+            .unwrap_or_else(|| Err(Arc::new(RealiseError::Interrupted)))
+    }
+}
+
+/// What two requests must have in common to be one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    roots: Vec<StorePath>,
+    expected: Option<ClosureDigest>,
+    /// The address of the caches, which the realisation keeps alive.
+    caches: usize,
+}
+
+/// What goes on in a store at this time.
+#[derive(Debug)]
+pub(crate) struct Running {
+    realisations: Mutex<HashMap<Key, Realisation>>,
+    fetches: Fetches,
+}
+
+impl Running {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            realisations: Mutex::default(),
+            fetches: Fetches::new(options),
+        }
+    }
+}
+
+impl Store {
+    /// Begins to realise a closure, or joins whoever does so already. Must be called within a tokio runtime, which has to
+    /// live until the end: [`RealiseError::Interrupted`] is what is left otherwise.
+    pub fn realise(&self, request: Request) -> Realisation {
+        let key = Key {
+            roots: request.roots.clone(),
+            expected: request.expected,
+            caches: Arc::as_ptr(&request.caches).addr(),
+        };
+        let mut running = lock(&self.shared.running.realisations);
+        if let Some(realisation) = running.get(&key)
+            && !realisation.is_finished()
+        {
+            return realisation.clone();
+        }
+        let (sender, outcome) = watch::channel(None);
+        let counters = Arc::new(Counters::default());
+        let realisation = Realisation {
+            counters: Arc::clone(&counters),
+            outcome,
+        };
+        running.insert(key.clone(), realisation.clone());
+        let store = self.clone();
+        tokio::spawn(async move {
+            // Forgotten even if the task panics or is aborted.
+            let _forget = Forget {
+                store: store.clone(),
+                key,
+            };
+            let result = walk::realise(&store, &request, &counters).await;
+            if let Err(error) = &result {
+                tracing::debug!(error = %crate::error::chain(error), "a realisation failed");
+            }
+            sender.send_replace(Some(result.map(Arc::new).map_err(Arc::new)));
+        });
+        realisation
+    }
+}
+
+struct Forget {
+    store: Store,
+    key: Key,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        lock(&self.store.shared.running.realisations).remove(&self.key);
+    }
+}

@@ -1,0 +1,77 @@
+//! How far a realisation is.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How far a realisation is. Totals grow as long as paths are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Paths that are in the store.
+    pub paths_done: u64,
+    /// Paths that are known to be in the closure.
+    pub paths_total: u64,
+    /// Bytes of NARs that are in the store.
+    pub bytes_done: u64,
+    /// Bytes of NARs that are known to be in the closure.
+    pub bytes_total: u64,
+    /// Paths that this realisation fetched; others were there, or another fetched them.
+    pub fetched_paths: u64,
+    /// Bytes of those paths' NARs.
+    pub fetched_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    paths_done: AtomicU64,
+    paths_total: AtomicU64,
+    bytes_done: AtomicU64,
+    bytes_total: AtomicU64,
+    fetched_paths: AtomicU64,
+    fetched_bytes: AtomicU64,
+}
+
+impl Counters {
+    /// Starts anew.
+    pub(crate) fn reset(&self) {
+        for counter in [
+            &self.paths_done,
+            &self.paths_total,
+            &self.bytes_done,
+            &self.bytes_total,
+        ] {
+            counter.store(0, Relaxed);
+        }
+    }
+
+    /// A path of the closure was heard of.
+    pub(crate) fn seen(&self) {
+        self.paths_total.fetch_add(1, Relaxed);
+    }
+
+    /// And now its size is known.
+    pub(crate) fn sized(&self, nar_size: u64) {
+        self.bytes_total.fetch_add(nar_size, Relaxed);
+    }
+
+    /// And now it is in the store.
+    pub(crate) fn done(&self, nar_size: u64) {
+        self.paths_done.fetch_add(1, Relaxed);
+        self.bytes_done.fetch_add(nar_size, Relaxed);
+    }
+
+    /// And it was fetched.
+    pub(crate) fn fetched(&self, nar_size: u64) {
+        self.fetched_paths.fetch_add(1, Relaxed);
+        self.fetched_bytes.fetch_add(nar_size, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Progress {
+        Progress {
+            paths_done: self.paths_done.load(Relaxed),
+            paths_total: self.paths_total.load(Relaxed),
+            bytes_done: self.bytes_done.load(Relaxed),
+            bytes_total: self.bytes_total.load(Relaxed),
+            fetched_paths: self.fetched_paths.load(Relaxed),
+            fetched_bytes: self.fetched_bytes.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Walking a closure, in the store as far as it is there and in the caches beyond.
+
+use super::{RealiseError, RealisedClosure, Request, fetch::Fetch, progress::Counters};
+use crate::store::{Pin, Store};
+use binary_cache::{Caches, ClosureError, Found, Unavailable};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use hashbrown::{HashMap, HashSet};
+use niphas_api::{ClosureLine, ClosureLines};
+use nix_formats::{Hash, NarInfo, StorePath};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Realises a closure as far as the caches go.
+pub(super) async fn realise(
+    store: &Store,
+    request: &Request,
+    counters: &Arc<Counters>,
+) -> Result<RealisedClosure, RealiseError> {
+    store.writable()?;
+    if request.roots.is_empty() {
+        return Err(RealiseError::NoRoots);
+    }
+    let (theirs, ours) = (request.caches.store_dir(), &store.shared.options.store_dir);
+    if theirs != ours {
+        return Err(RealiseError::OtherStoreDir {
+            caches: theirs.to_string(),
+            store: ours.to_string(),
+        });
+    }
+    let known = request
+        .expected
+        .and_then(|digest| store.closure_lines(&digest));
+    let mut walk = Walk::new(store, request, counters, known.as_ref());
+    let mut lines = walk.run().await?;
+    if let Some(expected) = request.expected
+        && lines.digest() != expected
+        && walk.took_stored
+    {
+        // There may be another build of a path than the one that is stored.
+        counters.reset();
+        walk = Walk::new(store, request, counters, known.as_ref());
+        walk.asks_first = true;
+        lines = walk.run().await?;
+    }
+    let digest = lines.digest();
+    if let Some(expected) = request.expected
+        && digest != expected
+    {
+        let print = |path| ours.print(path);
+        return Err(RealiseError::Digest {
+            roots: request.roots.iter().map(print).collect(),
+            expected,
+            actual: digest,
+        });
+    }
+    let mut pins = walk.pins;
+    let pins = lines
+        .as_slice()
+        .iter()
+        .map(|line| pins.remove(&line.path).ok_or(RealiseError::Interrupted))
+        .collect::<Result<Vec<Pin>, _>>()?;
+    let closure = RealisedClosure {
+        digest,
+        lines,
+        roots: request.roots.clone(),
+        pins,
+    };
+    let store = store.clone();
+    let remembered = tokio::task::spawn_blocking(move || {
+        store.remember(&closure)?;
+        Ok::<_, RealiseError>(closure)
+    });
+    remembered.await.map_err(|_| RealiseError::Interrupted)?
+}
+
+struct Walk<'a> {
+    store: &'a Store,
+    request: &'a Request,
+    counters: &'a Arc<Counters>,
+    /// What the closure was the last time, if its digest was seen before.
+    known: HashMap<StorePath, Hash>,
+    /// Whether caches are asked for what is stored, too.
+    asks_first: bool,
+    /// Whether something stored was taken though a cache might have another build.
+    took_stored: bool,
+    seen: HashSet<StorePath>,
+    lines: Vec<ClosureLine>,
+    pins: HashMap<StorePath, Pin>,
+    fetches: JoinSet<Result<(StorePath, Pin), RealiseError>>,
+    unavailable: Vec<Unavailable>,
+}
+
+/// More paths than any closure has.
+const MAX_PATHS: usize = 200_000;
+
+type Steps = FuturesUnordered<BoxFuture<'static, Result<Result<Step, Unavailable>, RealiseError>>>;
+
+/// Where a path was found.
+enum Step {
+    Stored(Pin, Arc<NarInfo>),
+    Found(Arc<Found>),
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        store: &'a Store,
+        request: &'a Request,
+        counters: &'a Arc<Counters>,
+        known: Option<&ClosureLines>,
+    ) -> Self {
+        let known = known.map_or(&[][..], ClosureLines::as_slice);
+        let pairs = known.iter().map(|line| (line.path.clone(), line.nar_hash));
+        Self {
+            store,
+            request,
+            counters,
+            known: pairs.collect(),
+            asks_first: false,
+            took_stored: false,
+            seen: HashSet::new(),
+            lines: Vec::new(),
+            pins: HashMap::new(),
+            fetches: JoinSet::new(),
+            unavailable: Vec::new(),
+        }
+    }
+
+    /// Every path is in the store when this returns.
+    async fn run(&mut self) -> Result<ClosureLines, RealiseError> {
+        let mut steps = Steps::new();
+        for root in &self.request.roots {
+            self.want(root, None, &mut steps);
+        }
+        loop {
+            tokio::select! {
+                Some(step) = steps.next() => {
+                    match step {
+                        Ok(Ok(step)) => self.take(step, &mut steps),
+                        Ok(Err(unavailable)) => self.unavailable.push(unavailable),
+                        Err(error) => return Err(error),
+                    }
+                }
+                // When something is unavailable the rest is walked all the same, so that the error names everything.
+                Some(fetched) = self.fetches.join_next() => {
+                    let (path, pin) = fetched.map_err(|_| RealiseError::Interrupted)??;
+                    self.pins.insert(path, pin);
+                }
+                else => break,
+            }
+            if self.seen.len() > MAX_PATHS {
+                let error = ClosureError::TooLarge(MAX_PATHS);
+                return Err(RealiseError::Unavailable(error));
+            }
+            if steps.is_empty() && !self.unavailable.is_empty() {
+                let mut unavailable = std::mem::take(&mut self.unavailable);
+                unavailable.sort_by(|a, b| a.path.cmp(&b.path));
+                return Err(RealiseError::Unavailable(ClosureError::Unavailable(
+                    unavailable,
+                )));
+            }
+        }
+        let lines = std::mem::take(&mut self.lines);
+        Ok(ClosureLines::new(lines)?)
+    }
+
+    fn want(&mut self, path: &StorePath, needed_by: Option<&StorePath>, steps: &mut Steps) {
+        if !self.seen.insert(path.clone()) {
+            return;
+        }
+        self.counters.seen();
+        let preferred = self.known.get(path).copied();
+        let step = step(
+            self.store.clone(),
+            Arc::clone(&self.request.caches),
+            path.clone(),
+            needed_by.cloned(),
+            preferred,
+            self.asks_first,
+        );
+        steps.push(step.boxed());
+    }
+
+    fn take(&mut self, step: Step, steps: &mut Steps) {
+        let info = match &step {
+            Step::Stored(_, info) => Arc::clone(info),
+            Step::Found(found) => Arc::new(found.info.clone()),
+        };
+        for reference in &info.references {
+            self.want(reference, Some(&info.path), steps);
+        }
+        self.counters.sized(info.nar_size);
+        self.lines.push(ClosureLine {
+            path: info.path.clone(),
+            nar_hash: info.nar_hash,
+            nar_size: info.nar_size,
+        });
+        match step {
+            Step::Stored(pin, info) => {
+                self.took_stored = true;
+                self.counters.done(info.nar_size);
+                self.pins.insert(info.path.clone(), pin);
+            }
+            Step::Found(found) => {
+                let fetch = Fetch {
+                    store: self.store.clone(),
+                    caches: Arc::clone(&self.request.caches),
+                    found,
+                    counters: Arc::clone(self.counters),
+                };
+                let path = info.path.clone();
+                self.fetches
+                    .spawn(async move { Ok((path, fetch.run().await?)) });
+            }
+        }
+    }
+}
+
+/// Finds a path in the store, or else in the caches.
+async fn step(
+    store: Store,
+    caches: Arc<Caches>,
+    path: StorePath,
+    needed_by: Option<StorePath>,
+    preferred: Option<Hash>,
+    asks_first: bool,
+) -> Result<Result<Step, Unavailable>, RealiseError> {
+    if !asks_first {
+        for pin in store.candidates(&path, preferred.as_ref()) {
+            if let Some(info) = store.trustworthy(&pin).await?
+                && store.admit(&caches, &pin, None).await?
+            {
+                return Ok(Ok(Step::Stored(pin, info)));
+            }
+        }
+    }
+    let found = caches.find(&path, needed_by.as_ref()).await;
+    Ok(found.map(Step::Found))
+}

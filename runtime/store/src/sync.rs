@@ -1,0 +1,184 @@
+//! Getting packs to disk in the background, and marking those that are there.
+//!
+//! A pack whose file may be written to (mode 0644) may lose bytes in a power cut; one that may not (0444) is on disk, and so
+//! is everything it refers to. Nobody waits for this: what was not marked when the power went is verified before its next
+//! use.
+
+use crate::{
+    error::{FileError, failed},
+    layout::PackId,
+    store::{Shared, lock},
+};
+use hashbrown::HashSet;
+use std::{
+    fs::{File, Permissions},
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Packs wait this long, so that syncing them does not slow down the realisation that they are part of.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The thread that does it, and what it has to do. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    waiting: HashSet<PackId>,
+    since: Option<Instant>,
+    is_busy: bool,
+    is_hurried: bool,
+    has_ended: bool,
+    failure: Option<FileError>,
+}
+
+impl Syncer {
+    pub(crate) fn start(shared: &Arc<Shared>, unsynced: Vec<PackId>) -> Self {
+        let queue = Arc::new(Queue::default());
+        let syncer = Self { queue };
+        for pack in unsynced {
+            syncer.add(pack);
+        }
+        let (queue, shared) = (Arc::clone(&syncer.queue), Arc::clone(shared));
+        let thread = thread::Builder::new().name("store-sync".to_owned());
+        if let Err(error) = thread.spawn(move || queue.run(&shared)) {
+            tracing::warn!(%error, "nothing is written to disk in the background");
+            lock(&syncer.queue.state).has_ended = true;
+        }
+        syncer
+    }
+
+    pub(crate) fn add(&self, pack: PackId) {
+        let mut state = lock(&self.queue.state);
+        state.waiting.insert(pack);
+        state.since.get_or_insert_with(Instant::now);
+        self.queue.changed.notify_all();
+    }
+
+    /// Waits until nothing waits, and gives what went wrong since this was called last.
+    pub(crate) fn drain(&self) -> Result<(), FileError> {
+        let mut state = lock(&self.queue.state);
+        state.is_hurried = true;
+        self.queue.changed.notify_all();
+        while (state.is_busy || !state.waiting.is_empty()) && !state.has_ended {
+            let waited = self.queue.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_hurried = false;
+        state.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        lock(&self.queue.state).has_ended = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn run(&self, shared: &Shared) {
+        while let Some(packs) = self.next() {
+            for pack in packs {
+                let result = sync(shared, pack);
+                let mut state = lock(&self.state);
+                if let Err(error) = result {
+                    tracing::warn!(error = %crate::error::chain(&error), "a pack is not known to be on disk");
+                    state.failure = Some(error);
+                }
+                if state.has_ended {
+                    return;
+                }
+            }
+            let mut state = lock(&self.state);
+            state.is_busy = false;
+            self.changed.notify_all();
+        }
+    }
+
+    /// The packs to sync now; nothing at the end.
+    fn next(&self) -> Option<Vec<PackId>> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.has_ended {
+                return None;
+            }
+            let waited = state.since.map(|since| since.elapsed());
+            let left = match waited {
+                Some(waited) if state.is_hurried => PATIENCE.saturating_sub(waited.max(PATIENCE)),
+                Some(waited) => PATIENCE.saturating_sub(waited),
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                state.since = None;
+                state.is_busy = true;
+                let mut packs: Vec<PackId> = state.waiting.drain().collect();
+                packs.sort();
+                return Some(packs);
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Writes a pack, and what it refers to, to disk, and marks it. Nothing if it is gone, or must be verified first.
+fn sync(shared: &Shared, id: PackId) -> Result<(), FileError> {
+    let refers = {
+        let index = shared.index();
+        match index.pack(id) {
+            Some(pack) if !pack.is_suspect => pack.refers.clone(),
+            _ => return Ok(()),
+        }
+    };
+    for other in refers {
+        if let Some(file) = open(shared, other)?
+            && is_unsynced(&file)
+        {
+            file.sync_all().map_err(failed_in(shared, other))?;
+        }
+    }
+    if let Some(file) = open(shared, id)? {
+        file.sync_all().map_err(failed_in(shared, id))?;
+        file.set_permissions(Permissions::from_mode(0o444))
+            .map_err(failed_in(shared, id))?;
+    }
+    Ok(())
+}
+
+fn failed_in(shared: &Shared, id: PackId) -> impl FnOnce(std::io::Error) -> FileError {
+    let path = shared.layout.packs().join(id.to_string());
+    move |error| FileError::new("write", path, error)
+}
+
+fn is_unsynced(file: &File) -> bool {
+    file.metadata()
+        .is_ok_and(|metadata| metadata.permissions().mode() & 0o222 != 0)
+}
+
+/// The file of a pack, unless garbage collection was quicker.
+fn open(shared: &Shared, id: PackId) -> Result<Option<File>, FileError> {
+    // It may be renamed between looking up and opening.
+    for _ in 0..2 {
+        let Some(path) = shared.pack_path(id) else {
+            return Ok(None);
+        };
+        match File::open(&path) {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("open", &path)(error)),
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,38 @@
+//! Which paths were found to satisfy which policy, so that signatures are checked once.
+
+use crate::{layout::PackId, store::lock};
+use binary_cache::PolicyId;
+use hashbrown::{HashMap, HashSet};
+use std::sync::Mutex;
+
+/// Policies to remember. A node has a few: one for each set of keys that tenants configured.
+const MAX_POLICIES: usize = 256;
+
+/// Verdicts by policy. Only good ones are kept: signatures may be added, but never go.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts(Mutex<HashMap<PolicyId, HashSet<PackId>>>);
+
+impl Verdicts {
+    /// Whether the policy is known to take what is in a pack.
+    pub(crate) fn is_taken(&self, policy: PolicyId, pack: PackId) -> bool {
+        lock(&self.0)
+            .get(&policy)
+            .is_some_and(|taken| taken.contains(&pack))
+    }
+
+    /// Remembers that it does.
+    pub(crate) fn add(&self, policy: PolicyId, pack: PackId) {
+        let mut verdicts = lock(&self.0);
+        if verdicts.len() >= MAX_POLICIES && !verdicts.contains_key(&policy) {
+            verdicts.clear();
+        }
+        verdicts.entry(policy).or_default().insert(pack);
+    }
+
+    /// Forgets a pack.
+    pub(crate) fn forget(&self, pack: PackId) {
+        for taken in lock(&self.0).values_mut() {
+            taken.remove(&pack);
+        }
+    }
+}
