@@ -53,14 +53,12 @@ impl Cache {
             return priority;
         }
         let own = tokio::time::timeout(patience, self.info(store_dir, limits)).await;
-        match own {
-            Ok(own) => own.unwrap_or(DEFAULT_PRIORITY),
-            Err(_) => {
-                let name = "nix-cache-info".to_owned();
-                self.count_failure(&FetchError::Timeout { name });
-                DEFAULT_PRIORITY
-            }
-        }
+        let Ok(own) = own else {
+            let name = "nix-cache-info".to_owned();
+            self.count_failure(&FetchError::Timeout { name });
+            return DEFAULT_PRIORITY;
+        };
+        own.unwrap_or(DEFAULT_PRIORITY)
     }
 
     async fn info(&self, store_dir: &StoreDir, limits: &Limits) -> Result<u32, FetchError> {

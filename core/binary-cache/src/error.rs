@@ -301,6 +301,11 @@ impl ClosureError {
     }
 }
 
+fn lines(failures: &[NarError]) -> String {
+    let lines: Vec<String> = failures.iter().map(|failure| chain(failure)).collect();
+    format!("\n  {}", lines.join("\n  "))
+}
+
 fn list(paths: &[Unavailable]) -> String {
     const SHOWN: usize = 10;
     let mut text: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -382,7 +387,7 @@ pub enum NarError {
         source: io::Error,
     },
     /// Several caches were tried, and none gave the NAR.
-    #[error("no cache gives a sound NAR of '{path}':{}", .failures.iter().map(|failure| format!("\n  {}", chain(failure))).collect::<String>())]
+    #[error("no cache gives a sound NAR of '{path}':{}", lines(.failures))]
     Everywhere {
         /// The path.
         path: StorePath,

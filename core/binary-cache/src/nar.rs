@@ -57,7 +57,7 @@ impl Caches {
             tokio::task::spawn_blocking(move || fetch.run(first, waiter, &mut consume)).await;
         drop(guard);
         match fetched {
-            Ok(result) => result,
+            Ok(result) => result.map_err(|error| *error),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(error) => Err(NarError::Consumer {
@@ -107,9 +107,19 @@ enum Opened {
 /// How an attempt failed.
 enum Failed {
     /// Another cache may do better.
-    Source(NarError),
+    Source(Box<NarError>),
     /// No cache would.
-    Finally(NarError),
+    Finally(Box<NarError>),
+}
+
+impl Failed {
+    fn source(error: NarError) -> Self {
+        Self::Source(Box::new(error))
+    }
+
+    fn finally(error: NarError) -> Self {
+        Self::Finally(Box::new(error))
+    }
 }
 
 impl Fetch {
@@ -118,7 +128,7 @@ impl Fetch {
         first: Option<Input>,
         mut waiter: Waiter,
         consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
-    ) -> Result<T, NarError> {
+    ) -> Result<T, Box<NarError>> {
         let mut next = first;
         while let Some(input) = next {
             let index = input.source.index;
@@ -128,7 +138,7 @@ impl Fetch {
                     return Ok(value);
                 }
                 Err(Failed::Finally(error)) => return Err(error),
-                Err(Failed::Source(error)) => self.note(index, error),
+                Err(Failed::Source(error)) => self.note(index, *error),
             }
             let runtime = waiter.runtime.clone();
             next = runtime.block_on(async {
@@ -141,15 +151,15 @@ impl Fetch {
         }
         let path = self.found.info.path.clone();
         match self.failures.len() {
-            0 => Err(NarError::Consumer {
+            0 => Err(Box::new(NarError::Consumer {
                 path,
                 source: cancelled(),
-            }),
-            1 => Err(self.failures.remove(0)),
-            _ => Err(NarError::Everywhere {
+            })),
+            1 => Err(Box::new(self.failures.remove(0))),
+            _ => Err(Box::new(NarError::Everywhere {
                 path,
                 failures: self.failures,
-            }),
+            })),
         }
     }
 
@@ -346,18 +356,18 @@ impl Fetch {
         let info = &self.found.info;
         let (path, cache) = (info.path.clone(), self.members.caches[index].name.clone());
         if let Some(error) = failure {
-            return Err(Failed::Source(self.fetch_error(index, error)));
+            return Err(Failed::source(self.fetch_error(index, error)));
         }
         let actual = seen.count;
         let wrong_size = actual > info.nar_size || (actual < info.nar_size && !has_failed);
         let result = match result {
             Err(source) if is_about_disk(&source) && !has_failed => {
-                return Err(Failed::Finally(NarError::Consumer { path, source }));
+                return Err(Failed::finally(NarError::Consumer { path, source }));
             }
             result => result,
         };
         if wrong_size {
-            return Err(Failed::Source(NarError::Size {
+            return Err(Failed::source(NarError::Size {
                 path,
                 cache,
                 expected: info.nar_size,
@@ -366,7 +376,7 @@ impl Fetch {
         }
         let result = match result {
             Err(source) if has_failed => {
-                return Err(Failed::Source(NarError::Read {
+                return Err(Failed::source(NarError::Read {
                     path,
                     cache,
                     source,
@@ -376,7 +386,7 @@ impl Fetch {
         };
         let actual = seen.hasher.finish();
         if actual != info.nar_hash {
-            return Err(Failed::Source(NarError::Hash {
+            return Err(Failed::source(NarError::Hash {
                 path,
                 cache,
                 expected: info.nar_hash,
@@ -388,14 +398,14 @@ impl Fetch {
                 .content
                 .is_some_and(|content| content.matches(&ca.hash));
             if !matches {
-                return Err(Failed::Source(NarError::ContentAddress {
+                return Err(Failed::source(NarError::ContentAddress {
                     path,
                     cache,
                     expected: ca,
                 }));
             }
         }
-        result.map_err(|source| Failed::Finally(NarError::Consumer { path, source }))
+        result.map_err(|source| Failed::finally(NarError::Consumer { path, source }))
     }
 }
 

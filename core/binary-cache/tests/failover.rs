@@ -10,7 +10,6 @@ mod support;
 use binary_cache::{CacheUrl, Caches, Limits, NarError, Refusal, Trust, TrustPolicy};
 use nix_formats::{NarInfo, PublicKeys, SecretKey};
 use std::{
-    io::Read,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -19,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{Answer, Server, caches, file_url, folder, keys, limits, root, store_dir};
+
+type Rule = dyn Fn(&str) -> Answer + Send + Sync;
 
 async fn nars(answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static) -> Server {
     Server::start(move |name, before| {
@@ -62,7 +63,7 @@ async fn whatever_goes_wrong_with_a_nar_the_next_cache_gives_it() {
     };
     let other = |_: &str| Answer::Body(b"something else".to_vec());
     let endless = |_: &str| Answer::Endless;
-    let broken: [(&str, Box<dyn Fn(&str) -> Answer + Send + Sync>); 8] = [
+    let broken: [(&str, Box<Rule>); 8] = [
         ("missing", Box::new(|_| Answer::Status(404))),
         ("denied", Box::new(|_| Answer::Status(403))),
         ("failing", Box::new(|_| Answer::Status(500))),
