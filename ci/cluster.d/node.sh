@@ -1,0 +1,179 @@
+# A node: containerd, kubelet and kube-proxy on a host, in cgroups of its own.
+# shellcheck shell=bash
+
+node_up() {
+  local number=$1 name=node$1 folder=$STATE/node$1 pid
+  mkdir -p "$folder"/{containerd,net.d,kubelet}
+  echo "nameserver 127.0.0.1" >"$folder/resolv.conf"
+  node_network "$number" >"$folder/net.d/10-pods.conflist"
+  containerd_configuration "$folder" >"$folder/containerd.toml"
+  kubelet_configuration "$number" "$folder" >"$folder/kubelet.yaml"
+  proxy_configuration "$number" >"$folder/proxy.yaml"
+  node_cgroups "$name"
+  # Mounts that pods make for their host reach kubelet, and no other node.
+  PATH=$PARTS:$PATH start "$name" "containerd-$name" unshare --mount --propagation shared \
+    "$PARTS/containerd" --config "$folder/containerd.toml"
+  wait_for "containerd of $name" test -S "$folder/containerd.sock"
+  "$PARTS/ctr" --address "$folder/containerd.sock" --namespace k8s.io images import "$PARTS/pause.tar" >/dev/null
+  pid=$(cat "$STATE/log/containerd-$name.pid")
+  (
+    enter_cgroup "$name-system"
+    exec setsid nsenter --target "$pid" --mount --net "$PARTS/kubelet" --config="$folder/kubelet.yaml" \
+      --kubeconfig="$STATE/$name.conf" --hostname-override="$name" --node-ip="$(node_address "$number")" \
+      --root-dir="$folder/kubelet"
+  ) >"$STATE/log/kubelet-$name.log" 2>&1 &
+  echo $! >"$STATE/log/kubelet-$name.pid"
+  start "$name" "proxy-$name" "$PARTS/kube-proxy" --config="$folder/proxy.yaml"
+}
+
+# Every hierarchy of cgroup v1, or the one of v2.
+cgroup_hierarchies() {
+  if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
+    echo /sys/fs/cgroup
+  else
+    find /sys/fs/cgroup -mindepth 1 -maxdepth 1 -type d ! -name unified
+  fi
+}
+
+node_cgroups() {
+  local hierarchy group file
+  for hierarchy in $(cgroup_hierarchies); do
+    for group in "$hierarchy/$1" "$hierarchy/$1-system"; do
+      mkdir -p "$group"
+      # An empty set lets nothing run.
+      for file in cpuset.cpus cpuset.mems; do
+        [[ ! -e $hierarchy/$file ]] || cat "$hierarchy/$file" >"$group/$file"
+      done
+    done
+    if [[ -e $hierarchy/cgroup.subtree_control ]]; then
+      sed 's/[^ ]*/+&/g' "$hierarchy/cgroup.controllers" >"$hierarchy/cgroup.subtree_control"
+    fi
+  done
+}
+
+enter_cgroup() {
+  local hierarchy
+  for hierarchy in $(cgroup_hierarchies); do echo "$BASHPID" >"$hierarchy/$1/cgroup.procs"; done
+}
+
+node_network() {
+  cat <<JSON
+{
+  "cniVersion": "1.0.0",
+  "name": "pods",
+  "plugins": [
+    {
+      "type": "bridge",
+      "bridge": "cni0",
+      "isGateway": true,
+      "ipMasq": false,
+      "hairpinMode": true,
+      "ipam": {
+        "type": "host-local",
+        "dataDir": "$STATE/node$1/ipam",
+        "ranges": [[{"subnet": "10.244.$1.0/24"}]],
+        "routes": [{"dst": "0.0.0.0/0"}]
+      }
+    },
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
+}
+JSON
+}
+
+containerd_configuration() {
+  cat <<TOML
+version = 3
+root = "$1/containerd/root"
+state = "$1/containerd/state"
+[grpc]
+address = "$1/containerd.sock"
+[ttrpc]
+address = "$1/containerd-ttrpc.sock"
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = "overlayfs"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = "localhost/pause:1"
+[plugins.'io.containerd.cri.v1.runtime']
+restrict_oom_score_adj = true
+disable_apparmor = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+bin_dirs = ["/usr/lib/cni"]
+conf_dir = "$1/net.d"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+SystemdCgroup = false
+TOML
+}
+
+kubelet_configuration() {
+  cat <<YAML
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: $(node_address "$1")
+authentication: {x509: {clientCAFile: $STATE/pki/ca.crt}, webhook: {enabled: true}, anonymous: {enabled: false}}
+authorization: {mode: Webhook}
+tlsCertFile: $STATE/pki/node$1.crt
+tlsPrivateKeyFile: $STATE/pki/node$1.key
+cgroupDriver: cgroupfs
+cgroupRoot: /node$1
+failCgroupV1: false
+failSwapOn: false
+protectKernelDefaults: false
+oomScoreAdj: 0
+maxOpenFiles: 20000
+maxPods: 250
+enforceNodeAllocatable: []
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
+containerRuntimeEndpoint: unix://$2/containerd.sock
+evictionHard: {memory.available: 100Mi}
+localStorageCapacityIsolation: false
+resolvConf: $2/resolv.conf
+YAML
+}
+
+proxy_configuration() {
+  cat <<YAML
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+bindAddress: $(node_address "$1")
+clientConnection: {kubeconfig: $STATE/proxy.conf}
+clusterCIDR: 10.244.0.0/16
+hostnameOverride: node$1
+mode: nftables
+conntrack: {maxPerCore: 0, min: 0}
+YAML
+}
+
+nodes_down() {
+  local number pids=() file hierarchy mount
+  # Whatever was started from the cluster's folder: parts, shims, and through these the pods.
+  for file in "$STATE"/log/{kubelet,proxy}-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done
+  stop "${pids[@]}"
+  for number in $(node_numbers); do
+    for hierarchy in $(cgroup_hierarchies); do
+      pids=()
+      [[ ! -d $hierarchy/node$number ]] ||
+        mapfile -t pids < <(find "$hierarchy/node$number" -name cgroup.procs -exec cat {} + | sort -u)
+      ((${#pids[@]} == 0)) || kill -9 "${pids[@]}" 2>/dev/null || true
+    done
+  done
+  mapfile -t pids < <(pgrep --full "containerd-shim-runc-v2 .*$STATE/" || true)
+  stop "${pids[@]}"
+  pids=()
+  for file in "$STATE"/log/containerd-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done
+  stop "${pids[@]}"
+  # The nodes' mount namespaces are gone with their processes; what was shared to ours is not.
+  while read -r mount; do umount --lazy "$mount" || true; done < <(
+    awk -v folder="$STATE/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort --reverse
+  )
+  for number in $(node_numbers); do
+    for hierarchy in $(cgroup_hierarchies); do
+      for file in "$hierarchy/node$number" "$hierarchy/node$number-system"; do
+        [[ ! -d $file ]] || find "$file" -depth -type d -exec rmdir {} + 2>/dev/null || true
+      done
+    done
+  done
+}

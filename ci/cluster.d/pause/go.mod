@@ -1,0 +1,3 @@
+module niphas.io/ci/pause
+
+go 1.26
