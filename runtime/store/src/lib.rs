@@ -58,6 +58,7 @@ mod index;
 mod layout;
 mod load;
 mod lock;
+pub mod mount;
 mod pack;
 mod realise;
 mod record;

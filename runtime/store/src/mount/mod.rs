@@ -1,0 +1,54 @@
+//! How a closure becomes visible as a folder: its image is mounted once, and bound to wherever it is wanted.
+//!
+//! [`probe`] finds by trying which [`View`] the kernel and the store's file system allow. [`mount_image`] mounts a closure
+//! image with its packs; [`bind`] shows a mount, or the folder of an export, at another place; [`unmount`] and [`detach`]
+//! take either away. [`MountTable`] tells what is mounted where, as the kernel knows it.
+//!
+//! Every mount is read-only, without set-user-ID programs and without device files. All of it needs `CAP_SYS_ADMIN`.
+
+mod bind;
+mod error;
+mod filesystem;
+mod image;
+mod loops;
+mod probe;
+mod system;
+mod table;
+
+pub use bind::{bind, detach, unmount};
+pub use error::MountError;
+pub use image::mount_image;
+pub use probe::{Probe, Refusal, probe};
+pub use table::{Mount, MountTable};
+
+/// How the files of a closure get into a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// The closure image and its packs are mounted as the files they are: Linux 6.12 and later.
+    FileBacked {
+        /// Packs are read past the page cache of their own file system, so what is read is cached once, not twice.
+        direct_io: bool,
+    },
+    /// The closure image and its packs are mounted through loop devices.
+    Loop,
+    /// The closure is exported as files, for kernels without EROFS; there is nothing to mount but the folder.
+    Export,
+}
+
+impl View {
+    /// The name in logs and metrics: `file`, `file-direct`, `loop` or `export`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FileBacked { direct_io: false } => "file",
+            Self::FileBacked { direct_io: true } => "file-direct",
+            Self::Loop => "loop",
+            Self::Export => "export",
+        }
+    }
+}
+
+impl std::fmt::Display for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
