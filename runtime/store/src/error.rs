@@ -136,6 +136,9 @@ pub enum StoreError {
         /// Why.
         source: niphas_erofs::Error,
     },
+    /// Paths are no closure that a digest can be computed of.
+    #[error("the closure has no digest")]
+    Lines(#[from] niphas_api::ClosureError),
     /// The folder to export to has something in it.
     #[error("the folder '{}' is not empty; export to one that is, or to one that is not there yet", .0.display())]
     NotEmpty(PathBuf),

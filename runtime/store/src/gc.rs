@@ -36,10 +36,10 @@ impl FromStr for Watermark {
     fn from_str(text: &str) -> Result<Self, WatermarkError> {
         let error = || WatermarkError(text.to_owned());
         let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 = match digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => digits.parse().map_err(|_| error())?,
-            false => return Err(error()),
-        };
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(error());
+        }
+        let number: u64 = digits.parse().map_err(|_| error())?;
         let unit: u64 = match &text[digits.len()..] {
             "%" if number <= 100 => return Ok(Self::Percent(number as u8)),
             "" | "B" => 1,
@@ -110,9 +110,10 @@ impl Store {
                 report.is_cancelled = true;
                 break;
             }
-            let now = match options.dry_run {
-                true => before - would_free,
-                false => self.disk_bytes(),
+            let now = if options.dry_run {
+                before.saturating_sub(would_free)
+            } else {
+                self.disk_bytes()
             };
             if let Some(down_to) = options.down_to
                 && !self.is_fuller_than(down_to, now)?

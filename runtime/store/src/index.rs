@@ -204,6 +204,6 @@ impl Index {
 
 /// The hash is one already.
 fn table_hash(hash: &ContentHash) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let (head, _) = hash.as_chunks::<8>();
+    head.first().map_or(0, |head| u64::from_le_bytes(*head))
 }

@@ -136,7 +136,7 @@ impl Tree {
             // All of it was checked when it was read; and what does not decode ends the walk.
             let (item, left) = postcard::take_from_bytes(rest).ok()?;
             rest = left;
-            self.event(item)
+            self.event(&item)
         })
     }
 
@@ -190,8 +190,8 @@ impl Tree {
         &self.packs
     }
 
-    fn event<'a>(&self, item: Item<'a>) -> Option<TreeEvent<'a>> {
-        Some(match item {
+    fn event<'a>(&self, item: &Item<'a>) -> Option<TreeEvent<'a>> {
+        Some(match *item {
             Item::Directory { name } => TreeEvent::Enter(name),
             Item::End => TreeEvent::Leave,
             Item::Symlink { name, target } => TreeEvent::Symlink(name, target),
@@ -232,7 +232,7 @@ impl Tree {
             let (item, left): (Item, _) = postcard::take_from_bytes(rest)?;
             rest = left;
             let event = self
-                .event(item)
+                .event(&item)
                 .ok_or(RecordError::Tree("a file lies in no pack"))?;
             if let TreeEvent::Leave = event {
                 open.pop()

@@ -85,12 +85,11 @@ impl Store {
         let at_once = thread::available_parallelism().map_or(2, usize::from);
         let checks = paths.into_iter().map(|path| {
             let store = self.clone();
-            let check = tokio::task::spawn_blocking(move || {
+            tokio::task::spawn_blocking(move || {
                 let pin = Pin::new(&store.shared, path.pack);
-                let damage = pin.as_ref().map(|_| store.damage(&path)).transpose();
+                let damage = pin.as_ref().and_then(|_| store.damage(&path));
                 (path, pin, damage)
-            });
-            check
+            })
         });
         let mut checks = stream::iter(checks).buffer_unordered(at_once);
         let mut report = VerifyReport::default();
@@ -103,7 +102,7 @@ impl Store {
             let Some(pin) = pin else { continue };
             report.paths += 1;
             report.bytes += path.info.nar_size;
-            let Some(damage) = damage?.flatten() else {
+            let Some(damage) = damage else {
                 continue;
             };
             let mended = match &repair {
@@ -123,24 +122,24 @@ impl Store {
     }
 
     /// What is wrong with a path. What is found to be damaged is not referred to any more.
-    fn damage(&self, path: &StoredPath) -> Result<Option<Damage>, StoreError> {
+    fn damage(&self, path: &StoredPath) -> Option<Damage> {
         let shared = &self.shared;
         let tree = match shared.tree(path) {
             Ok(tree) => tree,
             Err(error) => {
                 shared.index_mut().remove_contents_of(path.pack);
-                return Ok(Some(Damage {
+                return Some(Damage {
                     tree: None,
                     files: Vec::new(),
                     error,
-                }));
+                });
             }
         };
         if shared
             .nar_hash(path, &tree)
             .is_ok_and(|hash| hash == path.info.nar_hash)
         {
-            return Ok(None);
+            return None;
         }
         let (mut files, mut names) = (Vec::new(), Vec::new());
         let mut packs = PackFiles::new(shared, path.path());
@@ -168,14 +167,14 @@ impl Store {
         drop(index);
         let positions = tree.extents().enumerate();
         let files = positions.filter(|(_, file)| files.contains(file)).collect();
-        Ok(Some(Damage {
+        Some(Damage {
             tree: Some(tree),
             files,
             error: StoreError::Damaged {
                 path: path.path().clone(),
                 names,
             },
-        }))
+        })
     }
 
     async fn repair(
@@ -271,8 +270,7 @@ impl Store {
         let Some(path) = self.shared.stored(pack) else {
             return Ok(false);
         };
-        let damage = self.damage(&path)?;
-        if let Some(damage) = damage {
+        if let Some(damage) = self.damage(&path) {
             tracing::warn!(error = %crate::error::chain(&damage.error), "a path was not on disk when the power went; it will be fetched again");
             if self.writable().is_ok() {
                 self.discard(&path, true)?;

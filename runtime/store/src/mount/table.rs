@@ -225,8 +225,8 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(ids("/run"), [42, 43, 44]);
-        assert_eq!(ids("/run/a"), []);
-        assert_eq!(ids("/run/abc"), []);
+        assert!(ids("/run/a").is_empty());
+        assert!(ids("/run/abc").is_empty());
     }
 
     #[test]

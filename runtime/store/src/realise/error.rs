@@ -26,7 +26,7 @@ pub enum RealiseError {
     Unavailable(binary_cache::ClosureError),
     /// The contents of a path.
     #[error(transparent)]
-    Nar(NarError),
+    Nar(Box<NarError>),
     /// The store can't take a path.
     #[error("cannot store '{path}'")]
     Write {
@@ -62,6 +62,12 @@ pub enum RealiseError {
     /// The process is about to end, or a bug ended the realisation.
     #[error("the realisation was interrupted; ask for it again")]
     Interrupted,
+}
+
+impl From<NarError> for RealiseError {
+    fn from(error: NarError) -> Self {
+        Self::Nar(Box::new(error))
+    }
 }
 
 impl From<FileError> for RealiseError {

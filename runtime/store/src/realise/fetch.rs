@@ -21,11 +21,13 @@ use tokio::sync::Semaphore;
 /// Memory is counted in pieces of this many bytes.
 const PIECE: usize = 4096;
 
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 /// The fetches that go on.
 #[derive(Debug)]
 pub(crate) struct Fetches {
-    /// Whoever fetches a path holds its lock.
-    locks: Mutex<HashMap<(StorePath, Hash), Arc<tokio::sync::Mutex<()>>>>,
+    /// Whoever fetches a path holds its turn.
+    turns: Mutex<HashMap<(StorePath, Hash), Turn>>,
     slots: Semaphore,
     /// In pieces of memory.
     memory: Semaphore,
@@ -36,7 +38,7 @@ impl Fetches {
     pub(crate) fn new(options: &Options) -> Self {
         let pieces = (options.memory / PIECE).clamp(1, 1 << 24);
         Self {
-            locks: Mutex::default(),
+            turns: Mutex::default(),
             slots: Semaphore::new(options.concurrency.max(1)),
             memory: Semaphore::new(pieces),
             most_memory: pieces as u32,
@@ -74,7 +76,7 @@ impl Fetch {
         let (store, info) = (&self.store, &self.found.info);
         let fetches = &store.shared.running.fetches;
         let key = (info.path.clone(), info.nar_hash);
-        let turn = Arc::clone(lock(&fetches.locks).entry(key.clone()).or_default());
+        let turn = Arc::clone(lock(&fetches.turns).entry(key.clone()).or_default());
         let pin = {
             let _turn = turn.lock().await;
             match self.stored().await? {
@@ -83,7 +85,7 @@ impl Fetch {
             }
         };
         drop(turn);
-        lock(&fetches.locks).retain(|other, turn| *other != key || Arc::strong_count(turn) > 1);
+        lock(&fetches.turns).retain(|other, turn| *other != key || Arc::strong_count(turn) > 1);
         self.counters.done(info.nar_size);
         Ok(pin)
     }
@@ -99,11 +101,13 @@ impl Fetch {
             return Ok(Some(pin));
         }
         // Believed for its content address, which its contents don't have: then the cache's don't have it either.
-        Err(RealiseError::Nar(NarError::ContentAddress {
+        let expected = info.ca.ok_or(RealiseError::Interrupted)?;
+        let error = NarError::ContentAddress {
             path: info.path.clone(),
             cache: self.found.cache.clone(),
-            expected: info.ca.ok_or(RealiseError::Interrupted)?,
-        }))
+            expected,
+        };
+        Err(error.into())
     }
 
     async fn fetch(&self) -> Result<Pin, RealiseError> {
@@ -211,7 +215,7 @@ fn into_io(error: WriteError) -> io::Error {
 fn out_of_io(found: &Found, error: NarError) -> RealiseError {
     let path = found.info.path.clone();
     let NarError::Consumer { source, .. } = error else {
-        return RealiseError::Nar(error);
+        return error.into();
     };
     match source.downcast::<WriteError>() {
         Ok(WriteError::File(source)) => RealiseError::Write { path, source },

@@ -9,13 +9,14 @@ pub use error::RealiseError;
 pub use progress::Progress;
 
 use crate::{
+    error::StoreError,
     layout::PackId,
     store::{Options, Pin, Store, lock},
 };
 use binary_cache::Caches;
 use fetch::Fetches;
 use hashbrown::HashMap;
-use niphas_api::{ClosureDigest, ClosureLines};
+use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
 use nix_formats::StorePath;
 use progress::Counters;
 use std::sync::{Arc, Mutex};
@@ -111,6 +112,36 @@ impl Running {
 }
 
 impl Store {
+    /// The closure of paths all of which is in the store, whoever signed it: for people, not for pods. Where a path has several
+    /// contents, those that were used last count.
+    pub fn stored_closure(&self, roots: &[StorePath]) -> Result<RealisedClosure, StoreError> {
+        let (mut lines, mut held) = (Vec::new(), HashMap::new());
+        let mut wanted: Vec<StorePath> = roots.to_vec();
+        while let Some(path) = wanted.pop() {
+            if held.contains_key(&path) {
+                continue;
+            }
+            let not_stored = || StoreError::NotStored(path.clone());
+            let stored = self.info(&path).ok_or_else(not_stored)?;
+            held.insert(path.clone(), self.pin(&stored)?);
+            let info = stored.info;
+            wanted.extend(info.references.iter().cloned());
+            lines.push(ClosureLine {
+                path: info.path.clone(),
+                nar_hash: info.nar_hash,
+                nar_size: info.nar_size,
+            });
+        }
+        let lines = ClosureLines::new(lines)?;
+        let pins = lines.as_slice().iter();
+        Ok(RealisedClosure {
+            digest: lines.digest(),
+            roots: roots.to_vec(),
+            pins: pins.filter_map(|line| held.remove(&line.path)).collect(),
+            lines,
+        })
+    }
+
     /// Begins to realise a closure, or joins whoever does so already. Must be called within a tokio runtime, which has to
     /// live until the end: [`RealiseError::Interrupted`] is what is left otherwise.
     pub fn realise(&self, request: Request) -> Realisation {

@@ -1,0 +1,72 @@
+//! `niphas-store gc`
+
+use crate::{
+    arguments::open,
+    failure::Failure,
+    output::{Format, bytes, print_json, print_line},
+};
+use niphas_store::{GcOptions, Watermark};
+use nix_formats::StoreDir;
+use serde_json::json;
+use std::{path::Path, process::ExitCode};
+
+/// Collect garbage: what no root holds
+///
+/// What was used last goes last. Files that paths which stay have in common with those that go stay with them.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas-store gc                             everything that may go
+  niphas-store gc --above 85% --down-to 70%   only if the file system is too full, and only as much
+  niphas-store gc --down-to 50GiB --dry-run   what would go")]
+pub(crate) struct Args {
+    /// Do nothing unless the store is fuller than this: a size, or a share of the file system like 85%
+    #[arg(long, value_name = "WATERMARK")]
+    above: Option<Watermark>,
+    /// Stop as soon as the store is no fuller than this
+    #[arg(long, value_name = "WATERMARK")]
+    down_to: Option<Watermark>,
+    /// Only tell what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+impl Args {
+    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+        let options = GcOptions {
+            above: self.above,
+            down_to: self.down_to,
+            dry_run: self.dry_run,
+            ..GcOptions::default()
+        };
+        let report = open(store)?.collect_garbage(&options)?;
+        let store_dir = StoreDir::default();
+        let print = |path| store_dir.print(path);
+        match self.output {
+            Format::Text => {
+                if self.dry_run {
+                    for path in &report.collected {
+                        print_line(&print(path));
+                    }
+                }
+                let verb = if self.dry_run { "would free" } else { "freed" };
+                print_line(&format!(
+                    "{} paths, {verb} {}; {} stay because of roots, {} for other reasons",
+                    report.collected.len(),
+                    bytes(report.freed),
+                    report.rooted,
+                    report.spared,
+                ));
+            }
+            Format::Json => print_json(&json!({
+                "collected": report.collected.iter().map(print).collect::<Vec<_>>(),
+                "freedBytes": report.freed,
+                "rooted": report.rooted,
+                "spared": report.spared,
+            })),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,50 @@
+//! `niphas-store image`
+
+use crate::{
+    arguments::{open_read_only, stored_closure},
+    failure::Failure,
+    output::{Format, print_json, print_line},
+};
+use niphas_store::{OpenError, Options, Store};
+use serde_json::json;
+use std::{path::Path, process::ExitCode};
+
+/// Make the closure image of store paths, and tell where it is
+///
+/// The image is EROFS metadata; the contents of files are in the packs, which are its extra devices, in the order given.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:
+  niphas-store image /nix/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0")]
+pub(crate) struct Args {
+    /// The paths
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// How to print it; the text is the image and then its devices, one on a line
+    #[arg(long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+impl Args {
+    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+        // Where the driver has the store, an image that is there already can be told all the same.
+        let store = match Store::open(store, Options::default()) {
+            Err(OpenError::InUse { .. }) => open_read_only(store)?,
+            opened => opened?,
+        };
+        let closure = stored_closure(&store, &self.paths)?;
+        let image = store.image(&closure)?;
+        match self.output {
+            Format::Text => {
+                for file in std::iter::once(&image.file).chain(&image.devices) {
+                    print_line(&file.display().to_string());
+                }
+            }
+            Format::Json => print_json(&json!({
+                "digest": image.digest,
+                "file": image.file,
+                "devices": image.devices,
+            })),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,55 @@
+//! `niphas-store list`
+
+use crate::{
+    arguments::open_read_only,
+    failure::Failure,
+    output::{Format, print_json, print_line},
+};
+use nix_formats::{HashFormat, StoreDir};
+use serde_json::json;
+use std::{path::Path, process::ExitCode};
+
+/// List the store paths that are in the store
+///
+/// A path stands there several times if caches had different contents for it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas-store list
+  niphas-store list --output json | jq -r 'map(select(.narSize > 100000000).path)[]'")]
+pub(crate) struct Args {
+    /// How to print them; JSON has sizes, hashes, references and signatures too
+    #[arg(long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+impl Args {
+    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+        let store = open_read_only(store)?;
+        let store_dir = StoreDir::default();
+        let paths = store.paths();
+        match self.output {
+            Format::Text => {
+                for path in paths {
+                    print_line(&store_dir.print(path.path()));
+                }
+            }
+            Format::Json => {
+                let paths = paths.iter().map(|path| {
+                    let info = &path.info;
+                    let references = info.references.iter();
+                    json!({
+                        "path": store_dir.print(&info.path),
+                        "pack": path.pack().to_string(),
+                        "narHash": info.nar_hash.to_string(HashFormat::Sri, true),
+                        "narSize": info.nar_size,
+                        "references": references.map(|path| store_dir.print(path)).collect::<Vec<_>>(),
+                        "signatures": info.signatures.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                        "ca": info.ca.map(|ca| ca.to_string()),
+                    })
+                });
+                print_json(&paths.collect());
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

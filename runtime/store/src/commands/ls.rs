@@ -1,0 +1,102 @@
+//! `niphas-store ls`
+
+use crate::{
+    arguments::{open_read_only, parse_path, stored},
+    failure::Failure,
+    output::{Format, print_json, print_line},
+};
+use niphas_store::TreeEvent;
+use serde_json::json;
+use std::{path::Path, process::ExitCode};
+
+/// List what is in a store path
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas-store ls /nix/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0/bin
+  niphas-store ls -R 0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0")]
+pub(crate) struct Args {
+    /// The path, or something in it
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// Directories in directories too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// How to print them; JSON has the places in packs and the hashes too
+    #[arg(long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+impl Args {
+    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+        let (path, name) = parse_path(&self.path)?;
+        let store = open_read_only(store)?;
+        let path = stored(&store, &path)?;
+        let tree = store.tree(&path)?;
+        let missing = || niphas_store::StoreError::NoSuchFile {
+            path: path.path().clone(),
+            name: name.clone(),
+        };
+        let start = tree.find(name.as_bytes()).ok_or_else(missing)?;
+        let is_directory = matches!(start, TreeEvent::Enter(_));
+        let mut shown = Vec::new();
+        tree.walk(|whole, event| {
+            if !is_directory {
+                if whole == name.as_bytes() {
+                    shown.push(describe(whole, event));
+                }
+                return;
+            }
+            let inside = if name.is_empty() {
+                Some(whole)
+            } else {
+                let rest = whole.strip_prefix(name.as_bytes());
+                rest.and_then(|rest| rest.strip_prefix(b"/"))
+            };
+            if let Some(inside) = inside.filter(|inside| !inside.is_empty())
+                && (self.recursive || !inside.contains(&b'/'))
+            {
+                shown.push(describe(inside, event));
+            }
+        });
+        match self.output {
+            Format::Text => shown.iter().for_each(|(line, _)| print_line(line)),
+            Format::Json => print_json(&shown.into_iter().map(|(_, json)| json).collect()),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(name: &[u8], event: TreeEvent<'_>) -> (String, serde_json::Value) {
+    let name = String::from_utf8_lossy(name);
+    match event {
+        TreeEvent::Enter(_) | TreeEvent::Leave => (
+            format!("dr-xr-xr-x {:>12} {name}/", ""),
+            json!({ "name": name, "type": "directory" }),
+        ),
+        TreeEvent::Symlink(_, target) => {
+            let target = String::from_utf8_lossy(target);
+            (
+                format!("lrwxrwxrwx {:>12} {name} -> {target}", ""),
+                json!({ "name": name, "type": "symlink", "target": target }),
+            )
+        }
+        TreeEvent::File(_, file) => {
+            let mode = if file.executable {
+                "-r-xr-xr-x"
+            } else {
+                "-r--r--r--"
+            };
+            let hash = blake3::Hash::from_bytes(file.hash).to_hex();
+            let json = json!({
+                "name": name,
+                "type": "regular",
+                "executable": file.executable,
+                "size": file.size,
+                "pack": file.place.pack.to_string(),
+                "offset": file.place.offset(),
+                "blake3": hash.as_str(),
+            });
+            (format!("{mode} {:>12} {name}", file.size), json)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `niphas-store roots`
+
+use crate::{
+    arguments::{open, open_read_only, parse_paths},
+    failure::Failure,
+    output::{Format, print_json, print_line},
+};
+use niphas_api::ClosureDigest;
+use niphas_store::{RootHold, RootName};
+use nix_formats::StoreDir;
+use serde_json::json;
+use std::{path::Path, process::ExitCode};
+
+/// Work on what is not to be collected
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    List(ListArgs),
+    Add(AddArgs),
+    Remove(RemoveArgs),
+}
+
+/// List the roots
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// How to print them
+    #[arg(long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+/// Make the closure of store paths stay
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:
+  niphas-store roots add web /nix/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0")]
+pub(crate) struct AddArgs {
+    /// The root's name; what it held before it lets go
+    #[arg(value_name = "NAME")]
+    name: RootName,
+    /// The paths
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// The closure's digest, if it is to be that very closure
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<ClosureDigest>,
+}
+
+/// Let the next garbage collection have what roots hold
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveArgs {
+    /// The roots' names; those that are not there are removed already
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<RootName>,
+}
+
+impl Command {
+    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+        match self {
+            Self::List(args) => args.run(store)?,
+            Self::Add(args) => {
+                let hold = RootHold {
+                    roots: parse_paths(&args.paths)?,
+                    digest: args.digest,
+                    holder: "niphas-store roots add".to_owned(),
+                };
+                open(store)?.add_root(&args.name, &hold)?;
+            }
+            Self::Remove(args) => {
+                let store = open(store)?;
+                for name in &args.names {
+                    store.remove_root(name)?;
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ListArgs {
+    fn run(&self, store: &Path) -> Result<(), Failure> {
+        let roots = open_read_only(store)?.roots()?;
+        let store_dir = StoreDir::default();
+        match self.output {
+            Format::Text => {
+                for (name, hold) in roots {
+                    let paths: Vec<_> = hold.roots.iter().map(|p| store_dir.print(p)).collect();
+                    print_line(&format!("{name}: {} ({})", paths.join(" "), hold.holder));
+                }
+            }
+            Format::Json => {
+                let roots = roots.iter().map(|(name, hold)| {
+                    let paths: Vec<_> = hold.roots.iter().map(|p| store_dir.print(p)).collect();
+                    json!({
+                        "name": name.to_string(),
+                        "roots": paths,
+                        "digest": hold.digest,
+                        "holder": hold.holder,
+                    })
+                });
+                print_json(&roots.collect());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! How a failed run is told.
+
+use niphas_store::{OpenError, RealiseError};
+use std::io::{IsTerminal, Write, stderr};
+
+/// Why a command failed, with its causes, and what can be done about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let hint = hint(&error);
+        Self { error, hint }
+    }
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(OpenError::InUse { .. }) = error.downcast_ref() {
+        return Some("list, ls, cat, dump, du and export only read, and work all the same".into());
+    }
+    error.downcast_ref().and_then(RealiseError::hint)
+}
+
+impl Failure {
+    /// A realisation's, which others may wait for too.
+    pub(crate) fn shared(error: std::sync::Arc<RealiseError>) -> Self {
+        let hint = error.hint();
+        Self {
+            error: error.into(),
+            hint,
+        }
+    }
+
+    /// A failure that the user can do something about.
+    pub(crate) fn with_hint(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> Self {
+        Self {
+            error: error.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// Prints the failure to standard error.
+    pub(crate) fn report(&self) {
+        let word = if in_colour() {
+            "\x1b[31;1merror:\x1b[0m"
+        } else {
+            "error:"
+        };
+        let mut lines = vec![format!("{word} {}", self.error)];
+        let causes = self.error.chain().skip(1);
+        lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
+        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        // Where even this cannot be written there is nobody to tell.
+        let _ = writeln!(stderr(), "{}", lines.join("\n"));
+    }
+}
+
+/// Whether standard error is to be coloured.
+pub(crate) fn in_colour() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("NO_COLOR") {
+        return false;
+    }
+    set("CLICOLOR_FORCE") || stderr().is_terminal()
+}

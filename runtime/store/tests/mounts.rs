@@ -1,0 +1,364 @@
+//! Mounts that the kernel really makes. They need root, so they are run by `ci/run store` only:
+//! `cargo test -p niphas-store --test mounts -- --ignored`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use niphas_erofs::{Extent, ImageBuilder};
+use niphas_store::mount::{
+    Mount, MountError, MountTable, View, bind, detach, mount_image, probe, unmount,
+};
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+const FILE: View = View::FileBacked { direct_io: false };
+const DIRECT: View = View::FileBacked { direct_io: true };
+const VIEWS: [View; 3] = [FILE, DIRECT, View::Loop];
+
+const GIB: u64 = 1 << 30;
+
+/// An image and its packs, and a place to mount it at, unmounted again whatever happens.
+struct Closure {
+    folder: TempDir,
+    devices: Vec<PathBuf>,
+}
+
+impl Closure {
+    /// Of `packs` packs, each with one file of its number; the first has a sparse file of 5 GiB, too.
+    fn new(packs: usize) -> Self {
+        // On the file system that the build is on: EROFS does not read files of tmpfs.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut image = ImageBuilder::new();
+        image.enter(b"store").unwrap();
+        let mut devices = Vec::new();
+        for number in 0..packs {
+            let path = folder.path().join(format!("pack-{number}"));
+            let pack = File::create_new(&path).unwrap();
+            let length = if number == 0 { 6 * GIB } else { 4096 };
+            pack.set_len(length).unwrap();
+            pack.write_all_at(number.to_string().as_bytes(), 512)
+                .unwrap();
+            let device = image.device(number.to_string().as_bytes(), length).unwrap();
+            let extent = Extent::data(number.to_string().len() as u64, device, 512);
+            image
+                .file(format!("file-{number}").as_bytes(), true, &[extent])
+                .unwrap();
+            if number == 0 {
+                pack.write_all_at(b"end", 6 * GIB - 3).unwrap();
+                let extent = Extent::data(5 * GIB, device, GIB);
+                image.file(b"sparse", false, &[extent]).unwrap();
+            }
+            devices.push(path);
+        }
+        image.leave().unwrap();
+        let mut file = File::create_new(folder.path().join("image.erofs")).unwrap();
+        image.finish().unwrap().write_to(&mut file).unwrap();
+        fs::create_dir(folder.path().join("view")).unwrap();
+        fs::create_dir(folder.path().join("pod")).unwrap();
+        Self { folder, devices }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn mount(&self, view: View) -> Result<(), MountError> {
+        mount_image(
+            &self.path("image.erofs"),
+            &self.devices,
+            view,
+            &self.path("view"),
+        )
+    }
+}
+
+impl Drop for Closure {
+    fn drop(&mut self) {
+        while detach(&self.path("pod")).unwrap() {}
+        while detach(&self.path("view")).unwrap() {}
+    }
+}
+
+fn mounted_at(path: &Path) -> Option<Mount> {
+    MountTable::read().unwrap().at(path).cloned()
+}
+
+fn loop_devices_of(folder: &Path) -> usize {
+    fs::read_dir("/sys/block")
+        .unwrap()
+        .filter_map(|entry| {
+            fs::read_to_string(entry.unwrap().path().join("loop/backing_file")).ok()
+        })
+        .filter(|file| file.starts_with(folder.to_str().unwrap()))
+        .count()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn every_view_shows_the_same_files() {
+    let closure = Closure::new(5);
+    for view in VIEWS {
+        closure.mount(view).unwrap();
+        let store = closure.path("view/store");
+        for number in 0..5 {
+            let file = store.join(format!("file-{number}"));
+            assert_eq!(
+                fs::read_to_string(&file).unwrap(),
+                number.to_string(),
+                "{view}"
+            );
+            let metadata = fs::metadata(&file).unwrap();
+            assert_eq!((metadata.mode(), metadata.mtime()), (0o100_555, 1));
+            assert_eq!(
+                (metadata.uid(), metadata.gid(), metadata.nlink()),
+                (0, 0, 1)
+            );
+        }
+        let mut sparse = File::open(store.join("sparse")).unwrap();
+        assert_eq!(sparse.metadata().unwrap().len(), 5 * GIB);
+        sparse.seek(SeekFrom::Start(5 * GIB - 5)).unwrap();
+        let mut end = Vec::new();
+        sparse.read_to_end(&mut end).unwrap();
+        assert_eq!(end, b"\0\0end", "{view}");
+        drop(sparse);
+        assert!(unmount(&closure.path("view")).unwrap());
+        assert_eq!(loop_devices_of(closure.folder.path()), 0, "{view}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_table_tells_the_image_and_the_options() {
+    let closure = Closure::new(2);
+    for view in VIEWS {
+        closure.mount(view).unwrap();
+        let mount = mounted_at(&closure.path("view")).unwrap();
+        assert_eq!(mount.image(), Some(closure.path("image.erofs")), "{view}");
+        for option in ["ro", "nosuid", "nodev"] {
+            assert!(
+                mount.has_option(option),
+                "{view}: {option} in {}",
+                mount.options
+            );
+        }
+        assert!(!mount.has_option("noexec"), "{view}");
+        assert!(unmount(&closure.path("view")).unwrap());
+        assert_eq!(mounted_at(&closure.path("view")), None);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_closure_of_400_packs_is_mounted_in_every_view() {
+    let closure = Closure::new(400);
+    for view in VIEWS {
+        closure.mount(view).unwrap();
+        for number in [0, 1, 254, 255, 256, 399] {
+            let file = closure.path(&format!("view/store/file-{number}"));
+            assert_eq!(
+                fs::read_to_string(file).unwrap(),
+                number.to_string(),
+                "{view}"
+            );
+        }
+        assert!(unmount(&closure.path("view")).unwrap());
+    }
+    assert_eq!(loop_devices_of(closure.folder.path()), 0);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn paths_longer_than_a_parameter_are_mounted() {
+    let mut closure = Closure::new(3);
+    let long = closure.path(&"d".repeat(200));
+    fs::create_dir(&long).unwrap();
+    let names = [String::from("short"), "n".repeat(230), "n".repeat(255)];
+    for (device, name) in closure.devices.iter_mut().zip(names) {
+        let moved = long.join(name);
+        fs::rename(&*device, &moved).unwrap();
+        *device = moved;
+    }
+    for view in VIEWS {
+        closure.mount(view).unwrap();
+        for number in 0..3 {
+            let file = closure.path(&format!("view/store/file-{number}"));
+            assert_eq!(
+                fs::read_to_string(file).unwrap(),
+                number.to_string(),
+                "{view}"
+            );
+        }
+        assert!(unmount(&closure.path("view")).unwrap());
+    }
+    let image = long.join("i".repeat(100));
+    let error = mount_image(&image, &[], FILE, &closure.path("view")).unwrap_err();
+    assert!(matches!(error, MountError::PathTooLong(path) if path == image));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn packs_that_do_not_match_the_image_are_refused_and_nothing_stays() {
+    let mut closure = Closure::new(3);
+    closure.devices.pop();
+    for view in VIEWS {
+        let error = closure.mount(view).unwrap_err();
+        let said = format!("cannot mount '{}'", closure.path("image.erofs").display());
+        if view != View::Loop {
+            assert!(error.to_string().starts_with(&said), "{error}");
+        }
+        assert_eq!(error.io().unwrap().kind(), std::io::ErrorKind::InvalidInput);
+    }
+    closure.devices.push(closure.path("no such pack"));
+    for view in VIEWS {
+        let error = closure.mount(view).unwrap_err();
+        assert_eq!(
+            error.io().unwrap().kind(),
+            std::io::ErrorKind::NotFound,
+            "{error}"
+        );
+    }
+    assert_eq!(mounted_at(&closure.path("view")), None);
+    assert_eq!(loop_devices_of(closure.folder.path()), 0);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_bind_is_read_only_and_private_whatever_it_shows() {
+    let closure = Closure::new(1);
+    let (export, pod) = (closure.path("export"), closure.path("pod"));
+    fs::create_dir(&export).unwrap();
+    fs::write(export.join("file"), "exported").unwrap();
+
+    bind(&export, &pod).unwrap();
+    assert_eq!(fs::read_to_string(pod.join("file")).unwrap(), "exported");
+    let error = fs::write(pod.join("file"), "changed").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    let mount = mounted_at(&pod).unwrap();
+    assert!(
+        ["ro", "nosuid", "nodev"]
+            .iter()
+            .all(|option| mount.has_option(option)),
+        "{}",
+        mount.options
+    );
+    fs::write(export.join("file"), "still writable where it is").unwrap();
+    assert!(unmount(&pod).unwrap());
+
+    // With what is mounted below it, and independent of it.
+    fs::create_dir(export.join("inner")).unwrap();
+    mount_image(
+        &closure.path("image.erofs"),
+        &closure.devices,
+        FILE,
+        &export.join("inner"),
+    )
+    .unwrap();
+    bind(&export, &pod).unwrap();
+    assert!(unmount(&export.join("inner")).unwrap());
+    assert_eq!(
+        fs::read_to_string(pod.join("inner/store/file-0")).unwrap(),
+        "0"
+    );
+    let table = MountTable::read().unwrap();
+    assert!(
+        table.below(&pod).all(|mount| mount.has_option("ro")) && table.below(&pod).count() == 1
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_pod_keeps_its_bind_when_the_view_is_gone() {
+    let closure = Closure::new(2);
+    closure.mount(FILE).unwrap();
+    bind(&closure.path("view"), &closure.path("pod")).unwrap();
+    assert!(unmount(&closure.path("view")).unwrap());
+    for device in &closure.devices {
+        fs::remove_file(device).unwrap();
+    }
+    assert_eq!(
+        fs::read_to_string(closure.path("pod/store/file-1")).unwrap(),
+        "1"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_is_in_use_is_detached_but_not_unmounted() {
+    let closure = Closure::new(2);
+    closure.mount(FILE).unwrap();
+    let mut open = File::open(closure.path("view/store/file-1")).unwrap();
+    let error = unmount(&closure.path("view")).unwrap_err();
+    assert_eq!(error.io().unwrap().kind(), std::io::ErrorKind::ResourceBusy);
+    assert!(detach(&closure.path("view")).unwrap());
+    let mut read = String::new();
+    open.read_to_string(&mut read).unwrap();
+    assert_eq!(read, "1");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn to_unmount_what_is_no_mount_changes_nothing() {
+    let closure = Closure::new(1);
+    assert!(!unmount(&closure.path("pod")).unwrap());
+    assert!(!unmount(&closure.path("not there")).unwrap());
+    assert!(!detach(&closure.path("not there")).unwrap());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_probe_finds_a_view_and_leaves_nothing() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let probed = probe(folder.path()).unwrap();
+    assert_ne!(probed.view, View::Export, "{:?}", probed.refused);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(loop_devices_of(folder.path()), 0);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_probe_on_tmpfs_says_why_files_cannot_be_mounted() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let probed = probe(folder.path()).unwrap();
+    assert_eq!(probed.view, View::Loop);
+    let refused: Vec<_> = probed.refused.iter().map(|refusal| refusal.view).collect();
+    assert_eq!(refused, [DIRECT, FILE]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn programs_run_from_a_mount() {
+    let closure = Closure::new(1);
+    let (pack, program) = (closure.path("pack"), fs::read("/bin/true").unwrap());
+    fs::write(&pack, &program).unwrap();
+    let mut image = ImageBuilder::new();
+    let device = image.device(b"pack", program.len() as u64).unwrap();
+    let extent = Extent::data(program.len() as u64, device, 0);
+    image.file(b"true", true, &[extent]).unwrap();
+    let mut file = File::create(closure.path("program.erofs")).unwrap();
+    image.finish().unwrap().write_to(&mut file).unwrap();
+    for view in VIEWS {
+        mount_image(
+            &closure.path("program.erofs"),
+            std::slice::from_ref(&pack),
+            view,
+            &closure.path("view"),
+        )
+        .unwrap();
+        let program = closure.path("view/true");
+        assert_eq!(
+            fs::metadata(&program).unwrap().permissions().mode(),
+            0o100_555
+        );
+        assert!(
+            std::process::Command::new(program)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(unmount(&closure.path("view")).unwrap());
+    }
+}
