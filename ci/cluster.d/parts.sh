@@ -15,7 +15,11 @@ build() {
   mkdir -p "$new"
   export CGO_ENABLED=0
   local flags=(-trimpath -ldflags '-s -w')
-  (cd "$HERE/cluster.d/kubernetes" && go build "${flags[@]}" -o "$new/kubernetes" .)
+  (
+    cd "$HERE/cluster.d/kubernetes" || exit
+    version=$(sed -n 's/^\tk8s.io\/kubernetes //p' go.mod)
+    go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$new/kubernetes" .
+  )
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do
     ln -s kubernetes "$new/$name"
   done

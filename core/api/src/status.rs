@@ -26,10 +26,12 @@ pub struct NiphasWorkloadStatus {
     /// The closures that were rolled out last, one for each system.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["system"]))]
+    #[schemars(length(max = 16))]
     pub closures: Vec<RunningClosure>,
     /// The closures that were rolled out before those.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["system"]))]
+    #[schemars(length(max = 16))]
     pub previous_closures: Vec<RunningClosure>,
     /// `Ready`, `Reconciling` and `Stalled`, as kstatus has them, and `ClosureDeclared`,
     /// `RolloutComplete` and `Mounted`.
