@@ -169,11 +169,9 @@ nodes_down() {
   while read -r mount; do umount --lazy "$mount" || true; done < <(
     awk -v folder="$STATE/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort --reverse
   )
+  # runc makes them in the unified hierarchy too, which a hybrid system has beside those of v1.
   for number in $(node_numbers); do
-    for hierarchy in $(cgroup_hierarchies); do
-      for file in "$hierarchy/node$number" "$hierarchy/node$number-system"; do
-        [[ ! -d $file ]] || find "$file" -depth -type d -exec rmdir {} + 2>/dev/null || true
-      done
-    done
+    find /sys/fs/cgroup -depth -type d \
+      \( -path "*/node$number/*" -o -name "node$number" -o -name "node$number-system" \) -exec rmdir {} + 2>/dev/null || true
   done
 }
