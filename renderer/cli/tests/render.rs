@@ -173,6 +173,45 @@ fn only_the_named_environments_are_rendered() {
 }
 
 #[test]
+fn expanded_environments_are_plain_objects() {
+    let project = Project::new();
+    let output = project.render(&["--expand", "-e", "staging", "--output", "json"]);
+    assert!(output.status.success(), "{}", project.text(&output.stderr));
+    let output: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut paths: Vec<&str> = output["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|change| change["path"].as_str())
+        .filter(|path| path.starts_with("deploy/"))
+        .collect();
+    paths.sort_unstable();
+    insta::assert_snapshot!(paths.join("\n"), @r"
+    deploy/staging/status/ConfigMap-status-files.yaml
+    deploy/staging/status/Deployment-status.yaml
+    deploy/staging/status/Service-status.yaml
+    deploy/staging/ticker/Deployment-ticker.yaml
+    deploy/staging/web/Deployment-web.yaml
+    deploy/staging/web/Service-web.yaml
+    ");
+    let again = project.render(&["-e", "staging", "--output", "json"]);
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    let removed = |change: &&serde_json::Value| change["kind"] == "removed";
+    let changes = again["changes"].as_array().unwrap();
+    assert_eq!(changes.iter().filter(removed).count(), paths.len());
+}
+
+#[test]
+fn a_wrong_pod_template_is_told_before_anything_is_written() {
+    let project = Project::new().edit(
+        "flake.nix",
+        "replicas = 3;",
+        "replicas = 3; podTemplate.spec.hostNetwork = \"yes\";",
+    );
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
+}
+
+#[test]
 fn a_syntax_error_has_its_place() {
     let project = Project::new().edit("workloads.nix", "{", "{ ] ");
     insta::assert_snapshot!(project.failure(&project.render(&[]), 1));
