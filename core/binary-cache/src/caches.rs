@@ -76,11 +76,11 @@ impl Caches {
         };
         let caches = urls
             .iter()
-            .filter_map(|url| {
+            .map(|url| {
                 let transport = Transport::new(url, client.as_ref(), &limits)?;
-                Some(Arc::new(Cache::new(url, transport)))
+                Ok(Arc::new(Cache::new(url, transport)))
             })
-            .collect();
+            .collect::<Result<_, SetupError>>()?;
         let requests = Semaphore::new(limits.concurrency.max(1));
         let policy = policy.into();
         Ok(Self {

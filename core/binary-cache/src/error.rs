@@ -22,6 +22,9 @@ pub enum SetupError {
         "cannot set up the HTTP client; https:// needs the system's CA certificates, or SSL_CERT_FILE"
     )]
     Client(#[source] reqwest::Error),
+    /// The S3 client can't be made.
+    #[error("cannot set up the S3 client")]
+    S3(#[source] object_store::Error),
 }
 
 /// A file of a cache can't be fetched.
@@ -78,6 +81,30 @@ pub enum FetchError {
         name: String,
         /// The encoding.
         encoding: String,
+    },
+    /// Writing a folder.
+    #[error("cannot write '{path}'")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// S3.
+    #[error("the S3 request for '{name}' failed")]
+    S3 {
+        /// The file.
+        name: String,
+        /// Why.
+        source: Arc<object_store::Error>,
+    },
+    /// The token file can't be read.
+    #[error("cannot read the token file '{path}'")]
+    Token {
+        /// The file.
+        path: String,
+        /// Why.
+        source: Arc<io::Error>,
     },
     /// There is no such file.
     #[error("there is no '{name}'")]
@@ -144,6 +171,7 @@ impl FetchError {
             | Self::Truncated { .. }
             | Self::Slow { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::S3 { source, .. } => matches!(**source, object_store::Error::Generic { .. }),
             _ => false,
         }
     }

@@ -32,7 +32,11 @@ mod download;
 mod error;
 mod limits;
 mod nar;
+mod netrc;
 mod policy;
+mod s3_profile;
+mod s3_url;
+mod source;
 mod transport;
 mod url;
 
@@ -40,5 +44,10 @@ pub use caches::{Caches, Found};
 pub use closure::Closure;
 pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavailable};
 pub use limits::Limits;
+pub use netrc::{Netrc, NetrcError, NetrcLogin};
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
+pub use source::{
+    DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, source_closure,
+    write_tree,
+};
 pub use url::{CacheUrl, CacheUrlError};

@@ -1,16 +1,22 @@
 //! Where a cache is.
 
+use crate::{
+    netrc::Netrc,
+    s3_url::{self, S3Url},
+};
 use percent_encoding::percent_decode_str;
 use std::{fmt, path::PathBuf, str::FromStr};
 use thiserror::Error;
 use url::Url;
 
-/// A cache's URL: `file:///folder`, `http://…` or `https://…`, with
-/// `?priority=<number>` if its own priority is not to count.
+/// A cache's URL: `file:///folder`, `http://…`, `https://…` or
+/// `s3://bucket?region=…&endpoint=…&scheme=…&profile=…`, with
+/// `priority=<number>` if its own priority is not to count.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CacheUrl {
     pub(crate) scheme: Scheme,
     pub(crate) priority: Option<u32>,
+    pub(crate) login: Option<Login>,
 }
 
 /// What is behind the scheme.
@@ -20,6 +26,15 @@ pub(crate) enum Scheme {
     File(PathBuf),
     /// A server; the path ends with a slash.
     Http(Url),
+    /// A bucket.
+    S3(S3Url),
+}
+
+/// How to show who asks. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Login {
+    Password { user: String, password: String },
+    TokenFile(PathBuf),
 }
 
 /// Why a text is not a cache's URL.
@@ -35,7 +50,7 @@ pub enum CacheUrlError {
     },
     /// A scheme that is not read.
     #[error(
-        "'{url}' has the scheme '{scheme}'; caches are read from file://, http:// and https://"
+        "'{url}' has the scheme '{scheme}'; caches are at file://, http://, https:// and s3://"
     )]
     Scheme {
         /// The text.
@@ -46,8 +61,13 @@ pub enum CacheUrlError {
     /// A file URL with a host or a relative path.
     #[error("'{0}' must have three slashes and an absolute path, like 'file:///folder'")]
     FilePath(String),
+    /// No bucket.
+    #[error("'{0}' names no bucket, as 's3://bucket' does")]
+    Bucket(String),
     /// A setting that means nothing here.
-    #[error("'{url}' has the setting '{name}'; only 'priority' is known")]
+    #[error(
+        "'{url}' has the setting '{name}'; known are priority and, for s3://, region, profile, endpoint and scheme"
+    )]
     Setting {
         /// The text.
         url: String,
@@ -69,8 +89,36 @@ impl CacheUrl {
     pub(crate) fn server(&self) -> Option<&Url> {
         match &self.scheme {
             Scheme::Http(url) => Some(url),
-            Scheme::File(_) => None,
+            Scheme::File(_) | Scheme::S3(_) => None,
         }
+    }
+
+    /// With what a netrc file says of its host, if anything. Login and password
+    /// in the URL itself go before that.
+    #[must_use]
+    pub fn with_netrc(mut self, netrc: &Netrc) -> Self {
+        if let Some(url) = self.server()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && let Some(host) = url.host_str()
+            && let Some(login) = netrc.login(host)
+        {
+            self.login = Some(Login::Password {
+                user: login.user.clone(),
+                password: login.password.clone(),
+            });
+        }
+        self
+    }
+
+    /// With a bearer token from a file, which is read anew when it changes. It
+    /// is sent to this server only, not to one that it redirects to.
+    #[must_use]
+    pub fn with_token_file(mut self, file: PathBuf) -> Self {
+        if self.server().is_some() {
+            self.login = Some(Login::TokenFile(file));
+        }
+        self
     }
 }
 
@@ -85,7 +133,12 @@ impl FromStr for CacheUrl {
         // From here on, messages must not repeat a password.
         let shown = redacted(&url);
         let mut priority = None;
+        let is_s3 = url.scheme() == "s3";
+        let bucket = is_s3.then(|| S3Url::new(&url));
         for (name, value) in url.query_pairs() {
+            if is_s3 && s3_url::SETTINGS.contains(&&*name) {
+                continue;
+            }
             if name != "priority" {
                 return Err(CacheUrlError::Setting {
                     url: shown,
@@ -115,6 +168,10 @@ impl FromStr for CacheUrl {
                 }
                 Scheme::Http(url)
             }
+            "s3" => match bucket.flatten() {
+                Some(bucket) => Scheme::S3(bucket),
+                None => return Err(CacheUrlError::Bucket(shown)),
+            },
             scheme => {
                 return Err(CacheUrlError::Scheme {
                     scheme: scheme.to_owned(),
@@ -122,7 +179,11 @@ impl FromStr for CacheUrl {
                 });
             }
         };
-        Ok(Self { scheme, priority })
+        Ok(Self {
+            scheme,
+            priority,
+            login: None,
+        })
     }
 }
 
@@ -132,6 +193,7 @@ impl fmt::Display for CacheUrl {
         match &self.scheme {
             Scheme::File(path) => write!(f, "file://{}", path.display()),
             Scheme::Http(url) => f.write_str(redacted(url).trim_end_matches('/')),
+            Scheme::S3(url) => url.fmt(f),
         }
     }
 }
@@ -170,6 +232,11 @@ mod tests {
             "http://host:8080/a/b"
         );
         assert_eq!(print("file:///a%20b"), "file:///a b");
+        assert_eq!(
+            print("s3://bucket?endpoint=host:9000&scheme=http&region=eu&profile=p&priority=1"),
+            "s3://bucket?endpoint=http://host:9000"
+        );
+        assert_eq!(print("s3://bucket/a/b/?region=eu"), "s3://bucket/a/b");
         let url: CacheUrl = "file:///a?priority=7".parse().unwrap();
         assert_eq!(url.priority, Some(7));
     }
@@ -181,12 +248,13 @@ mod tests {
             "'cache' is not a URL, like 'https://cache.example.org' or 'file:///folder'"
         );
         assert_eq!(
-            refusal("s3://bucket"),
-            "'s3://bucket' has the scheme 's3'; caches are read from file://, http:// and https://"
+            refusal("ssh://host"),
+            "'ssh://host' has the scheme 'ssh'; caches are at file://, http://, https:// and s3://"
         );
         assert_eq!(
             refusal("https://u:secret@x?trusted=1"),
-            "'https://x/?trusted=1' has the setting 'trusted'; only 'priority' is known"
+            "'https://x/?trusted=1' has the setting 'trusted'; known are priority and, for s3://, \
+             region, profile, endpoint and scheme"
         );
         assert_eq!(
             refusal("https://x?priority=high"),

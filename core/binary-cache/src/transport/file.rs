@@ -1,10 +1,10 @@
 //! A cache in a folder.
 
-use super::is_inside;
+use super::{Payload, Stage, is_inside};
 use crate::error::FetchError;
 use bytes::Bytes;
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,6 +17,48 @@ pub(crate) struct Folder {
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    pub(super) fn exists(&self, name: &str) -> Result<bool, FetchError> {
+        let path = self.path(name)?;
+        path.try_exists().map_err(|error| failed(&path, error))
+    }
+
+    /// Makes a folder to make files in, and the cache's own if it is missing.
+    pub(super) fn stage(&self) -> Result<Stage, FetchError> {
+        for path in [&self.path, &self.path.join("nar")] {
+            std::fs::create_dir_all(path).map_err(|error| not_written(path, error))?;
+        }
+        Stage::new(&self.path)
+    }
+
+    /// Puts a file in its place by a rename.
+    pub(super) async fn put(&self, name: &str, payload: Payload) -> Result<(), FetchError> {
+        let path = self.path(name)?;
+        let folder = self.path.clone();
+        let write = move || {
+            if let Some(parent) = path.parent().filter(|parent| *parent != folder) {
+                std::fs::create_dir_all(parent)?;
+            }
+            match payload {
+                Payload::Staged(staged) => std::fs::rename(staged, &path),
+                Payload::Memory(bytes) => {
+                    let mut file = tempfile::Builder::new()
+                        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+                        .prefix(".niphas-put-")
+                        .tempfile_in(&folder)?;
+                    file.write_all(&bytes)?;
+                    file.persist(&path)?;
+                    Ok(())
+                }
+                Payload::File(..) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        };
+        let shown = self.path.join(name);
+        let written = tokio::task::spawn_blocking(write).await;
+        written
+            .unwrap_or_else(|error| Err(error.into()))
+            .map_err(|error| not_written(&shown, error))
     }
 
     pub(super) fn path(&self, name: &str) -> Result<PathBuf, FetchError> {
@@ -62,6 +104,13 @@ impl Folder {
                 Err(error) => Err(failed(&self.path, error.into())),
             },
         }
+    }
+}
+
+fn not_written(path: &Path, error: io::Error) -> FetchError {
+    FetchError::Write {
+        path: path.display().to_string(),
+        source: Arc::new(error),
     }
 }
 

@@ -1,15 +1,24 @@
 //! A cache behind HTTP.
 
-use super::{Body, Opened, is_inside};
-use crate::{decompress, error::FetchError, limits::Limits};
+use super::{Opened, Payload, is_inside};
+use crate::{decompress, error::FetchError, limits::Limits, url::Login};
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
 use reqwest::{
-    Client, ClientBuilder, Response,
-    header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE},
+    Body, Client, ClientBuilder, Method, RequestBuilder, Response,
+    header::{
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+        HeaderValue, LAST_MODIFIED, RANGE,
+    },
     redirect,
 };
-use std::{fmt, io::Read, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    io::{self, Read},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use url::Url;
 
 /// A client that never waits forever and never follows a redirect from https
@@ -48,7 +57,13 @@ pub(crate) struct Server {
     base: Url,
     client: Client,
     timeout: Duration,
+    login: Option<Login>,
+    /// The token, and when the file was looked at.
+    token: Mutex<Option<(Instant, HeaderValue)>>,
 }
+
+/// How long a token is used before its file is read again.
+const TOKEN_AGE: Duration = Duration::from_secs(10);
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,11 +73,92 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub(super) fn new(base: Url, client: Client, limits: &Limits) -> Self {
+    pub(super) fn new(base: Url, login: Option<Login>, client: Client, limits: &Limits) -> Self {
         Self {
             base,
             client,
             timeout: limits.request_timeout,
+            login,
+            token: Mutex::default(),
+        }
+    }
+
+    fn url(&self, name: &str) -> Result<Url, FetchError> {
+        let outside = || FetchError::Outside {
+            name: name.to_owned(),
+        };
+        if !is_inside(name) {
+            return Err(outside());
+        }
+        self.base.join(name).map_err(|_| outside())
+    }
+
+    /// A request that shows who asks. On a redirect to another host or port the
+    /// client leaves that out.
+    fn start(&self, method: Method, name: &str) -> Result<RequestBuilder, FetchError> {
+        let request = self.client.request(method, self.url(name)?);
+        Ok(match &self.login {
+            None => request,
+            Some(Login::Password { user, password }) => request.basic_auth(user, Some(password)),
+            Some(Login::TokenFile(path)) => request.header(AUTHORIZATION, self.token(path)?),
+        })
+    }
+
+    fn token(&self, path: &Path) -> Result<HeaderValue, FetchError> {
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, token)) = &*token
+            && when.elapsed() < TOKEN_AGE
+        {
+            return Ok(token.clone());
+        }
+        let cannot_read = |source| FetchError::Token {
+            path: path.display().to_string(),
+            source: Arc::new(source),
+        };
+        let text = std::fs::read_to_string(path).map_err(cannot_read)?;
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "it is not one line of text");
+        let value = HeaderValue::from_str(&format!("Bearer {}", text.trim()));
+        let mut value = value.map_err(|_| cannot_read(invalid()))?;
+        value.set_sensitive(true);
+        *token = Some((Instant::now(), value.clone()));
+        Ok(value)
+    }
+
+    pub(super) async fn exists(&self, name: &str) -> Result<bool, FetchError> {
+        let request = self.start(Method::HEAD, name)?.timeout(self.timeout);
+        let response = request.send().await.map_err(|error| failed(name, error))?;
+        match response.status().as_u16() {
+            200..=299 => Ok(true),
+            404 | 410 => Ok(false),
+            status => Err(FetchError::Status {
+                name: name.to_owned(),
+                status,
+            }),
+        }
+    }
+
+    /// Uploads a file, as Nix does.
+    pub(super) async fn put(
+        &self,
+        name: &str,
+        content_type: &'static str,
+        payload: &Payload,
+    ) -> Result<(), FetchError> {
+        let request = self
+            .start(Method::PUT, name)?
+            .header(CONTENT_TYPE, content_type)
+            .header(CONTENT_LENGTH, payload.size());
+        let request = match payload {
+            Payload::Memory(bytes) => request.body(bytes.clone()),
+            payload => request.body(Body::wrap_stream(payload.pieces())),
+        };
+        let response = request.send().await.map_err(|error| failed(name, error))?;
+        match response.status().as_u16() {
+            200..=299 => Ok(()),
+            status => Err(FetchError::Status {
+                name: name.to_owned(),
+                status,
+            }),
         }
     }
 
@@ -72,14 +168,7 @@ impl Server {
         timeout: Option<Duration>,
         from: u64,
     ) -> Result<Option<Response>, FetchError> {
-        let outside = || FetchError::Outside {
-            name: name.to_owned(),
-        };
-        if !is_inside(name) {
-            return Err(outside());
-        }
-        let url = self.base.join(name).map_err(|_| outside())?;
-        let mut request = self.client.get(url);
+        let mut request = self.start(Method::GET, name)?;
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
@@ -157,7 +246,7 @@ impl Server {
             start,
             length,
             version: version(&response),
-            body: Body::Http(Pieces {
+            body: super::Body::Http(Pieces {
                 response,
                 name: name.to_owned(),
             }),

@@ -2,15 +2,20 @@
 
 mod file;
 mod http;
+mod payload;
+mod s3;
+mod stage;
 
 use crate::{
-    error::FetchError,
+    error::{FetchError, SetupError},
     limits::Limits,
     url::{CacheUrl, Scheme},
 };
 use bytes::Bytes;
 pub(crate) use http::client;
+pub(crate) use payload::Payload;
 use reqwest::Client;
+pub(crate) use stage::Stage;
 use std::time::Duration;
 
 /// Where a cache's files come from.
@@ -18,6 +23,7 @@ use std::time::Duration;
 pub(crate) enum Transport {
     File(file::Folder),
     Http(http::Server),
+    S3(s3::Bucket),
 }
 
 /// A large file that was opened.
@@ -34,6 +40,7 @@ pub(crate) struct Opened {
 /// A file that is being read, piece by piece.
 pub(crate) enum Body {
     Http(http::Pieces),
+    S3(s3::Pieces),
 }
 
 impl Body {
@@ -41,17 +48,36 @@ impl Body {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         match self {
             Self::Http(pieces) => pieces.next().await,
+            Self::S3(pieces) => pieces.next().await,
         }
     }
 }
 
 impl Transport {
     /// `client` makes HTTP clients, which all servers share.
-    pub(crate) fn new(url: &CacheUrl, client: Option<&Client>, limits: &Limits) -> Option<Self> {
-        Some(match &url.scheme {
+    pub(crate) fn new(
+        url: &CacheUrl,
+        client: Option<&Client>,
+        limits: &Limits,
+    ) -> Result<Self, SetupError> {
+        Ok(match &url.scheme {
             Scheme::File(path) => Self::File(file::Folder::new(path.clone())),
-            Scheme::Http(url) => {
-                Self::Http(http::Server::new(url.clone(), client?.clone(), limits))
+            Scheme::Http(base) => {
+                let client = match client {
+                    Some(client) => client.clone(),
+                    None => self::client(limits, base.scheme() == "https")
+                        .map_err(SetupError::Client)?,
+                };
+                Self::Http(http::Server::new(
+                    base.clone(),
+                    url.login.clone(),
+                    client,
+                    limits,
+                ))
+            }
+            Scheme::S3(bucket) => {
+                let bucket = s3::Bucket::new(bucket, limits).map_err(SetupError::S3)?;
+                Self::S3(bucket)
             }
         })
     }
@@ -73,6 +99,7 @@ impl Transport {
             let got = match self {
                 Self::File(folder) => folder.get(name, max).await,
                 Self::Http(server) => server.get(name, max).await,
+                Self::S3(bucket) => bucket.get(name, max).await,
             };
             match got {
                 Ok(bytes) => return Ok(bytes),
@@ -89,7 +116,7 @@ impl Transport {
     ) -> Option<Result<Option<std::fs::File>, FetchError>> {
         match self {
             Self::File(folder) => Some(folder.open(name)),
-            Self::Http(_) => None,
+            Self::Http(_) | Self::S3(_) => None,
         }
     }
 
@@ -100,6 +127,62 @@ impl Transport {
             // Whoever fetches from a folder reads the file itself.
             Self::File(_) => Ok(None),
             Self::Http(server) => server.open(name, from).await,
+            Self::S3(bucket) => bucket.open(name, from).await,
+        }
+    }
+
+    /// Whether there is such a file. Tries again where that may help.
+    pub(crate) async fn exists(&self, name: &str, limits: &Limits) -> Result<bool, FetchError> {
+        let mut retries = Retries {
+            name,
+            limits,
+            attempts: 0,
+        };
+        loop {
+            let exists = match self {
+                Self::File(folder) => folder.exists(name),
+                Self::Http(server) => server.exists(name).await,
+                Self::S3(bucket) => bucket.exists(name).await,
+            };
+            match exists {
+                Ok(exists) => return Ok(exists),
+                Err(error) => retries.after(error).await?,
+            }
+        }
+    }
+
+    /// Writes a file, which is there as a whole or not at all. Tries again where
+    /// that may help.
+    pub(crate) async fn put(
+        &self,
+        name: &str,
+        content_type: &'static str,
+        payload: Payload,
+        limits: &Limits,
+    ) -> Result<(), FetchError> {
+        let mut retries = Retries {
+            name,
+            limits,
+            attempts: 0,
+        };
+        loop {
+            let put = match self {
+                Self::File(folder) => return folder.put(name, payload).await,
+                Self::Http(server) => server.put(name, content_type, &payload).await,
+                Self::S3(bucket) => bucket.put(name, content_type, &payload).await,
+            };
+            match put {
+                Ok(()) => return Ok(()),
+                Err(error) => retries.after(error).await?,
+            }
+        }
+    }
+
+    /// Where files are made that are to be in this cache, if it is a folder.
+    pub(crate) fn stage(&self) -> Result<Option<Stage>, FetchError> {
+        match self {
+            Self::File(folder) => folder.stage().map(Some),
+            Self::Http(_) | Self::S3(_) => Ok(None),
         }
     }
 
