@@ -51,6 +51,18 @@ def peak_mib(command, environment, output):
     return usage.ru_maxrss / 1024
 
 
+def once(command, environment, output):
+    """The wall time and the most resident memory of one run."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    start = time.perf_counter()
+    starter = _spawn(["setsid", "--fork", *command], environment, output)
+    os.waitpid(starter, 0)
+    _, status, usage = os.wait4(-1, 0)
+    taken = time.perf_counter() - start
+    _check(status, command, output)
+    return taken, usage.ru_maxrss / 1024
+
+
 def compare(ours, peer, environment, folder, least_runs=5, most_runs=31, enough_seconds=3.0):
     """Medians of interleaved runs: (our seconds, the peer's, our MiB, the peer's). Both must print the same."""
     sides = [(ours, f"{folder}/ours"), (peer, f"{folder}/peer")]

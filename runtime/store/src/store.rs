@@ -49,7 +49,15 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    syncer: Arc<Syncer>,
+    opened: Arc<Opened>,
+}
+
+/// What ends with the last clone, though threads may go on for a moment.
+#[derive(Debug)]
+struct Opened {
+    syncer: Syncer,
+    /// None when the store is open for reading only.
+    lock: Option<Lock>,
 }
 
 /// What the parts of a store share.
@@ -63,8 +71,6 @@ pub(crate) struct Shared {
     pub(crate) running: Running,
     /// Held while roots are read or changed as a whole, and while garbage is collected.
     pub(crate) collecting: Mutex<()>,
-    /// None when the store is open for reading only.
-    lock: Option<Lock>,
 }
 
 #[derive(Debug)]
@@ -113,7 +119,6 @@ impl Store {
             left = state.take_numbers();
             state.save(&layout)?;
         }
-        let is_writer = lock.is_some();
         let shared = Arc::new(Shared {
             running: Running::new(&options),
             layout,
@@ -122,27 +127,24 @@ impl Store {
             numbers: Mutex::new(Numbers { state, left }),
             verdicts: Verdicts::default(),
             collecting: Mutex::default(),
-            lock,
         });
-        let syncer = Syncer::start(
-            &shared,
-            if is_writer {
-                loaded.unsynced
-            } else {
-                Vec::new()
-            },
-        );
+        let unsynced = if lock.is_some() {
+            loaded.unsynced
+        } else {
+            Vec::new()
+        };
+        let syncer = Syncer::start(&shared, unsynced);
         Ok(Self {
             shared,
-            syncer: Arc::new(syncer),
+            opened: Arc::new(Opened { syncer, lock }),
         })
     }
 
     /// Waits until everything that is in the store is on disk, so that a power cut loses nothing. Realisations that run are
     /// not waited for. Other clones can be used on.
     pub async fn close(self) -> Result<(), FileError> {
-        let syncer = Arc::clone(&self.syncer);
-        let drained = tokio::task::spawn_blocking(move || syncer.drain()).await;
+        let opened = Arc::clone(&self.opened);
+        let drained = tokio::task::spawn_blocking(move || opened.syncer.drain()).await;
         drained.unwrap_or_else(|error| {
             Err(FileError::new(
                 "write",
@@ -158,12 +160,12 @@ impl Store {
     }
 
     pub(crate) fn sync_soon(&self, pack: PackId) {
-        self.syncer.add(pack);
+        self.opened.syncer.add(pack);
     }
 
     /// An error unless the store may be written to.
     pub(crate) fn writable(&self) -> Result<(), StoreError> {
-        match self.shared.lock {
+        match self.opened.lock {
             Some(_) => Ok(()),
             None => Err(StoreError::ReadOnly(self.dir().to_owned())),
         }

@@ -166,14 +166,14 @@ impl Store {
         let store = self.clone();
         tokio::spawn(async move {
             // Forgotten even if the task panics or is aborted.
-            let _forget = Forget {
-                store: store.clone(),
-                key,
-            };
-            let result = walk::realise(&store, &request, &counters).await;
+            let forget = Forget { store, key };
+            let store = &forget.store;
+            let result = walk::realise(store, &request, &counters).await;
             if let Err(error) = &result {
                 tracing::debug!(error = %crate::error::chain(error), "a realisation failed");
             }
+            // Whoever waits may be about to open the store anew.
+            drop((forget, request));
             sender.send_replace(Some(result.map(Arc::new).map_err(Arc::new)));
         });
         realisation

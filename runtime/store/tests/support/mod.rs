@@ -1,0 +1,329 @@
+//! Trees, and a binary cache of them that counts what it is asked for and can misbehave.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests may; clippy knows only their functions"
+)]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+mod tree;
+
+pub(crate) use tree::{Tree, arbitrary_tree, directory, executable, file, read_back, symlink};
+
+use binary_cache::{Caches, Limits, TrustPolicy};
+use niphas_store::{Options, RealiseError, RealisedClosure, Request, Store};
+use nix_formats::{
+    Compression, Hash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, hash::HashAlgorithm,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    num::NonZeroUsize,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+pub(crate) fn key(name: &str) -> SecretKey {
+    let mut seed = [0; 32];
+    seed[..name.len().min(32)].copy_from_slice(&name.as_bytes()[..name.len().min(32)]);
+    SecretKey::from_seed(name, seed)
+}
+
+/// A store path of this name; the hash part is made from `seed`.
+pub(crate) fn store_path(seed: &str, name: &str) -> StorePath {
+    let digest = HashAlgorithm::Sha256.digest(format!("{seed} {name}").as_bytes());
+    let mut hash = [0; 20];
+    hash.copy_from_slice(&digest.as_bytes()[..20]);
+    StorePath::from_parts(hash, name).unwrap()
+}
+
+/// What a cache does instead of answering well.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// Answers with this status.
+    Status(u16),
+    /// Ends the connection after so many bytes.
+    Truncate(usize),
+    /// Sends so many bytes and then nothing.
+    Stall(usize),
+    /// Sends something else.
+    Replace(Vec<u8>),
+    /// Waits before it answers well.
+    Delay(Duration),
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    files: HashMap<String, Vec<u8>>,
+    faults: HashMap<String, Fault>,
+    requests: HashMap<String, usize>,
+}
+
+/// A binary cache behind HTTP.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    contents: Arc<Mutex<Contents>>,
+    url: String,
+}
+
+impl Cache {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let contents: Arc<Mutex<Contents>> = Arc::default();
+        let served = Arc::clone(&contents);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // Whether the client goes away early is its own affair.
+                let contents = Arc::clone(&served);
+                tokio::spawn(async move { serve(stream, &contents).await });
+            }
+        });
+        let cache = Self { contents, url };
+        cache.put("nix-cache-info", b"StoreDir: /nix/store\n".to_vec());
+        cache
+    }
+
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut contents = self.contents.lock().unwrap();
+        contents.files.insert(name.to_owned(), bytes);
+    }
+
+    pub(crate) fn fault(&self, name: &str, fault: Fault) {
+        let mut contents = self.contents.lock().unwrap();
+        contents.faults.insert(name.to_owned(), fault);
+    }
+
+    /// Nothing is answered any more but with this.
+    pub(crate) fn fail_all(&self, fault: &Fault) {
+        let mut contents = self.contents.lock().unwrap();
+        let names: Vec<String> = contents.files.keys().cloned().collect();
+        for name in names {
+            contents.faults.insert(name, fault.clone());
+        }
+    }
+
+    /// Everything is answered well again.
+    pub(crate) fn heal(&self) {
+        self.contents.lock().unwrap().faults.clear();
+    }
+
+    /// How often each file whose name starts so was asked for.
+    pub(crate) fn requests(&self, prefix: &str) -> HashMap<String, usize> {
+        let contents = self.contents.lock().unwrap();
+        let requests = contents.requests.iter();
+        requests
+            .filter(|(name, _)| name.starts_with(prefix))
+            .map(|(name, count)| (name.clone(), *count))
+            .collect()
+    }
+
+    /// Adds a path whose NAR is this.
+    pub(crate) fn add_nar(
+        &self,
+        path: &StorePath,
+        nar: &[u8],
+        references: &[StorePath],
+        keys: &[&SecretKey],
+    ) -> NarInfo {
+        let url = format!("nar/{}.nar", path.hash_part());
+        let mut info = NarInfo {
+            path: path.clone(),
+            url: url.clone(),
+            compression: Compression::None,
+            file_hash: None,
+            file_size: None,
+            nar_hash: HashAlgorithm::Sha256.digest(nar),
+            nar_size: nar.len() as u64,
+            references: references.iter().cloned().collect::<BTreeSet<_>>(),
+            deriver: None,
+            signatures: Vec::new(),
+            ca: None,
+        };
+        for key in keys {
+            info.sign(&StoreDir::default(), key);
+        }
+        self.put(&url, nar.to_vec());
+        self.add_info(&info);
+        info
+    }
+
+    pub(crate) fn add_info(&self, info: &NarInfo) {
+        let name = format!("{}.narinfo", info.path.hash_part());
+        self.put(&name, info.print(&StoreDir::default()).into_bytes());
+    }
+
+    /// Adds a path with this tree, signed by `test`.
+    pub(crate) fn add(&self, name: &str, tree: &Tree, references: &[StorePath]) -> StorePath {
+        let path = store_path("", name);
+        self.add_nar(&path, &tree.nar(), references, &[&key("test")]);
+        path
+    }
+
+    /// A client that believes `test`.
+    pub(crate) fn client(&self) -> Arc<Caches> {
+        client(&[self], &["test"], 1)
+    }
+}
+
+/// A client of caches that believes any `required` of these keys together.
+pub(crate) fn client(caches: &[&Cache], keys: &[&str], required: usize) -> Arc<Caches> {
+    let keys: PublicKeys = keys.iter().map(|name| key(name).public_key()).collect();
+    let policy = TrustPolicy::new(keys, NonZeroUsize::new(required).unwrap()).unwrap();
+    let urls: Vec<_> = caches.iter().map(|c| c.url.parse().unwrap()).collect();
+    let limits = Limits {
+        attempts: 2,
+        pause: Duration::from_millis(5),
+        connect_timeout: Duration::from_secs(2),
+        read_timeout: Duration::from_millis(700),
+        request_timeout: Duration::from_secs(2),
+        negative_ttl: Duration::ZERO,
+        cool_down: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    Arc::new(Caches::new(StoreDir::default(), urls, policy, limits).unwrap())
+}
+
+async fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> std::io::Result<()> {
+    let mut received = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            let mut piece = [0; 4096];
+            let count = stream.read(&mut piece).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            received.extend_from_slice(&piece[..count]);
+        };
+        let head: Vec<u8> = received.drain(..end).collect();
+        let head = String::from_utf8_lossy(&head).to_lowercase();
+        let target = String::from_utf8_lossy(head.as_bytes()).into_owned();
+        let name = target
+            .split(' ')
+            .nth(1)
+            .unwrap_or("")
+            .trim_start_matches('/')
+            .to_owned();
+        let start: usize = target
+            .lines()
+            .find_map(|line| line.strip_prefix("range: bytes="))
+            .and_then(|range| range.trim_end_matches('-').parse().ok())
+            .unwrap_or(0);
+        let (file, fault) = {
+            let mut contents = contents.lock().unwrap();
+            *contents.requests.entry(name.clone()).or_default() += 1;
+            let file = contents.files.get(&name).cloned();
+            (file, contents.faults.get(&name).cloned())
+        };
+        let mut sent = usize::MAX;
+        let mut stalls = false;
+        let (mut status, mut body) = match file {
+            Some(file) if start > 0 && start <= file.len() => (206, file[start..].to_vec()),
+            Some(file) => (200, file),
+            None => (404, Vec::new()),
+        };
+        match fault {
+            Some(Fault::Status(code)) => (status, body) = (code, Vec::new()),
+            Some(Fault::Truncate(at)) => sent = at,
+            Some(Fault::Stall(at)) => (sent, stalls) = (at, true),
+            Some(Fault::Replace(other)) => (status, body) = (200, other),
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            None => {}
+        }
+        let range = if status == 206 {
+            let end = start + body.len();
+            format!("Content-Range: bytes {start}-{}/{end}\r\n", end - 1)
+        } else {
+            String::new()
+        };
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{range}\r\n",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await?;
+        stream.write_all(&body[..body.len().min(sent)]).await?;
+        if stalls {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        if sent < body.len() {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) fn open(dir: &Path) -> Store {
+    Store::open(dir, Options::default()).unwrap()
+}
+
+pub(crate) fn request(roots: &[StorePath], caches: &Arc<Caches>) -> Request {
+    Request {
+        roots: roots.to_vec(),
+        expected: None,
+        caches: Arc::clone(caches),
+    }
+}
+
+pub(crate) async fn realise(
+    store: &Store,
+    roots: &[StorePath],
+    caches: &Arc<Caches>,
+) -> Result<Arc<RealisedClosure>, Arc<RealiseError>> {
+    store.realise(request(roots, caches)).wait().await
+}
+
+/// An error and its causes.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// The hash of the NAR of a stored path, as rebuilt.
+pub(crate) fn rebuilt(store: &Store, path: &StorePath) -> Hash {
+    let mut nar = Vec::new();
+    let stored = store.info(path).unwrap();
+    store.write_nar(&stored, &mut nar).unwrap();
+    HashAlgorithm::Sha256.digest(&nar)
+}
+
+/// The files of a folder of the store.
+pub(crate) fn names(dir: &Path, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.join(folder)).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Bytes that all packs take.
+pub(crate) fn pack_bytes(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(dir.join("packs")).unwrap();
+    entries
+        .map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512)
+        .sum()
+}
+
+/// Pseudo-random bytes.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let mut reader = blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .finalize_xof();
+    reader.fill(&mut bytes);
+    bytes
+}
