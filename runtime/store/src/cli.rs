@@ -46,4 +46,6 @@ pub(crate) enum Command {
     Verify(commands::verify::Args),
     Image(commands::image::Args),
     Export(commands::export::Args),
+    Mount(commands::mount::Args),
+    Umount(commands::umount::Args),
 }

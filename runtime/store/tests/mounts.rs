@@ -332,11 +332,14 @@ fn a_probe_on_tmpfs_says_why_files_cannot_be_mounted() {
 #[ignore = "needs root"]
 fn programs_run_from_a_mount() {
     let closure = Closure::new(1);
-    let (pack, program) = (closure.path("pack"), fs::read("/bin/true").unwrap());
+    let (pack, mut program) = (closure.path("pack"), fs::read("/bin/true").unwrap());
+    let length = program.len() as u64;
+    // As packs do: a loop device has whole blocks only.
+    program.resize(program.len().next_multiple_of(512), 0);
     fs::write(&pack, &program).unwrap();
     let mut image = ImageBuilder::new();
-    let device = image.device(b"pack", program.len() as u64).unwrap();
-    let extent = Extent::data(program.len() as u64, device, 0);
+    let device = image.device(b"pack", length).unwrap();
+    let extent = Extent::data(length, device, 0);
     image.file(b"true", true, &[extent]).unwrap();
     let mut file = File::create(closure.path("program.erofs")).unwrap();
     image.finish().unwrap().write_to(&mut file).unwrap();

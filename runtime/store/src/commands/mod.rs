@@ -8,8 +8,10 @@ pub(crate) mod gc;
 pub(crate) mod image;
 pub(crate) mod list;
 pub(crate) mod ls;
+pub(crate) mod mount;
 pub(crate) mod realise;
 pub(crate) mod roots;
+pub(crate) mod umount;
 pub(crate) mod verify;
 
 use crate::{
@@ -33,5 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Verify(args) => args.run(store),
         Command::Image(args) => args.run(store),
         Command::Export(args) => args.run(store),
+        Command::Mount(args) => args.run(store),
+        Command::Umount(args) => args.run(),
     }
 }

@@ -1,0 +1,42 @@
+//! `niphas-store umount`
+
+use crate::failure::Failure;
+use anyhow::anyhow;
+use niphas_store::mount::{detach, unmount};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Take away what `niphas-store mount` mounted
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The folder
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Take it away although it is in use; it ends with its last user
+    #[arg(long)]
+    lazy: bool,
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let gone = if self.lazy {
+            detach(&self.folder)
+        } else {
+            unmount(&self.folder)
+        };
+        match gone {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Err(anyhow!("nothing is mounted at '{}'", self.folder.display()).into()),
+            Err(error)
+                if !self.lazy
+                    && error.io().map(std::io::Error::kind)
+                        == Some(std::io::ErrorKind::ResourceBusy) =>
+            {
+                Err(Failure::with_hint(
+                    error,
+                    "end the programs that use it, or give --lazy",
+                ))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
