@@ -34,6 +34,7 @@ mod limits;
 mod nar;
 mod netrc;
 mod policy;
+mod push;
 mod s3_profile;
 mod s3_url;
 mod source;
@@ -46,6 +47,9 @@ pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavail
 pub use limits::Limits;
 pub use netrc::{Netrc, NetrcError, NetrcLogin};
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
+pub use push::{
+    Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport, push,
+};
 pub use source::{
     DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, source_closure,
     write_tree,

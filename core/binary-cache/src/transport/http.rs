@@ -62,6 +62,9 @@ pub(crate) struct Server {
     token: Mutex<Option<(Instant, HeaderValue)>>,
 }
 
+/// Bytes per second below which an upload is given up.
+const SLOWEST_UPLOAD: u64 = 16 * 1024;
+
 /// How long a token is used before its file is read again.
 const TOKEN_AGE: Duration = Duration::from_secs(10);
 
@@ -147,7 +150,8 @@ impl Server {
         let request = self
             .start(Method::PUT, name)?
             .header(CONTENT_TYPE, content_type)
-            .header(CONTENT_LENGTH, payload.size());
+            .header(CONTENT_LENGTH, payload.size())
+            .timeout(self.timeout + Duration::from_secs(payload.size() / SLOWEST_UPLOAD));
         let request = match payload {
             Payload::Memory(bytes) => request.body(bytes.clone()),
             payload => request.body(Body::wrap_stream(payload.pieces())),

@@ -82,6 +82,16 @@ impl Transport {
         })
     }
 
+    /// For writing: how long an upload takes depends on its size, so silence
+    /// alone means nothing.
+    pub(crate) fn for_writing(url: &CacheUrl, limits: &Limits) -> Result<Self, SetupError> {
+        let patient = Limits {
+            read_timeout: Duration::from_secs(24 * 60 * 60),
+            ..limits.clone()
+        };
+        Self::new(url, None, &patient)
+    }
+
     /// A small file as a whole; `None` if there is none. Tries again where that
     /// may help.
     pub(crate) async fn get(

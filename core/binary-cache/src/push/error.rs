@@ -1,0 +1,66 @@
+//! Why a push fails.
+
+use crate::{
+    error::{FetchError, SetupError},
+    source::SourceError,
+};
+use nix_formats::{Hash, HashFormat, StoreDir, StorePath};
+use std::io;
+use thiserror::Error;
+
+/// A push that did not come to its end. What was pushed before is whole, and
+/// the next run goes on from there.
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// The cache can't be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The store can't tell what to push.
+    #[error("cannot tell what the closure is")]
+    Closure(#[source] SourceError),
+    /// The store can't give a path.
+    #[error("cannot read '{path}' from the store")]
+    Source {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        source: SourceError,
+    },
+    /// The path is no longer what the store says that it is.
+    #[error("'{path}' is damaged: its NAR has the hash {}, not {}", .actual.to_string(HashFormat::Sri, true), .expected.to_string(HashFormat::Sri, true))]
+    Changed {
+        /// The path.
+        path: StorePath,
+        /// What the store says.
+        expected: Hash,
+        /// What is there.
+        actual: Hash,
+    },
+    /// The compressed NAR can't be made.
+    #[error("cannot pack '{path}'")]
+    Write {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// The cache does not take it.
+    #[error("the cache fails")]
+    Cache(FetchError),
+    /// The cache does not take a path.
+    #[error("cannot push '{path}' to the cache")]
+    Upload {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        source: FetchError,
+    },
+    /// The cache holds paths of another store folder.
+    #[error("the cache serves the store folder '{theirs}', and these paths are in '{ours}'")]
+    OtherStoreDir {
+        /// What it serves.
+        theirs: String,
+        /// Where the paths are.
+        ours: StoreDir,
+    },
+}

@@ -1,0 +1,99 @@
+//! Making `.ls` listings of NARs while they are written.
+
+use nix_formats::nar::{Event, Reader};
+use serde_json::{Map, Value, json};
+use std::{
+    io::{self, PipeWriter, Write},
+    thread::JoinHandle,
+};
+
+/// Parses a NAR on a thread of its own, from what is written to it.
+pub(crate) struct ListingBuilder {
+    pipe: PipeWriter,
+    parser: JoinHandle<io::Result<Value>>,
+}
+
+impl ListingBuilder {
+    pub(crate) fn start() -> io::Result<Self> {
+        let (reader, pipe) = io::pipe()?;
+        let parser = std::thread::Builder::new()
+            .name("listing".to_owned())
+            .spawn(move || {
+                let mut reader = Reader::new(reader);
+                let listing = list(&mut reader)?;
+                Ok(listing)
+            })?;
+        Ok(Self { pipe, parser })
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.pipe.write_all(bytes)
+    }
+
+    /// The listing as Nix writes it.
+    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
+        drop(self.pipe);
+        let root = self
+            .parser
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the listing's thread failed")))?;
+        Ok(json!({ "root": root, "version": 1 })
+            .to_string()
+            .into_bytes())
+    }
+}
+
+/// A folder that is being read, and the name of the entry that comes next.
+struct Open {
+    entries: Map<String, Value>,
+    name: String,
+}
+
+fn list(reader: &mut Reader<impl io::Read>) -> io::Result<Value> {
+    let mut open: Vec<Open> = Vec::new();
+    let mut root = Value::Null;
+    while let Some(event) = reader.next_event().map_err(io::Error::other)? {
+        let node = match event {
+            Event::Directory => {
+                open.push(Open {
+                    entries: Map::new(),
+                    name: String::new(),
+                });
+                continue;
+            }
+            Event::Entry(name) => {
+                if let Some(folder) = open.last_mut() {
+                    folder.name = String::from_utf8_lossy(&name).into_owned();
+                }
+                continue;
+            }
+            Event::EndDirectory => {
+                let entries = open.pop().map(|folder| folder.entries);
+                json!({ "type": "directory", "entries": entries })
+            }
+            Event::File {
+                executable,
+                size,
+                offset,
+            } => {
+                let mut file = json!({ "type": "regular", "size": size, "narOffset": offset });
+                if executable {
+                    file["executable"] = true.into();
+                }
+                file
+            }
+            Event::Symlink(target) => {
+                json!({ "type": "symlink", "target": String::from_utf8_lossy(&target) })
+            }
+        };
+        match open.last_mut() {
+            Some(folder) => {
+                folder
+                    .entries
+                    .insert(std::mem::take(&mut folder.name), node);
+            }
+            None => root = node,
+        }
+    }
+    Ok(root)
+}

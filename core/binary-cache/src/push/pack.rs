@@ -1,0 +1,203 @@
+//! One path into one compressed NAR, in one pass: read, hashed, compressed,
+//! hashed again, written.
+
+use super::{PushProgress, compress::Compressor, error::PushError, listing::ListingBuilder};
+use crate::{
+    error::FetchError,
+    source::{NarSource, PathInfo, SourceError},
+    transport::{Payload, Stage},
+};
+use nix_formats::{
+    Hash,
+    hash::{HashAlgorithm, Hasher},
+};
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+/// What is held in memory before a file is made; a cache in a folder has its
+/// file at once.
+const IN_MEMORY: usize = 4 << 20;
+
+/// A NAR, ready to be uploaded.
+pub(crate) struct Packed {
+    pub(crate) payload: Payload,
+    pub(crate) file_hash: Hash,
+    pub(crate) file_size: u64,
+    /// The `.ls` file, if it is wanted.
+    pub(crate) listing: Option<Vec<u8>>,
+}
+
+/// Packs a path. Its NAR must be the one that the store knows: what changed on
+/// disk is not signed.
+pub(crate) fn pack(
+    source: &dyn NarSource,
+    info: &PathInfo,
+    compressor: &Compressor,
+    stage: Option<&Stage>,
+    with_listing: bool,
+    progress: &PushProgress,
+) -> Result<Packed, PushError> {
+    let failed = |error| PushError::Write {
+        path: info.path.clone(),
+        source: error,
+    };
+    let sink = Sink::new(stage, info.nar_size).map_err(failed)?;
+    let file = HashWriter::new(sink);
+    let encoder = compressor.start(info.nar_size, file).map_err(failed)?;
+    let mut nar = NarWriter {
+        nar: HashWriter::new(encoder),
+        progress,
+        listing: with_listing
+            .then(ListingBuilder::start)
+            .transpose()
+            .map_err(failed)?,
+    };
+    source
+        .write_nar(info, &mut nar)
+        .map_err(|error| match error {
+            SourceError::Write(error) => failed(error),
+            source => PushError::Source {
+                path: info.path.clone(),
+                source,
+            },
+        })?;
+    let NarWriter { nar, listing, .. } = nar;
+    let (encoder, nar_hash, nar_size) = nar.finish();
+    if (nar_hash, nar_size) != (info.nar_hash, info.nar_size) {
+        return Err(PushError::Changed {
+            path: info.path.clone(),
+            expected: info.nar_hash,
+            actual: nar_hash,
+        });
+    }
+    let listing = listing.map(ListingBuilder::finish).transpose();
+    let listing = listing.map_err(failed)?;
+    let file = encoder.finish().map_err(failed)?;
+    let (sink, file_hash, file_size) = file.finish();
+    let payload = sink.finish(file_size).map_err(failed)?;
+    Ok(Packed {
+        payload,
+        file_hash,
+        file_size,
+        listing,
+    })
+}
+
+/// Hands the NAR to those who want it.
+struct NarWriter<'a, W> {
+    nar: HashWriter<W>,
+    progress: &'a PushProgress,
+    listing: Option<ListingBuilder>,
+}
+
+impl<W: Write> Write for NarWriter<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.nar.write(bytes)?;
+        self.progress.count_bytes(count);
+        if let Some(listing) = &mut self.listing {
+            listing.write(&bytes[..count])?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hashes and counts what goes through it.
+struct HashWriter<W> {
+    out: W,
+    hasher: Hasher,
+}
+
+impl<W: Write> HashWriter<W> {
+    fn new(out: W) -> Self {
+        Self {
+            out,
+            hasher: Hasher::new(HashAlgorithm::Sha256),
+        }
+    }
+
+    fn finish(self) -> (W, Hash, u64) {
+        let size = self.hasher.written();
+        (self.out, self.hasher.finish(), size)
+    }
+}
+
+impl<W: Write> Write for HashWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Where the file is made.
+enum Sink {
+    Memory(Vec<u8>),
+    File(File),
+    Staged(File, PathBuf),
+}
+
+impl Sink {
+    fn new(stage: Option<&Stage>, size: u64) -> io::Result<Self> {
+        Ok(match stage {
+            Some(stage) => {
+                let path = stage.path();
+                Self::Staged(File::create_new(&path)?, path)
+            }
+            None => Self::Memory(Vec::with_capacity(IN_MEMORY.min(size as usize / 2))),
+        })
+    }
+
+    fn finish(self, size: u64) -> io::Result<Payload> {
+        Ok(match self {
+            Self::Memory(bytes) => Payload::Memory(bytes.into()),
+            Self::File(mut file) => {
+                file.rewind()?;
+                Payload::File(Arc::new(file), size)
+            }
+            Self::Staged(_, path) => Payload::Staged(path),
+        })
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Memory(held) if held.len() + bytes.len() <= IN_MEMORY => {
+                held.extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            Self::Memory(held) => {
+                // It has no name, so nothing is left of it whatever happens.
+                let mut file = tempfile::tempfile()?;
+                file.write_all(held)?;
+                let count = file.write(bytes)?;
+                *self = Self::File(file);
+                Ok(count)
+            }
+            Self::File(file) | Self::Staged(file, _) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// So that the caller of [`pack`] need not know of both kinds of errors.
+impl From<FetchError> for PushError {
+    fn from(error: FetchError) -> Self {
+        Self::Cache(error)
+    }
+}
