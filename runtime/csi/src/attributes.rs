@@ -18,7 +18,7 @@ const DIGEST: &str = "niphas.io/digest.";
 
 /// Attributes that are no request for a closure.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum AttributesError {
+pub(crate) enum AttributesError {
     /// Nothing of ours.
     #[error(
         "the volume names no closure: want attributes niphas.io/roots.<system> and niphas.io/digest.<system>"
@@ -76,8 +76,8 @@ fn list(systems: &[String]) -> String {
 }
 
 /// What a volume is to hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
     /// The closure's roots, the program's first. Never empty.
     pub roots: Vec<StorePath>,
     /// What the closure must be.
@@ -86,7 +86,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads the attributes for this node's system.
-    pub fn parse(
+    pub(crate) fn parse(
         attributes: &HashMap<String, String>,
         system: &str,
     ) -> Result<Self, AttributesError> {
@@ -156,7 +156,7 @@ pub struct Pod {
 
 impl Pod {
     /// Reads what kubelet adds to the attributes. It overrides what a user may have put there.
-    pub fn parse(attributes: &HashMap<String, String>) -> Self {
+    pub(crate) fn parse(attributes: &HashMap<String, String>) -> Self {
         let get = |name: &str| {
             let key = format!("csi.storage.k8s.io/pod.{name}");
             attributes.get(&key).cloned().unwrap_or_default()
@@ -169,7 +169,7 @@ impl Pod {
     }
 
     /// Whether kubelet said who the pod is.
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         !self.namespace.is_empty() && !self.name.is_empty()
     }
 }

@@ -15,7 +15,7 @@ const MAX_SIZE: u64 = 1 << 20;
 
 /// The configuration cannot be used.
 #[derive(Debug, Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// A file cannot be read: the configuration or one it names.
     #[error("cannot read '{path}'")]
     Read {
@@ -50,7 +50,7 @@ pub enum ConfigError {
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// What holds where no namespace says otherwise. None: nothing is asked and nothing believed.
     #[serde(default)]
     pub defaults: Section,
@@ -62,7 +62,7 @@ pub struct Config {
 /// Caches and keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Section {
+pub(crate) struct Section {
     /// Where to ask.
     #[serde(default)]
     pub caches: Vec<String>,
@@ -82,7 +82,7 @@ pub struct Section {
 
 impl Config {
     /// Reads the file's text.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         // An empty file is an empty configuration.
         if text
             .lines()

@@ -1,21 +1,42 @@
 //! The CSI driver of niphas: a pod names a closure by an inline ephemeral volume, and gets it at `/nix`.
+//!
+//! kubelet calls the [`node`] service over a unix socket. To publish a volume, its [`attributes`] are read, the closure is
+//! realised by the node's store under the caches and keys that the pod's namespace is [trusted](trust) with, its
+//! [view] is mounted once on the node, and bound to the volume's target. What was published stands in a [record], so that a
+//! driver that was killed goes on where it was.
 
 mod attributes;
 mod base_image;
 mod config;
+mod driver;
+mod error;
 mod events;
+mod gc;
 mod http;
 mod identity;
+mod locks;
 mod logging;
 mod metrics;
+mod node;
 pub mod proto;
+mod record;
 mod registration;
 mod socket;
+mod status;
+mod trust;
+mod view;
+mod volumes;
 
+pub use attributes::this_system;
 pub use base_image::archive as base_image_archive;
+pub use driver::{DriverOptions, run};
+pub use gc::GcPolicy;
 pub use http::connect;
 pub use identity::DRIVER;
 pub use logging::{LogFormat, start as start_logging};
+pub use niphas_api::BASE_IMAGE;
+pub use niphas_store::{Watermark, mount::View};
+pub use status::{DriverInfo, NodeStatus, RootStatus, ViewStatus, VolumeStatus};
 
 /// An error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {

@@ -1,1 +1,42 @@
-fn main() {}
+//! The program `niphas-csi`.
+
+mod args;
+
+use std::io::Write as _;
+
+use anyhow::Context;
+use clap::Parser;
+
+use args::{Args, Command, Output};
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Run(args) => {
+            niphas_csi::start_logging(args.log_format, &args.log)
+                .with_context(|| format!("'{}' is no log filter", args.log))?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(threads())
+                .enable_all()
+                .build()?;
+            runtime.block_on(niphas_csi::run(args.into()))
+        }
+        Command::Status(args) => {
+            let status = niphas_csi::NodeStatus::read(&args.state_dir, &args.store)?;
+            let text = match args.output {
+                Output::Text => status.to_text(),
+                Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+            };
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
+        Command::BaseImage(args) => {
+            let archive = niphas_csi::base_image_archive(&args.name)?;
+            std::fs::write(&args.output, archive)
+                .with_context(|| format!("cannot write '{}'", args.output.display()))
+        }
+    }
+}
+
+/// Few: the driver waits more than it works, and each thread takes memory.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4))
+}

@@ -1,6 +1,7 @@
 //! The protocols, as `build.rs` makes them of the files in `proto/`.
 #![expect(
     missing_docs,
+    unreachable_pub,
     unused_qualifications,
     clippy::pedantic,
     reason = "generated; documented in the files they come from"

@@ -9,7 +9,7 @@ use tokio::net::UnixListener;
 
 /// A socket cannot be made.
 #[derive(Debug, Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// Something else has the name.
     #[error("'{0}' is there and is no socket: remove it, or give the socket another path")]
     NotASocket(PathBuf),

@@ -1,0 +1,307 @@
+//! The driver as a whole: from its start to its graceful end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use niphas_store::mount::{View, probe};
+use niphas_store::{OpenError, Store};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+use tracing::{error, info, warn};
+
+use crate::base_image;
+use crate::events::{self, Events};
+use crate::gc::{GcPolicy, keep_space};
+use crate::http::{self, Pages};
+use crate::identity::IdentityService;
+use crate::metrics::Metrics;
+use crate::node::NodeService;
+use crate::proto::csi::identity_server::IdentityServer;
+use crate::proto::csi::node_server::NodeServer;
+use crate::registration::keep_registered;
+use crate::socket::SocketFile;
+use crate::status::DriverInfo;
+use crate::trust::Trust;
+use crate::view::Views;
+use crate::volumes::Volumes;
+
+/// How long calls may take to end once the driver stops. Those that wait for a realisation end at once.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long to wait between attempts to open a store that another driver has not left yet.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often to look for volumes that are gone.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// What a driver is started with.
+#[derive(Debug, Clone)]
+pub struct DriverOptions {
+    /// The node's name, as Kubernetes knows it.
+    pub node: String,
+    /// The node's system, as Nix names it.
+    pub system: String,
+    /// The socket that kubelet calls.
+    pub endpoint: PathBuf,
+    /// The same socket, as kubelet sees it.
+    pub kubelet_endpoint: PathBuf,
+    /// kubelet's `plugins_registry` folder; none to not register.
+    pub registration: Option<PathBuf>,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The node's store.
+    pub store: PathBuf,
+    /// The driver's folder.
+    pub state: PathBuf,
+    /// How long a publish may take.
+    pub limit: Duration,
+    /// How to mount closures; none to find out.
+    pub view: Option<View>,
+    /// Where metrics and health are served.
+    pub listen: SocketAddr,
+    /// Garbage collection.
+    pub gc: GcPolicy,
+    /// containerd's socket, to put the base image into; none to leave it alone.
+    pub containerd: Option<PathBuf>,
+    /// The base image's name.
+    pub base_image: String,
+    /// The cluster to send events to; none for the one that this runs in.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Runs the driver until it is told to stop.
+pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let metrics = Metrics::default();
+    let trust = Arc::new(Trust::load(&options.config)?);
+    std::fs::create_dir_all(&options.state)
+        .with_context(|| format!("cannot create '{}'", options.state.display()))?;
+
+    // kubelet is to see that the driver lives, also while it waits for the store.
+    let (view, refused) = choose_view(&options)?;
+    let (socket_sender, socket) = watch::channel(None);
+    let (registered_sender, registered) = watch::channel(options.registration.is_none());
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    info!(address = %listener.local_addr()?, "serving metrics and health");
+    let pages = Arc::new(Pages {
+        registry: metrics.registry(view.name()),
+        socket,
+        registered: registered.clone(),
+    });
+    let served = CancellationToken::new();
+    let http = tokio::spawn(http::serve(listener, pages, served.clone()));
+
+    let Some(store) = open_store(&options, &stop).await? else {
+        return Ok(());
+    };
+    let driver = DriverInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        node: options.node.clone(),
+        system: options.system.clone(),
+        view: view.name().to_owned(),
+        refused,
+    };
+    driver
+        .write(&options.state)
+        .with_context(|| format!("cannot write to '{}'", options.state.display()))?;
+    let views = Views::open(&options.state, store.clone(), view)?;
+    let volumes = Volumes::open(
+        &options.state,
+        store.clone(),
+        views,
+        Arc::clone(&trust),
+        metrics.clone(),
+        stop.clone(),
+    )?;
+    let volumes = Arc::new(volumes);
+    let recovering = Arc::clone(&volumes);
+    tokio::task::spawn_blocking(move || recovering.recover()).await??;
+
+    let events = match events::client(options.kubeconfig.as_deref()).await? {
+        Some(client) => Events::new(client, options.node.clone(), metrics.clone()),
+        None => Events::none(metrics.clone()),
+    };
+    let calls = TaskTracker::new();
+    let node = NodeService {
+        volumes: Arc::clone(&volumes),
+        node_id: options.node.clone(),
+        system: options.system.clone(),
+        limit: options.limit,
+        metrics: metrics.clone(),
+        events,
+        calls: calls.clone(),
+    };
+    let (file, listener) = SocketFile::listen(&options.endpoint)?;
+    let server = Server::builder()
+        .add_service(IdentityServer::new(IdentityService))
+        .add_service(NodeServer::new(node))
+        .serve_with_incoming_shutdown(
+            UnixListenerStream::new(listener),
+            stop.clone().cancelled_owned(),
+        );
+    let server = tokio::spawn(server);
+    socket_sender.send_replace(Some(options.endpoint.clone()));
+    info!(endpoint = %options.endpoint.display(), view = %view, system = options.system, "serving");
+
+    let background = TaskTracker::new();
+    if let Some(folder) = options.registration {
+        let endpoint = options.kubelet_endpoint.display().to_string();
+        background.spawn(keep_registered(
+            folder,
+            endpoint,
+            registered_sender,
+            stop.clone(),
+        ));
+    }
+    background.spawn(show_registered(registered, metrics.clone(), stop.clone()));
+    background.spawn(trust.follow(metrics.clone(), stop.clone()));
+    background.spawn(keep_space(
+        store.clone(),
+        options.gc,
+        metrics.clone(),
+        stop.clone(),
+    ));
+    background.spawn(sweep(Arc::clone(&volumes), stop.clone()));
+    if let Some(socket) = options.containerd {
+        background.spawn(base_image::keep_present(
+            socket,
+            options.base_image,
+            metrics.clone(),
+            stop.clone(),
+        ));
+    }
+
+    // Either it is told to stop, or the socket fails, and then it stops too.
+    stop.cancelled().await;
+    info!("stopping: waiting for calls to end");
+    drop(file);
+    calls.close();
+    background.close();
+    let drained = async {
+        calls.wait().await;
+        background.wait().await;
+        server.await
+    };
+    match tokio::time::timeout(DRAIN, drained).await {
+        Ok(Ok(ended)) => ended.context("the driver's socket failed")?,
+        Ok(Err(panicked)) => error!(error = %panicked, "the server ended badly"),
+        Err(_) => warn!("calls did not end in {} s", DRAIN.as_secs()),
+    }
+    store.close().await?;
+    served.cancel();
+    let _ = http.await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Cancelled by SIGTERM and SIGINT.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+fn choose_view(options: &DriverOptions) -> anyhow::Result<(View, Vec<String>)> {
+    if let Some(view) = options.view {
+        info!(view = %view, "closures are mounted as the flag says");
+        return Ok((view, Vec::new()));
+    }
+    std::fs::create_dir_all(&options.store)
+        .with_context(|| format!("cannot create '{}'", options.store.display()))?;
+    let probed = probe(&options.store).with_context(|| {
+        format!(
+            "cannot find out how to mount closures in '{}'",
+            options.store.display()
+        )
+    })?;
+    let refused: Vec<String> = probed
+        .refused
+        .iter()
+        .map(|refusal| format!("{}: {}", refusal.view, crate::chain(&refusal.error)))
+        .collect();
+    info!(view = %probed.view, ?refused, "found how to mount closures");
+    if probed.view == View::Export {
+        warn!(
+            "the kernel has no EROFS: closures are unpacked into files, which takes long and twice the space"
+        );
+    }
+    Ok((probed.view, refused))
+}
+
+/// Opens the store as soon as an earlier driver has left it. None if this one is told to stop before.
+async fn open_store(
+    options: &DriverOptions,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Store>> {
+    let mut told = false;
+    loop {
+        let dir = options.store.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            Store::open(&dir, niphas_store::Options::default())
+        })
+        .await?;
+        match opened {
+            Ok(store) => return Ok(Some(store)),
+            Err(error @ OpenError::InUse { .. }) => {
+                if !told {
+                    info!(%error, "waiting for the store");
+                    told = true;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+async fn show_registered(
+    mut registered: watch::Receiver<bool>,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    loop {
+        metrics
+            .registered
+            .set(i64::from(*registered.borrow_and_update()));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = registered.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn sweep(volumes: Arc<Volumes>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        let volumes = Arc::clone(&volumes);
+        let swept = tokio::task::spawn_blocking(move || volumes.sweep()).await;
+        if let Ok(Err(problem)) = swept {
+            warn!(error = %problem, "volumes that are gone cannot be looked for");
+        }
+    }
+}

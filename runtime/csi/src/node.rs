@@ -1,0 +1,266 @@
+//! The CSI Node service: what kubelet calls for each volume.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix_formats::hash::{HashAlgorithm, HashFormat};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::attributes::{Pod, Wanted};
+use crate::error::VolumeError;
+use crate::events::{Events, Reason};
+use crate::metrics::{InFlight, Metrics, OutcomeLabels, PublishLabels};
+use crate::proto::csi::node_server::Node;
+use crate::proto::csi::volume_capability::AccessType;
+use crate::proto::csi::{
+    NodeGetCapabilitiesRequest, NodeGetCapabilitiesResponse, NodeGetInfoRequest,
+    NodeGetInfoResponse, NodePublishVolumeRequest, NodePublishVolumeResponse,
+    NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse,
+};
+use crate::volumes::{Start, Volume, Volumes};
+
+/// Answers this much before whoever calls stops waiting.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Messages travel in a header.
+const MAX_MESSAGE: usize = 4096;
+
+/// Answers kubelet.
+#[derive(Clone)]
+pub(crate) struct NodeService {
+    pub(crate) volumes: Arc<Volumes>,
+    pub(crate) node_id: String,
+    pub(crate) system: String,
+    pub(crate) limit: Duration,
+    pub(crate) metrics: Metrics,
+    pub(crate) events: Events,
+    /// Calls that are being answered, also those whose caller has gone.
+    pub(crate) calls: TaskTracker,
+}
+
+#[tonic::async_trait]
+impl Node for NodeService {
+    async fn node_publish_volume(
+        &self,
+        request: Request<NodePublishVolumeRequest>,
+    ) -> Result<Response<NodePublishVolumeResponse>, Status> {
+        let deadline = self.deadline(request.metadata());
+        let request = request.into_inner();
+        let pod = Pod::parse(&request.volume_context);
+        let span = info_span!(
+            "publish",
+            trace_id = trace_id(&request.volume_id),
+            volume = request.volume_id,
+            namespace = pod.namespace,
+            pod = pod.name,
+        );
+        let this = self.clone();
+        // What was begun comes to an end even if the caller goes away: half a mount is nobody's.
+        let call = async move { this.publish(request, pod, deadline).await };
+        let answered = self.calls.spawn(call.instrument(span)).await;
+        answered
+            .unwrap_or(Err(VolumeError::Panicked))
+            .map(|()| Response::new(NodePublishVolumeResponse {}))
+            .map_err(status)
+    }
+
+    async fn node_unpublish_volume(
+        &self,
+        request: Request<NodeUnpublishVolumeRequest>,
+    ) -> Result<Response<NodeUnpublishVolumeResponse>, Status> {
+        let deadline = self.deadline(request.metadata());
+        let request = request.into_inner();
+        let span = info_span!(
+            "unpublish",
+            trace_id = trace_id(&request.volume_id),
+            volume = request.volume_id,
+        );
+        let this = self.clone();
+        let call = async move { this.unpublish(request, deadline).await };
+        let answered = self.calls.spawn(call.instrument(span)).await;
+        answered
+            .unwrap_or(Err(VolumeError::Panicked))
+            .map(|()| Response::new(NodeUnpublishVolumeResponse {}))
+            .map_err(status)
+    }
+
+    async fn node_get_capabilities(
+        &self,
+        _: Request<NodeGetCapabilitiesRequest>,
+    ) -> Result<Response<NodeGetCapabilitiesResponse>, Status> {
+        Ok(Response::new(NodeGetCapabilitiesResponse {}))
+    }
+
+    async fn node_get_info(
+        &self,
+        _: Request<NodeGetInfoRequest>,
+    ) -> Result<Response<NodeGetInfoResponse>, Status> {
+        Ok(Response::new(NodeGetInfoResponse {
+            node_id: self.node_id.clone(),
+        }))
+    }
+}
+
+impl NodeService {
+    async fn publish(
+        &self,
+        request: NodePublishVolumeRequest,
+        pod: Pod,
+        deadline: Instant,
+    ) -> Result<(), VolumeError> {
+        let _in_flight = InFlight::new(&self.metrics, "publish");
+        let began = Instant::now();
+        let id = request.volume_id.clone();
+        let result = match self.volume(request, pod.clone()) {
+            Ok(volume) => Arc::clone(&self.volumes).publish(volume, deadline).await,
+            Err(error) => Err(error),
+        };
+        let took = began.elapsed().as_secs_f64();
+        let (outcome, start) = match &result {
+            Ok(start) => ("ok", start.name()),
+            Err(error) if error.is_retryable() => ("retry", Start::Cold.name()),
+            Err(_) => ("refused", Start::Cold.name()),
+        };
+        let labels = PublishLabels { outcome, start };
+        self.metrics
+            .publish_seconds
+            .get_or_create(&labels)
+            .observe(took);
+        match &result {
+            Ok(_) => info!(start, seconds = took, "published"),
+            Err(error) if error.is_retryable() => {
+                info!(%error, seconds = took, "not published yet");
+                self.events
+                    .tell(&id, &pod, Reason::Realising, &error.to_string());
+            }
+            Err(problem) => {
+                warn!(error = %problem, seconds = took, "refused");
+                self.events
+                    .tell(&id, &pod, Reason::Refused, &problem.to_string());
+            }
+        }
+        result.map(drop)
+    }
+
+    async fn unpublish(
+        &self,
+        request: NodeUnpublishVolumeRequest,
+        deadline: Instant,
+    ) -> Result<(), VolumeError> {
+        let _in_flight = InFlight::new(&self.metrics, "unpublish");
+        let began = Instant::now();
+        let id = named(request.volume_id, "volume_id")?;
+        let target = named(request.target_path, "target_path")?;
+        let volumes = Arc::clone(&self.volumes);
+        let result = volumes.unpublish(id, PathBuf::from(target), deadline).await;
+        let took = began.elapsed().as_secs_f64();
+        let outcome = if result.is_ok() { "ok" } else { "failed" };
+        self.metrics
+            .unpublish_seconds
+            .get_or_create(&OutcomeLabels { outcome })
+            .observe(took);
+        match &result {
+            Ok(()) => info!(seconds = took, "unpublished"),
+            Err(problem) => error!(error = %problem, "not unpublished"),
+        }
+        result
+    }
+
+    fn volume(&self, request: NodePublishVolumeRequest, pod: Pod) -> Result<Volume, VolumeError> {
+        let id = named(request.volume_id, "volume_id")?;
+        let target = named(request.target_path, "target_path")?;
+        let capability = request
+            .volume_capability
+            .ok_or(VolumeError::Missing("volume_capability"))?;
+        match capability.access_type {
+            Some(AccessType::Mount(_)) => {}
+            Some(AccessType::Block(_)) => return Err(VolumeError::Block),
+            None => return Err(VolumeError::Missing("volume_capability.access_type")),
+        }
+        let wanted = Wanted::parse(&request.volume_context, &self.system)?;
+        Ok(Volume {
+            id,
+            target: PathBuf::from(target),
+            wanted,
+            pod,
+        })
+    }
+
+    /// When to answer: after the driver's own limit, or shortly before the caller's.
+    fn deadline(&self, metadata: &MetadataMap) -> Instant {
+        let limit = metadata
+            .get("grpc-timeout")
+            .and_then(|value| timeout(value.to_str().ok()?))
+            .map_or(self.limit, |theirs| {
+                self.limit
+                    .min(theirs.saturating_sub(MARGIN.min(theirs / 4)))
+            });
+        Instant::now() + limit
+    }
+}
+
+fn named(text: String, name: &'static str) -> Result<String, VolumeError> {
+    if text.is_empty() {
+        Err(VolumeError::Missing(name))
+    } else {
+        Ok(text)
+    }
+}
+
+/// gRPC's header: at most eight digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_hours(u64::from(number)),
+        "M" => Duration::from_mins(u64::from(number)),
+        "S" => Duration::from_secs(u64::from(number)),
+        "m" => Duration::from_millis(u64::from(number)),
+        "u" => Duration::from_micros(u64::from(number)),
+        "n" => Duration::from_nanos(u64::from(number)),
+        _ => return None,
+    })
+}
+
+/// The same for each call about a volume: so all that was done for it is found by one search.
+fn trace_id(volume: &str) -> String {
+    let hash = HashAlgorithm::Sha256.digest(volume.as_bytes());
+    let mut hex = hash.to_string(HashFormat::Base16, false);
+    hex.truncate(32);
+    hex
+}
+
+fn status(error: VolumeError) -> Status {
+    let mut message = error.to_string();
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE - 3));
+        message.push('…');
+    }
+    Status::new(error.code(), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_grpc_writes_them() {
+        assert_eq!(timeout("2M"), Some(Duration::from_secs(120)));
+        assert_eq!(timeout("119999m"), Some(Duration::from_millis(119_999)));
+        for bad in ["", "S", "5", "5x", "-1S", "é"] {
+            assert_eq!(timeout(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_volume_has_one_trace() {
+        assert_eq!(trace_id("csi-1"), trace_id("csi-1"));
+        assert_eq!(trace_id("csi-1").len(), 32);
+        assert_ne!(trace_id("csi-1"), trace_id("csi-2"));
+    }
+}

@@ -1,0 +1,277 @@
+//! Which caches a namespace's pods are served from, and whom they believe; kept as the configuration file says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use binary_cache::{CacheUrl, Caches, Limits, TrustPolicy};
+use nix_formats::{PublicKey, PublicKeys, StoreDir};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::{Config, ConfigError, Section, read};
+use crate::metrics::{Metrics, OutcomeLabels};
+
+/// How often to look whether the configuration or a secret changed. A ConfigMap takes kubelet a minute anyhow.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A section and what its files hold: if neither changed, the caches made of it live on, with what they remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Source {
+    section: Section,
+    netrc: Option<String>,
+    tokens: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+struct Made {
+    source: Source,
+    caches: Arc<Caches>,
+}
+
+#[derive(Debug, Clone)]
+struct Snapshot {
+    defaults: Made,
+    namespaces: HashMap<String, Made>,
+}
+
+/// The caches of every namespace.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    file: PathBuf,
+    current: RwLock<Snapshot>,
+}
+
+impl Trust {
+    /// Reads the configuration file.
+    pub(crate) fn load(file: &Path) -> Result<Self, ConfigError> {
+        let snapshot = snapshot(file, None)?;
+        Ok(Self {
+            file: file.to_owned(),
+            current: RwLock::new(snapshot),
+        })
+    }
+
+    /// The caches for a pod in this namespace. With an empty name, as if kubelet did not say: nothing, if the
+    /// configuration tells namespaces apart.
+    pub(crate) fn caches(&self, namespace: &str) -> Option<Arc<Caches>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        if namespace.is_empty() && !current.namespaces.is_empty() {
+            return None;
+        }
+        let made = current
+            .namespaces
+            .get(namespace)
+            .unwrap_or(&current.defaults);
+        Some(Arc::clone(&made.caches))
+    }
+
+    /// Reads the file again. Whether anything changed; on an error what was there stays.
+    fn reload(&self) -> Result<bool, ConfigError> {
+        let old = self
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let new = snapshot(&self.file, Some(&old))?;
+        let is_same = |old: &Made, new: &Made| Arc::ptr_eq(&old.caches, &new.caches);
+        let changed = !is_same(&old.defaults, &new.defaults)
+            || old.namespaces.len() != new.namespaces.len()
+            || new.namespaces.iter().any(|(name, made)| {
+                !old.namespaces
+                    .get(name)
+                    .is_some_and(|old| is_same(old, made))
+            });
+        if changed {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        }
+        Ok(changed)
+    }
+
+    /// Follows the file until `stop`.
+    pub(crate) async fn follow(self: Arc<Self>, metrics: Metrics, stop: CancellationToken) {
+        let mut last_error = String::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            let this = Arc::clone(&self);
+            let Ok(result) = tokio::task::spawn_blocking(move || this.reload()).await else {
+                return;
+            };
+            let count = |outcome| {
+                let labels = OutcomeLabels { outcome };
+                metrics.config_reloads.get_or_create(&labels).inc();
+            };
+            match result {
+                Ok(changed) => {
+                    if changed || !last_error.is_empty() {
+                        info!(file = %self.file.display(), "the configuration was read anew");
+                        count("ok");
+                    }
+                    last_error.clear();
+                }
+                Err(problem) => {
+                    let text = crate::chain(&problem);
+                    if text != last_error {
+                        error!(
+                            error = text,
+                            "the changed configuration cannot be used: the old one stays"
+                        );
+                        count("failed");
+                        last_error = text;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn snapshot(file: &Path, old: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
+    let config = Config::parse(file, &read(file)?)?;
+    let reuse = |source: Source, old: Option<&Made>, name: &str| match old {
+        Some(old) if old.source == source => Ok(old.clone()),
+        _ => make(source, name),
+    };
+    let defaults = reuse(
+        source(config.defaults)?,
+        old.map(|old| &old.defaults),
+        "defaults",
+    )?;
+    let namespaces = config
+        .namespaces
+        .into_iter()
+        .map(|(name, section)| {
+            let old = old.and_then(|old| old.namespaces.get(&name));
+            let made = reuse(source(section)?, old, &format!("namespaces.{name}"))?;
+            Ok((name, made))
+        })
+        .collect::<Result<_, ConfigError>>()?;
+    Ok(Snapshot {
+        defaults,
+        namespaces,
+    })
+}
+
+fn source(section: Section) -> Result<Source, ConfigError> {
+    let netrc = section.netrc_file.as_deref().map(read).transpose()?;
+    let tokens = section
+        .token_files
+        .iter()
+        .map(|(host, path)| Ok((host.clone(), read(path)?.trim().to_owned())))
+        .collect::<Result<_, ConfigError>>()?;
+    Ok(Source {
+        section,
+        netrc,
+        tokens,
+    })
+}
+
+fn make(source: Source, name: &str) -> Result<Made, ConfigError> {
+    fn failed<E: std::error::Error + Send + Sync + 'static>(
+        section: &str,
+        what: &'static str,
+    ) -> impl FnOnce(E) -> ConfigError {
+        let section = section.to_owned();
+        move |source| ConfigError::Caches {
+            section,
+            what,
+            source: Box::new(source),
+        }
+    }
+    let section = &source.section;
+    let urls = section
+        .caches
+        .iter()
+        .map(|url| url.parse::<CacheUrl>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed(name, "a cache's URL is not valid"))?;
+    let keys = section
+        .trusted_keys
+        .iter()
+        .map(|key| key.parse::<PublicKey>())
+        .collect::<Result<PublicKeys, _>>()
+        .map_err(failed(name, "a trusted key is not valid"))?;
+    let policy = match section.required_signatures {
+        None => TrustPolicy::from(keys),
+        Some(required) => TrustPolicy::new(keys, required)
+            .map_err(failed(name, "no path could have so many signatures"))?,
+    };
+    let caches = Caches::new(StoreDir::default(), urls, policy, Limits::default())
+        .map_err(failed(name, "the caches cannot be used"))?;
+    Ok(Made {
+        source,
+        caches: Arc::new(caches),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const KEY: &str = "demo-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+    fn write(folder: &tempfile::TempDir, text: &str) -> PathBuf {
+        let file = folder.path().join("csi.yaml");
+        fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_namespace_has_its_own_caches_and_nothing_of_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("defaults: {{ trustedKeys: ['{KEY}'] }}\nnamespaces: {{ shop: {{}} }}");
+        let trust = Trust::load(&write(&folder, &text)).unwrap();
+        let keys = |namespace| {
+            trust
+                .caches(namespace)
+                .map(|caches| caches.policy().keys().len())
+        };
+        assert_eq!(keys("default"), Some(1));
+        assert_eq!(keys("shop"), Some(0));
+        assert_eq!(keys(""), None);
+    }
+
+    #[test]
+    fn caches_live_on_unless_what_they_are_made_of_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let netrc = folder.path().join("netrc");
+        fs::write(&netrc, "machine a login b password c").unwrap();
+        let shop = format!(
+            "namespaces: {{ shop: {{ netrcFile: {} }} }}",
+            netrc.display()
+        );
+        let trust = Trust::load(&write(&folder, &shop)).unwrap();
+        let (before_shop, before) = (trust.caches("shop").unwrap(), trust.caches("x").unwrap());
+        assert!(!trust.reload().unwrap());
+        fs::write(&netrc, "machine a login b password d").unwrap();
+        assert!(trust.reload().unwrap());
+        assert!(!Arc::ptr_eq(&before_shop, &trust.caches("shop").unwrap()));
+        assert!(Arc::ptr_eq(&before, &trust.caches("x").unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_used_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = Trust::load(&write(
+            &folder,
+            &format!("defaults: {{ trustedKeys: ['{KEY}'] }}"),
+        ))
+        .unwrap();
+        let before = trust.caches("x").unwrap();
+        for bad in [
+            "defaults: { caches: [nonsense] }",
+            "defaults: { trustedKeys: [nonsense] }",
+            &format!("defaults: {{ trustedKeys: ['{KEY}'], requiredSignatures: 2 }}"),
+            "defaults: { netrcFile: /does/not/exist }",
+            "[",
+        ] {
+            write(&folder, bad);
+            assert!(trust.reload().is_err(), "{bad}");
+            assert!(Arc::ptr_eq(&before, &trust.caches("x").unwrap()));
+        }
+    }
+}

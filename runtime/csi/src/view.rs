@@ -1,0 +1,305 @@
+//! Views: each closure mounted once on the node, in the driver's own folder, and bound from there into every pod.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use niphas_api::ClosureDigest;
+use niphas_store::mount::{self, Mount, MountError, MountTable, View};
+use niphas_store::{RealisedClosure, RootHold, RootName, Store};
+use nix_formats::StorePath;
+use tracing::{info, warn};
+
+use crate::attributes::Wanted;
+use crate::error::VolumeError;
+use crate::record::failed;
+
+/// What garbage collection roots of the driver start with.
+pub(crate) const ROOT_PREFIX: &str = "csi-";
+
+/// Which view it is: a closure, and the root that `/nix/root` leads to. Two workloads may have one closure and differ in that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ViewKey(String);
+
+impl ViewKey {
+    pub(crate) fn new(digest: &ClosureDigest, first_root: &StorePath) -> Self {
+        let digest = digest.to_string();
+        let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
+        // The hash part of a store path is the name of what it is.
+        let root = first_root.base_name().split('-').next().unwrap_or_default();
+        Self(format!("{hex}.{root}"))
+    }
+
+    pub(crate) fn of(wanted: &Wanted) -> Option<Self> {
+        wanted
+            .roots
+            .first()
+            .map(|root| Self::new(&wanted.digest, root))
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let (hex, root) = name.split_once('.')?;
+        let is_name = hex.len() == 64
+            && root.len() == 32
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        is_name.then(|| Self(name.to_owned()))
+    }
+
+    pub(crate) fn root_name(&self) -> Option<RootName> {
+        format!("{ROOT_PREFIX}{}", self.0).parse().ok()
+    }
+}
+
+impl fmt::Display for ViewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The node's views.
+#[derive(Debug)]
+pub(crate) struct Views {
+    store: Store,
+    kind: View,
+    /// Where closures are mounted.
+    mounted: PathBuf,
+    /// The store's folder, as mounts name it.
+    images: PathBuf,
+    /// Where closures are exported to, on kernels without EROFS.
+    exported: PathBuf,
+}
+
+impl Views {
+    /// In the driver's folder, which is made accessible to nobody else: a pod sees its own closure only.
+    pub(crate) fn open(state: &Path, store: Store, kind: View) -> Result<Self, VolumeError> {
+        let dir = store.dir().to_owned();
+        Ok(Self {
+            store,
+            kind,
+            images: fs::canonicalize(&dir).map_err(failed("find", &dir))?,
+            mounted: folder(state, "views")?,
+            exported: folder(state, "exports")?,
+        })
+    }
+
+    /// Where a view is mounted.
+    pub(crate) fn path(&self, key: &ViewKey) -> PathBuf {
+        self.mounted.join(&key.0)
+    }
+
+    /// The views that are mounted.
+    pub(crate) fn mounted<'a>(
+        &'a self,
+        mounts: &'a MountTable,
+    ) -> impl Iterator<Item = (ViewKey, &'a Mount)> {
+        mounts
+            .iter()
+            .filter_map(|mount| Some((self.key_of_path(&mount.target)?, mount)))
+    }
+
+    fn key_of_path(&self, path: &Path) -> Option<ViewKey> {
+        let name = path.strip_prefix(&self.mounted).ok()?;
+        ViewKey::parse(name.to_str()?)
+    }
+
+    /// Whether a mount shows this view, wherever it is.
+    pub(crate) fn shows(&self, mounts: &MountTable, mount: &Mount, key: &ViewKey) -> bool {
+        self.owner(mounts, mount).as_ref() == Some(key)
+    }
+
+    /// The view that a mount shows, if it is one of ours.
+    pub(crate) fn owner(&self, mounts: &MountTable, mount: &Mount) -> Option<ViewKey> {
+        self.mounted(mounts)
+            .find(|(_, view)| view.device == mount.device && view.root == mount.root)
+            .map(|(key, _)| key)
+    }
+
+    /// Whether a mount is one of ours: of a view that is mounted, or of one that is no longer.
+    pub(crate) fn is_ours(&self, mounts: &MountTable, mount: &Mount) -> bool {
+        self.owner(mounts, mount).is_some()
+            || mount.image().is_some_and(|image| image.starts_with(&self.images))
+            // A path in the file system that the export lies in, whatever that is mounted at.
+            || mount.root.parent().is_some_and(|parent| self.exported.ends_with(parent.strip_prefix("/").unwrap_or(parent)))
+    }
+
+    /// Mounts a view, and makes its closure a root of garbage collection before.
+    pub(crate) fn mount(
+        &self,
+        key: &ViewKey,
+        closure: &RealisedClosure,
+    ) -> Result<(), VolumeError> {
+        self.hold(key, closure.roots.clone(), closure.digest)?;
+        let result = self.mount_held(key, closure);
+        if result.is_err() {
+            self.let_go(key);
+        }
+        result
+    }
+
+    fn mount_held(&self, key: &ViewKey, closure: &RealisedClosure) -> Result<(), VolumeError> {
+        let path = self.path(key);
+        fs::create_dir_all(&path).map_err(failed("create", &path))?;
+        let mount_error = |source: MountError| VolumeError::Mount {
+            what: format!("closure {} cannot be mounted", closure.digest),
+            source: Box::new(source),
+        };
+        match self.kind {
+            View::Export => {
+                let exported = self.export(key, closure)?;
+                mount::bind(&exported, &path).map_err(mount_error)?;
+            }
+            kind => {
+                let image = self.store.image(closure)?;
+                mount::mount_image(&image.file, &image.devices, kind, &path)
+                    .map_err(mount_error)?;
+            }
+        }
+        self.check(&path, closure)?;
+        info!(closure = %closure.digest, paths = closure.lines.path_count(), kind = %self.kind, "mounted a closure");
+        Ok(())
+    }
+
+    /// `/nix/root` is what a pod runs: it must lead to the program that was asked for.
+    fn check(&self, path: &Path, closure: &RealisedClosure) -> Result<(), VolumeError> {
+        let wanted = closure
+            .roots
+            .first()
+            .map(|root| Path::new("store").join(root.base_name()));
+        let link = path.join("root");
+        let found = fs::read_link(&link).map_err(failed("read", &link));
+        let is_right = found
+            .as_ref()
+            .is_ok_and(|found| Some(found) == wanted.as_ref());
+        if is_right {
+            return Ok(());
+        }
+        let _ = mount::detach(path);
+        match found {
+            Err(error) => Err(error.into()),
+            Ok(found) => Err(VolumeError::WrongRoot {
+                wanted: wanted.unwrap_or_default(),
+                found,
+            }),
+        }
+    }
+
+    fn export(&self, key: &ViewKey, closure: &RealisedClosure) -> Result<PathBuf, VolumeError> {
+        let path = self.exported.join(&key.0);
+        if path.is_dir() {
+            return Ok(path);
+        }
+        let made = self.exported.join(format!("{key}.new"));
+        remove_tree(&made)?;
+        let exported = self
+            .store
+            .export(closure, &made)
+            .map_err(VolumeError::from)
+            .and_then(|()| Ok(fs::rename(&made, &path).map_err(failed("create", &path))?));
+        if exported.is_err() {
+            let _ = remove_tree(&made);
+        }
+        exported.map(|()| path)
+    }
+
+    /// Unmounts a view that no volume shows, and lets its closure go.
+    pub(crate) fn unmount(&self, key: &ViewKey) -> Result<(), VolumeError> {
+        let path = self.path(key);
+        mount::detach(&path).map_err(|source| VolumeError::Mount {
+            what: format!("'{}' cannot be unmounted", path.display()),
+            source: Box::new(source),
+        })?;
+        remove_folder(&path)?;
+        remove_tree(&self.exported.join(&key.0))?;
+        self.let_go(key);
+        info!(view = %key, "unmounted a closure that no volume shows any more");
+        Ok(())
+    }
+
+    /// Makes a closure a root of garbage collection.
+    pub(crate) fn hold(
+        &self,
+        key: &ViewKey,
+        roots: Vec<StorePath>,
+        digest: ClosureDigest,
+    ) -> Result<(), VolumeError> {
+        let Some(name) = key.root_name() else {
+            return Ok(());
+        };
+        let hold = RootHold {
+            roots,
+            digest: Some(digest),
+            holder: "csi.niphas.io: volumes of pods; `niphas-csi status` tells which".to_owned(),
+        };
+        Ok(self.store.add_root(&name, &hold)?)
+    }
+
+    fn let_go(&self, key: &ViewKey) {
+        let Some(name) = key.root_name() else { return };
+        if let Err(error) = self.store.remove_root(&name) {
+            // It goes at the next start.
+            warn!(root = %name, error = crate::chain(&error), "a root cannot be removed");
+        }
+    }
+
+    /// The views that have anything on this node: a folder, an export or a root.
+    pub(crate) fn known(&self) -> Result<Vec<ViewKey>, VolumeError> {
+        let mut keys = Vec::new();
+        for folder in [&self.mounted, &self.exported] {
+            for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
+                let entry = entry.map_err(failed("read", folder))?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                keys.extend(ViewKey::parse(name.strip_suffix(".new").unwrap_or(&name)));
+            }
+        }
+        for (name, _) in self.store.roots()? {
+            let name = name.to_string();
+            keys.extend(name.strip_prefix(ROOT_PREFIX).and_then(ViewKey::parse));
+        }
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// Removes exports that were not finished when the driver was killed.
+    pub(crate) fn remove_unfinished(&self) -> Result<(), VolumeError> {
+        for entry in fs::read_dir(&self.exported).map_err(failed("read", &self.exported))? {
+            let path = entry.map_err(failed("read", &self.exported))?.path();
+            if path.extension().is_some_and(|end| end == "new") {
+                remove_tree(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A folder in the driver's own, without symlinks in its path, for the driver alone.
+fn folder(state: &Path, name: &str) -> Result<PathBuf, VolumeError> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = state.join(name);
+    fs::create_dir_all(&path).map_err(failed("create", &path))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+        .map_err(failed("protect", &path))?;
+    Ok(fs::canonicalize(&path).map_err(failed("find", &path))?)
+}
+
+/// Removes an empty folder, if it is there.
+fn remove_folder(path: &Path) -> Result<(), VolumeError> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", path)(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove_tree(path: &Path) -> Result<(), VolumeError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", path)(error).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,552 @@
+//! Publishing and unpublishing volumes.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fs, io};
+
+use binary_cache::{Caches, PolicyId};
+use niphas_store::mount::{self, MountTable};
+use niphas_store::{Progress, Realisation, RealisedClosure, Request, Store};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::attributes::{Pod, Wanted};
+use crate::error::VolumeError;
+use crate::locks::Locks;
+use crate::metrics::{Metrics, SourceLabels};
+use crate::record::{Record, Records, failed};
+use crate::trust::Trust;
+use crate::view::{ViewKey, Views};
+
+/// A realisation whose volume kubelet does not ask for any more is let go after this.
+const ABANDONED: Duration = Duration::from_mins(15);
+
+/// What is to be published.
+#[derive(Debug, Clone)]
+pub(crate) struct Volume {
+    pub(crate) id: String,
+    pub(crate) target: PathBuf,
+    pub(crate) wanted: Wanted,
+    pub(crate) pod: Pod,
+}
+
+/// From where a volume was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It was published already.
+    Published,
+    /// Its closure was mounted: a bind.
+    Mounted,
+    /// Its closure was in the store: a mount and a bind.
+    Realised,
+    /// Something of its closure was fetched.
+    Cold,
+}
+
+impl Start {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Mounted => "mounted",
+            Self::Realised => "realised",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// That a policy vouches for a closure. A closure is the same bytes whoever asks for it, but not everybody may have them.
+type Verdict = (PolicyId, Wanted);
+
+/// The volumes of this node.
+#[derive(Debug)]
+pub(crate) struct Volumes {
+    store: Store,
+    views: Views,
+    trust: Arc<Trust>,
+    records: Records,
+    metrics: Metrics,
+    boot: String,
+    stop: CancellationToken,
+    of_volumes: Locks<String>,
+    of_views: Locks<ViewKey>,
+    /// What was found for closures that are mounted.
+    vouched: Mutex<HashSet<Verdict>>,
+    /// Realisations that kubelet will ask for again: as long as they are held, what they fetched stays.
+    waiting: Mutex<HashMap<String, (Realisation, Instant)>>,
+}
+
+impl Volumes {
+    /// What is there of earlier runs is known, and not yet put in order.
+    pub(crate) fn open(
+        state: &Path,
+        store: Store,
+        views: Views,
+        trust: Arc<Trust>,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Result<Self, VolumeError> {
+        let records = Records::open(state.join("volumes"))?;
+        Ok(Self {
+            store,
+            views,
+            trust,
+            records,
+            metrics,
+            boot: boot_id()?,
+            stop,
+            of_volumes: Locks::default(),
+            of_views: Locks::default(),
+            vouched: Mutex::default(),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Publishes a volume, or tells how far it is at the deadline; it goes on then.
+    pub(crate) async fn publish(
+        self: Arc<Self>,
+        mut volume: Volume,
+        deadline: Instant,
+    ) -> Result<Start, VolumeError> {
+        volume.target = resolve(&volume.target)?;
+        let lock = tokio::time::timeout_at(deadline, self.of_volumes.lock(&volume.id));
+        let _alone = lock.await.map_err(|_| self.busy(&volume.id))?;
+        let caches = self
+            .trust
+            .caches(&volume.pod.namespace)
+            .ok_or(VolumeError::NoPodInfo)?;
+        let volume = Arc::new(volume);
+        let verdict = (caches.policy_id(), volume.wanted.clone());
+
+        let is_vouched = self.vouched().contains(&verdict);
+        if let Some(start) = self.place(&volume, is_vouched, None).await? {
+            self.waiting().remove(&volume.id);
+            return Ok(start);
+        }
+        let (closure, progress) = self.realise(&volume, caches, deadline).await?;
+        self.vouched().insert(verdict);
+        let placed = self.place(&volume, true, Some(closure)).await;
+        self.waiting().remove(&volume.id);
+        match placed? {
+            // Places whatever it is given a closure for.
+            None => Err(VolumeError::Panicked),
+            Some(Start::Realised) if progress.fetched_paths > 0 => Ok(Start::Cold),
+            Some(start) => Ok(start),
+        }
+    }
+
+    fn busy(&self, id: &str) -> VolumeError {
+        match self.waiting().get(id) {
+            Some((realisation, _)) => VolumeError::InProgress(realisation.progress()),
+            None => VolumeError::Busy,
+        }
+    }
+
+    /// Has the store realise the closure, under the pod's own policy.
+    async fn realise(
+        &self,
+        volume: &Volume,
+        caches: Arc<Caches>,
+        deadline: Instant,
+    ) -> Result<(Arc<RealisedClosure>, Progress), VolumeError> {
+        let realisation = self.store.realise(Request {
+            roots: volume.wanted.roots.clone(),
+            expected: Some(volume.wanted.digest),
+            caches,
+        });
+        self.waiting()
+            .insert(volume.id.clone(), (realisation.clone(), Instant::now()));
+        let result = tokio::select! {
+            biased;
+            result = realisation.wait() => result,
+            () = self.stop.cancelled() => return Err(VolumeError::Stopping),
+            () = tokio::time::sleep_until(deadline) => {
+                return Err(VolumeError::InProgress(realisation.progress()));
+            }
+        };
+        let progress = realisation.progress();
+        match result {
+            Ok(closure) => {
+                self.count(&progress);
+                Ok((closure, progress))
+            }
+            Err(error) => {
+                self.waiting().remove(&volume.id);
+                Err(VolumeError::Realise(error))
+            }
+        }
+    }
+
+    fn count(&self, progress: &Progress) {
+        let counts = [
+            ("fetched", progress.fetched_paths, progress.fetched_bytes),
+            (
+                "stored",
+                progress.paths_done.saturating_sub(progress.fetched_paths),
+                progress.bytes_done.saturating_sub(progress.fetched_bytes),
+            ),
+        ];
+        for (source, paths, bytes) in counts {
+            let labels = SourceLabels { source };
+            self.metrics
+                .realised_paths
+                .get_or_create(&labels)
+                .inc_by(paths);
+            self.metrics
+                .realised_bytes
+                .get_or_create(&labels)
+                .inc_by(bytes);
+        }
+    }
+
+    /// Mounts what is missing of a volume: its view, if the closure is given, and its target. None, if the closure must be
+    /// realised first, or its policy be asked.
+    async fn place(
+        self: &Arc<Self>,
+        volume: &Arc<Volume>,
+        is_vouched: bool,
+        closure: Option<Arc<RealisedClosure>>,
+    ) -> Result<Option<Start>, VolumeError> {
+        let (this, volume) = (Arc::clone(self), Arc::clone(volume));
+        let span = tracing::Span::current();
+        let placed = tokio::task::spawn_blocking(move || {
+            span.in_scope(|| this.place_blocking(&volume, is_vouched, closure.as_deref()))
+        });
+        placed.await.map_err(|_| VolumeError::Panicked)?
+    }
+
+    fn place_blocking(
+        &self,
+        volume: &Volume,
+        is_vouched: bool,
+        closure: Option<&RealisedClosure>,
+    ) -> Result<Option<Start>, VolumeError> {
+        let key = ViewKey::of(&volume.wanted).ok_or(VolumeError::Missing("a root"))?;
+        let _alone = self.of_views.blocking_lock(&key);
+        let mounts = mounts()?;
+        let record = self.records.get(&volume.id);
+        let is_bound = self.check_target(volume, &key, record.as_ref(), &mounts)?;
+        let is_same = record.as_ref().is_some_and(|record| {
+            record.wanted() == volume.wanted && record.target == volume.target
+        });
+        if is_bound && is_same {
+            return Ok(Some(Start::Published));
+        }
+        if !is_vouched {
+            return Ok(None);
+        }
+        let is_mounted = mounts.at(&self.views.path(&key)).is_some();
+        match closure {
+            None if !is_mounted => return Ok(None),
+            Some(closure) if !is_mounted => self.views.mount(&key, closure)?,
+            _ => {}
+        }
+        // First the record: so whatever is mounted is known.
+        let recorded = self
+            .records
+            .put(self.record(volume))
+            .map_err(VolumeError::from);
+        let bound = recorded.and_then(|()| match is_bound {
+            true => Ok(()),
+            false => self.bind(volume, &key),
+        });
+        if let Err(error) = bound {
+            // kubelet may never ask for it again.
+            self.undo(volume, &key);
+            return Err(error);
+        }
+        self.show_counts();
+        Ok(Some(if is_mounted {
+            Start::Mounted
+        } else {
+            Start::Realised
+        }))
+    }
+
+    /// Whether the target shows the view already. An error if it shows anything else, or the volume is elsewhere.
+    fn check_target(
+        &self,
+        volume: &Volume,
+        key: &ViewKey,
+        record: Option<&Record>,
+        mounts: &MountTable,
+    ) -> Result<bool, VolumeError> {
+        if let Some(record) = record
+            && record.target != volume.target
+            && mounts.at(&record.target).is_some()
+        {
+            return Err(VolumeError::OtherTarget(record.target.clone()));
+        }
+        let Some(mount) = mounts.at(&volume.target) else {
+            return Ok(false);
+        };
+        let other = |what: String| {
+            let target = volume.target.clone();
+            Err(VolumeError::OtherClosure { target, what })
+        };
+        let is_of_another =
+            |other: &Record| other.target == volume.target && other.volume != volume.id;
+        if let Some(another) = self.records.find(is_of_another) {
+            return other(format!("volume {} of {}", another.volume, another.pod));
+        }
+        if let Some(record) = record {
+            // The kernel says that it is mounted, the record says what.
+            return if record.wanted() == volume.wanted {
+                Ok(true)
+            } else {
+                other(format!("closure {} of {}", record.digest, record.pod))
+            };
+        }
+        match self.views.owner(mounts, mount) {
+            Some(owner) if owner == *key => Ok(true),
+            Some(owner) => other(format!("closure {owner}")),
+            None => Err(VolumeError::Foreign(volume.target.clone())),
+        }
+    }
+
+    fn bind(&self, volume: &Volume, key: &ViewKey) -> Result<(), VolumeError> {
+        let target = &volume.target;
+        match fs::create_dir(target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let there = fs::symlink_metadata(target).map_err(failed("look at", target))?;
+                if !there.is_dir() {
+                    return Err(VolumeError::BadTarget(target.clone()));
+                }
+            }
+            made => made.map_err(failed("create", target))?,
+        }
+        mount::bind(&self.views.path(key), target).map_err(|source| VolumeError::Mount {
+            what: format!("'{}' cannot be mounted", target.display()),
+            source: Box::new(source),
+        })
+    }
+
+    /// After a failure: leaves nothing of a volume.
+    fn undo(&self, volume: &Volume, key: &ViewKey) {
+        let undone = self
+            .clear_target(&volume.target)
+            .and_then(|()| Ok(self.records.remove(&volume.id)?))
+            .and_then(|()| self.release_locked(key));
+        if let Err(error) = undone {
+            warn!(%error, "what is left of a volume that failed cannot be removed; it goes at the next start");
+        }
+        self.show_counts();
+    }
+
+    /// Unpublishes a volume, or whatever there is of it.
+    pub(crate) async fn unpublish(
+        self: Arc<Self>,
+        id: String,
+        target: PathBuf,
+        deadline: Instant,
+    ) -> Result<(), VolumeError> {
+        let lock = tokio::time::timeout_at(deadline, self.of_volumes.lock(&id));
+        let _alone = lock.await.map_err(|_| self.busy(&id))?;
+        self.waiting().remove(&id);
+        let this = Arc::clone(&self);
+        let span = tracing::Span::current();
+        let done = tokio::task::spawn_blocking(move || {
+            span.in_scope(|| this.unpublish_blocking(&id, &target))
+        });
+        done.await.map_err(|_| VolumeError::Panicked)?
+    }
+
+    fn unpublish_blocking(&self, id: &str, target: &Path) -> Result<(), VolumeError> {
+        let target = resolve(target)?;
+        let record = self.records.get(id);
+        let mounts = mounts()?;
+        let mut shown = None;
+        if let Some(mount) = mounts.at(&target) {
+            let is_recorded = record
+                .as_ref()
+                .is_some_and(|record| record.target == target);
+            if !is_recorded && !self.views.is_ours(&mounts, mount) {
+                return Err(VolumeError::Foreign(target));
+            }
+            shown = self.views.owner(&mounts, mount);
+        }
+        self.clear_target(&target)?;
+        let gone =
+            record.filter(|record| record.target == target || mounts.at(&record.target).is_none());
+        if gone.is_some() {
+            self.records.remove(id)?;
+        }
+        let recorded = gone.as_ref().and_then(Record::key);
+        for key in shown
+            .iter()
+            .chain(recorded.as_ref().filter(|key| shown.as_ref() != Some(key)))
+        {
+            let _alone = self.of_views.blocking_lock(key);
+            self.release_locked(key)?;
+        }
+        self.show_counts();
+        Ok(())
+    }
+
+    /// Unmounts a target, however often it is mounted, and removes its folder.
+    fn clear_target(&self, target: &Path) -> Result<(), VolumeError> {
+        while mounts()?.at(target).is_some() {
+            mount::detach(target).map_err(|source| VolumeError::Mount {
+                what: format!("'{}' cannot be unmounted", target.display()),
+                source: Box::new(source),
+            })?;
+        }
+        match fs::remove_dir(target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", target)(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Unmounts a view that no volume shows. Its lock must be held.
+    fn release_locked(&self, key: &ViewKey) -> Result<(), VolumeError> {
+        if self
+            .records
+            .find(|record| record.key().as_ref() == Some(key))
+            .is_some()
+        {
+            return Ok(());
+        }
+        let mounts = mounts()?;
+        let view = self.views.path(key);
+        let is_shown = mounts
+            .iter()
+            .any(|mount| mount.target != view && self.views.shows(&mounts, mount, key));
+        if is_shown {
+            return Ok(());
+        }
+        self.vouched()
+            .retain(|(_, wanted)| ViewKey::of(wanted).as_ref() != Some(key));
+        self.views.unmount(key)
+    }
+
+    /// Puts in order what earlier runs left, whether they were killed or the node went down: what is mounted is known, held
+    /// and kept, and all the rest goes.
+    pub(crate) fn recover(&self) -> Result<(), VolumeError> {
+        self.views.remove_unfinished()?;
+        for record in self.records.all() {
+            if record.boot != self.boot {
+                // Nothing of that time is mounted. Pods that live on are published anew.
+                self.forget(&record)?;
+            }
+        }
+        self.sweep()?;
+        for key in self.views.known()? {
+            let _alone = self.of_views.blocking_lock(&key);
+            self.release_locked(&key)?;
+        }
+        let held: HashSet<String> = self
+            .store
+            .roots()?
+            .into_iter()
+            .map(|(name, _)| name.to_string())
+            .collect();
+        for record in self.records.all() {
+            let Some(key) = record.key() else { continue };
+            if !held.contains(
+                &key.root_name()
+                    .map(|name| name.to_string())
+                    .unwrap_or_default(),
+            ) && let Err(error) = self.views.hold(&key, record.roots.clone(), record.digest)
+            {
+                warn!(volume = record.volume, %error, "the closure of a volume cannot be held");
+            }
+        }
+        info!(
+            volumes = self.records.len(),
+            "took over what earlier runs mounted"
+        );
+        self.show_counts();
+        Ok(())
+    }
+
+    /// Forgets volumes whose pod's folder is gone with what was mounted in it, and realisations that nobody waits for.
+    pub(crate) fn sweep(&self) -> Result<(), VolumeError> {
+        self.waiting()
+            .retain(|_, (_, asked)| asked.elapsed() < ABANDONED);
+        let mounts = mounts()?;
+        for record in self.records.all() {
+            let is_gone = mounts.at(&record.target).is_none()
+                && record
+                    .target
+                    .parent()
+                    .is_some_and(|parent| !parent.exists());
+            if is_gone {
+                self.forget(&record)?;
+            }
+        }
+        self.show_counts();
+        Ok(())
+    }
+
+    /// Forgets a volume that is not mounted.
+    fn forget(&self, record: &Record) -> Result<(), VolumeError> {
+        warn!(volume = record.volume, target = %record.target.display(), "forgot a volume that is not mounted any more");
+        // Only a folder of ours is empty. What else is there is not.
+        let _ = fs::remove_dir(&record.target);
+        self.records.remove(&record.volume)?;
+        if let Some(key) = record.key() {
+            let _alone = self.of_views.blocking_lock(&key);
+            self.release_locked(&key)?;
+        }
+        Ok(())
+    }
+
+    fn show_counts(&self) {
+        self.metrics.volumes.set(self.records.len() as i64);
+        let views = mounts().map(|mounts| self.views.mounted(&mounts).count());
+        self.metrics.mounted_closures.set(views.unwrap_or(0) as i64);
+    }
+
+    fn vouched(&self) -> MutexGuard<'_, HashSet<Verdict>> {
+        self.vouched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, (Realisation, Instant)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, volume: &Volume) -> Record {
+        Record {
+            volume: volume.id.clone(),
+            target: volume.target.clone(),
+            roots: volume.wanted.roots.clone(),
+            digest: volume.wanted.digest,
+            pod: volume.pod.clone(),
+            boot: self.boot.clone(),
+        }
+    }
+}
+
+/// A target as mountinfo names it: without symlinks in the path. kubelet makes its parent.
+fn resolve(target: &Path) -> Result<PathBuf, VolumeError> {
+    let bad = || VolumeError::BadTarget(target.to_owned());
+    let name = target.file_name().ok_or_else(bad)?;
+    let parent = target
+        .parent()
+        .filter(|_| target.is_absolute())
+        .ok_or_else(bad)?;
+    match fs::canonicalize(parent) {
+        Ok(parent) if parent != Path::new("/") => Ok(parent.join(name)),
+        Ok(_) => Err(bad()),
+        // Then nothing is mounted there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),
+        Err(error) => Err(failed("find", parent)(error).into()),
+    }
+}
+
+fn boot_id() -> Result<String, VolumeError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = fs::read_to_string(path).map_err(failed("read", path))?;
+    Ok(text.trim().to_owned())
+}
+
+fn mounts() -> Result<MountTable, VolumeError> {
+    MountTable::read().map_err(|source| VolumeError::Mount {
+        what: "what is mounted cannot be told".to_owned(),
+        source: Box::new(source),
+    })
+}
