@@ -15,7 +15,7 @@ use std::{
 };
 
 const LINES: &str = "paths";
-pub(crate) const IMAGE: &str = "image.erofs";
+const IMAGE_SUFFIX: &str = ".erofs";
 
 /// A use is noted on disk only if the last one is longer ago than this, in seconds.
 const NOTED_EVERY: u64 = 60;
@@ -106,15 +106,32 @@ pub(crate) fn remembered(layout: &Layout) -> Result<Vec<(ClosureDigest, PathBuf)
     Ok(found)
 }
 
+/// The name of the image of a closure, in its folder. One closure has several images if it is asked for by several first
+/// paths: they differ in where `root` leads.
+pub(crate) fn image_name(first_root: &StorePath) -> String {
+    format!("{}{IMAGE_SUFFIX}", first_root.hash_part())
+}
+
+/// The images in the folder of a closure.
+pub(crate) fn images_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| {
+        path.as_os_str()
+            .as_encoded_bytes()
+            .ends_with(IMAGE_SUFFIX.as_bytes())
+    })
+}
+
 /// Removes the images of all closures: a power cut may have damaged them, and they are quickly made.
 pub(crate) fn remove_images(layout: &Layout) -> Result<(), FileError> {
     for (_, folder) in remembered(layout)? {
-        let image = folder.join(IMAGE);
-        match fs::remove_file(&image) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(FileError::new("remove", image, error));
+        for image in images_in(&folder) {
+            match fs::remove_file(&image) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(FileError::new("remove", image, error));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
     Ok(())

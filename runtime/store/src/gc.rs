@@ -218,7 +218,8 @@ impl Store {
 pub(crate) fn images(closures: &Path) -> u64 {
     let folders = fs::read_dir(closures).into_iter().flatten().flatten();
     folders
-        .filter_map(|folder| fs::metadata(folder.path().join(closures::IMAGE)).ok())
+        .flat_map(|folder| closures::images_in(&folder.path()).collect::<Vec<_>>())
+        .filter_map(|image| fs::metadata(image).ok())
         .map(|metadata| metadata.blocks() * 512)
         .sum()
 }

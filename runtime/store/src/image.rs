@@ -1,7 +1,7 @@
 //! Closure images: EROFS metadata of a whole closure, whose contents lie in the packs.
 
 use crate::{
-    closures::IMAGE,
+    closures::image_name,
     error::{FileError, StoreError},
     layout::PackId,
     realise::RealisedClosure,
@@ -11,6 +11,7 @@ use crate::{
 use hashbrown::HashMap;
 use niphas_api::ClosureDigest;
 use niphas_erofs::{DeviceIndex, Extent, ImageBuilder};
+use nix_formats::StorePath;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -32,12 +33,15 @@ pub struct ClosureImage {
 }
 
 impl Store {
-    /// The image of a closure. It is made if it is not there, in time linear in the number of files.
+    /// The image of a closure as it was asked for: `root` leads to the first of its roots. It is made if it is not there, in
+    /// time linear in the number of files.
     pub fn image(&self, closure: &RealisedClosure) -> Result<ClosureImage, StoreError> {
         let folder = self.shared.layout.closure(&closure.digest);
-        let file = folder.join(IMAGE);
+        let Some(root) = closure.roots.first() else {
+            return Err(StoreError::NoRoots);
+        };
+        let file = folder.join(image_name(root));
         let packs = self.packs_of(closure);
-        let root = root_link(closure);
         let is_there = devices_of(&file).is_some_and(|found| {
             let wanted = packs.iter().map(|(id, _)| *id);
             found.into_iter().eq(wanted)
@@ -48,7 +52,7 @@ impl Store {
             if !folder.is_dir() {
                 self.remember(closure)?;
             }
-            self.make_image(closure, &packs, &root, &file)?;
+            self.make_image(closure, &packs, &file, root)?;
         }
         let index = self.shared.index();
         let devices = packs
@@ -81,8 +85,8 @@ impl Store {
         &self,
         closure: &RealisedClosure,
         packs: &[(PackId, u64)],
-        root: &str,
         file: &Path,
+        root: &StorePath,
     ) -> Result<(), StoreError> {
         let failed_to_build = |source| StoreError::Image {
             digest: closure.digest,
@@ -95,7 +99,7 @@ impl Store {
             devices.insert(id, device.map_err(failed_to_build)?);
         }
         image
-            .symlink(b"root", root.as_bytes())
+            .symlink(b"root", format!("store/{}", root.base_name()).as_bytes())
             .map_err(failed_to_build)?;
         image.enter(b"store").map_err(failed_to_build)?;
         for pack in closure.packs() {
@@ -147,11 +151,6 @@ fn add(
         }
     }
     Ok(())
-}
-
-fn root_link(closure: &RealisedClosure) -> String {
-    let root = closure.roots.first().map_or("", |root| root.base_name());
-    format!("store/{root}")
 }
 
 /// The packs that an image was made of, as its device table names them; nothing if it can't be read.

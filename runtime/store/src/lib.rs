@@ -40,7 +40,8 @@
 //! |---|---|
 //! | `packs/<id>-<base name>` | the pack of a store path; mode 0444 once it is known to be on disk, 0644 before |
 //! | `packs/<id>` | a pack whose path was collected, with files that others refer to |
-//! | `closures/<digest>/paths`, `image.erofs` | the lines of a closure that was realised, and its image |
+//! | `closures/<digest>/paths` | the lines of a closure that was realised |
+//! | `closures/<digest>/<hash>.erofs` | its image, `<hash>` being that of the store path that `root` leads to |
 //! | `roots/<name>` | what is not to be collected, as JSON |
 //! | `signatures/<id>` | signatures that came after the pack was written |
 //! | `tmp/` | what is being made; emptied when a process opens the store to write |

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 /// Mounts the closure image `image` at `target`, an existing folder, with the packs `devices` in the order of the image's
 /// table. The source that the mount table shows is `image` or, through loop devices, the device of it.
 ///
+/// A pack must reach to the end of the last block (of 512 bytes) that has contents: a loop device has whole blocks only.
+///
 /// Each call makes a file system of its own with a page cache of its own: mount a closure once, then [`bind`](super::bind).
 /// The mount outlives the process. After an error nothing is mounted.
 pub fn mount_image(
