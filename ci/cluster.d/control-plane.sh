@@ -33,10 +33,17 @@ start_apiserver() {
 
 apiserver_is_ready() { [[ $(kubectl get --raw /readyz 2>/dev/null) == ok ]]; }
 
+# Everything that is not a node's, the API server and what it needs last.
 control_plane_down() {
-  local pids=() part
-  for part in kube-scheduler kube-controller-manager kube-apiserver etcd; do
-    [[ ! -e $STATE/log/$part.pid ]] || pids+=("$(cat "$STATE/log/$part.pid")")
+  local pids=() file part
+  for file in "$STATE"/log/*.pid; do
+    case $(basename "$file" .pid) in
+    *-node[0-9]* | kube-apiserver | etcd) ;;
+    *) [[ ! -e $file ]] || pids+=("$(cat "$file")") ;;
+    esac
   done
   stop "${pids[@]}"
+  for part in kube-apiserver etcd; do
+    [[ ! -e $STATE/log/$part.pid ]] || stop "$(cat "$STATE/log/$part.pid")"
+  done
 }

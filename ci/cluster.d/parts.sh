@@ -3,7 +3,7 @@
 
 # Changes with what is built.
 parts_version() {
-  cat "$HERE"/cluster.d/*/{go.mod,go.sum,main.go} 2>/dev/null | sha256sum | cut -c 1-12
+  cat "$HERE"/cluster.d/{parts.sh,*/{go.mod,go.sum,main.go}} 2>/dev/null | sha256sum | cut -c 1-12
 }
 
 build() {
