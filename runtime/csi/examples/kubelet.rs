@@ -1,0 +1,165 @@
+//! Calls the driver as kubelet does, for the suites in `ci/`.
+//!
+//! `kubelet SOCKET` reads calls as lines of JSON, makes them all at once, and writes an answer for each when it comes:
+//!
+//! ```text
+//! {"tag": 1, "call": "publish", "volume": "csi-1", "target": "/pods/1/mount", "attributes": {}, "timeout": 120}
+//! {"tag": 1, "code": "Ok", "message": "", "seconds": 0.0013}
+//! ```
+//!
+//! A call with `count` is made for as many volumes, one after the other: `{n}` in `volume` and `target` is the number. Its
+//! answer has the `seconds` of each, and the first code that is not `Ok`. Each volume is published, and unpublished as
+//! well if the call is `cycle`.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use niphas_csi::connect;
+use niphas_csi::proto::csi::node_client::NodeClient;
+use niphas_csi::proto::csi::volume_capability::{AccessType, MountVolume};
+use niphas_csi::proto::csi::{
+    NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability,
+};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tonic::{Request, Status};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    tag: u64,
+    call: Kind,
+    volume: String,
+    target: String,
+    #[serde(default)]
+    attributes: HashMap<String, String>,
+    /// In seconds, as kubelet's.
+    #[serde(default = "two_minutes")]
+    timeout: f64,
+    count: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Publish,
+    Unpublish,
+    Cycle,
+}
+
+fn two_minutes() -> f64 {
+    120.0
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Seconds {
+    One(f64),
+    Many(Vec<f64>),
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    tag: u64,
+    code: String,
+    message: String,
+    seconds: Seconds,
+}
+
+impl Call {
+    fn numbered(&self, number: usize) -> Self {
+        let put = |text: &str| text.replace("{n}", &number.to_string());
+        Self {
+            volume: put(&self.volume),
+            target: put(&self.target),
+            ..self.clone()
+        }
+    }
+
+    /// kubelet connects anew for each call.
+    async fn make(&self, socket: PathBuf) -> Result<(), Status> {
+        let unavailable = |error: &dyn Error| Status::unavailable(format!("not connected: {error}"));
+        let channel = connect(socket)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let mut client = NodeClient::new(channel);
+        if self.call != Kind::Unpublish {
+            let request = NodePublishVolumeRequest {
+                volume_id: self.volume.clone(),
+                target_path: self.target.clone(),
+                volume_capability: Some(VolumeCapability {
+                    access_type: Some(AccessType::Mount(MountVolume {})),
+                }),
+                volume_context: self.attributes.clone(),
+            };
+            client.node_publish_volume(self.timed(request)).await?;
+        }
+        if self.call != Kind::Publish {
+            let request = NodeUnpublishVolumeRequest {
+                volume_id: self.volume.clone(),
+                target_path: self.target.clone(),
+            };
+            client.node_unpublish_volume(self.timed(request)).await?;
+        }
+        Ok(())
+    }
+
+    fn timed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(Duration::from_secs_f64(self.timeout));
+        request
+    }
+
+    async fn answer(self, socket: PathBuf) -> Answer {
+        let mut seconds = Vec::new();
+        let mut worst = Status::ok("");
+        for number in 0..self.count.unwrap_or(1) {
+            let call = if self.count.is_some() {
+                self.numbered(number)
+            } else {
+                self.clone()
+            };
+            let began = Instant::now();
+            if let Err(status) = call.make(socket.clone()).await
+                && worst.code() == tonic::Code::Ok
+            {
+                worst = status;
+            }
+            seconds.push(began.elapsed().as_secs_f64());
+        }
+        Answer {
+            tag: self.tag,
+            code: format!("{:?}", worst.code()),
+            message: worst.message().to_owned(),
+            seconds: match self.count {
+                Some(_) => Seconds::Many(seconds),
+                None => Seconds::One(seconds[0]),
+            },
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let socket: Arc<PathBuf> = Arc::new(std::env::args_os().nth(1).ok_or("want a socket")?.into());
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut calls = tokio::task::JoinSet::new();
+    while let Some(line) = lines.next_line().await? {
+        let call: Call = serde_json::from_str(&line)?;
+        let socket = PathBuf::clone(&socket);
+        calls.spawn(async move {
+            let answer = call.answer(socket).await;
+            let text = serde_json::to_string(&answer).unwrap_or_default();
+            let mut out = std::io::stdout().lock();
+            // Who does not listen any more wants no answer.
+            let _ = writeln!(out, "{text}");
+            let _ = out.flush();
+        });
+    }
+    calls.join_all().await;
+    Ok(())
+}
