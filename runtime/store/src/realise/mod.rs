@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
 use nix_formats::StorePath;
 use progress::Counters;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::watch;
 
 /// A closure that is wanted.
@@ -55,13 +55,15 @@ impl RealisedClosure {
     }
 }
 
-type Outcome = Option<Result<Arc<RealisedClosure>, Arc<RealiseError>>>;
+type Outcome = Result<Arc<RealisedClosure>, Arc<RealiseError>>;
 
 /// A realisation that was begun. It goes on when this is dropped.
 #[derive(Debug, Clone)]
 pub struct Realisation {
     counters: Arc<Counters>,
-    outcome: watch::Receiver<Outcome>,
+    /// Only those who may still ask keep it, so that the closure is let go of with the last of them.
+    outcome: Arc<OnceLock<Outcome>>,
+    has_ended: watch::Receiver<bool>,
 }
 
 impl Realisation {
@@ -72,17 +74,15 @@ impl Realisation {
 
     /// Whether it has come to its end.
     pub fn is_finished(&self) -> bool {
-        self.outcome.borrow().is_some() || self.outcome.has_changed().is_err()
+        *self.has_ended.borrow() || self.has_ended.has_changed().is_err()
     }
 
     /// Waits for its end.
     pub async fn wait(&self) -> Result<Arc<RealisedClosure>, Arc<RealiseError>> {
-        let mut outcome = self.outcome.clone();
-        let ended = outcome.wait_for(Option::is_some).await;
-        ended
-            .ok()
-            .and_then(|outcome| outcome.clone())
-            .unwrap_or_else(|| Err(Arc::new(RealiseError::Interrupted)))
+        // An error says that the task ended before its time, and then there is no outcome.
+        let _ = self.has_ended.clone().wait_for(|ended| *ended).await;
+        let outcome = self.outcome.get().cloned();
+        outcome.unwrap_or_else(|| Err(Arc::new(RealiseError::Interrupted)))
     }
 }
 
@@ -156,11 +156,14 @@ impl Store {
         {
             return realisation.clone();
         }
-        let (sender, outcome) = watch::channel(None);
+        let (end, has_ended) = watch::channel(false);
+        let outcome = Arc::default();
+        let asked = Arc::downgrade(&outcome);
         let counters = Arc::new(Counters::default());
         let realisation = Realisation {
             counters: Arc::clone(&counters),
             outcome,
+            has_ended,
         };
         running.insert(key.clone(), realisation.clone());
         let store = self.clone();
@@ -172,9 +175,13 @@ impl Store {
             if let Err(error) = &result {
                 tracing::debug!(error = %crate::error::chain(error), "a realisation failed");
             }
+            if let Some(outcome) = asked.upgrade() {
+                // Nobody else sets it.
+                let _ = outcome.set(result.map(Arc::new).map_err(Arc::new));
+            }
             // Whoever waits may be about to open the store anew.
             drop((forget, request));
-            sender.send_replace(Some(result.map(Arc::new).map_err(Arc::new)));
+            end.send_replace(true);
         });
         realisation
     }

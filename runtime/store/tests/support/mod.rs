@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     reason = "tests may; clippy knows only their functions"
 )]
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
 mod tree;
 
