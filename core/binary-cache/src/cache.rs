@@ -16,13 +16,23 @@ const MAX_CACHE_INFO: usize = 64 * 1024;
 /// Nix's for caches that name none; lower is asked sooner.
 const DEFAULT_PRIORITY: u32 = 50;
 
+/// What a cache says about itself, in `nix-cache-info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheInfo {
+    /// The store folder that it serves.
+    pub store_dir: StoreDir,
+    /// Its place among others; lower is asked sooner.
+    pub priority: u32,
+    /// Whether it minds being asked for many paths at once: not if true.
+    pub want_mass_query: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Cache {
     pub(crate) name: String,
     pub(crate) transport: Transport,
     priority: Option<u32>,
-    /// Priority from `nix-cache-info`.
-    info: OnceCell<u32>,
+    info: OnceCell<CacheInfo>,
     /// For all but NARs. Open: it is not asked.
     health: Breaker,
     /// For NARs. Open: the others are asked first.
@@ -49,7 +59,7 @@ impl Cache {
         limits: &Limits,
         patience: Duration,
     ) -> u32 {
-        if let Some(priority) = self.priority.or(self.info.get().copied()) {
+        if let Some(priority) = self.priority.or(self.info.get().map(|info| info.priority)) {
             return priority;
         }
         let own = tokio::time::timeout(patience, self.info(store_dir, limits)).await;
@@ -58,14 +68,18 @@ impl Cache {
             self.count_failure(&FetchError::Timeout { name });
             return DEFAULT_PRIORITY;
         };
-        own.unwrap_or(DEFAULT_PRIORITY)
+        own.map_or(DEFAULT_PRIORITY, |info| info.priority)
     }
 
-    async fn info(&self, store_dir: &StoreDir, limits: &Limits) -> Result<u32, FetchError> {
+    pub(crate) async fn info(
+        &self,
+        store_dir: &StoreDir,
+        limits: &Limits,
+    ) -> Result<&CacheInfo, FetchError> {
         let load = async {
             self.health.check(limits)?;
             match self.load_info(store_dir, limits).await {
-                Ok(priority) => Ok(priority),
+                Ok(info) => Ok(info),
                 Err(error) => {
                     tracing::warn!(cache = %self.name, %error, "the cache is not usable");
                     self.health.open(error.clone());
@@ -73,17 +87,25 @@ impl Cache {
                 }
             }
         };
-        self.info.get_or_try_init(|| load).await.copied()
+        self.info.get_or_try_init(|| load).await
     }
 
-    async fn load_info(&self, store_dir: &StoreDir, limits: &Limits) -> Result<u32, FetchError> {
+    async fn load_info(
+        &self,
+        store_dir: &StoreDir,
+        limits: &Limits,
+    ) -> Result<CacheInfo, FetchError> {
         let bytes = self
             .transport
             .get("nix-cache-info", MAX_CACHE_INFO, limits)
             .await?;
         let bytes = bytes.ok_or(FetchError::NotACache)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| FetchError::NotACache)?;
-        let mut priority = DEFAULT_PRIORITY;
+        let mut info = CacheInfo {
+            store_dir: store_dir.clone(),
+            priority: DEFAULT_PRIORITY,
+            want_mass_query: false,
+        };
         for line in text.lines() {
             let (name, value) = line.split_once(':').ok_or(FetchError::NotACache)?;
             let value = value.trim();
@@ -94,11 +116,12 @@ impl Cache {
                         ours: store_dir.clone(),
                     });
                 }
-                "Priority" => priority = value.parse().map_err(|_| FetchError::NotACache)?,
+                "WantMassQuery" => info.want_mass_query = value == "1",
+                "Priority" => info.priority = value.parse().map_err(|_| FetchError::NotACache)?,
                 _ => {}
             }
         }
-        Ok(priority)
+        Ok(info)
     }
 
     /// The narinfo of a path, not yet trusted.

@@ -2,7 +2,7 @@
 
 use crate::{
     answers::{Answer, Answers},
-    cache::Cache,
+    cache::{Cache, CacheInfo},
     error::{FetchError, Refusal, SetupError, Unavailable},
     limits::Limits,
     policy::{PolicyId, Trust, TrustPolicy},
@@ -43,6 +43,15 @@ pub(crate) struct Members {
     pub(crate) store_dir: StoreDir,
     pub(crate) caches: Vec<Arc<Cache>>,
     pub(crate) limits: Arc<Limits>,
+}
+
+/// A cache, and what it says about itself.
+#[derive(Debug, Clone)]
+pub struct CacheDescription {
+    /// The cache.
+    pub cache: String,
+    /// What it says, or why nothing.
+    pub answer: Result<CacheInfo, FetchError>,
 }
 
 /// A path that a cache has and that can be trusted.
@@ -121,6 +130,19 @@ impl Caches {
     /// The names of the caches, as given.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.caches.iter().map(|cache| cache.name.as_str())
+    }
+
+    /// Asks each cache about itself.
+    pub async fn describe(&self) -> Vec<CacheDescription> {
+        let members = &self.members;
+        let describe = members.caches.iter().map(|cache| async {
+            let info = cache.info(&members.store_dir, &members.limits).await;
+            CacheDescription {
+                cache: cache.name.clone(),
+                answer: info.cloned(),
+            }
+        });
+        join_all(describe).await
     }
 
     /// Looks a path up. `needed_by` is for the error only.

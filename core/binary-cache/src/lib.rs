@@ -41,7 +41,8 @@ mod source;
 mod transport;
 mod url;
 
-pub use caches::{Caches, Found};
+pub use cache::CacheInfo;
+pub use caches::{CacheDescription, Caches, Found};
 pub use closure::Closure;
 pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavailable};
 pub use limits::Limits;

@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Render(Box<commands::render::Args>),
     Instantiate(Box<commands::instantiate::Args>),
     Derivation(Box<commands::derivation::Args>),
+    Cache(Box<commands::cache::Args>),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),
 }
@@ -38,6 +39,7 @@ impl Command {
     pub(crate) fn failure_code(&self) -> ExitCode {
         match self {
             Command::Render(args) => args.failure_code(),
+            Command::Cache(args) => args.failure_code(),
             _ => ExitCode::FAILURE,
         }
     }

@@ -1,0 +1,88 @@
+//! `niphas cache closure`
+
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+use binary_cache::Closure;
+use niphas_api::{ClosureLine, ClosureLines};
+use nix_formats::HashFormat;
+use serde_json::json;
+
+use super::sources::{CachesArgs, closure, store_paths};
+use super::{OutputFormat, runtime, size};
+use crate::failure::Failure;
+use crate::output::print_bytes;
+
+/// Print the closure of paths, line by line, as it is in the caches
+///
+/// A line is a store path, its NAR's hash and its NAR's size; lines are sorted by path. The SHA-256 of the lines is
+/// the closure's digest, by which a cluster knows exactly what it is to run.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas cache closure --cache https://cache.example.org --key-file cache.public /nix/store/…-hello
+  niphas cache closure --cache file:///srv/cache --key-file cache.public --digest ./result
+Exit codes: 0 the closure is complete and trusted; 1 it is not, or something went wrong.")]
+pub(crate) struct Args {
+    /// The paths
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// Print only the digest
+    #[arg(long)]
+    digest: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    output: OutputFormat,
+    #[command(flatten)]
+    caches: CachesArgs,
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let caches = self.caches.open()?;
+        let roots = store_paths(caches.store_dir(), &self.paths)?;
+        let found = runtime()?.block_on(closure(&caches, &roots))?;
+        let lines = lines(&found)?;
+        match self.output {
+            OutputFormat::Json => {
+                let paths: Vec<_> = lines
+                    .as_slice()
+                    .iter()
+                    .map(|line| {
+                        json!({
+                            "path": caches.store_dir().print(&line.path),
+                            "narHash": line.nar_hash.to_string(HashFormat::Sri, true),
+                            "narSize": line.nar_size,
+                        })
+                    })
+                    .collect();
+                println!(
+                    "{}",
+                    json!({
+                        "digest": lines.digest().to_string(),
+                        "narSize": lines.nar_size(),
+                        "paths": paths,
+                    })
+                );
+            }
+            OutputFormat::Text if self.digest => println!("{}", lines.digest()),
+            OutputFormat::Text => {
+                // The lines alone: what sha256sum of them gives is the digest.
+                print_bytes(lines.to_string().as_bytes());
+                let (digest, count) = (lines.digest(), lines.path_count());
+                let size = size(lines.nar_size());
+                // Where even this cannot be written there is nobody to tell.
+                let _ = writeln!(stderr(), "{digest}: {count} paths, {size}");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn lines(closure: &Closure) -> Result<ClosureLines, Failure> {
+    let lines = closure.paths.iter().map(|path| ClosureLine {
+        path: path.info.path.clone(),
+        nar_hash: path.info.nar_hash,
+        nar_size: path.info.nar_size,
+    });
+    Ok(ClosureLines::new(lines.collect())?)
+}

@@ -1,0 +1,139 @@
+//! `niphas cache info`
+
+use std::process::ExitCode;
+
+use binary_cache::{CacheDescription, Caches, Found, Trust};
+use nix_formats::{HashFormat, StorePath};
+use serde_json::json;
+
+use super::sources::{CachesArgs, store_paths};
+use super::{OutputFormat, runtime, size};
+use crate::failure::Failure;
+
+/// Show what binary caches say of themselves, or of paths
+///
+/// Without paths: each cache, the store folder that it serves, and its priority (lower is asked sooner). With paths:
+/// which cache has each, who signed it, its hash, its sizes and its references.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas cache info --cache https://cache.example.org
+  niphas cache info --cache https://cache.example.org --key-file cache.public /nix/store/…-hello
+Exit codes: 0 done; 1 a cache cannot be used, a path is missing or not trusted, or something went wrong.")]
+pub(crate) struct Args {
+    /// Store paths, or links to them such as result
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    output: OutputFormat,
+    #[command(flatten)]
+    caches: CachesArgs,
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let caches = self.caches.open()?;
+        let runtime = runtime()?;
+        if self.paths.is_empty() {
+            let descriptions = runtime.block_on(caches.describe());
+            return Ok(self.tell_caches(&descriptions));
+        }
+        for path in store_paths(caches.store_dir(), &self.paths)? {
+            let found = runtime.block_on(caches.find(&path, None));
+            let found = found.map_err(|error| {
+                let hint = error.hint();
+                Failure::with_hint(error, hint)
+            })?;
+            self.tell_path(&caches, &found);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell_caches(&self, descriptions: &[CacheDescription]) -> ExitCode {
+        let mut all_well = true;
+        for CacheDescription { cache, answer } in descriptions {
+            all_well &= answer.is_ok();
+            match (self.output, answer) {
+                (OutputFormat::Json, Ok(info)) => println!(
+                    "{}",
+                    json!({
+                        "cache": cache,
+                        "storeDir": info.store_dir.as_str(),
+                        "priority": info.priority,
+                        "wantMassQuery": info.want_mass_query,
+                    })
+                ),
+                (OutputFormat::Json, Err(error)) => {
+                    let error = format!("{:#}", anyhow::Error::new(error.clone()));
+                    println!("{}", json!({ "cache": cache, "error": error }));
+                }
+                (OutputFormat::Text, Ok(info)) => println!(
+                    "{cache}: store folder {}, priority {}{}",
+                    info.store_dir,
+                    info.priority,
+                    if info.want_mass_query {
+                        ", takes many questions"
+                    } else {
+                        ""
+                    }
+                ),
+                (OutputFormat::Text, Err(error)) => {
+                    println!("{cache}: {:#}", anyhow::Error::new(error.clone()));
+                }
+            }
+        }
+        if all_well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
+    fn tell_path(&self, caches: &Caches, found: &Found) {
+        let (store_dir, info) = (caches.store_dir(), &found.info);
+        let path = store_dir.print(&info.path);
+        let hash = info.nar_hash.to_string(HashFormat::Sri, true);
+        let print = |path: &StorePath| store_dir.print(path);
+        let signers = match &found.trust {
+            Trust::Signed(keys) => keys.as_slice(),
+            Trust::ContentAddressed => &[],
+        };
+        match self.output {
+            OutputFormat::Json => println!(
+                "{}",
+                json!({
+                    "path": path,
+                    "cache": found.cache,
+                    "signers": signers,
+                    "narHash": hash,
+                    "narSize": info.nar_size,
+                    "url": info.url,
+                    "compression": info.compression.name(),
+                    "fileSize": info.file_size,
+                    "references": info.references.iter().map(print).collect::<Vec<_>>(),
+                    "deriver": info.deriver.as_ref().map(print),
+                    "ca": info.ca.map(|ca| ca.to_string()),
+                })
+            ),
+            OutputFormat::Text => {
+                println!("{path}");
+                println!("  cache       {}", found.cache);
+                match &found.trust {
+                    Trust::Signed(keys) => println!("  signed by   {}", keys.join(", ")),
+                    Trust::ContentAddressed => {
+                        println!("  signed by   nobody; its content address makes the path")
+                    }
+                }
+                println!("  NAR         {} {}", hash, size(info.nar_size));
+                let compressed = info
+                    .file_size
+                    .map_or(String::new(), |bytes| format!(", {}", size(bytes)));
+                println!("  compressed  {}{compressed}", info.compression.name());
+                println!("  references  {}", info.references.len());
+                for reference in &info.references {
+                    println!("    {}", print(reference));
+                }
+            }
+        }
+    }
+}

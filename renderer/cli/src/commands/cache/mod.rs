@@ -1,0 +1,103 @@
+//! `niphas cache`
+
+mod closure;
+mod diff;
+mod info;
+mod push;
+mod sources;
+mod verify;
+mod why_depends;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// Push closures to binary caches, and look into what they hold
+///
+/// A binary cache is a folder, a server or a bucket that holds Nix store paths: file:///folder, https://host,
+/// s3://bucket?region=…. None of these commands needs Nix to be installed, but `push`, which reads a Nix store.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Push(push::Args),
+    Info(info::Args),
+    Verify(verify::Args),
+    Closure(closure::Args),
+    WhyDepends(why_depends::Args),
+    Diff(diff::Args),
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        match &self.command {
+            Command::Push(args) => args.run(),
+            Command::Info(args) => args.run(),
+            Command::Verify(args) => args.run(),
+            Command::Closure(args) => args.run(),
+            Command::WhyDepends(args) => args.run(),
+            Command::Diff(args) => args.run(),
+        }
+    }
+
+    /// The exit code of a run that failed.
+    pub(crate) fn failure_code(&self) -> ExitCode {
+        // 1 says that what was asked is not so.
+        ExitCode::from(match &self.command {
+            Command::Push(_) | Command::Info(_) | Command::Closure(_) => 1,
+            Command::Verify(_) | Command::WhyDepends(_) | Command::Diff(_) => 2,
+        })
+    }
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OutputFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A runtime for commands that talk to caches: the work that takes time is done
+/// on its blocking threads.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?)
+}
+
+/// Bytes, for people.
+fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(super::size(1023), "1023 B");
+        assert_eq!(super::size(1536), "1.5 KiB");
+        assert_eq!(super::size(5 << 30), "5.0 GiB");
+    }
+}

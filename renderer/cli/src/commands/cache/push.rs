@@ -1,0 +1,229 @@
+//! `niphas cache push`
+
+use std::io::{IsTerminal, Read};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use binary_cache::{
+    Compressor, DaemonStore, Limits, LocalStore, PushOptions, PushProgress, PushReport, push,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nix_formats::{Compression, SecretKey, StoreDir};
+use serde_json::json;
+
+use super::sources::{AccessArgs, store_paths};
+use super::{OutputFormat, runtime, size};
+use crate::failure::Failure;
+
+/// Push closures from a Nix store to a binary cache
+///
+/// Reads the paths and all that they refer to from the Nix store of this machine, compresses and signs them, and puts
+/// those into the cache that it lacks. A path becomes visible last, after its contents and all that it refers to, so
+/// a push that is killed at any time leaves a cache that is whole, and the next goes on from there.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  niphas cache push --to file:///srv/cache --sign-key cache.secret ./result
+  niphas cache push --to 's3://bucket?region=eu-central-1' --sign-key cache.secret /nix/store/…-hello
+  nix-build | niphas cache push --to https://cache.example.org --netrc-file ~/.netrc -
+A key is made with: nix key generate-secret --key-name cache.example.org-1 > cache.secret
+Servers must take PUT, as nginx with WebDAV does.
+Exit codes: 0 everything is in the cache; 1 something went wrong.")]
+pub(crate) struct Args {
+    /// The paths: store paths, links to them such as result, or - to read them from standard input
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// The cache: file:///…, http://…, https://… or s3://…
+    #[arg(long, value_name = "URL", env = "NIPHAS_PUSH_TO")]
+    to: String,
+    /// A file with a secret key to sign with; can be given several times
+    #[arg(long = "sign-key", value_name = "FILE")]
+    sign_keys: Vec<PathBuf>,
+    /// How to compress: zstd, xz, gzip, bzip2, br or none
+    #[arg(long, value_name = "METHOD", default_value = "zstd", value_parser = parse_compression)]
+    compression: Compression,
+    /// How hard to compress [default: the method's own; zstd 3, xz 6]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    level: Option<i32>,
+    /// Paths to compress at once [default: one for each processor]
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
+    /// Threads for one large path, with zstd [default: one for each processor]
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<NonZeroUsize>,
+    /// Also write a listing of each path's files, as `nix store ls` reads it
+    #[arg(long)]
+    listings: bool,
+    /// The Nix daemon's socket [default: Nix's own; if nobody listens there, nix-daemon --stdio is run]
+    #[arg(long, value_name = "FILE", env = "NIX_DAEMON_SOCKET_PATH")]
+    daemon_socket: Option<PathBuf>,
+    /// The store folder that the paths are in
+    #[arg(long, value_name = "FOLDER", env = "NIX_STORE_DIR", default_value = "/nix/store", value_parser = parse_store_dir)]
+    store_dir: StoreDir,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value = "text")]
+    output: OutputFormat,
+    #[command(flatten)]
+    access: AccessArgs,
+}
+
+const SOCKET: &str = "/nix/var/nix/daemon-socket/socket";
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let to = self.access.open(&self.to)?;
+        let options = self.options()?;
+        let roots = store_paths(&self.store_dir, &self.paths()?)?;
+        let source = Arc::new(self.open_store()?);
+        let progress = Arc::new(PushProgress::default());
+        let bar = Bar::start(&progress);
+        let runtime = runtime()?;
+        let pushed = runtime.block_on(push(source, &roots, &to, options, progress));
+        bar.clear();
+        self.tell(&pushed?);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn paths(&self) -> Result<Vec<String>, Failure> {
+        let mut paths = Vec::new();
+        for path in &self.paths {
+            if path == "-" {
+                let mut text = String::new();
+                let read = std::io::stdin().read_to_string(&mut text);
+                read.context("cannot read paths from standard input")?;
+                paths.extend(text.split_ascii_whitespace().map(str::to_owned));
+            } else {
+                paths.push(path.clone());
+            }
+        }
+        Ok(paths)
+    }
+
+    fn options(&self) -> Result<PushOptions, Failure> {
+        let defaults = PushOptions::default();
+        let threads = self.threads.unwrap_or(defaults.jobs);
+        let threads = u32::try_from(threads.get()).unwrap_or(u32::MAX);
+        let mut keys: Vec<SecretKey> = Vec::new();
+        for file in &self.sign_keys {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read '{}'", file.display()))?;
+            let key = text.trim().parse();
+            keys.push(key.with_context(|| format!("in '{}'", file.display()))?);
+        }
+        Ok(PushOptions {
+            compressor: Compressor::new(self.compression.clone(), self.level, threads)?,
+            keys,
+            listings: self.listings,
+            jobs: self.jobs.unwrap_or(defaults.jobs),
+            limits: Limits::default(),
+        })
+    }
+
+    fn open_store(&self) -> Result<LocalStore, Failure> {
+        let store_dir = self.store_dir.clone();
+        let socket = self.daemon_socket.as_deref().unwrap_or(Path::new(SOCKET));
+        let by_socket = match DaemonStore::connect(store_dir.clone(), socket) {
+            Ok(daemon) => return Ok(LocalStore::new(daemon, Path::new("/"))),
+            Err(error) => error,
+        };
+        match DaemonStore::run(store_dir, Path::new("nix-daemon")) {
+            Ok(daemon) => Ok(LocalStore::new(daemon, Path::new("/"))),
+            Err(error) => Err(Failure::with_hint(
+                anyhow::Error::new(error).context(format!(
+                    "no Nix store can be read here: {by_socket}, nor run one"
+                )),
+                "push where the closure was built: the paths are read from a Nix store",
+            )),
+        }
+    }
+
+    fn tell(&self, report: &PushReport) {
+        let print = |paths: &[nix_formats::StorePath]| -> Vec<String> {
+            paths
+                .iter()
+                .map(|path| self.store_dir.print(path))
+                .collect()
+        };
+        match self.output {
+            OutputFormat::Json => println!(
+                "{}",
+                json!({
+                    "pushed": print(&report.pushed),
+                    "signed": print(&report.signed),
+                    "present": print(&report.present),
+                    "narSize": report.nar_size,
+                    "fileSize": report.file_size,
+                })
+            ),
+            OutputFormat::Text => {
+                for path in print(&report.pushed) {
+                    println!("pushed {path}");
+                }
+                for path in print(&report.signed) {
+                    println!("signed {path}");
+                }
+                println!(
+                    "{} paths pushed ({}, compressed {}), {} signed, {} were there",
+                    report.pushed.len(),
+                    size(report.nar_size),
+                    size(report.file_size),
+                    report.signed.len(),
+                    report.present.len(),
+                );
+            }
+        }
+    }
+}
+
+fn parse_compression(text: &str) -> Result<Compression, String> {
+    let Ok(method) = text.parse::<Compression>();
+    // Refused here, with the grammar, and not only once it is used.
+    match Compressor::new(method.clone(), None, 1) {
+        Ok(_) => Ok(method),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_store_dir(text: &str) -> Result<StoreDir, String> {
+    StoreDir::new(text).map_err(|error| error.to_string())
+}
+
+/// Bytes and paths so far, on a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn start(progress: &Arc<PushProgress>) -> Self {
+        let template = "{bar:30} {bytes} of {total_bytes}, {msg} [{elapsed}]";
+        let style = ProgressStyle::with_template(template);
+        let bar =
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        if !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            return Self(bar);
+        }
+        let (shown, progress) = (bar.downgrade(), Arc::clone(progress));
+        std::thread::spawn(move || {
+            while let Some(bar) = shown.upgrade().filter(|bar| !bar.is_finished()) {
+                bar.set_length(progress.bytes());
+                bar.set_position(progress.bytes_done());
+                let (done, all) = (progress.paths_done(), progress.paths());
+                bar.set_message(format!("{done} of {all} paths"));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self(bar)
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
