@@ -1,5 +1,10 @@
 //! Garbage collection, roots, and what is left on disk.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests may; clippy knows only their functions"
+)]
+
 mod support;
 
 use niphas_store::{GcOptions, RootHold, RootName, Store, Watermark};
