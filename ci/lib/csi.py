@@ -4,6 +4,7 @@ NIPHAS_ORACLE names the folder of Nix's programs, NIPHAS_CSI_BUILD that of the b
 `examples/controller`. All of it needs root. A suite runs in a mount namespace of its own, so that no mount outlives it.
 """
 
+import contextlib
 import hashlib
 import http.server
 import json
@@ -82,9 +83,31 @@ def in_own_mount_namespace():
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
 
 
-def work_folder(name):
-    """A folder on a real file system; mounts of file-backed EROFS need one."""
-    return pathlib.Path(tempfile.mkdtemp(prefix=f"niphas-{name}.", dir="/var/tmp"))
+@contextlib.contextmanager
+def workplace(name):
+    """A folder on a real file system, for mounts of file-backed EROFS need one. What was started or mounted in it ends."""
+    work = pathlib.Path(tempfile.mkdtemp(prefix=f"niphas-{name}.", dir="/var/tmp"))
+    try:
+        yield work
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+        for where in reversed([line.split()[4] for line in lines]):
+            if where.startswith(f"{work}/"):
+                subprocess.run(["umount", "--lazy", where], check=False)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+started = []
+
+
+def start(*command, **options):
+    """Starts a process that ends with the suite at the latest."""
+    process = subprocess.Popen([str(part) for part in command], start_new_session=True, **options)
+    started.append(process)
+    return process
 
 
 # Closures.
@@ -250,7 +273,7 @@ class Driver:
 
     def start(self, wait=True):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([str(part) for part in self.command()], stderr=log, stdout=log, start_new_session=True)
+            self.process = start(*self.command(), stderr=log, stdout=log)
         if wait:
             self.wait_ready()
         return self
@@ -342,7 +365,7 @@ class Kubelet:
 
     def __init__(self, driver):
         self.driver = driver
-        self.process = subprocess.Popen([build() / "examples/kubelet", driver.socket], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        self.process = start(build() / "examples/kubelet", driver.socket, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.answers = {}
         self.tag = 0
         self.lock = threading.Lock()

@@ -1,22 +1,32 @@
 //! A controller for the conformance suite: it makes no volumes, but tells of one that the driver can publish, so that the
-//! suite's cases that begin with a controller can be run too.
+//! suite's cases that begin with a controller can be run too. The calls of Node it hands on to the driver.
 //!
-//! `controller SOCKET NAME=VALUE...`: the socket to serve, and the volume's attributes.
+//! `controller SOCKET DRIVER NAME=VALUE...`: the socket to serve, the driver's, and the volume's attributes.
 
 use std::collections::HashMap;
 use std::error::Error;
 
+use niphas_csi::proto::csi::node_client::NodeClient;
+use niphas_csi::proto::csi::node_server::{Node, NodeServer};
+use niphas_csi::proto::csi::{
+    NodeGetCapabilitiesRequest, NodeGetCapabilitiesResponse, NodeGetInfoRequest,
+    NodeGetInfoResponse, NodePublishVolumeRequest, NodePublishVolumeResponse,
+    NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse,
+};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::Server;
+use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
 use proto::controller_server::{Controller, ControllerServer};
 use proto::controller_service_capability::{Rpc, Type, rpc};
+use proto::identity_server::{Identity, IdentityServer};
+use proto::plugin_capability::{self, Service, service};
 use proto::{
     ControllerGetCapabilitiesRequest, ControllerGetCapabilitiesResponse,
     ControllerServiceCapability, CreateVolumeRequest, CreateVolumeResponse, DeleteVolumeRequest,
-    DeleteVolumeResponse, Volume,
+    DeleteVolumeResponse, GetPluginCapabilitiesRequest, GetPluginCapabilitiesResponse,
+    GetPluginInfoRequest, GetPluginInfoResponse, PluginCapability, Volume,
 };
 
 mod proto {
@@ -27,6 +37,68 @@ mod proto {
         reason = "generated from tests/proto"
     )]
     include!(concat!(env!("OUT_DIR"), "/controller/csi.v1.rs"));
+}
+
+struct Front;
+
+#[tonic::async_trait]
+impl Identity for Front {
+    async fn get_plugin_info(
+        &self,
+        _: Request<GetPluginInfoRequest>,
+    ) -> Result<Response<GetPluginInfoResponse>, Status> {
+        Ok(Response::new(GetPluginInfoResponse {
+            name: niphas_csi::DRIVER.to_owned(),
+            vendor_version: "test".to_owned(),
+        }))
+    }
+
+    async fn get_plugin_capabilities(
+        &self,
+        _: Request<GetPluginCapabilitiesRequest>,
+    ) -> Result<Response<GetPluginCapabilitiesResponse>, Status> {
+        let service = Service {
+            r#type: service::Type::ControllerService.into(),
+        };
+        Ok(Response::new(GetPluginCapabilitiesResponse {
+            capabilities: vec![PluginCapability {
+                r#type: Some(plugin_capability::Type::Service(service)),
+            }],
+        }))
+    }
+}
+
+struct Forward(NodeClient<Channel>);
+
+#[tonic::async_trait]
+impl Node for Forward {
+    async fn node_publish_volume(
+        &self,
+        request: Request<NodePublishVolumeRequest>,
+    ) -> Result<Response<NodePublishVolumeResponse>, Status> {
+        self.0.clone().node_publish_volume(request).await
+    }
+
+    async fn node_unpublish_volume(
+        &self,
+        request: Request<NodeUnpublishVolumeRequest>,
+    ) -> Result<Response<NodeUnpublishVolumeResponse>, Status> {
+        self.0.clone().node_unpublish_volume(request).await
+    }
+
+    async fn node_get_capabilities(
+        &self,
+        request: Request<NodeGetCapabilitiesRequest>,
+    ) -> Result<Response<NodeGetCapabilitiesResponse>, Status> {
+        self.0.clone().node_get_capabilities(request).await
+    }
+
+    async fn node_get_info(
+        &self,
+        request: Request<NodeGetInfoRequest>,
+    ) -> Result<Response<NodeGetInfoResponse>, Status> {
+        self.0.clone().node_get_info(request).await
+    }
 }
 
 struct Volumes {
@@ -75,6 +147,8 @@ impl Controller for Volumes {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let socket = arguments.next().ok_or("want a socket")?;
+    let driver = arguments.next().ok_or("want the driver's socket")?;
+    let driver = NodeClient::new(niphas_csi::connect(driver.into()).await?);
     let attributes = arguments
         .map(|argument| {
             let (name, value) = argument.split_once('=').ok_or("want NAME=VALUE")?;
@@ -82,6 +156,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect::<Result<_, &str>>()?;
     Server::builder()
+        .add_service(IdentityServer::new(Front))
+        .add_service(NodeServer::new(Forward(driver)))
         .add_service(ControllerServer::new(Volumes { attributes }))
         .serve_with_incoming(UnixListenerStream::new(UnixListener::bind(socket)?))
         .await?;
