@@ -1,6 +1,6 @@
 //! Power cuts, rot and other damage: nothing wrong is given to anybody, and it is mended.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "tests may; clippy knows only their functions"
 )]

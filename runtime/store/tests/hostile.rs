@@ -1,6 +1,6 @@
 //! NARs and narinfos of an enemy: refused with an error that says why, and nothing is left of them.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "tests may; clippy knows only their functions"
 )]
