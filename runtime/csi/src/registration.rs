@@ -24,6 +24,12 @@ use crate::socket::SocketFile;
 /// How long to wait before kubelet is asked again.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// The name of the registration socket.
+///
+/// kubelet sends the socket's path as the request's authority, with `%2F` for each `/`. Before an `@` that is a user's name,
+/// and allowed; in the name of a host it is not (RFC 3986, 3.2), and our HTTP/2 library refuses the request.
+const SOCKET: &str = "niphas@csi.niphas.io-reg.sock";
+
 struct RegistrationService {
     endpoint: String,
     registered: watch::Sender<bool>,
@@ -66,7 +72,7 @@ pub(crate) async fn keep_registered(
     registered: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
-    let path = folder.join(format!("{DRIVER}-reg.sock"));
+    let path = folder.join(SOCKET);
     while !stop.is_cancelled() {
         match SocketFile::listen(&path) {
             Ok((socket, listener)) => {
