@@ -28,6 +28,17 @@ impl FileError {
     }
 }
 
+impl FileError {
+    /// Whether there was no space left for it.
+    pub fn is_out_of_space(&self) -> bool {
+        let kind = self.source.kind();
+        matches!(
+            kind,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
+}
+
 /// Makes a closure that gives an I/O error its file.
 pub(crate) fn failed<'a, E: Into<io::Error>>(
     action: &'static str,

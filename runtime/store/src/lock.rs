@@ -40,8 +40,9 @@ impl Lock {
             }
             Err(error) => return Err(FileError::new("lock", path, error.into()).into()),
         }
-        file.set_len(0).map_err(failed("write", &path))?;
-        writeln!(file, "{}", std::process::id()).map_err(failed("write", &path))?;
+        // Only for the message above, and a full disk has no room for it.
+        let _ = file.set_len(0);
+        let _ = writeln!(file, "{}", std::process::id());
         Ok(Self { _file: file })
     }
 }

@@ -100,8 +100,13 @@ impl State {
 
 /// Puts a small file in place, or in another's, by way of `made`.
 pub(crate) fn replace(made: &Path, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    fs::write(made, bytes).map_err(failed("write", made))?;
-    fs::rename(made, path).map_err(failed("create", path))
+    let written = fs::write(made, bytes).map_err(failed("write", made));
+    let replaced = written.and_then(|()| fs::rename(made, path).map_err(failed("create", path)));
+    if replaced.is_err() {
+        // What there is of it takes space that is needed; that it is there at all is not sure.
+        let _ = fs::remove_file(made);
+    }
+    replaced
 }
 
 /// What the kernel calls its life, from boot to power off.

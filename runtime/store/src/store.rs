@@ -117,7 +117,11 @@ impl Store {
                 crate::roots::remove_damaged(&layout)?;
             }
             left = state.take_numbers();
-            state.save(&layout)?;
+            match state.save(&layout) {
+                // Garbage can be collected all the same, and what needs a number tries again.
+                Err(error) if error.is_out_of_space() => left = 0..0,
+                saved => saved?,
+            }
         }
         let shared = Arc::new(Shared {
             running: Running::new(&options),

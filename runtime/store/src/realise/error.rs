@@ -94,12 +94,7 @@ impl RealiseError {
 
     /// Whether there was no space left for it.
     pub fn is_out_of_space(&self) -> bool {
-        self.file_error().is_some_and(|error| {
-            matches!(
-                error.source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            )
-        })
+        self.file_error().is_some_and(FileError::is_out_of_space)
     }
 
     /// The file or folder of the store that could not be written to, if that is what went wrong.
