@@ -22,10 +22,15 @@ certificates() {
 
 certificate() {
   local name=$STATE/pki/$1 subject=$2 names=${3-}
+  # With an extension it is of version 3, which rustls asks for.
+  {
+    echo "basicConstraints=CA:FALSE"
+    [[ -z $names ]] || echo "subjectAltName=$names"
+  } >"$name.ext"
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$name.key" -out "$name.csr" \
     -subj "$subject" 2>/dev/null
   openssl x509 -req -in "$name.csr" -CA "$STATE/pki/ca.crt" -CAkey "$STATE/pki/ca.key" -CAcreateserial \
-    -out "$name.crt" -days 30 -extfile <([[ -z $names ]] || echo "subjectAltName=$names") 2>/dev/null
+    -out "$name.crt" -days 30 -extfile "$name.ext" 2>/dev/null
 }
 
 # A certificate, and the kubeconfig of whoever has it.
