@@ -48,6 +48,7 @@
 //! | `state`, `lock` | what must be known of earlier processes; the process that writes |
 
 mod admit;
+mod allocator;
 mod closures;
 mod contents;
 mod discard;
@@ -71,6 +72,7 @@ mod usage;
 mod verdicts;
 mod verify;
 
+pub use allocator::share_memory_among_threads;
 pub use error::{FileError, OpenError, StoreError};
 pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
 pub use image::ClosureImage;

@@ -10,6 +10,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    niphas_store::share_memory_among_threads();
     let cli = cli::Cli::parse();
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
