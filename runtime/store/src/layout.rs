@@ -12,19 +12,25 @@ use std::{
 pub struct PackId(pub(crate) u64);
 
 impl PackId {
-    /// Reads what [`PackId`] prints: 16 lower-case hexadecimal digits.
+    /// The fewest digits of a number. With a store path of the longest name behind them they still make a file name of Linux,
+    /// which has 255 bytes; no store ever sees so many packs that it takes more.
+    const DIGITS: usize = 10;
+
+    /// Reads what [`PackId`] prints: lower-case hexadecimal digits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 16 || !text.bytes().all(is_digit) {
+        if !text.bytes().all(is_digit) {
             return None;
         }
-        u64::from_str_radix(text, 16).ok().map(Self)
+        let id = u64::from_str_radix(text, 16).ok().map(Self)?;
+        // Every number has one name only.
+        (id.to_string() == text).then_some(id)
     }
 }
 
 impl fmt::Display for PackId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        write!(f, "{:0width$x}", self.0, width = Self::DIGITS)
     }
 }
 
@@ -136,7 +142,8 @@ mod tests {
     #[test]
     fn names_of_packs_round_trip() {
         for name in [
-            "00000000000000ff-0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
+            "00000000ff-0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
+            "0000000000",
             "ffffffffffffffff",
         ] {
             assert_eq!(PackName::parse(name).unwrap().to_string(), name);
@@ -144,14 +151,25 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_store_path_makes_a_name_of_a_file() {
+        let path = format!("0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-{}", "n".repeat(211));
+        let name = PackName {
+            id: PackId(0xff_ffff_ffff),
+            path: StorePath::from_base_name(&path).ok(),
+        };
+        assert_eq!(name.to_string().len(), 255);
+    }
+
+    #[test]
     fn what_names_no_pack_is_refused() {
         for name in [
             "",
             "ff",
-            "00000000000000FF",
-            "+0000000000000ff",
-            "00000000000000ff-",
-            "00000000000000ff-web",
+            "00000000FF",
+            "+0000000ff",
+            "00000000000000ff",
+            "00000000ff-",
+            "00000000ff-web",
             "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
         ] {
             assert_eq!(PackName::parse(name), None, "{name}");
