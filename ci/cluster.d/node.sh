@@ -1,26 +1,35 @@
 # A node: containerd, kubelet and kube-proxy on a host, in cgroups of its own.
 # shellcheck shell=bash
 
+# Where a node has folders of its own.
+NODE_MOUNTS=(/var/lib/kubelet /var/lib/niphas /run/containerd)
+
 node_up() {
   local number=$1 name=node$1 folder=$STATE/node$1 pid
-  mkdir -p "$folder"/{containerd,net.d,kubelet}
+  mkdir -p "$folder"/{containerd,net.d,kubelet,run,niphas} "${NODE_MOUNTS[@]}"
   echo "nameserver 127.0.0.1" >"$folder/resolv.conf"
   node_network "$number" >"$folder/net.d/10-pods.conflist"
   containerd_configuration "$folder" >"$folder/containerd.toml"
   kubelet_configuration "$number" "$folder" >"$folder/kubelet.yaml"
   proxy_configuration "$number" >"$folder/proxy.yaml"
   node_cgroups "$name"
-  # Mounts that pods make for their host reach kubelet, and no other node.
-  PATH=$PARTS:$PATH start "$name" "containerd-$name" unshare --mount --propagation shared \
-    "$PARTS/containerd" --config "$folder/containerd.toml"
-  wait_for "containerd of $name" test -S "$folder/containerd.sock"
-  "$PARTS/ctr" --address "$folder/containerd.sock" --namespace k8s.io images import "$PARTS/pause.tar" >/dev/null
+  # In mounts of its own, where the usual folders are the node's. What pods mount for their host reaches kubelet, and no
+  # other node.
+  # shellcheck disable=SC2016
+  PATH=$PARTS:$PATH start "$name" "containerd-$name" unshare --mount --propagation private bash -euc '
+    mount --make-rshared /
+    mount --bind "$0/kubelet" /var/lib/kubelet
+    mount --bind "$0/niphas" /var/lib/niphas
+    mount --bind "$0/run" /run/containerd
+    exec "$1" --config "$0/containerd.toml"' "$folder" "$PARTS/containerd"
+  wait_for "containerd of $name" test -S "$folder/run/containerd.sock"
+  "$PARTS/ctr" --address "$folder/run/containerd.sock" --namespace k8s.io images import "$PARTS/pause.tar" >/dev/null
   pid=$(cat "$STATE/log/containerd-$name.pid")
   (
     enter_cgroup "$name-system"
     exec setsid nsenter --target "$pid" --mount --net "$PARTS/kubelet" --config="$folder/kubelet.yaml" \
       --kubeconfig="$STATE/$name.conf" --hostname-override="$name" --node-ip="$(node_address "$number")" \
-      --root-dir="$folder/kubelet"
+      --root-dir=/var/lib/kubelet
   ) >"$STATE/log/kubelet-$name.log" 2>&1 &
   echo $! >"$STATE/log/kubelet-$name.pid"
   start "$name" "proxy-$name" "$PARTS/kube-proxy" --config="$folder/proxy.yaml"
@@ -87,9 +96,9 @@ version = 3
 root = "$1/containerd/root"
 state = "$1/containerd/state"
 [grpc]
-address = "$1/containerd.sock"
+address = "/run/containerd/containerd.sock"
 [ttrpc]
-address = "$1/containerd-ttrpc.sock"
+address = "/run/containerd/containerd.sock.ttrpc"
 [plugins.'io.containerd.cri.v1.images']
 snapshotter = "overlayfs"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -127,7 +136,7 @@ maxPods: 250
 enforceNodeAllocatable: []
 clusterDNS: [10.96.0.10]
 clusterDomain: cluster.local
-containerRuntimeEndpoint: unix://$2/containerd.sock
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 evictionHard: {memory.available: 100Mi}
 localStorageCapacityIsolation: false
 resolvConf: $2/resolv.conf
@@ -148,7 +157,7 @@ YAML
 }
 
 nodes_down() {
-  local number pids=() file hierarchy mount
+  local number pids=() file hierarchy
   # Whatever was started from the cluster's folder: parts, shims, and through these the pods.
   for file in "$STATE"/log/{kubelet,proxy}-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done
   stop "${pids[@]}"
@@ -156,7 +165,7 @@ nodes_down() {
     for hierarchy in $(cgroup_hierarchies); do
       pids=()
       [[ ! -d $hierarchy/node$number ]] ||
-        mapfile -t pids < <(find "$hierarchy/node$number" -name cgroup.procs -exec cat {} + | sort -u)
+        mapfile -t pids < <(find "$hierarchy/node$number" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
       ((${#pids[@]} == 0)) || kill -9 "${pids[@]}" 2>/dev/null || true
     done
   done
@@ -165,10 +174,8 @@ nodes_down() {
   pids=()
   for file in "$STATE"/log/containerd-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done
   stop "${pids[@]}"
-  # The nodes' mount namespaces are gone with their processes; what was shared to ours is not.
-  while read -r mount; do umount --lazy "$mount" || true; done < <(
-    awk -v folder="$STATE/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort --reverse
-  )
+  # The nodes' mounts are gone with their processes.
+  rmdir "${NODE_MOUNTS[@]}" 2>/dev/null || true
   # runc makes them in the unified hierarchy too, which a hybrid system has beside those of v1.
   for number in $(node_numbers); do
     find /sys/fs/cgroup -depth -type d \
