@@ -1,11 +1,14 @@
 //! Taking paths out of the store, and giving their space back: as a file, or as holes where others' files are still in it.
+//!
+//! What a pack without a path holds can be referred to anew only as long as somebody refers to it already: with the last path
+//! that does, contents are forgotten. So nothing can come to be referred to that is about to become a hole.
 
 use crate::{
     BLOCK,
     error::{FileError, StoreError, failed},
     layout::PackId,
     record::{ContentHash, FileNode},
-    store::{Store, StoredPath},
+    store::{Store, StoredPath, lock},
 };
 use rustix::{
     fs::{FallocateFlags, fallocate},
@@ -25,10 +28,11 @@ impl Store {
     /// What it referred to may have [gaps](Self::close_gaps) afterwards.
     pub(crate) fn discard(&self, path: &StoredPath, is_damaged: bool) -> Result<bool, StoreError> {
         let (shared, id) = (&self.shared, path.pack);
-        // With the record goes the knowledge of what is in the pack.
-        let own: Option<Vec<ContentHash>> = shared.tree(path).ok().map(|tree| {
-            let own = tree.extents().filter(|file| file.place.pack == id);
-            own.map(|file| file.hash).collect()
+        let _one_at_a_time = lock(&shared.discarding);
+        // With the record goes the knowledge of what the path holds.
+        let held: Option<Vec<(ContentHash, PackId)>> = shared.tree(path).ok().map(|tree| {
+            let files = tree.extents();
+            files.map(|file| (file.hash, file.place.pack)).collect()
         });
         let is_unused = {
             let mut index = shared.index_mut();
@@ -41,10 +45,18 @@ impl Store {
                 return Ok(false);
             }
             let from = shared.layout.pack(&pack.name);
-            index.drop_path(id);
-            match own {
-                Some(own) => own.iter().for_each(|hash| index.remove_content(hash, id)),
-                None => index.remove_contents_of(id),
+            let mut packs = index.drop_path(id);
+            packs.push(id);
+            packs.retain(|&id| index.pack(id).is_some_and(|pack| pack.info.is_none()));
+            match held {
+                Some(held) => {
+                    for (hash, pack) in held {
+                        if packs.contains(&pack) {
+                            index.remove_content(&hash, pack);
+                        }
+                    }
+                }
+                None => packs.iter().for_each(|&id| index.remove_contents_of(id)),
             }
             let is_unused = index.pack(id).is_none_or(crate::index::Pack::is_unused);
             if !is_unused && let Some(pack) = index.pack(id) {
@@ -75,6 +87,7 @@ impl Store {
     /// Gives back the space of what nobody refers to in a pack without a path.
     fn close_gaps(&self, id: PackId) -> Result<(), StoreError> {
         let shared = &self.shared;
+        let _one_at_a_time = lock(&shared.discarding);
         let (file, referrers) = {
             let mut index = shared.index_mut();
             let Some(pack) = index.pack(id).filter(|pack| pack.info.is_none()) else {
@@ -113,9 +126,9 @@ impl Store {
         for file in all_trusted {
             index.add_content(file.hash, file.place);
         }
+        index.set_disk_bytes(id, left);
         if let Some(pack) = index.pack_mut(id) {
             pack.has_gaps = false;
-            pack.disk = left;
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Store {
         self.writable()?;
         let shared = &self.shared;
         let _one_at_a_time = lock(&shared.collecting);
-        let before = self.disk_bytes();
+        let image_bytes = images(&shared.layout.closures());
+        let before = image_bytes + shared.index().disk_bytes();
         if let Some(above) = options.above
             && !self.is_fuller_than(above, before)?
         {
@@ -110,15 +111,15 @@ impl Store {
                 report.is_cancelled = true;
                 break;
             }
-            let now = if options.dry_run {
-                before.saturating_sub(would_free)
-            } else {
-                self.disk_bytes()
-            };
-            if let Some(down_to) = options.down_to
-                && !self.is_fuller_than(down_to, now)?
-            {
-                break;
+            if let Some(down_to) = options.down_to {
+                // What is to be known is what is left after all that went so far.
+                if !options.dry_run {
+                    self.close_all_gaps()?;
+                }
+                let now = image_bytes + shared.index().disk_bytes();
+                if !self.is_fuller_than(down_to, now.saturating_sub(would_free))? {
+                    break;
+                }
             }
             if options.dry_run {
                 would_free += shared.index().pack(path.pack).map_or(0, |pack| pack.disk);
@@ -195,8 +196,7 @@ impl Store {
 
     /// Bytes that packs and images take on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        let packs: u64 = self.shared.index().packs().map(|(_, pack)| pack.disk).sum();
-        packs + images(&self.shared.layout.closures())
+        self.shared.index().disk_bytes() + images(&self.shared.layout.closures())
     }
 
     fn is_fuller_than(&self, watermark: Watermark, bytes: u64) -> Result<bool, StoreError> {

@@ -75,6 +75,8 @@ pub(crate) struct Index {
     packs: HashMap<PackId, Pack>,
     paths: HashMap<StorePath, Vec<PackId>>,
     contents: HashTable<Content>,
+    /// Bytes that all packs take on disk.
+    disk: u64,
     /// Counts garbage collections.
     pub(crate) collection: u64,
 }
@@ -112,6 +114,19 @@ impl Index {
         })
     }
 
+    /// Bytes that all packs take on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk
+    }
+
+    /// Notes what a pack takes on disk.
+    pub(crate) fn set_disk_bytes(&mut self, id: PackId, bytes: u64) {
+        if let Some(pack) = self.packs.get_mut(&id) {
+            self.disk = self.disk - pack.disk + bytes;
+            pack.disk = bytes;
+        }
+    }
+
     /// Adds a pack; its path can be found from now on. What it refers to should be there already, or see [`Index::link`].
     pub(crate) fn insert(&mut self, pack: Pack) {
         let id = pack.name.id;
@@ -123,6 +138,7 @@ impl Index {
         if let Some(path) = &pack.name.path {
             self.paths.entry(path.clone()).or_default().push(id);
         }
+        self.disk += pack.disk;
         self.packs.insert(id, pack);
     }
 
@@ -167,7 +183,9 @@ impl Index {
 
     /// Forgets a pack that [is not used](Pack::is_unused).
     pub(crate) fn remove(&mut self, id: PackId) {
-        self.packs.remove(&id);
+        if let Some(pack) = self.packs.remove(&id) {
+            self.disk -= pack.disk;
+        }
     }
 
     /// Where these contents are.

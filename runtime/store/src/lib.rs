@@ -54,6 +54,8 @@ mod contents;
 mod discard;
 mod error;
 mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc;
 mod image;
 mod index;

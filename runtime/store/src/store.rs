@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) running: Running,
     /// Held while roots are read or changed as a whole, and while garbage is collected.
     pub(crate) collecting: Mutex<()>,
+    /// Held while one path goes, or the space of one pack is given back.
+    pub(crate) discarding: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Store {
             numbers: Mutex::new(Numbers { state, left }),
             verdicts: Verdicts::default(),
             collecting: Mutex::default(),
+            discarding: Mutex::default(),
         });
         let unsynced = if lock.is_some() {
             loaded.unsynced

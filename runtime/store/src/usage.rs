@@ -78,8 +78,7 @@ impl Store {
         }
         usage.stored_bytes = extents.values().map(|extent| extent.size).sum();
         {
-            let index = self.shared.index();
-            usage.pack_bytes = index.packs().map(|(_, pack)| pack.disk).sum();
+            usage.pack_bytes = self.shared.index().disk_bytes();
         }
         for (number, roots) in closures.iter().enumerate() {
             usage

@@ -1,10 +1,5 @@
 //! NARs and narinfos of an enemy: refused with an error that says why, and nothing is left of them.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "tests may; clippy knows only their functions"
-)]
-
 mod support;
 
 use niphas_store::RealiseError;

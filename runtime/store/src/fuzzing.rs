@@ -1,0 +1,156 @@
+//! What the fuzz targets call. No part of the interface.
+
+use crate::{
+    Options, Store, StoredPath,
+    layout::PackId,
+    pack::{PackWriter, read_record},
+    record::{FileNode, Place, Record, RecordWriter, TreeEvent},
+};
+use nix_formats::{NarInfo, StoreDir, hash::HashAlgorithm};
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+const OWN: PackId = PackId(7);
+
+/// Reads a record. One that is read is read the same after it was written again.
+pub fn record(data: u64, bytes: &[u8]) {
+    let store_dir = StoreDir::default();
+    let Ok(record) = Record::decode(&store_dir, OWN, data, bytes.to_vec()) else {
+        return;
+    };
+    let mut writer = RecordWriter::default();
+    for event in record.tree.events() {
+        match event {
+            TreeEvent::Enter(name) => writer.enter(name),
+            TreeEvent::Leave => writer.leave(),
+            TreeEvent::Symlink(name, target) => writer.symlink(name, target),
+            TreeEvent::File(name, file) => writer.file(name, OWN, file),
+        }
+    }
+    let written = writer.finish(&store_dir, &record.info);
+    let again = Record::decode(&store_dir, OWN, data, written).expect("it was good before");
+    assert_eq!(again.info, record.info);
+    assert!(again.tree.events().eq(record.tree.events()));
+    let mut entries = 0;
+    record.tree.walk(|_, _| entries += 1);
+    let leaves = |event: &TreeEvent| matches!(event, TreeEvent::Leave);
+    let all = record.tree.events().filter(|event| !leaves(event)).count();
+    assert_eq!(entries, all);
+}
+
+/// Reads a file as a pack.
+pub fn pack(bytes: &[u8]) {
+    let file = rustix::fs::memfd_create("pack", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = File::from(file.expect("memory is there"));
+    file.write_all(bytes).expect("memory is there");
+    let read = read_record(&file, Path::new("pack"), &StoreDir::default(), OWN);
+    if let Ok((record, data)) = read {
+        assert!(data <= bytes.len() as u64);
+        for file in record.tree.extents() {
+            let FileNode { place, size, .. } = file;
+            assert!(place.pack != OWN || place.offset() + size <= data);
+        }
+    }
+}
+
+/// Takes a NAR into a store, and out again: it is the same.
+pub fn nar(bytes: &[u8]) {
+    static STORE: OnceLock<Store> = OnceLock::new();
+    let store = STORE.get_or_init(|| {
+        let folder = std::env::temp_dir().join(format!("niphas-store-fuzz-{}", std::process::id()));
+        Store::open(&folder, Options::default()).expect("the folder is writable")
+    });
+    let text = format!(
+        "StorePath: /nix/store/{}-x\nURL: x\nNarHash: {}\nNarSize: {}\n",
+        "0".repeat(32),
+        HashAlgorithm::Sha256
+            .digest(bytes)
+            .to_string(nix_formats::HashFormat::Nix32, true),
+        bytes.len().max(1),
+    );
+    let store_dir = StoreDir::default();
+    let info = NarInfo::parse(&store_dir, &text).expect("it is well formed");
+    let id = store.shared.next_pack().expect("there is space");
+    let path = store.shared.layout.tmp().join(id.to_string());
+    let writer = PackWriter::create(id, path, None).expect("there is space");
+    let Ok(draft) = writer.write(bytes, &store_dir, &info) else {
+        let left = std::fs::read_dir(store.shared.layout.tmp()).expect("it is there");
+        assert_eq!(left.count(), 0);
+        return;
+    };
+    let pin = store.publish(draft, &info).expect("there is space");
+    let stored = StoredPath {
+        pack: pin.pack,
+        info: Arc::new(info),
+    };
+    let mut rebuilt = Vec::new();
+    let written = store.write_nar(&stored, &mut rebuilt);
+    written.expect("it has the hash that it had");
+    assert_eq!(rebuilt, bytes);
+    let gone = store.discard(&stored, true);
+    assert!(gone.expect("it can be removed"));
+}
+
+/// A record's bytes, for the fuzzer to start from.
+pub fn example_record() -> Vec<u8> {
+    let store_dir = StoreDir::default();
+    let text = format!(
+        "StorePath: /nix/store/{0}-x\nURL: x\nNarHash: sha256:{1}\nNarSize: 1\n",
+        "0".repeat(32),
+        "0".repeat(52),
+    );
+    let info = NarInfo::parse(&store_dir, &text).expect("it is well formed");
+    let mut writer = RecordWriter::default();
+    writer.enter(b"");
+    for (name, pack) in [(b"a", OWN), (b"b", PackId(3))] {
+        let file = FileNode {
+            executable: pack == OWN,
+            size: 5,
+            place: Place { pack, block: 0 },
+            hash: [1; 32],
+        };
+        writer.file(name, OWN, file);
+    }
+    writer.symlink(b"c", b"a");
+    writer.leave();
+    writer.finish(&store_dir, &info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_of_a_record_is_read_or_refused() {
+        let good = example_record();
+        record(512, &good);
+        for at in 0..good.len() {
+            record(512, &good[..at]);
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut changed = good.clone();
+                changed[at] = byte;
+                record(512, &changed);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_pack_is_refused() {
+        let mut bytes = vec![0; 4096];
+        pack(&bytes);
+        pack(&[]);
+        bytes[4096 - 64..4096 - 56].copy_from_slice(b"niphaspk");
+        bytes[4096 - 56] = 1;
+        for at in 4096 - 64..4096 {
+            for byte in [0, 1, 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] = byte;
+                pack(&changed);
+            }
+        }
+    }
+}
