@@ -49,8 +49,10 @@ class Closure:
     def __init__(self, name, paths, files, size):
         self.random = random.Random(name)
         words = [bytes(self.random.choices(b"abcdefghijklmnopqrstuvwxyz_", k=self.random.randint(2, 9))) for _ in range(4000)]
-        text = b" ".join(self.random.choices(words, k=_POOL // 8))
-        binary = b"".join(self.random.randbytes(24) + bytes(self.random.choices(b"\0\0\0\x48\x89\xe5\xff", k=24)) for _ in range(_POOL // 96))
+        phrases = [b" ".join(self.random.choices(words, k=4)) for _ in range(20_000)]
+        text = b"\n".join(self.random.choices(phrases, k=_POOL // 26))
+        codes = [self.random.randbytes(self.random.randint(2, 6)) + b"\0" * self.random.randint(0, 6) for _ in range(3000)]
+        binary = b"".join(self.random.randbytes(1) + b"".join(self.random.choices(codes, k=2)) for _ in range(_POOL // 16))
         self.pools = [text, binary]
         self.names = [f"{self._hash(f'{name} {index}')}-{name}-{index}" for index in range(paths)]
         weights = [self.random.lognormvariate(0, 1) for _ in range(paths)]
