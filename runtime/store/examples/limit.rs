@@ -1,8 +1,9 @@
-//! The least that realising a closure can cost, for `ci/bench store`: fetches NARs, decompresses and hashes them, and writes
-//! each to one flat file. It checks nothing else, knows all URLs beforehand, and forgets everything.
+//! The least that realising a closure can cost, for `ci/bench.d/store`: fetches the narinfo and the NAR of each path,
+//! decompresses and hashes the NAR, and writes it to one flat file. It knows all paths beforehand, checks no signature, and
+//! forgets everything.
 //!
-//! `limit URL LIST FOLDER THREADS`: LIST has lines of "<URL of the NAR> <SHA-256 as the narinfo has it>"; one connection a
-//! thread, HTTP/1.1 with keep-alive, zstd.
+//! `limit URL LIST FOLDER THREADS`: LIST has the hash part of a path on each line; one connection a thread, HTTP/1.1 with
+//! keep-alive, zstd.
 
 use nix_formats::{HashFormat, hash::HashAlgorithm, hash::Hasher};
 use std::{
@@ -23,18 +24,15 @@ fn main() -> Result<()> {
     };
     let host = url.strip_prefix("http://").ok_or("an http:// URL")?;
     let list = std::fs::read_to_string(list)?;
-    let wanted: Vec<(&str, &str)> = list
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .collect();
+    let wanted: Vec<&str> = list.lines().collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
             let mut server = BufReader::with_capacity(128 << 10, TcpStream::connect(host)?);
             let mut piece = vec![0; 128 << 10];
-            while let Some((name, hash)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let to = Path::new(folder).join(name.rsplit('/').next().unwrap_or(name));
-                fetch(&mut server, host, name, hash, &to, &mut piece)?;
+            while let Some(path) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let to = Path::new(folder).join(path);
+                fetch(&mut server, host, path, &to, &mut piece)?;
             }
             Ok(())
         };
@@ -46,14 +44,8 @@ fn main() -> Result<()> {
     })
 }
 
-fn fetch(
-    server: &mut BufReader<TcpStream>,
-    host: &str,
-    name: &str,
-    hash: &str,
-    to: &Path,
-    piece: &mut [u8],
-) -> Result<()> {
+/// Sends a request; gives the length of the body, which comes next.
+fn request(server: &mut BufReader<TcpStream>, host: &str, name: &str) -> Result<u64> {
     let request = format!("GET /{name} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     server.get_mut().write_all(request.as_bytes())?;
     let mut length = None;
@@ -63,7 +55,7 @@ fn fetch(
         server.read_line(&mut line)?;
         let line = line.trim_end();
         if line.is_empty() {
-            break;
+            return length.ok_or_else(|| "no Content-Length".into());
         }
         if let Some((field, value)) = line.split_once(':')
             && field.eq_ignore_ascii_case("content-length")
@@ -71,7 +63,25 @@ fn fetch(
             length = Some(value.trim().parse::<u64>()?);
         }
     }
-    let body = server.take(length.ok_or("no Content-Length")?);
+}
+
+fn fetch(
+    server: &mut BufReader<TcpStream>,
+    host: &str,
+    path: &str,
+    to: &Path,
+    piece: &mut [u8],
+) -> Result<()> {
+    let length = request(server, host, &format!("{path}.narinfo"))?;
+    let mut info = String::new();
+    server.by_ref().take(length).read_to_string(&mut info)?;
+    let field = |name: &str| {
+        let mut values = info.lines().filter_map(|line| line.strip_prefix(name));
+        values.next().ok_or("a narinfo without URL or NarHash")
+    };
+    let (name, hash) = (field("URL: ")?, field("NarHash: ")?);
+    let length = request(server, host, name)?;
+    let body = server.take(length);
     let mut nar =
         zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(128 << 10, body))?;
     let mut file = File::create(to)?;

@@ -64,6 +64,7 @@ mod load;
 mod lock;
 pub mod mount;
 mod pack;
+mod publish;
 mod realise;
 mod record;
 mod roots;

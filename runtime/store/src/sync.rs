@@ -62,8 +62,10 @@ impl Syncer {
     pub(crate) fn add(&self, pack: PackId) {
         let mut state = lock(&self.queue.state);
         state.waiting.insert(pack);
-        state.since.get_or_insert_with(Instant::now);
-        self.queue.changed.notify_all();
+        if state.since.is_none() {
+            state.since = Some(Instant::now());
+            self.queue.changed.notify_all();
+        }
     }
 
     /// Waits until nothing waits, and gives what went wrong since this was called last.

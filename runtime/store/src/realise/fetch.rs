@@ -16,7 +16,7 @@ use std::{
     io::{self, Read},
     sync::{Arc, Mutex},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Memory is counted in pieces of this many bytes.
 const PIECE: usize = 4096;
@@ -85,7 +85,16 @@ impl Fetch {
             }
         };
         drop(turn);
-        lock(&fetches.turns).retain(|other, turn| *other != key || Arc::strong_count(turn) > 1);
+        {
+            // Nobody comes to wait for it while this is locked.
+            let mut turns = lock(&fetches.turns);
+            if turns
+                .get(&key)
+                .is_some_and(|turn| Arc::strong_count(turn) == 1)
+            {
+                turns.remove(&key);
+            }
+        }
         self.counters.done(info.nar_size);
         Ok(pin)
     }
@@ -124,7 +133,13 @@ impl Fetch {
             .fetch_draft(&self.caches, &self.found, true)
             .await?;
         let (store, found) = (self.store.clone(), Arc::clone(&self.found));
-        let published = tokio::task::spawn_blocking(move || store.publish(draft, &found.info));
+        let (tell, published) = oneshot::channel();
+        self.store.publish_soon(Box::new(move || {
+            let published = store.publish(draft, &found.info);
+            // Whoever waits may be about to open the store anew; and if nobody does it is there all the same.
+            drop(store);
+            let _ = tell.send(published);
+        }));
         let published = published.await.map_err(|_| RealiseError::Interrupted)?;
         let pin = published.map_err(|source| RealiseError::Write {
             path: self.found.info.path.clone(),

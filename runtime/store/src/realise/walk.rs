@@ -3,7 +3,6 @@
 use super::{RealiseError, RealisedClosure, Request, fetch::Fetch, progress::Counters};
 use crate::store::{Pin, Store};
 use binary_cache::{Caches, ClosureError, Found, Unavailable};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hashbrown::{HashMap, HashSet};
 use niphas_api::{ClosureLine, ClosureLines};
 use nix_formats::{Hash, NarInfo, StorePath};
@@ -93,7 +92,8 @@ struct Walk<'a> {
 /// More paths than any closure has.
 const MAX_PATHS: usize = 200_000;
 
-type Steps = FuturesUnordered<BoxFuture<'static, Result<Result<Step, Unavailable>, RealiseError>>>;
+/// Each is a task of its own, for signatures are checked in it.
+type Steps = JoinSet<Result<Result<Step, Unavailable>, RealiseError>>;
 
 /// Where a path was found.
 enum Step {
@@ -133,11 +133,10 @@ impl<'a> Walk<'a> {
         }
         loop {
             tokio::select! {
-                Some(step) = steps.next() => {
-                    match step {
-                        Ok(Ok(step)) => self.take(step, &mut steps),
-                        Ok(Err(unavailable)) => self.unavailable.push(unavailable),
-                        Err(error) => return Err(error),
+                Some(step) = steps.join_next() => {
+                    match step.map_err(|_| RealiseError::Interrupted)?? {
+                        Ok(step) => self.take(step, &mut steps),
+                        Err(unavailable) => self.unavailable.push(unavailable),
                     }
                 }
                 // When something is unavailable the rest is walked all the same, so that the error names everything.
@@ -177,7 +176,7 @@ impl<'a> Walk<'a> {
             preferred,
             self.asks_first,
         );
-        steps.push(step.boxed());
+        steps.spawn(step);
     }
 
     fn take(&mut self, step: Step, steps: &mut Steps) {
