@@ -40,7 +40,12 @@ impl Store {
             let Some(pack) = index.pack(id).filter(|pack| pack.info.is_some()) else {
                 return Ok(false);
             };
-            let is_held = pack.pins > 0 || pack.held_in == collection;
+            // A closure that is about to be mounted knows the packs that it refers to by their names.
+            let is_about_to_be_used =
+                |id: &PackId| index.pack(*id).is_some_and(|pack| pack.pins > 0);
+            let is_held = pack.pins > 0
+                || pack.held_in == collection
+                || pack.referrers.iter().any(is_about_to_be_used);
             if is_held && !is_damaged {
                 return Ok(false);
             }

@@ -140,6 +140,36 @@ async fn files_that_others_refer_to_outlive_their_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_closure_that_is_held_finds_the_packs_it_refers_to_where_they_were() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let first = cache.add("first", &file(noise(1, 50_000)), &[]);
+    let second = cache.add(
+        "second",
+        &directory([("copy", file(noise(1, 50_000)))]),
+        &[],
+    );
+    let (store, caches) = (open(folder.path()), cache.client());
+    realise(&store, std::slice::from_ref(&first), &caches)
+        .await
+        .unwrap();
+    let closure = realise(&store, std::slice::from_ref(&second), &caches)
+        .await
+        .unwrap();
+    let image = store.image(&closure).unwrap();
+    store.collect_garbage(&GcOptions::default()).unwrap();
+    assert!(image.devices.iter().all(|device| device.exists()));
+    drop(closure);
+    hold(&store, "second", std::slice::from_ref(&second));
+    let report = store.collect_garbage(&GcOptions::default()).unwrap();
+    assert_eq!(report.collected, [first]);
+    let closure = realise(&store, std::slice::from_ref(&second), &caches)
+        .await
+        .unwrap();
+    let image = store.image(&closure).unwrap();
+    assert!(image.devices.iter().all(|device| device.exists()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watermark_spares_what_was_used_last() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
     let (store, caches) = (open(folder.path()), cache.client());
