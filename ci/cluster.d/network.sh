@@ -35,5 +35,5 @@ host_up() {
 
 network_down() {
   local host
-  for host in $(ip netns list | sed -n 's/^niphas-\([a-z0-9]*\).*/\1/p'); do ip netns del "niphas-$host"; done
+  for host in /run/netns/niphas-*; do [[ ! -e $host ]] || ip netns del "$(basename "$host")"; done
 }

@@ -43,6 +43,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
         for name, value in fields:
             if name != "Status":
                 self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 

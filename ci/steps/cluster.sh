@@ -1,0 +1,9 @@
+# shellcheck shell=bash
+# On a real Kubernetes.
+# shellcheck disable=SC2154 # oracle is set by step_nix
+
+# The whole way, from a flake to pods that serve.
+step_e2e() {
+  niphas
+  NIPHAS_ORACLE=$oracle ci/e2e
+}
