@@ -2,7 +2,7 @@
 
 use crate::{
     error::{FileError, StoreError, failed},
-    layout::PackId,
+    layout::{PackId, PackName},
     pack::read_record,
     record::{FileNode, Tree, TreeEvent},
     store::{Pin, Shared, Store, StoredPath},
@@ -168,18 +168,20 @@ impl Shared {
             path: path.clone(),
             pack,
         };
-        // It may be renamed between looking up and opening, and then has another name.
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let name = self.pack_path(pack).ok_or_else(missing)?;
+        let known = self.pack_path(pack).ok_or_else(missing)?;
+        // The process that writes may have collected the path of the pack meanwhile, and then it has this name.
+        let collected = self.layout.pack(&PackName {
+            id: pack,
+            path: None,
+        });
+        for name in [known, collected] {
             match File::open(&name) {
                 Ok(file) => return Ok((file, name)),
-                Err(error) if error.kind() == ErrorKind::NotFound && attempts == 1 => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(failed("open", &name)(error).into()),
             }
         }
+        Err(missing())
     }
 
     /// Writes the NAR of a path to `out`, whatever its hash turns out to be.
