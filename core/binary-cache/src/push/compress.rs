@@ -53,8 +53,7 @@ impl Compressor {
         let (least, default, most) = match &method {
             Compression::None => (0, 0, 0),
             Compression::Zstd => (1, 3, 22),
-            Compression::Xz => (0, 6, 9),
-            Compression::Gzip => (0, 6, 9),
+            Compression::Xz | Compression::Gzip => (0, 6, 9),
             Compression::Bzip2 => (1, 9, 9),
             // The default of its own tools, 11, takes minutes where this takes
             // seconds.

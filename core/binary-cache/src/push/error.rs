@@ -32,9 +32,9 @@ pub enum PushError {
         /// The path.
         path: StorePath,
         /// What the store says.
-        expected: Hash,
+        expected: Box<Hash>,
         /// What is there.
-        actual: Hash,
+        actual: Box<Hash>,
     },
     /// The compressed NAR can't be made.
     #[error("cannot pack '{path}'")]

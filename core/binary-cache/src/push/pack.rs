@@ -70,8 +70,8 @@ pub(crate) fn pack(
     if (nar_hash, nar_size) != (info.nar_hash, info.nar_size) {
         return Err(PushError::Changed {
             path: info.path.clone(),
-            expected: info.nar_hash,
-            actual: nar_hash,
+            expected: Box::new(info.nar_hash),
+            actual: Box::new(nar_hash),
         });
     }
     let listing = listing.map(ListingBuilder::finish).transpose();

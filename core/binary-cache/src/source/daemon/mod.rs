@@ -169,8 +169,8 @@ impl DaemonStore {
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
     ) -> Result<Self, DaemonError> {
-        let ends: Mutex<Option<(Box<dyn Read + Send>, Box<dyn Write + Send>)>> =
-            Mutex::new(Some((Box::new(input), Box::new(output))));
+        type Ends = (Box<dyn Read + Send>, Box<dyn Write + Send>);
+        let ends: Mutex<Option<Ends>> = Mutex::new(Some((Box::new(input), Box::new(output))));
         Self::with(store_dir, move || {
             let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).take();
             let (input, output) =
