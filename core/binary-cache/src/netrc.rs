@@ -185,6 +185,10 @@ mod tests {
         Some((login.user.clone(), login.password.clone()))
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is compared with what is looked up"
+    )]
     fn pair(user: &str, password: &str) -> Option<(String, String)> {
         Some((user.to_owned(), password.to_owned()))
     }

@@ -120,7 +120,7 @@ impl Queue {
             let left = match waited {
                 Some(waited) if state.is_hurried => PATIENCE.saturating_sub(waited.max(PATIENCE)),
                 Some(waited) => PATIENCE.saturating_sub(waited),
-                None => Duration::from_secs(3600),
+                None => Duration::from_hours(1),
             };
             if left.is_zero() {
                 state.since = None;

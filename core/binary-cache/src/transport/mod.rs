@@ -86,7 +86,7 @@ impl Transport {
     /// alone means nothing.
     pub(crate) fn for_writing(url: &CacheUrl, limits: &Limits) -> Result<Self, SetupError> {
         let patient = Limits {
-            read_timeout: Duration::from_secs(24 * 60 * 60),
+            read_timeout: Duration::from_hours(24),
             ..limits.clone()
         };
         Self::new(url, None, &patient)

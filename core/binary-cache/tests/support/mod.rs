@@ -151,7 +151,7 @@ async fn serve(
         let half = matches!(answer, Answer::StallHalfway | Answer::Truncate);
         let (status, header, body) = match (&answer, file) {
             (Answer::Stall, _) => {
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
                 return None;
             }
             (Answer::Login(login), _)
@@ -198,7 +198,7 @@ async fn serve(
         let sent = if half { body.len() / 2 } else { body.len() };
         stream.write_all(&body[..sent]).await.ok()?;
         match answer {
-            Answer::StallHalfway => tokio::time::sleep(Duration::from_secs(60)).await,
+            Answer::StallHalfway => tokio::time::sleep(Duration::from_mins(1)).await,
             Answer::Truncate => return None,
             _ => {}
         }

@@ -62,7 +62,7 @@ impl FetchSettings {
         Self {
             cache_dir: cache_dir.into(),
             store_dir: StoreDir::default(),
-            ttl: Duration::from_secs(3600),
+            ttl: Duration::from_hours(1),
             registries: RegistrySettings {
                 global: "https://channels.nixos.org/flake-registry.json".to_owned(),
                 ..RegistrySettings::default()

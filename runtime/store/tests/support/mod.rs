@@ -251,7 +251,7 @@ async fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> std::io::Re
         stream.write_all(answer.as_bytes()).await?;
         stream.write_all(&body[..body.len().min(sent)]).await?;
         if stalls {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
         }
         if sent < body.len() {
             return Ok(());

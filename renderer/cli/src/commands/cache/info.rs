@@ -121,7 +121,7 @@ impl Args {
                 match &found.trust {
                     Trust::Signed(keys) => println!("  signed by   {}", keys.join(", ")),
                     Trust::ContentAddressed => {
-                        println!("  signed by   nobody; its content address makes the path")
+                        println!("  signed by   nobody; its content address makes the path");
                     }
                 }
                 println!("  NAR         {} {}", hash, size(info.nar_size));

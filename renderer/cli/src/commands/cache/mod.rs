@@ -16,8 +16,8 @@ use crate::failure::Failure;
 
 /// Push closures to binary caches, and look into what they hold
 ///
-/// A binary cache is a folder, a server or a bucket that holds Nix store paths: file:///folder, https://host,
-/// s3://bucket?region=…. None of these commands needs Nix to be installed, but `push`, which reads a Nix store.
+/// A binary cache is a folder, a server or a bucket that holds Nix store paths: `file:///folder`, `https://host`,
+/// `s3://bucket?region=…`. None of these commands needs Nix to be installed, but `push`, which reads a Nix store.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
