@@ -7,6 +7,9 @@
 //! {"tag": 1, "code": "Ok", "message": "", "seconds": 0.0013}
 //! ```
 //!
+//! `register` and `refuse` connect to the registration socket at `target`, and say whether kubelet took the driver; the
+//! answer's message is what the driver told of itself.
+//!
 //! A call with `count` is made for as many volumes, one after the other: `{n}` in `volume` and `target` is the number. Its
 //! answer has the `seconds` of each, and the first code that is not `Ok`. Each volume is published, and unpublished as
 //! well if the call is `cycle`.
@@ -24,6 +27,8 @@ use niphas_csi::proto::csi::volume_capability::{AccessType, MountVolume};
 use niphas_csi::proto::csi::{
     NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability,
 };
+use niphas_csi::proto::registration::registration_client::RegistrationClient;
+use niphas_csi::proto::registration::{InfoRequest, RegistrationStatus};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tonic::{Request, Status};
@@ -32,7 +37,8 @@ use tonic::{Request, Status};
 #[serde(deny_unknown_fields)]
 struct Call {
     tag: u64,
-    call: Kind,
+    #[serde(rename = "call")]
+    kind: Kind,
     volume: String,
     target: String,
     #[serde(default)]
@@ -49,6 +55,8 @@ enum Kind {
     Publish,
     Unpublish,
     Cycle,
+    Register,
+    Refuse,
 }
 
 fn two_minutes() -> f64 {
@@ -81,13 +89,13 @@ impl Call {
     }
 
     /// kubelet connects anew for each call.
-    async fn make(&self, socket: PathBuf) -> Result<(), Status> {
-        let unavailable = |error: &dyn Error| Status::unavailable(format!("not connected: {error}"));
-        let channel = connect(socket)
-            .await
-            .map_err(|error| unavailable(&error))?;
+    async fn make(&self, socket: PathBuf) -> Result<String, Status> {
+        if matches!(self.kind, Kind::Register | Kind::Refuse) {
+            return self.register().await;
+        }
+        let channel = connect(socket).await.map_err(unavailable)?;
         let mut client = NodeClient::new(channel);
-        if self.call != Kind::Unpublish {
+        if self.kind != Kind::Unpublish {
             let request = NodePublishVolumeRequest {
                 volume_id: self.volume.clone(),
                 target_path: self.target.clone(),
@@ -98,14 +106,34 @@ impl Call {
             };
             client.node_publish_volume(self.timed(request)).await?;
         }
-        if self.call != Kind::Publish {
+        if self.kind != Kind::Publish {
             let request = NodeUnpublishVolumeRequest {
                 volume_id: self.volume.clone(),
                 target_path: self.target.clone(),
             };
             client.node_unpublish_volume(self.timed(request)).await?;
         }
-        Ok(())
+        Ok(String::new())
+    }
+
+    async fn register(&self) -> Result<String, Status> {
+        let channel = connect(self.target.clone().into())
+            .await
+            .map_err(unavailable)?;
+        let mut client = RegistrationClient::new(channel);
+        let info = client.get_info(InfoRequest {}).await?.into_inner();
+        let status = RegistrationStatus {
+            plugin_registered: self.kind == Kind::Register,
+            error: String::new(),
+        };
+        client.notify_registration_status(status).await?;
+        Ok(serde_json::json!({
+            "type": info.r#type,
+            "name": info.name,
+            "endpoint": info.endpoint,
+            "versions": info.supported_versions,
+        })
+        .to_string())
     }
 
     fn timed<T>(&self, message: T) -> Request<T> {
@@ -116,7 +144,7 @@ impl Call {
 
     async fn answer(self, socket: PathBuf) -> Answer {
         let mut seconds = Vec::new();
-        let mut worst = Status::ok("");
+        let (mut worst, mut message) = (Status::ok(""), String::new());
         for number in 0..self.count.unwrap_or(1) {
             let call = if self.count.is_some() {
                 self.numbered(number)
@@ -124,23 +152,31 @@ impl Call {
                 self.clone()
             };
             let began = Instant::now();
-            if let Err(status) = call.make(socket.clone()).await
-                && worst.code() == tonic::Code::Ok
-            {
-                worst = status;
+            match call.make(socket.clone()).await {
+                Ok(told) => message = told,
+                Err(status) if worst.code() == tonic::Code::Ok => worst = status,
+                Err(_) => {}
             }
             seconds.push(began.elapsed().as_secs_f64());
         }
         Answer {
             tag: self.tag,
             code: format!("{:?}", worst.code()),
-            message: worst.message().to_owned(),
+            message: match worst.code() {
+                tonic::Code::Ok => message,
+                _ => worst.message().to_owned(),
+            },
             seconds: match self.count {
                 Some(_) => Seconds::Many(seconds),
                 None => Seconds::One(seconds[0]),
             },
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(error: tonic::transport::Error) -> Status {
+    Status::unavailable(format!("not connected: {error}"))
 }
 
 #[tokio::main(flavor = "current_thread")]

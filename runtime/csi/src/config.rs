@@ -65,7 +65,7 @@ pub(crate) struct Config {
 pub(crate) struct Section {
     /// Where to ask.
     #[serde(default)]
-    pub caches: Vec<String>,
+    pub caches: Vec<CacheEntry>,
     /// Public keys, as `name:base64`.
     #[serde(default)]
     pub trusted_keys: Vec<String>,
@@ -75,9 +75,26 @@ pub(crate) struct Section {
     /// A file in netrc's format with the caches' user names and passwords, as a rule from a mounted Secret.
     #[serde(default)]
     pub netrc_file: Option<PathBuf>,
-    /// Files with a token for a cache, by the name of its host.
-    #[serde(default)]
-    pub token_files: BTreeMap<String, PathBuf>,
+}
+
+/// A cache: its URL, or more about it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum CacheEntry {
+    /// The URL.
+    Url(String),
+    /// The URL, and how to get in.
+    WithToken(CacheWithToken),
+}
+
+/// A cache that wants a token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct CacheWithToken {
+    /// The URL.
+    pub url: String,
+    /// A file with a bearer token, read anew when it changes.
+    pub token_file: PathBuf,
 }
 
 impl Config {
@@ -121,27 +138,30 @@ defaults:
   trustedKeys: ['cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=']
 namespaces:
   shop:
-    caches: [https://shop.example.org]
+    caches:
+      - https://shop.example.org
+      - url: https://private.example.org
+        tokenFile: /etc/niphas/secrets/token
     trustedKeys: []
     requiredSignatures: 2
     netrcFile: /etc/niphas/secrets/netrc
-    tokenFiles:
-      shop.example.org: /etc/niphas/secrets/token
 ";
         let config = Config::parse(Path::new("csi.yaml"), text).unwrap();
-        assert_eq!(config.defaults.caches, ["https://cache.example.org"]);
+        let url = |url: &str| CacheEntry::Url(url.to_owned());
+        assert_eq!(config.defaults.caches, [url("https://cache.example.org")]);
         assert_eq!(
             config.namespaces["shop"],
             Section {
-                caches: vec!["https://shop.example.org".to_owned()],
+                caches: vec![
+                    url("https://shop.example.org"),
+                    CacheEntry::WithToken(CacheWithToken {
+                        url: "https://private.example.org".to_owned(),
+                        token_file: "/etc/niphas/secrets/token".into(),
+                    }),
+                ],
                 trusted_keys: vec![],
                 required_signatures: NonZeroUsize::new(2),
                 netrc_file: Some("/etc/niphas/secrets/netrc".into()),
-                token_files: [(
-                    "shop.example.org".to_owned(),
-                    "/etc/niphas/secrets/token".into()
-                )]
-                .into(),
             }
         );
     }

@@ -52,13 +52,16 @@ impl Reason {
     }
 }
 
+/// What was sent last of each volume and reason, and when.
+type Sent = HashMap<(String, Reason), (String, Instant)>;
+
 /// Sends events; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Events {
     queue: Option<mpsc::Sender<Box<Event>>>,
     node: String,
     metrics: Metrics,
-    sent: Arc<Mutex<HashMap<(String, Reason), (String, Instant)>>>,
+    sent: Arc<Mutex<Sent>>,
 }
 
 impl Events {

@@ -102,15 +102,12 @@ impl Records {
         fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         let mut known = HashMap::new();
         for (path, record) in read(&folder)? {
-            match record {
-                Some(record) => {
-                    known.insert(record.volume.clone(), record);
-                }
-                None => {
-                    // Half a file: of before a power cut, or of a driver that was killed.
-                    warn!(path = %path.display(), "a volume's record is damaged: it is removed");
-                    fs::remove_file(&path).map_err(failed("remove", &path))?;
-                }
+            if let Some(record) = record {
+                known.insert(record.volume.clone(), record);
+            } else {
+                // Half a file: of before a power cut, or of a driver that was killed.
+                warn!(path = %path.display(), "a volume's record is damaged: it is removed");
+                fs::remove_file(&path).map_err(failed("remove", &path))?;
             }
         }
         Ok(Self {

@@ -226,9 +226,10 @@ impl NodeStatus {
         for root in &self.roots {
             writeln!(text, "  {}", root.name)?;
             writeln!(text, "    roots    {}", root.roots.join(" "))?;
-            let held_by = match root.volumes.is_empty() {
-                true => root.holder.clone(),
-                false => format!("volumes {}", root.volumes.join(" ")),
+            let held_by = if root.volumes.is_empty() {
+                root.holder.clone()
+            } else {
+                format!("volumes {}", root.volumes.join(" "))
             };
             writeln!(text, "    held by  {held_by}")?;
         }

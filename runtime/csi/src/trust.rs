@@ -1,16 +1,16 @@
 //! Which caches a namespace's pods are served from, and whom they believe; kept as the configuration file says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use binary_cache::{CacheUrl, Caches, Limits, TrustPolicy};
+use binary_cache::{CacheUrl, CacheUrlError, Caches, Limits, Netrc, TrustPolicy};
 use nix_formats::{PublicKey, PublicKeys, StoreDir};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::config::{Config, ConfigError, Section, read};
+use crate::config::{CacheEntry, Config, ConfigError, Section, read};
 use crate::metrics::{Metrics, OutcomeLabels};
 
 /// How often to look whether the configuration or a secret changed. A ConfigMap takes kubelet a minute anyhow.
@@ -21,7 +21,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 struct Source {
     section: Section,
     netrc: Option<String>,
-    tokens: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -157,16 +156,7 @@ fn snapshot(file: &Path, old: Option<&Snapshot>) -> Result<Snapshot, ConfigError
 
 fn source(section: Section) -> Result<Source, ConfigError> {
     let netrc = section.netrc_file.as_deref().map(read).transpose()?;
-    let tokens = section
-        .token_files
-        .iter()
-        .map(|(host, path)| Ok((host.clone(), read(path)?.trim().to_owned())))
-        .collect::<Result<_, ConfigError>>()?;
-    Ok(Source {
-        section,
-        netrc,
-        tokens,
-    })
+    Ok(Source { section, netrc })
 }
 
 fn make(source: Source, name: &str) -> Result<Made, ConfigError> {
@@ -182,11 +172,28 @@ fn make(source: Source, name: &str) -> Result<Made, ConfigError> {
         }
     }
     let section = &source.section;
+    let netrc = source.netrc.as_deref().map(Netrc::parse);
+    let netrc = netrc
+        .transpose()
+        .map_err(failed(name, "the netrc file is not valid"))?;
     let urls = section
         .caches
         .iter()
-        .map(|url| url.parse::<CacheUrl>())
-        .collect::<Result<Vec<_>, _>>()
+        .map(|entry| {
+            let (text, token) = match entry {
+                CacheEntry::Url(url) => (url, None),
+                CacheEntry::WithToken(cache) => (&cache.url, Some(&cache.token_file)),
+            };
+            let mut url = text.parse::<CacheUrl>()?;
+            if let Some(netrc) = &netrc {
+                url = url.with_netrc(netrc);
+            }
+            Ok(match token {
+                Some(file) => url.with_token_file(file.clone()),
+                None => url,
+            })
+        })
+        .collect::<Result<Vec<_>, CacheUrlError>>()
         .map_err(failed(name, "a cache's URL is not valid"))?;
     let keys = section
         .trusted_keys
@@ -228,7 +235,7 @@ mod tests {
         let keys = |namespace| {
             trust
                 .caches(namespace)
-                .map(|caches| caches.policy().keys().len())
+                .map(|caches| caches.policy().keys().iter().count())
         };
         assert_eq!(keys("default"), Some(1));
         assert_eq!(keys("shop"), Some(0));

@@ -156,13 +156,13 @@ impl Views {
                     .map_err(mount_error)?;
             }
         }
-        self.check(&path, closure)?;
+        Self::check(&path, closure)?;
         info!(closure = %closure.digest, paths = closure.lines.path_count(), kind = %self.kind, "mounted a closure");
         Ok(())
     }
 
     /// `/nix/root` is what a pod runs: it must lead to the program that was asked for.
-    fn check(&self, path: &Path, closure: &RealisedClosure) -> Result<(), VolumeError> {
+    fn check(path: &Path, closure: &RealisedClosure) -> Result<(), VolumeError> {
         let wanted = closure
             .roots
             .first()

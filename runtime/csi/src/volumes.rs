@@ -70,8 +70,8 @@ pub(crate) struct Volumes {
     metrics: Metrics,
     boot: String,
     stop: CancellationToken,
-    of_volumes: Locks<String>,
-    of_views: Locks<ViewKey>,
+    volume_locks: Locks<String>,
+    view_locks: Locks<ViewKey>,
     /// What was found for closures that are mounted.
     vouched: Mutex<HashSet<Verdict>>,
     /// Realisations that kubelet will ask for again: as long as they are held, what they fetched stays.
@@ -97,8 +97,8 @@ impl Volumes {
             metrics,
             boot: boot_id()?,
             stop,
-            of_volumes: Locks::default(),
-            of_views: Locks::default(),
+            volume_locks: Locks::default(),
+            view_locks: Locks::default(),
             vouched: Mutex::default(),
             waiting: Mutex::default(),
         })
@@ -111,7 +111,7 @@ impl Volumes {
         deadline: Instant,
     ) -> Result<Start, VolumeError> {
         volume.target = resolve(&volume.target)?;
-        let lock = tokio::time::timeout_at(deadline, self.of_volumes.lock(&volume.id));
+        let lock = tokio::time::timeout_at(deadline, self.volume_locks.lock(&volume.id));
         let _alone = lock.await.map_err(|_| self.busy(&volume.id))?;
         let caches = self
             .trust
@@ -224,7 +224,7 @@ impl Volumes {
         closure: Option<&RealisedClosure>,
     ) -> Result<Option<Start>, VolumeError> {
         let key = ViewKey::of(&volume.wanted).ok_or(VolumeError::Missing("a root"))?;
-        let _alone = self.of_views.blocking_lock(&key);
+        let _alone = self.view_locks.blocking_lock(&key);
         let mounts = mounts()?;
         let record = self.records.get(&volume.id);
         let is_bound = self.check_target(volume, &key, record.as_ref(), &mounts)?;
@@ -248,9 +248,12 @@ impl Volumes {
             .records
             .put(self.record(volume))
             .map_err(VolumeError::from);
-        let bound = recorded.and_then(|()| match is_bound {
-            true => Ok(()),
-            false => self.bind(volume, &key),
+        let bound = recorded.and_then(|()| {
+            if is_bound {
+                Ok(())
+            } else {
+                self.bind(volume, &key)
+            }
         });
         if let Err(error) = bound {
             // kubelet may never ask for it again.
@@ -325,8 +328,7 @@ impl Volumes {
 
     /// After a failure: leaves nothing of a volume.
     fn undo(&self, volume: &Volume, key: &ViewKey) {
-        let undone = self
-            .clear_target(&volume.target)
+        let undone = Self::clear_target(&volume.target)
             .and_then(|()| Ok(self.records.remove(&volume.id)?))
             .and_then(|()| self.release_locked(key));
         if let Err(error) = undone {
@@ -342,7 +344,7 @@ impl Volumes {
         target: PathBuf,
         deadline: Instant,
     ) -> Result<(), VolumeError> {
-        let lock = tokio::time::timeout_at(deadline, self.of_volumes.lock(&id));
+        let lock = tokio::time::timeout_at(deadline, self.volume_locks.lock(&id));
         let _alone = lock.await.map_err(|_| self.busy(&id))?;
         self.waiting().remove(&id);
         let this = Arc::clone(&self);
@@ -367,7 +369,7 @@ impl Volumes {
             }
             shown = self.views.owner(&mounts, mount);
         }
-        self.clear_target(&target)?;
+        Self::clear_target(&target)?;
         let gone =
             record.filter(|record| record.target == target || mounts.at(&record.target).is_none());
         if gone.is_some() {
@@ -378,7 +380,7 @@ impl Volumes {
             .iter()
             .chain(recorded.as_ref().filter(|key| shown.as_ref() != Some(key)))
         {
-            let _alone = self.of_views.blocking_lock(key);
+            let _alone = self.view_locks.blocking_lock(key);
             self.release_locked(key)?;
         }
         self.show_counts();
@@ -386,7 +388,7 @@ impl Volumes {
     }
 
     /// Unmounts a target, however often it is mounted, and removes its folder.
-    fn clear_target(&self, target: &Path) -> Result<(), VolumeError> {
+    fn clear_target(target: &Path) -> Result<(), VolumeError> {
         while mounts()?.at(target).is_some() {
             mount::detach(target).map_err(|source| VolumeError::Mount {
                 what: format!("'{}' cannot be unmounted", target.display()),
@@ -435,7 +437,7 @@ impl Volumes {
         }
         self.sweep()?;
         for key in self.views.known()? {
-            let _alone = self.of_views.blocking_lock(&key);
+            let _alone = self.view_locks.blocking_lock(&key);
             self.release_locked(&key)?;
         }
         let held: HashSet<String> = self
@@ -489,7 +491,7 @@ impl Volumes {
         let _ = fs::remove_dir(&record.target);
         self.records.remove(&record.volume)?;
         if let Some(key) = record.key() {
-            let _alone = self.of_views.blocking_lock(&key);
+            let _alone = self.view_locks.blocking_lock(&key);
             self.release_locked(&key)?;
         }
         Ok(())

@@ -170,7 +170,8 @@ mod tests {
             let name = entry.path().unwrap().display().to_string();
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
-            shown += &format!("{mode:04o} {owner} {name} {}\n", text.len());
+            let line = format!("{mode:04o} {owner} {name} {}\n", text.len());
+            shown.push_str(&line);
         }
         insta::assert_snapshot!(shown, @r"
         0755 0 dev/ 0
