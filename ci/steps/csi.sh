@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# The CSI driver: the official conformance suite, and what pods get.
+# shellcheck disable=SC2154 # oracle is set by step_nix
+
+csi_build() {
+  cargo build --release --locked --quiet -p niphas-csi --bins --examples
+  export NIPHAS_CSI_BUILD=$CARGO_TARGET_DIR/release
+  command -v runc >/dev/null || apt-get install --yes --no-install-recommends runc
+}
+
+step_csi_sanity() {
+  if ! command -v go >/dev/null; then
+    skip "the CSI conformance suite needs Go"
+    return
+  fi
+  csi_build
+  NIPHAS_ORACLE=$oracle ci/csi-sanity
+}
+
+step_csi() {
+  csi_build
+  NIPHAS_ORACLE=$oracle ci/csi
+}
