@@ -1,8 +1,8 @@
 //! The CSI driver of niphas: a pod names a closure by an inline ephemeral volume, and gets it at `/nix`.
 //!
-//! kubelet calls the [`node`] service over a unix socket. To publish a volume, its [`attributes`] are read, the closure is
-//! realised by the node's store under the caches and keys that the pod's namespace is [trusted](trust) with, its
-//! [view] is mounted once on the node, and bound to the volume's target. What was published stands in a [record], so that a
+//! kubelet calls the `node` service over a unix socket. To publish a volume, its `attributes` are read, the closure is
+//! realised by the node's store under the caches and keys that the pod's namespace is trusted with, its
+//! `view` is mounted once on the node, and bound to the volume's target. What was published stands in a `record`, so that a
 //! driver that was killed goes on where it was.
 
 mod attributes;

@@ -195,7 +195,7 @@ impl Write for Sink {
     }
 }
 
-/// So that the caller of [`pack`] need not know of both kinds of errors.
+/// So that the caller of `pack` need not know of both kinds of errors.
 impl From<FetchError> for PushError {
     fn from(error: FetchError) -> Self {
         Self::Cache(error)
