@@ -212,7 +212,9 @@ class Cache:
                     if cache.rate and len(body) > 1 << 16:
                         for start in range(0, len(body), 1 << 18):
                             self.wfile.write(body[start : start + (1 << 18)])
-                            time.sleep((1 << 18) / cache.rate)
+                            # It may be let off meanwhile.
+                            rate = cache.rate
+                            time.sleep((1 << 18) / rate if rate else 0)
                     else:
                         self.wfile.write(body)
                 except OSError:
