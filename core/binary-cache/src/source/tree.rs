@@ -192,7 +192,7 @@ mod tests {
             HashAlgorithm::Sha256
                 .digest(&nar)
                 .to_string(HashFormat::Nix32, false),
-            "REPLACE"
+            "1qgm727mgyzbcbfbs2b13zflvv43avdvd6k46d8w6bnz33c5an4f"
         );
     }
 
