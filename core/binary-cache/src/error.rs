@@ -2,7 +2,7 @@
 
 use crate::url::CacheUrlError;
 use nix_formats::{
-    Compression, HashFormat, StoreDir, StorePath, hash::Hash, narinfo::NarInfoError,
+    Compression, HashFormat, StoreDir, StorePath, chain, hash::Hash, narinfo::NarInfoError,
     signature::SignatureError,
 };
 use std::{fmt, io, sync::Arc};
@@ -225,18 +225,6 @@ impl fmt::Display for Refusal {
             ),
         }
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// No cache gives a path, and what each said.

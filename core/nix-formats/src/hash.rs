@@ -424,6 +424,41 @@ impl Hasher {
     }
 }
 
+/// Hashes and counts what is written through it.
+#[derive(Debug)]
+pub struct HashWriter<W> {
+    out: W,
+    hasher: Hasher,
+}
+
+impl<W: io::Write> HashWriter<W> {
+    /// A writer to `out`.
+    pub fn new(algorithm: HashAlgorithm, out: W) -> Self {
+        Self {
+            out,
+            hasher: Hasher::new(algorithm),
+        }
+    }
+
+    /// What was written to, and the hash and the size in bytes of what was written.
+    pub fn finish(self) -> (W, Hash, u64) {
+        let size = self.hasher.written();
+        (self.out, self.hasher.finish(), size)
+    }
+}
+
+impl<W: io::Write> io::Write for HashWriter<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(data)?;
+        self.hasher.update(&data[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl io::Write for Hasher {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.update(data);

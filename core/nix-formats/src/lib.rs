@@ -10,7 +10,9 @@
 //! - [`nar`]: the archive format, written and read as a stream.
 //! - [`narinfo`] and [`signature`]: what a binary cache says, and who vouches for it.
 //! - [`references`]: which store paths contents name.
+//! - [`chain`]: an error with its causes, as everybody here shows it.
 
+mod chain;
 pub mod content_address;
 pub mod content_hash;
 pub mod derivation;
@@ -22,10 +24,11 @@ pub mod references;
 pub mod signature;
 pub mod store_path;
 
+pub use chain::chain;
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};
-pub use hash::{Hash, HashAlgorithm, HashFormat, Hasher};
+pub use hash::{Hash, HashAlgorithm, HashFormat, HashWriter, Hasher};
 pub use narinfo::{Compression, NarInfo};
 pub use signature::{PublicKey, PublicKeys, SecretKey, Signature};
 pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};

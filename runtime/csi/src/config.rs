@@ -180,6 +180,9 @@ namespaces:
     fn misspelt_settings_are_refused() {
         let error =
             Config::parse(Path::new("csi.yaml"), "defaults: { trustedkeys: [] }").unwrap_err();
-        assert!(crate::chain(&error).contains("trustedkeys"), "{error:?}");
+        assert!(
+            nix_formats::chain(&error).contains("trustedkeys"),
+            "{error:?}"
+        );
     }
 }

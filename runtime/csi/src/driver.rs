@@ -236,7 +236,7 @@ fn choose_view(options: &DriverOptions) -> anyhow::Result<(View, Vec<String>)> {
     let refused: Vec<String> = probed
         .refused
         .iter()
-        .map(|refusal| format!("{}: {}", refusal.view, crate::chain(&refusal.error)))
+        .map(|refusal| format!("{}: {}", refusal.view, nix_formats::chain(&refusal.error)))
         .collect();
     info!(view = %probed.view, ?refused, "found how to mount closures");
     if probed.view == View::Export {

@@ -42,13 +42,13 @@ pub(crate) enum VolumeError {
     Busy,
     #[error("the driver is stopping")]
     Stopping,
-    #[error("{}{}", crate::chain(.0), hint(.0))]
+    #[error("{}{}", nix_formats::chain(.0), hint(.0))]
     Realise(Arc<RealiseError>),
-    #[error("{}", crate::chain(.0))]
+    #[error("{}", nix_formats::chain(.0))]
     Store(StoreError),
-    #[error("{}", crate::chain(.0))]
+    #[error("{}", nix_formats::chain(.0))]
     State(StateError),
-    #[error("{what}: {}", crate::chain(.source.as_ref()))]
+    #[error("{what}: {}", nix_formats::chain(.source.as_ref()))]
     Mount {
         what: String,
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -161,7 +161,7 @@ async fn send(client: Client, mut waiting: mpsc::Receiver<Box<Event>>, metrics: 
                 metrics.events_dropped.inc();
                 warn!(
                     namespace,
-                    error = crate::chain(&error),
+                    error = nix_formats::chain(&error),
                     "an event could not be sent"
                 );
             }

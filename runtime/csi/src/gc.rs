@@ -71,14 +71,14 @@ fn look(store: &Store, policy: &GcPolicy, metrics: &Metrics, cancel: Cancellatio
         Err(problem) => {
             count("failed");
             error!(
-                error = crate::chain(&problem),
+                error = nix_formats::chain(&problem),
                 "garbage cannot be collected"
             );
         }
     }
     if let Err(problem) = measure(store, metrics) {
         warn!(
-            error = crate::chain(problem.as_ref()),
+            error = nix_formats::chain(problem.as_ref()),
             "the store cannot be measured"
         );
     }

@@ -89,7 +89,7 @@ async fn probe(socket: PathBuf) -> Result<(), String> {
     let asked = async {
         let channel = connect(socket)
             .await
-            .map_err(|error| crate::chain(&error))?;
+            .map_err(|error| nix_formats::chain(&error))?;
         let mut client = IdentityClient::new(channel);
         let answer = client.probe(ProbeRequest {}).await;
         answer.map(drop).map_err(|status| status.to_string())

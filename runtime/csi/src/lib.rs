@@ -37,15 +37,3 @@ pub use logging::{LogFormat, start as start_logging};
 pub use niphas_api::BASE_IMAGE;
 pub use niphas_store::{Watermark, mount::View};
 pub use status::{DriverInfo, NodeStatus, RootStatus, ViewStatus, VolumeStatus};
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}

@@ -106,7 +106,10 @@ pub(crate) async fn keep_registered(
                 }
             }
             Err(error) => {
-                error!(error = crate::chain(&error), "cannot register with kubelet");
+                error!(
+                    error = nix_formats::chain(&error),
+                    "cannot register with kubelet"
+                );
             }
         }
         tokio::select! {

@@ -113,7 +113,7 @@ impl Trust {
                     last_error.clear();
                 }
                 Err(problem) => {
-                    let text = crate::chain(&problem);
+                    let text = nix_formats::chain(&problem);
                     if text != last_error {
                         error!(
                             error = text,

@@ -239,7 +239,7 @@ impl Views {
         let Some(name) = key.root_name() else { return };
         if let Err(error) = self.store.remove_root(&name) {
             // It goes at the next start.
-            warn!(root = %name, error = crate::chain(&error), "a root cannot be removed");
+            warn!(root = %name, error = nix_formats::chain(&error), "a root cannot be removed");
         }
     }
 

@@ -9,8 +9,7 @@ use crate::{
 };
 use hashbrown::HashMap;
 use nix_formats::{
-    Hash, StorePath,
-    hash::{HashAlgorithm, Hasher},
+    Hash, HashAlgorithm, HashWriter, Hasher, StorePath,
     nar::{self, WriterError},
 };
 use std::{
@@ -113,11 +112,8 @@ impl Store {
     pub fn write_nar(&self, path: &StoredPath, out: &mut dyn Write) -> Result<(), StoreError> {
         let _pin = self.pin(path)?;
         let tree = self.shared.tree(path)?;
-        let out = Tee {
-            out,
-            hasher: Hasher::new(HashAlgorithm::Sha256),
-        };
-        let hash = self.shared.nar(path, &tree, out)?.hasher.finish();
+        let out = HashWriter::new(HashAlgorithm::Sha256, out);
+        let (_, hash, _) = self.shared.nar(path, &tree, out)?.finish();
         if hash == path.info.nar_hash {
             return Ok(());
         }
@@ -312,21 +308,4 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()>
         }
     }
     Ok(())
-}
-
-struct Tee<'a> {
-    out: &'a mut dyn Write,
-    hasher: Hasher,
-}
-
-impl Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }

@@ -174,7 +174,7 @@ impl Loader<'_> {
     }
 
     fn broken(&mut self, name: PackName, error: &dyn std::error::Error, may_go: bool) {
-        tracing::warn!(pack = %name, error = %crate::error::chain(error), "a pack can't be read; its path will be fetched again");
+        tracing::warn!(pack = %name, error = %nix_formats::chain(error), "a pack can't be read; its path will be fetched again");
         self.broken.push((name, may_go));
     }
 

@@ -96,7 +96,7 @@ impl Queue {
                 let result = sync(shared, pack);
                 let mut state = lock(&self.state);
                 if let Err(error) = result {
-                    tracing::warn!(error = %crate::error::chain(&error), "a pack is not known to be on disk");
+                    tracing::warn!(error = %nix_formats::chain(&error), "a pack is not known to be on disk");
                     state.failure = Some(error);
                 }
                 if state.has_ended {

@@ -271,7 +271,7 @@ impl Store {
             return Ok(false);
         };
         if let Some(damage) = self.damage(&path) {
-            tracing::warn!(error = %crate::error::chain(&damage.error), "a path was not on disk when the power went; it will be fetched again");
+            tracing::warn!(error = %nix_formats::chain(&damage.error), "a path was not on disk when the power went; it will be fetched again");
             if self.writable().is_ok() {
                 self.discard(&path, true)?;
             }

@@ -17,7 +17,6 @@ use std::{
 };
 use support::{
     Cache, Fault, Tree, client, directory, executable, file, names, noise, open, realise, rebuilt,
-    told,
 };
 
 /// The pack of a path.
@@ -235,7 +234,10 @@ async fn rot_is_found_and_mended_where_it_is() {
         .unwrap()
         .as_ref()
         .unwrap_err();
-    assert!(told(repair).contains("with another NAR hash"), "{repair}");
+    assert!(
+        nix_formats::chain(repair).contains("with another NAR hash"),
+        "{repair}"
+    );
 
     let report = store
         .verify(store.paths(), Some(caches.clone()))
@@ -260,7 +262,7 @@ async fn rot_is_found_and_mended_where_it_is() {
     let report = store.verify(store.paths(), Some(caches)).await.unwrap();
     assert_eq!(report.damaged.len(), 1);
     assert!(
-        told(&report.damaged[0].damage).contains("checksum"),
+        nix_formats::chain(&report.damaged[0].damage).contains("checksum"),
         "{report:?}"
     );
     assert!(

@@ -11,9 +11,7 @@ use niphas_store::{GcOptions, RootHold, RootName, Store, Watermark};
 use nix_formats::StorePath;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use support::{
-    Cache, Tree, directory, file, names, noise, open, pack_bytes, realise, rebuilt, told,
-};
+use support::{Cache, Tree, directory, file, names, noise, open, pack_bytes, realise, rebuilt};
 use tokio_util::sync::CancellationToken;
 
 fn hold(store: &Store, name: &str, roots: &[StorePath]) {
@@ -234,7 +232,7 @@ async fn a_damaged_root_stops_the_collection() {
     std::fs::write(folder.path().join("roots/web"), "").unwrap();
     let error = store.collect_garbage(&GcOptions::default()).unwrap_err();
     assert!(
-        told(&error).contains("as long as it is there, nothing is collected"),
+        nix_formats::chain(&error).contains("as long as it is there, nothing is collected"),
         "{error}"
     );
     assert_eq!(store.paths().len(), 1);

@@ -4,7 +4,7 @@ mod support;
 
 use niphas_store::RealiseError;
 use nix_formats::{NarInfo, StoreDir, StorePath};
-use support::{Cache, Fault, directory, file, key, names, noise, open, realise, store_path, told};
+use support::{Cache, Fault, directory, file, key, names, noise, open, realise, store_path};
 
 /// A token of a NAR.
 fn token(bytes: &[u8]) -> Vec<u8> {
@@ -298,7 +298,7 @@ async fn hostile_nars_are_refused_and_leave_nothing() {
         let error = realise(&store, std::slice::from_ref(&path), &caches)
             .await
             .unwrap_err();
-        let text = told(&*error);
+        let text = nix_formats::chain(&*error);
         assert!(
             text.contains(why) && text.contains(path.base_name()),
             "{what}: {text}"
@@ -324,7 +324,7 @@ async fn lies_about_a_nar_are_refused_and_leave_nothing() {
         let error = realise(&store, std::slice::from_ref(&path), &cache.client())
             .await
             .unwrap_err();
-        let text = told(&*error);
+        let text = nix_formats::chain(&*error);
         assert!(text.contains(why), "{name}: {text}");
         assert_empty(dir.path(), &name);
     };
@@ -407,7 +407,11 @@ async fn bodies_that_change_on_the_way_are_refused_and_leave_nothing() {
             let error = realise(&store, std::slice::from_ref(&path), &cache.client())
                 .await
                 .unwrap_err();
-            assert!(matches!(&*error, RealiseError::Nar(_)), "{}", told(&*error));
+            assert!(
+                matches!(&*error, RealiseError::Nar(_)),
+                "{}",
+                nix_formats::chain(&*error)
+            );
             assert_empty(dir.path(), &format!("byte {at}, bit {bit}"));
         }
     }
@@ -437,7 +441,7 @@ async fn bombs_end_where_the_narinfo_says() {
         let body = [zstd::encode_all(&start[..], 3).unwrap(), bomb.clone()].concat();
         cache.fault(&info.url, Fault::Replace(body));
         let error = realise(&store, &[path], &cache.client()).await.unwrap_err();
-        let text = told(&*error);
+        let text = nix_formats::chain(&*error);
         assert!(text.contains("at least") || text.contains("not"), "{text}");
         assert_empty(dir.path(), name);
     }
@@ -513,9 +517,9 @@ async fn narinfos_of_an_enemy_admit_nothing() {
         let result = realise(&store, std::slice::from_ref(&web), &cache.client()).await;
         let error = result.expect_err(what);
         assert!(
-            told(&*error).contains(web.base_name()),
+            nix_formats::chain(&*error).contains(web.base_name()),
             "{what}: {}",
-            told(&*error)
+            nix_formats::chain(&*error)
         );
         assert_empty(dir.path(), what);
     }

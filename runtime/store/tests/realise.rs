@@ -7,7 +7,7 @@ use niphas_store::{Options, RealiseError, Store, TreeEvent};
 use proptest::prelude::*;
 use support::{
     Cache, Fault, arbitrary_tree, client, directory, executable, file, key, names, noise, open,
-    pack_bytes, read_back, realise, rebuilt, request, store_path, symlink, told,
+    pack_bytes, read_back, realise, rebuilt, request, store_path, symlink,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +240,7 @@ async fn what_one_policy_admitted_another_refuses() {
         .await
         .unwrap_err();
     assert!(
-        told(&*error).contains("signed only by keys that are not trusted: one"),
+        nix_formats::chain(&*error).contains("signed only by keys that are not trusted: one"),
         "{error}"
     );
 

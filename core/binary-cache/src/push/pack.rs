@@ -7,10 +7,7 @@ use crate::{
     source::{NarSource, PathInfo, SourceError},
     transport::{Payload, Stage},
 };
-use nix_formats::{
-    Hash,
-    hash::{HashAlgorithm, Hasher},
-};
+use nix_formats::{Hash, HashAlgorithm, HashWriter};
 use std::{
     fs::File,
     io::{self, Seek, Write},
@@ -46,10 +43,10 @@ pub(crate) fn pack(
         source: error,
     };
     let sink = Sink::new(stage, info.nar_size).map_err(failed)?;
-    let file = HashWriter::new(sink);
+    let file = HashWriter::new(HashAlgorithm::Sha256, sink);
     let encoder = compressor.start(info.nar_size, file).map_err(failed)?;
     let mut nar = NarWriter {
-        nar: HashWriter::new(encoder),
+        nar: HashWriter::new(HashAlgorithm::Sha256, encoder),
         progress,
         listing: with_listing
             .then(ListingBuilder::start)
@@ -106,38 +103,6 @@ impl<W: Write> Write for NarWriter<'_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Hashes and counts what goes through it.
-struct HashWriter<W> {
-    out: W,
-    hasher: Hasher,
-}
-
-impl<W: Write> HashWriter<W> {
-    fn new(out: W) -> Self {
-        Self {
-            out,
-            hasher: Hasher::new(HashAlgorithm::Sha256),
-        }
-    }
-
-    fn finish(self) -> (W, Hash, u64) {
-        let size = self.hasher.written();
-        (self.out, self.hasher.finish(), size)
-    }
-}
-
-impl<W: Write> Write for HashWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) async fn keep_present(
             }
             Err(error) => {
                 count("failed");
-                let text = crate::chain(&error);
+                let text = nix_formats::chain(&error);
                 if text != last_error {
                     warn!(
                         image = name,

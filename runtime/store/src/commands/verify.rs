@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::anyhow;
 use niphas_store::{DamagedPath, StoredPath};
-use nix_formats::StoreDir;
+use nix_formats::{StoreDir, chain};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -115,16 +115,4 @@ fn describe(path: &DamagedPath) -> String {
         Some(Ok(())) => format!("{damage}\n  repaired"),
         Some(Err(error)) => format!("{damage}\n  not repaired: {}", chain(error)),
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

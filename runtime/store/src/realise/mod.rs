@@ -173,7 +173,7 @@ impl Store {
             let store = &forget.store;
             let result = walk::realise(store, &request, &counters).await;
             if let Err(error) = &result {
-                tracing::debug!(error = %crate::error::chain(error), "a realisation failed");
+                tracing::debug!(error = %nix_formats::chain(error), "a realisation failed");
             }
             if let Some(outcome) = asked.upgrade() {
                 // Nobody else sets it.

@@ -279,18 +279,6 @@ pub(crate) async fn realise(
     store.realise(request(roots, caches)).wait().await
 }
 
-/// An error and its causes.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
 /// The hash of the NAR of a stored path, as rebuilt.
 pub(crate) fn rebuilt(store: &Store, path: &StorePath) -> Hash {
     let mut nar = Vec::new();
