@@ -11,6 +11,7 @@ mod environment;
 mod evaluation;
 mod failure;
 mod flake;
+mod keys;
 mod logging;
 mod nix_config;
 mod output;

@@ -1,10 +1,10 @@
 //! Arguments that several commands have.
 
 use crate::failure::Failure;
-use anyhow::{Context as _, anyhow};
-use binary_cache::{CacheUrl, Caches, Limits, TrustPolicy};
-use niphas_store::{Options, RealisedClosure, Store, StoredPath};
-use nix_formats::{PublicKey, PublicKeys, StoreDir, StorePath};
+use anyhow::anyhow;
+use binary_cache::{CacheUrl, Caches, Limits, TrustPolicy, read_keys};
+use niphas_store::{OpenError, Options, RealisedClosure, Store, StoredPath};
+use nix_formats::{StoreDir, StorePath};
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -51,22 +51,8 @@ impl CacheArgs {
             .iter()
             .map(|url| url.parse())
             .collect::<Result<Vec<CacheUrl>, _>>()?;
-        let mut keys: Vec<PublicKey> = Vec::new();
-        let parse = |text: &str| {
-            text.parse()
-                .with_context(|| format!("'{text}' is not a trusted public key"))
-        };
-        for key in &self.keys {
-            keys.push(parse(key)?);
-        }
-        for file in &self.key_files {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read '{}'", file.display()))?;
-            for key in text.split_whitespace() {
-                keys.push(parse(key)?);
-            }
-        }
-        let policy = TrustPolicy::new(PublicKeys::from_iter(keys), self.signatures)?;
+        let keys = read_keys(&self.keys, &self.key_files)?;
+        let policy = TrustPolicy::new(keys, self.signatures)?;
         let caches = Caches::new(StoreDir::default(), urls, policy, Limits::default())?;
         Ok(Arc::new(caches))
     }
@@ -80,6 +66,14 @@ pub(crate) fn open(dir: &Path) -> Result<Store, Failure> {
 /// The store to read from.
 pub(crate) fn open_read_only(dir: &Path) -> Result<Store, Failure> {
     Ok(Store::open_read_only(dir, Options::default())?)
+}
+
+/// The store to make images in. Where the driver has it, an image that is there already can be used all the same.
+pub(crate) fn open_for_image(dir: &Path) -> Result<Store, Failure> {
+    match Store::open(dir, Options::default()) {
+        Err(OpenError::InUse { .. }) => open_read_only(dir),
+        opened => Ok(opened?),
+    }
 }
 
 /// Reads a store path and, behind it, the name of something in it; empty if there is none.

@@ -14,13 +14,14 @@ use niphas_gitops::{
 };
 use niphas_render::{CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment};
 use nix_evaluator::{Evaluator, PosIdx, Value};
-use nix_formats::{PublicKey, PublicKeys, StoreDir};
+use nix_formats::StoreDir;
 use serde_json::json;
 
 use crate::environment::{EnvironmentError, check_environment};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, FlakeWork, Source, WorkError};
+use crate::keys::KeyArgs;
 use crate::provenance;
 
 /// Render a flake's environments and commit them to a GitOps repository
@@ -62,17 +63,8 @@ pub(crate) struct Args {
         value_delimiter = ' '
     )]
     caches: Vec<String>,
-    /// A key whose signatures count, as NAME:BASE64; can be given several times
-    #[arg(
-        long = "trusted-public-key",
-        value_name = "KEY",
-        env = "NIPHAS_TRUSTED_PUBLIC_KEYS",
-        value_delimiter = ' '
-    )]
-    keys: Vec<String>,
-    /// A file with keys whose signatures count, one on a line; can be given several times
-    #[arg(long = "key-file", value_name = "FILE")]
-    key_files: Vec<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Write the plain Kubernetes objects that the operator would make, for clusters without it
     #[arg(long)]
     expand: bool,
@@ -176,26 +168,10 @@ impl Args {
                 "name the caches that your builds are pushed to with --cache or NIPHAS_CACHES",
             ));
         }
-        let mut keys: Vec<PublicKey> = self
-            .keys
-            .iter()
-            .map(|key| key.parse())
-            .collect::<Result<_, _>>()?;
-        for file in &self.key_files {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read '{}'", file.display()))?;
-            for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-                keys.push(
-                    line.parse()
-                        .with_context(|| format!("in '{}'", file.display()))?,
-                );
-            }
-        }
-        let keys = PublicKeys::from_iter(keys);
         Ok(Caches::new(
             StoreDir::default(),
             urls,
-            keys,
+            self.keys.read()?,
             Limits::default(),
         )?)
     }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use binary_cache::{CacheUrl, Caches, Closure, ClosureError, Limits, Netrc, TrustPolicy};
-use nix_formats::{PublicKey, PublicKeys, StoreDir, StorePath};
+use nix_formats::{StoreDir, StorePath};
 
 use crate::failure::Failure;
+use crate::keys::KeyArgs;
 
 /// How to show who asks.
 #[derive(Debug, clap::Args)]
@@ -48,17 +49,8 @@ pub(super) struct CachesArgs {
         required = true
     )]
     caches: Vec<String>,
-    /// A key whose signatures count, as NAME:BASE64; can be given several times
-    #[arg(
-        long = "trusted-public-key",
-        value_name = "KEY",
-        env = "NIPHAS_TRUSTED_PUBLIC_KEYS",
-        value_delimiter = ' '
-    )]
-    keys: Vec<String>,
-    /// A file with keys whose signatures count, one on a line; can be given several times
-    #[arg(long = "key-file", value_name = "FILE")]
-    key_files: Vec<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// How many of the keys must have signed
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     required_signatures: NonZeroUsize,
@@ -70,29 +62,13 @@ impl CachesArgs {
     pub(super) fn open(&self) -> Result<Caches, Failure> {
         let urls = self.caches.iter().map(|url| self.access.open(url));
         let urls = urls.collect::<Result<Vec<_>, _>>()?;
-        let policy = TrustPolicy::new(self.keys()?, self.required_signatures)?;
+        let policy = TrustPolicy::new(self.keys.read()?, self.required_signatures)?;
         Ok(Caches::new(
             StoreDir::default(),
             urls,
             policy,
             Limits::default(),
         )?)
-    }
-
-    fn keys(&self) -> Result<PublicKeys, Failure> {
-        let mut keys: Vec<PublicKey> = Vec::new();
-        for key in &self.keys {
-            keys.push(key.parse()?);
-        }
-        for file in &self.key_files {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read '{}'", file.display()))?;
-            for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-                let key = line.parse();
-                keys.push(key.with_context(|| format!("in '{}'", file.display()))?);
-            }
-        }
-        Ok(PublicKeys::from_iter(keys))
     }
 }
 
