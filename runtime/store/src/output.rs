@@ -1,6 +1,8 @@
 //! Printing to standard output.
 
-use std::io::{self, ErrorKind, Write, stdout};
+use crate::failure::Failure;
+use niphas_store::StoreError;
+use std::io::{self, BufWriter, ErrorKind, Write, stdout};
 
 /// How to print what was found or done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -22,8 +24,20 @@ pub(crate) fn print_line(line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
+/// Prints what `write` writes. A reader that closes its end early wants no more.
+pub(crate) fn print_with(
+    write: impl FnOnce(&mut dyn Write) -> Result<(), StoreError>,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(256 << 10, stdout().lock());
+    let written = write(&mut out).map_err(anyhow::Error::from);
+    match written.and_then(|()| Ok(out.flush()?)) {
+        Err(error) if !is_closed(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Whether an error only says that the reader of our output went away.
-pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
+fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
             .downcast_ref::<io::Error>()

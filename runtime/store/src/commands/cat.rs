@@ -3,13 +3,9 @@
 use crate::{
     arguments::{open_read_only, parse_path, stored},
     failure::Failure,
-    output::is_closed,
+    output::print_with,
 };
-use std::{
-    io::{BufWriter, Write, stdout},
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 /// Print a file of a store path
 ///
@@ -28,12 +24,7 @@ impl Args {
         let (path, name) = parse_path(&self.file)?;
         let store = open_read_only(store)?;
         let path = stored(&store, &path)?;
-        let mut out = BufWriter::new(stdout().lock());
-        let printed = store.read_file(&path, name.as_bytes(), &mut out);
-        let printed = printed.map_err(anyhow::Error::from);
-        match printed.and_then(|()| Ok(out.flush()?)) {
-            Err(error) if !is_closed(&error) => Err(error.into()),
-            _ => Ok(ExitCode::SUCCESS),
-        }
+        print_with(|out| store.read_file(&path, name.as_bytes(), out))?;
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,13 +3,9 @@
 use crate::{
     arguments::{open_read_only, parse_paths, stored},
     failure::Failure,
-    output::is_closed,
+    output::print_with,
 };
-use std::{
-    io::{BufWriter, Write, stdout},
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 /// Print a store path as a NAR, as nix-store --dump does
 ///
@@ -27,15 +23,9 @@ impl Args {
     pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
         let paths = parse_paths(std::slice::from_ref(&self.path))?;
         let store = open_read_only(store)?;
-        let mut out = BufWriter::with_capacity(256 << 10, stdout().lock());
         for path in &paths {
             let path = stored(&store, path)?;
-            let printed = store.write_nar(&path, &mut out);
-            let printed = printed.map_err(anyhow::Error::from);
-            match printed.and_then(|()| Ok(out.flush()?)) {
-                Err(error) if !is_closed(&error) => return Err(error.into()),
-                _ => {}
-            }
+            print_with(|out| store.write_nar(&path, out))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,11 +1,10 @@
 //! `niphas-store image`
 
 use crate::{
-    arguments::{open_read_only, stored_closure},
+    arguments::{open_for_image, stored_closure},
     failure::Failure,
     output::{Format, print_json, print_line},
 };
-use niphas_store::{OpenError, Options, Store};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -26,11 +25,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        // Where the driver has the store, an image that is there already can be told all the same.
-        let store = match Store::open(store, Options::default()) {
-            Err(OpenError::InUse { .. }) => open_read_only(store)?,
-            opened => opened?,
-        };
+        let store = open_for_image(store)?;
         let closure = stored_closure(&store, &self.paths)?;
         let image = store.image(&closure)?;
         match self.output {

@@ -1,13 +1,13 @@
 //! `niphas-store mount`
 
 use crate::{
-    arguments::{open_read_only, stored_closure},
+    arguments::{open_for_image, stored_closure},
     failure::Failure,
     output::print_line,
 };
 use anyhow::{Context as _, anyhow};
 use niphas_store::{
-    OpenError, Options, Store,
+    Store,
     mount::{View, mount_image, probe},
 };
 use std::{
@@ -59,11 +59,7 @@ impl From<MountedView> for View {
 
 impl Args {
     pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        // Where the driver has the store, an image that is there already can be mounted all the same.
-        let store = match Store::open(store, Options::default()) {
-            Err(OpenError::InUse { .. }) => open_read_only(store)?,
-            opened => opened?,
-        };
+        let store = open_for_image(store)?;
         let closure = stored_closure(&store, &self.paths)?;
         let image = store.image(&closure)?;
         let view = match self.view {
