@@ -28,7 +28,7 @@ pub use crd::{QUANTITY_PATTERN, crd, schema};
 pub use status::{NiphasWorkloadStatus, RunningClosure};
 pub use volume::{VolumeAttributesError, volume_attributes};
 pub use workload::{
-    Autoscaling, BadSystem, Closure, ConcurrencyPolicy, CronJob, DisruptionBudget,
+    AccessMode, Autoscaling, BadSystem, Closure, ConcurrencyPolicy, CronJob, DisruptionBudget,
     EnvironmentVariable, HttpRoute, Ingress, IngressHost, Job, NetworkPolicy, NiphasWorkload,
     NiphasWorkloadSpec, ParentReference, Port, Probes, Protocol, Root, Service, ServiceAccount,
     ServiceType, Strategy, StrategyType, System, VolumeClaim, WorkloadFile, WorkloadKind,

@@ -37,7 +37,8 @@ impl Rules {
             let text = |name: &str| rule[name].as_str().unwrap_or_default();
             // What may not change is for the API server to say: it knows how the object was.
             if !text("rule").contains("oldSelf") {
-                self.ask(checker, path, text("rule"), text("message"), value);
+                let path = below(path, text("fieldPath"));
+                self.ask(checker, &path, text("rule"), text("message"), value);
             }
         }
         match value {
@@ -74,28 +75,38 @@ impl Rules {
             // Then the problem has the key's place, and each key that breaks the rule is told.
             (Some((variable, condition)), Value::Object(fields)) => {
                 for name in fields.keys() {
-                    if self.is_broken(condition, variable, &json!(name)) {
+                    if self.is_broken(condition, &[("self", value), (variable, &json!(name))]) {
                         report(&path.attribute(name));
                     }
                 }
             }
-            _ if self.is_broken(rule, "self", value) => report(path),
+            _ if self.is_broken(rule, &[("self", value)]) => report(path),
             _ => {}
         }
     }
 
-    fn is_broken(&self, rule: &str, variable: &str, value: &Value) -> bool {
+    fn is_broken(&self, rule: &str, variables: &[(&str, &Value)]) -> bool {
         let mut context = Context::with_env(Arc::clone(&self.env));
-        let Ok(value) = cel::to_value(value) else {
-            return false;
-        };
-        context.add_variable_from_value(variable, value);
+        for (variable, value) in variables {
+            let Ok(value) = cel::to_value(value) else {
+                return false;
+            };
+            context.add_variable_from_value(*variable, value);
+        }
         let answer = self.env.compile(rule).map(|rule| rule.execute(&context));
         match answer {
             Ok(Ok(CelValue::Bool(holds))) => !holds,
             _ => !self.lenient,
         }
     }
+}
+
+/// The path that a rule of something at `path` is about; the API server tells it, too.
+fn below(path: &AttributePath, field_path: &str) -> AttributePath {
+    field_path
+        .split('.')
+        .filter(|name| !name.is_empty())
+        .fold(path.clone(), |path, name| path.attribute(name))
 }
 
 /// The variable and the condition of a rule `self.all(variable, condition)`.
@@ -170,22 +181,35 @@ mod tests {
         insta::assert_snapshot!(broken_rules(&json!({
             "env": { "A=B": { "value": "x" }, "": { "value": "x" }, "C": {}, "D": { "value": "", "valueFrom": {} } },
             "files": { "etc/a": {}, "/": {}, "/a/../b": {}, "/a/": {}, "/nix/x": {} },
-            "ports": { "Http": {}, "80": {}, "-a": {}, "a--b": {}, "more-than-fifteen": {} },
+            "ports": {
+                "Http": { "port": 1 }, "80": { "port": 2 }, "-a": { "port": 3 }, "a--b": { "port": 4 },
+                "more-than-fifteen": { "port": 5 }, "x": { "port": 6 }, "y": { "port": 6 },
+                "z": { "port": 6, "protocol": "UDP" },
+            },
+            "kind": "StatefulSet",
+            "volumeClaims": { "tmp": { "mountPath": "/a" }, "b": { "mountPath": "/a" }, "c": { "mountPath": "/a/.." } },
         })), @r#"
         env."": names of environment variables are printable ASCII without '='
         env."A=B": names of environment variables are printable ASCII without '='
         env.C: want either value or valueFrom
+        env.D.valueFrom: want one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef
         env.D: want either value or valueFrom
-        files."/": paths of files are absolute, without empty, '.' and '..' parts
-        files."/a/": paths of files are absolute, without empty, '.' and '..' parts
-        files."/a/../b": paths of files are absolute, without empty, '.' and '..' parts
-        files."/nix/x": files cannot lie in /nix: the closure is mounted there
-        files."etc/a": paths of files are absolute, without empty, '.' and '..' parts
+        files."/": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+        files."/a/": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+        files."/a/../b": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+        files."/nix/x": files cannot lie in /nix, where the closure is mounted, nor be /tmp, which is a folder
+        files."etc/a": paths of files are absolute, without ':' and without empty, '.' and '..' parts
         ports."-a": names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
         ports."80": names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
         ports.Http: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
         ports.a--b: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
         ports.more-than-fifteen: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
+        ports.x: two ports have the same number and protocol
+        ports.y: two ports have the same number and protocol
+        volumeClaims.b: two volume claims are mounted at the same path
+        volumeClaims.c.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
+        volumeClaims.tmp: two volume claims are mounted at the same path
+        volumeClaims.tmp: volume claims cannot be named closure, files or tmp: niphas has volumes of these names
         "#);
     }
 
@@ -200,14 +224,14 @@ mod tests {
             "disruptionBudget": {},
             "strategy": { "type": "OnDelete", "maxSurge": 1 },
         })), @r"
-        a Deployment has no strategy OnDelete, and only a Deployment has Recreate
         autoscaling: autoscaling needs something to go by: cpu, memory or metrics
         autoscaling: minReplicas is larger than maxReplicas
         disruptionBudget: want either minAvailable or maxUnavailable
-        job is for the kinds Job and CronJob
+        ingress.port: the ingress must name one of the ports, as there are several
+        job: job is for the kinds Job and CronJob
+        service.ports: the service names a port that is not among the ports
+        strategy.type: a Deployment has no strategy OnDelete, and only a Deployment has Recreate
         strategy: maxSurge and maxUnavailable are for the type RollingUpdate
-        the ingress must name one of the ports, as there are several
-        the service names a port that is not among the ports
         ");
         insta::assert_snapshot!(broken_rules(&json!({
             "kind": "Job",
@@ -218,14 +242,36 @@ mod tests {
             "cronJob": { "schedule": "TZ=UTC * * * * *" },
             "volumeClaims": { "data": { "mountPath": "/nix/data", "storage": "1Gi" } },
         })), @r"
-        a service needs ports, and there are none
         cronJob.schedule: the time zone of a schedule goes into timeZone
-        replicas are for the kinds Deployment and StatefulSet
-        the kind CronJob needs cronJob with a schedule, and no other kind has it
-        ttlSecondsAfterFinished is for the kind CronJob: a Job that removed itself would run again
-        volumeClaims are for the kind StatefulSet
+        cronJob: the kind CronJob needs cronJob with a schedule, and no other kind has it
+        job.ttlSecondsAfterFinished: ttlSecondsAfterFinished is for the kind CronJob: a Job that removed itself would run again
+        replicas: replicas are for the kinds Deployment and StatefulSet
+        service: a service needs ports, and there are none
         volumeClaims.data.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
+        volumeClaims: volumeClaims are for the kind StatefulSet
         ");
+        insta::assert_snapshot!(broken_rules(&json!({
+            "kind": "DaemonSet",
+            "command": [""],
+            "ports": { "http": { "port": 80 }, "admin": { "port": 81 } },
+            "service": { "ports": { "http": 81 }, "annotations": { "/a": "" } },
+            "ingress": { "port": "http", "hosts": { "A.example": {} } },
+            "probes": {
+                "liveness": { "httpGet": { "port": "web" }, "successThreshold": 2 },
+                "readiness": { "httpGet": { "port": "http" }, "exec": {} },
+                "startup": { "tcpSocket": { "port": 80 } },
+            },
+            "strategy": { "maxSurge": 1 },
+        })), @r#"
+        command: the first element is the program, and cannot be empty
+        ingress.hosts."A.example": hosts are names of DNS, in lower case; the first part may be '*'
+        probes.liveness.successThreshold: only a readiness probe can have another successThreshold than 1
+        probes.liveness: the probe names a port that is not among the ports
+        probes.readiness: a probe needs one of exec, grpc, httpGet and tcpSocket
+        service.annotations."/a": keys of annotations are names of at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not
+        service.ports: two ports have the same number on the service
+        strategy.maxUnavailable: a DaemonSet with maxSurge needs maxUnavailable 0
+        "#);
     }
 
     #[test]
@@ -233,9 +279,9 @@ mod tests {
         let all = [
             json!({}),
             json!({
-                "env": { "a.b-c": { "value": "x" }, "T": { "valueFrom": {} } },
+                "env": { "a.b-c": { "value": "x" }, "T": { "valueFrom": { "fieldRef": {} } } },
                 "files": { "/etc/a.conf": {}, "/nixos/x": {}, "/..a/b": {} },
-                "ports": { "http": {}, "a-1": {} },
+                "ports": { "http": { "port": 8080 }, "a-1": { "port": 8081 } },
                 "service": { "ports": { "http": 80 } },
                 "ingress": { "port": "http", "hosts": { "a": {} } },
                 "strategy": { "type": "Recreate" },

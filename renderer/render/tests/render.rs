@@ -177,8 +177,6 @@ fn wrong_attributes_are_reported_with_place_and_hint() {
         "args": ["--x", 1],
         "probes": { "liveness": { "httpGet": { "path": "/" } } },
     }))), @r#"
-    workloads.web: the service names a port that is not among the ports
-      at flake.nix:2:5
     workloads.web.args[1]: expected a string, found the integer 1
       at flake.nix:5:5
       hint: write it as a string: "1"
@@ -193,6 +191,8 @@ fn wrong_attributes_are_reported_with_place_and_hint() {
     workloads.web.replicas: expected an integer, found the string "3"
       at flake.nix:5:10
       hint: write it without quotes: 3
+    workloads.web.service.ports: the service names a port that is not among the ports
+      at flake.nix:6:11
     "#);
 }
 

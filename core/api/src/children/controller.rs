@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 
 use super::{ChildrenError, Parent, object, service};
-use crate::workload::{Strategy, StrategyType, VolumeClaim};
+use crate::workload::{AccessMode, Strategy, StrategyType, VolumeClaim};
 
 pub(super) fn deployment(
     parent: &Parent<'_>,
@@ -115,11 +115,19 @@ fn type_name(strategy: &Strategy) -> String {
 }
 
 fn volume_claim(name: &str, claim: &VolumeClaim) -> PersistentVolumeClaim {
-    let access_modes = if claim.access_modes.is_empty() {
-        vec!["ReadWriteOnce".to_owned()]
-    } else {
-        claim.access_modes.clone()
+    let mode = |mode: &AccessMode| {
+        match mode {
+            AccessMode::ReadWriteOnce => "ReadWriteOnce",
+            AccessMode::ReadOnlyMany => "ReadOnlyMany",
+            AccessMode::ReadWriteMany => "ReadWriteMany",
+            AccessMode::ReadWriteOncePod => "ReadWriteOncePod",
+        }
+        .to_owned()
     };
+    let mut access_modes: Vec<String> = claim.access_modes.iter().map(mode).collect();
+    if access_modes.is_empty() {
+        access_modes.push(mode(&AccessMode::ReadWriteOnce));
+    }
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),

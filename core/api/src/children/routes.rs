@@ -70,12 +70,27 @@ pub(super) fn http_route(parent: &Parent<'_>) -> Result<Option<DynamicObject>, C
         .iter()
         .map(|path| json!({ "path": { "type": "PathPrefix", "value": path } }))
         .collect();
+    // With the defaults of the definition, which the API server would add and GitOps tools take for drift.
+    let parents: Vec<_> = route
+        .parent_refs
+        .iter()
+        .map(|gateway| {
+            let mut parent = json!(gateway);
+            parent["group"] = json!("gateway.networking.k8s.io");
+            parent["kind"] = json!("Gateway");
+            parent
+        })
+        .collect();
+    let backend = json!({
+        "group": "",
+        "kind": "Service",
+        "name": parent.name(),
+        "port": port,
+        "weight": 1,
+    });
     let mut spec = json!({
-        "parentRefs": route.parent_refs,
-        "rules": [{
-            "matches": matches,
-            "backendRefs": [{ "name": parent.name(), "port": port }],
-        }],
+        "parentRefs": parents,
+        "rules": [{ "matches": matches, "backendRefs": [backend] }],
     });
     if !route.hostnames.is_empty() {
         spec["hostnames"] = json!(route.hostnames);

@@ -40,9 +40,14 @@ pub struct CronJob {
         "!self.contains('TZ=')",
         "the time zone of a schedule goes into timeZone",
     ))]
+    #[x_kube(validation = (
+        "self.matches('^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|@every .+|(TZ|CRON_TZ)=.*| *[^ @]+( +[^ ]+){4} *)$')",
+        "want five fields (minute, hour, day, month, weekday), or one of @yearly, @monthly, @weekly, @daily, @hourly and @every",
+    ))]
     pub schedule: String,
     /// The time zone of the schedule, as the IANA database names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), regex(pattern = "^[A-Za-z0-9_+/-]+$"))]
     pub time_zone: Option<String>,
     /// What happens when the run before has not ended.
     #[serde(default)]

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{EnvVarSource, Probe, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use batch::{ConcurrencyPolicy, CronJob, Job};
+use names::{ANNOTATION_KEYS, SUBDOMAIN};
 pub use names::{BadSystem, Root, System};
 pub use network::{
     HttpRoute, Ingress, IngressHost, NetworkPolicy, ParentReference, Port, Protocol, Service,
@@ -23,6 +25,7 @@ pub use network::{
 pub use scale::{Autoscaling, DisruptionBudget, Strategy, StrategyType};
 
 use crate::closure::ClosureDigest;
+use crate::crd::QUANTITY_PATTERN;
 use crate::status::NiphasWorkloadStatus;
 
 /// What a workload runs, and how. CI wrote it: nothing in the cluster evaluates or resolves anything.
@@ -40,6 +43,10 @@ use crate::status::NiphasWorkloadStatus;
     validation = (
         "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
         "metadata.name must be an RFC 1123 label: at most 63 lower-case letters, digits and '-'",
+    ),
+    validation = (
+        "!self.metadata.name.matches('^[0-9]') || !(has(self.spec.service) || self.spec.kind == 'StatefulSet')",
+        "metadata.name begins with a letter where there is a Service: it is also the Service's name",
     ),
     validation = (
         "self.metadata.name.size() <= 52 || !(self.spec.kind in ['StatefulSet', 'Job', 'CronJob'])",
@@ -74,87 +81,91 @@ use crate::status::NiphasWorkloadStatus;
         json_path = ".status.readyReplicas",
         description = "Pods that are ready"
     ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
-        name = "Systems",
+        name = "Message",
         type_ = "string",
-        json_path = ".spec.closures[*].system",
-        description = "The systems that the workload has a closure for"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "The same in a sentence",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = (
-    "!has(self.service) || (has(self.ports) && size(self.ports) > 0)",
-    "a service needs ports, and there are none",
-))]
-#[x_kube(validation = (
-    "!has(self.service) || !has(self.service.ports) || (has(self.ports) && self.service.ports.all(name, name in self.ports))",
-    "the service names a port that is not among the ports",
-))]
-#[x_kube(validation = (
-    "!has(self.ingress) || has(self.service)",
-    "an ingress needs a service",
-))]
-#[x_kube(validation = (
-    "!has(self.httpRoute) || has(self.service)",
-    "an httpRoute needs a service",
-))]
-#[x_kube(validation = (
-    "!has(self.ingress) || !has(self.ports) || (has(self.ingress.port) ? self.ingress.port in self.ports : size(self.ports) == 1)",
-    "the ingress must name one of the ports, as there are several",
-))]
-#[x_kube(validation = (
-    "!has(self.httpRoute) || !has(self.ports) || (has(self.httpRoute.port) ? self.httpRoute.port in self.ports : size(self.ports) == 1)",
-    "the httpRoute must name one of the ports, as there are several",
-))]
-#[x_kube(validation = (
-    "self.replicas == 1 || self.kind in ['Deployment', 'StatefulSet']",
-    "replicas are for the kinds Deployment and StatefulSet",
-))]
-#[x_kube(validation = (
-    "!has(self.autoscaling) || self.kind in ['Deployment', 'StatefulSet']",
-    "autoscaling is for the kinds Deployment and StatefulSet",
-))]
-#[x_kube(validation = (
-    "!has(self.disruptionBudget) || self.kind in ['Deployment', 'StatefulSet']",
-    "disruptionBudget is for the kinds Deployment and StatefulSet",
-))]
-#[x_kube(validation = (
-    "!has(self.volumeClaims) || self.kind == 'StatefulSet'",
-    "volumeClaims are for the kind StatefulSet",
-))]
-#[x_kube(validation = (
-    "!has(self.job) || self.kind in ['Job', 'CronJob']",
-    "job is for the kinds Job and CronJob",
-))]
-#[x_kube(validation = (
-    "self.kind != 'Job' || !has(self.job) || !has(self.job.ttlSecondsAfterFinished)",
-    "ttlSecondsAfterFinished is for the kind CronJob: a Job that removed itself would run again",
-))]
-#[x_kube(validation = (
-    "has(self.cronJob) == (self.kind == 'CronJob')",
-    "the kind CronJob needs cronJob with a schedule, and no other kind has it",
-))]
-#[x_kube(validation = (
-    "!has(self.strategy) || self.kind in ['Deployment', 'StatefulSet', 'DaemonSet']",
-    "strategy is for the kinds Deployment, StatefulSet and DaemonSet",
-))]
-#[x_kube(validation = (
-    "!has(self.strategy) || (self.kind == 'Deployment' ? self.strategy.type != 'OnDelete' : self.strategy.type != 'Recreate')",
-    "a Deployment has no strategy OnDelete, and only a Deployment has Recreate",
-))]
-#[x_kube(validation = (
-    "!has(self.strategy) || !has(self.strategy.maxSurge) || self.kind != 'StatefulSet'",
-    "a StatefulSet has no maxSurge",
-))]
-#[x_kube(validation = (
-    "self.kind == oldSelf.kind",
-    "kind cannot be changed: delete the workload, or give the new one another name",
-))]
-#[x_kube(validation = (
-    "has(self.volumeClaims) == has(oldSelf.volumeClaims) && (!has(self.volumeClaims) || self.volumeClaims == oldSelf.volumeClaims)",
-    "volumeClaims cannot be changed: Kubernetes keeps those of a StatefulSet",
-))]
+#[x_kube(validation = Rule::new(
+    "!has(self.service) || (has(self.ports) && size(self.ports) > 0)"
+).message("a service needs ports, and there are none").field_path(".service"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.service) || !has(self.service.ports) || (has(self.ports) && self.service.ports.all(name, name in self.ports))"
+).message("the service names a port that is not among the ports").field_path(".service.ports"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.ingress) || has(self.service)"
+).message("an ingress needs a service").field_path(".ingress"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.httpRoute) || has(self.service)"
+).message("an httpRoute needs a service").field_path(".httpRoute"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.ingress) || !has(self.ports) || (has(self.ingress.port) ? self.ingress.port in self.ports : size(self.ports) == 1)"
+).message("the ingress must name one of the ports, as there are several").field_path(".ingress.port"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.httpRoute) || !has(self.ports) || (has(self.httpRoute.port) ? self.httpRoute.port in self.ports : size(self.ports) == 1)"
+).message("the httpRoute must name one of the ports, as there are several").field_path(".httpRoute.port"))]
+#[x_kube(validation = Rule::new(
+    "self.replicas == 1 || self.kind in ['Deployment', 'StatefulSet']"
+).message("replicas are for the kinds Deployment and StatefulSet").field_path(".replicas"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.autoscaling) || self.kind in ['Deployment', 'StatefulSet']"
+).message("autoscaling is for the kinds Deployment and StatefulSet").field_path(".autoscaling"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.disruptionBudget) || self.kind in ['Deployment', 'StatefulSet']"
+).message("disruptionBudget is for the kinds Deployment and StatefulSet").field_path(".disruptionBudget"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.volumeClaims) || self.kind == 'StatefulSet'"
+).message("volumeClaims are for the kind StatefulSet").field_path(".volumeClaims"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.job) || self.kind in ['Job', 'CronJob']"
+).message("job is for the kinds Job and CronJob").field_path(".job"))]
+#[x_kube(validation = Rule::new(
+    "self.kind != 'Job' || !has(self.job) || !has(self.job.ttlSecondsAfterFinished)"
+).message("ttlSecondsAfterFinished is for the kind CronJob: a Job that removed itself would run again").field_path(".job.ttlSecondsAfterFinished"))]
+#[x_kube(validation = Rule::new(
+    "has(self.cronJob) == (self.kind == 'CronJob')"
+).message("the kind CronJob needs cronJob with a schedule, and no other kind has it").field_path(".cronJob"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.strategy) || self.kind in ['Deployment', 'StatefulSet', 'DaemonSet']"
+).message("strategy is for the kinds Deployment, StatefulSet and DaemonSet").field_path(".strategy"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.strategy) || (self.kind == 'Deployment' ? self.strategy.type != 'OnDelete' : self.strategy.type != 'Recreate')"
+).message("a Deployment has no strategy OnDelete, and only a Deployment has Recreate").field_path(".strategy.type"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.strategy) || !has(self.strategy.maxSurge) || self.kind != 'StatefulSet'"
+).message("a StatefulSet has no maxSurge").field_path(".strategy.maxSurge"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.service) || !has(self.ports) || self.ports.all(a, self.ports.all(b, a == b || self.ports[a].protocol != self.ports[b].protocol || (has(self.service.ports) && a in self.service.ports ? self.service.ports[a] : self.ports[a].port) != (has(self.service.ports) && b in self.service.ports ? self.service.ports[b] : self.ports[b].port)))"
+).message("two ports have the same number on the service").field_path(".service.ports"))]
+#[x_kube(validation = Rule::new(
+    "has(self.podTemplate) || !has(self.probes) || !has(self.probes.liveness) || [has(self.probes.liveness.httpGet) ? self.probes.liveness.httpGet.port : has(self.probes.liveness.tcpSocket) ? self.probes.liveness.tcpSocket.port : 0].all(port, type(port) != string || (has(self.ports) && port in self.ports))"
+).message("the probe names a port that is not among the ports").field_path(".probes.liveness"))]
+#[x_kube(validation = Rule::new(
+    "has(self.podTemplate) || !has(self.probes) || !has(self.probes.readiness) || [has(self.probes.readiness.httpGet) ? self.probes.readiness.httpGet.port : has(self.probes.readiness.tcpSocket) ? self.probes.readiness.tcpSocket.port : 0].all(port, type(port) != string || (has(self.ports) && port in self.ports))"
+).message("the probe names a port that is not among the ports").field_path(".probes.readiness"))]
+#[x_kube(validation = Rule::new(
+    "has(self.podTemplate) || !has(self.probes) || !has(self.probes.startup) || [has(self.probes.startup.httpGet) ? self.probes.startup.httpGet.port : has(self.probes.startup.tcpSocket) ? self.probes.startup.tcpSocket.port : 0].all(port, type(port) != string || (has(self.ports) && port in self.ports))"
+).message("the probe names a port that is not among the ports").field_path(".probes.startup"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.strategy) || !has(self.strategy.maxUnavailable) || has(self.strategy.maxSurge) || self.kind == 'Deployment' || (self.strategy.maxUnavailable != 0 && self.strategy.maxUnavailable != '0%')"
+).message("without maxSurge, maxUnavailable cannot be 0: no pod could be replaced").field_path(".strategy.maxUnavailable"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.strategy) || self.kind != 'DaemonSet' || !has(self.strategy.maxSurge) || self.strategy.maxSurge == 0 || self.strategy.maxSurge == '0%' || (has(self.strategy.maxUnavailable) && (self.strategy.maxUnavailable == 0 || self.strategy.maxUnavailable == '0%'))"
+).message("a DaemonSet with maxSurge needs maxUnavailable 0").field_path(".strategy.maxUnavailable"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.volumeClaims) || !has(self.files) || self.volumeClaims.all(name, !(self.volumeClaims[name].mountPath in self.files))"
+).message("a volume claim is mounted where a file is").field_path(".volumeClaims"))]
+#[x_kube(validation = Rule::new(
+    "self.kind == oldSelf.kind"
+).message("kind cannot be changed: delete the workload, or give the new one another name").field_path(".kind"))]
+#[x_kube(validation = Rule::new(
+    "has(self.volumeClaims) == has(oldSelf.volumeClaims) && (!has(self.volumeClaims) || self.volumeClaims == oldSelf.volumeClaims)"
+).message("volumeClaims cannot be changed: Kubernetes keeps those of a StatefulSet").field_path(".volumeClaims"))]
 pub struct NiphasWorkloadSpec {
     /// What the workload runs as.
     #[serde(default)]
@@ -167,6 +178,10 @@ pub struct NiphasWorkloadSpec {
 
     /// The program and its first arguments. `/nix/root` is the first root of the closure.
     #[schemars(length(min = 1))]
+    #[x_kube(validation = (
+        "size(self) == 0 || self[0] != ''",
+        "the first element is the program, and cannot be empty",
+    ))]
     pub command: Vec<String>,
 
     /// Further arguments.
@@ -186,12 +201,12 @@ pub struct NiphasWorkloadSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
     #[x_kube(validation = (
-        "self.all(path, path.matches('^(/[^/]+)+$') && !path.matches('/[.][.]?(/|$)'))",
-        "paths of files are absolute, without empty, '.' and '..' parts",
+        "self.all(path, path.matches('^(/[^/:]+)+$') && !path.matches('/[.][.]?(/|$)'))",
+        "paths of files are absolute, without ':' and without empty, '.' and '..' parts",
     ))]
     #[x_kube(validation = (
-        "self.all(path, !path.startsWith('/nix/'))",
-        "files cannot lie in /nix: the closure is mounted there",
+        "self.all(path, !path.matches('^/(nix(/.*)?|tmp)$'))",
+        "files cannot lie in /nix, where the closure is mounted, nor be /tmp, which is a folder",
     ))]
     pub files: BTreeMap<String, WorkloadFile>,
 
@@ -201,6 +216,10 @@ pub struct NiphasWorkloadSpec {
     #[x_kube(validation = (
         "self.all(name, size(name) <= 15 && name.matches('^([a-z0-9]+-)*[a-z0-9]+$') && name.matches('[a-z]'))",
         "names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter",
+    ))]
+    #[x_kube(validation = (
+        "self.all(a, self.all(b, a == b || self[a].port != self[b].port || self[a].protocol != self[b].protocol))",
+        "two ports have the same number and protocol",
     ))]
     pub ports: BTreeMap<String, Port>,
 
@@ -255,6 +274,14 @@ pub struct NiphasWorkloadSpec {
     #[x_kube(validation = (
         "self.all(name, size(name) <= 52 && name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
         "names of volume claims are RFC 1123 labels of at most 52 characters",
+    ))]
+    #[x_kube(validation = (
+        "self.all(name, !(name in ['closure', 'files', 'tmp']))",
+        "volume claims cannot be named closure, files or tmp: niphas has volumes of these names",
+    ))]
+    #[x_kube(validation = (
+        "self.all(a, self.all(b, a == b || self[a].mountPath != self[b].mountPath))",
+        "two volume claims are mounted at the same path",
     ))]
     pub volume_claims: BTreeMap<String, VolumeClaim>,
 
@@ -321,6 +348,9 @@ pub struct Closure {
     "has(self.value) != has(self.valueFrom)",
     "want either value or valueFrom",
 ))]
+#[x_kube(validation = Rule::new(
+    "!has(self.valueFrom) || [has(self.valueFrom.configMapKeyRef), has(self.valueFrom.fieldRef), has(self.valueFrom.resourceFieldRef), has(self.valueFrom.secretKeyRef)].filter(given, given).size() == 1"
+).message("want one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef").field_path(".valueFrom"))]
 pub struct EnvironmentVariable {
     /// The value; `$(NAME)` stands for another variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -335,6 +365,7 @@ pub struct EnvironmentVariable {
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadFile {
     /// The file's content.
+    #[schemars(length(max = 1_048_576))]
     pub text: String,
     /// The file's permissions, as octal digits.
     #[serde(default = "read_only")]
@@ -347,26 +378,44 @@ fn read_only() -> String {
 }
 
 /// The probes of the workload's container.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Probes {
     /// When it fails, the container is restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ONE_HANDLER)]
+    #[x_kube(validation = succeeds_once())]
     pub liveness: Option<Probe>,
     /// While it fails, the pod gets no traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ONE_HANDLER)]
     pub readiness: Option<Probe>,
     /// Until it succeeds, the other probes wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ONE_HANDLER)]
+    #[x_kube(validation = succeeds_once())]
     pub startup: Option<Probe>,
 }
 
+const ONE_HANDLER: (&str, &str) = (
+    "[has(self.exec), has(self.grpc), has(self.httpGet), has(self.tcpSocket)].filter(given, given).size() == 1",
+    "a probe needs one of exec, grpc, httpGet and tcpSocket",
+);
+
+fn succeeds_once() -> Rule {
+    Rule::new("!has(self.successThreshold) || self.successThreshold == 1")
+        .message("only a readiness probe can have another successThreshold than 1")
+        .field_path(".successThreshold")
+}
+
 /// A ServiceAccount of a workload's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAccount {
     /// Its annotations, such as the roles of a cloud provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    #[x_kube(validation = ANNOTATION_KEYS)]
     pub annotations: BTreeMap<String, String>,
     /// Whether the program gets a token for the API server.
     #[serde(default)]
@@ -379,17 +428,34 @@ pub struct ServiceAccount {
 pub struct VolumeClaim {
     /// Where the pod has it: an absolute path.
     #[x_kube(validation = (
-        "self.matches('^(/[^/:]+)+$') && !self.startsWith('/nix/') && self != '/nix'",
+        "self.matches('^(/[^/:]+)+$') && !self.matches('/[.][.]?(/|$)') && !self.matches('^/nix(/|$)')",
         "storage is mounted at an absolute path, and not in /nix: the closure is mounted there",
     ))]
     #[schemars(length(max = 1024))]
     pub mount_path: String,
     /// How much.
+    #[schemars(extend("pattern" = QUANTITY_PATTERN))]
     pub storage: Quantity,
     /// The StorageClass; the cluster's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = SUBDOMAIN))]
     pub storage_class_name: Option<String>,
     /// How it may be mounted; ReadWriteOnce if left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub access_modes: Vec<String>,
+    #[schemars(length(max = 4))]
+    pub access_modes: Vec<AccessMode>,
+}
+
+/// How a volume may be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    clippy::enum_variant_names,
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum AccessMode {
+    ReadWriteOnce,
+    ReadOnlyMany,
+    ReadWriteMany,
+    ReadWriteOncePod,
 }

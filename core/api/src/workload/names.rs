@@ -1,4 +1,4 @@
-//! Systems and roots: names with a grammar.
+//! Names with a grammar.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,23 @@ use nix_formats::store_path::StorePathError;
 use nix_formats::{StoreDir, StorePath};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What Kubernetes asks of most names (RFC 1123 subdomain).
+pub(super) const SUBDOMAIN: &str =
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// What Kubernetes asks of namespaces (RFC 1123 label).
+pub(super) const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// Names of hosts that routes serve; a `*` can stand for the first part.
+pub(super) const HOST: &str =
+    "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// A rule of the CRD for annotations.
+pub(super) const ANNOTATION_KEYS: (&str, &str) = (
+    "self.all(key, size(key) <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+    "keys of annotations are names of at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not",
+);
 
 /// A system as Nix names it: `<cpu>-<os>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

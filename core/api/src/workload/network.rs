@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule};
 use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+use super::names::{ANNOTATION_KEYS, HOST, LABEL, SUBDOMAIN};
 
 /// A port that the program listens on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +50,8 @@ pub struct Service {
     pub ports: BTreeMap<String, i32>,
     /// The Service's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    #[x_kube(validation = ANNOTATION_KEYS)]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -73,21 +78,32 @@ pub enum ServiceType {
 }
 
 /// An Ingress to the workload's Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
     /// The IngressClass; the cluster's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = SUBDOMAIN))]
     pub class_name: Option<String>,
     /// The Ingress' annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    #[x_kube(validation = ANNOTATION_KEYS)]
     pub annotations: BTreeMap<String, String>,
     /// The workload's port, by name; may be left out where there is one only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// What is served, by host name.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
+    #[x_kube(validation = hosts_are_names())]
     pub hosts: BTreeMap<String, IngressHost>,
+}
+
+fn hosts_are_names() -> Rule {
+    Rule::new(format!(
+        "self.all(host, size(host) <= 253 && host.matches('{HOST}'))"
+    ))
+    .message("hosts are names of DNS, in lower case; the first part may be '*'")
 }
 
 /// What an Ingress serves under one host name.
@@ -96,10 +112,14 @@ pub struct Ingress {
 pub struct IngressHost {
     /// Prefixes of paths that go to the workload.
     #[serde(default = "everything")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 1024), regex(pattern = "^/"))
+    )]
     pub paths: Vec<String>,
     /// The Secret with the host's certificate; without it the host is served without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = SUBDOMAIN))]
     pub tls_secret_name: Option<String>,
 }
 
@@ -108,7 +128,7 @@ fn everything() -> Vec<String> {
 }
 
 /// An HTTPRoute of the Gateway API to the workload's Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// The Gateways, or other parents, that the route attaches to.
@@ -116,17 +136,26 @@ pub struct HttpRoute {
     pub parent_refs: Vec<ParentReference>,
     /// The host names that are served; all of the Gateway's if left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), inner(length(max = 253), regex(pattern = HOST)))]
     pub hostnames: Vec<String>,
     /// Prefixes of paths that go to the workload.
     #[serde(default = "everything")]
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(max = 1024), regex(pattern = "^/"))
+    )]
+    #[x_kube(validation = (
+        "self.all(path, !path.matches('//|/[.][.]?(/|$)|%2[fF]|#'))",
+        "paths of an httpRoute have no empty, '.' and '..' parts, no '%2F' and no '#'",
+    ))]
     pub paths: Vec<String>,
     /// The workload's port, by name; may be left out where there is one only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// The HTTPRoute's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    #[x_kube(validation = ANNOTATION_KEYS)]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -135,12 +164,15 @@ pub struct HttpRoute {
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
     /// The Gateway's name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub name: String,
     /// Its namespace; the workload's if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
     pub namespace: Option<String>,
     /// One of its listeners, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub section_name: Option<String>,
 }
 

@@ -6,6 +6,9 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Up to all of something.
+const PERCENT: &str = "^([0-9]|[1-9][0-9]|100)%$";
+
 /// How pods are replaced when the workload changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -13,15 +16,20 @@ use serde::{Deserialize, Serialize};
     "self.type == 'RollingUpdate' || (!has(self.maxSurge) && !has(self.maxUnavailable))",
     "maxSurge and maxUnavailable are for the type RollingUpdate",
 ))]
+#[x_kube(validation = Rule::new(
+    "!has(self.maxSurge) || !has(self.maxUnavailable) || !(self.maxSurge == 0 || self.maxSurge == '0%') || !(self.maxUnavailable == 0 || self.maxUnavailable == '0%')"
+).message("maxSurge and maxUnavailable cannot both be 0: no pod could be replaced").field_path(".maxUnavailable"))]
 pub struct Strategy {
     /// Which way.
     #[serde(default, rename = "type")]
     pub strategy_type: StrategyType,
     /// How many pods more than wanted there may be meanwhile: a number or percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^[0-9]+%$", "minimum" = 0))]
     pub max_surge: Option<IntOrString>,
     /// How many pods fewer than wanted there may be meanwhile: a number or percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub max_unavailable: Option<IntOrString>,
 }
 
@@ -83,8 +91,10 @@ pub struct Autoscaling {
 pub struct DisruptionBudget {
     /// So many pods stay: a number or percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub min_available: Option<IntOrString>,
     /// So many pods may go: a number or percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub max_unavailable: Option<IntOrString>,
 }
