@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Instantiate(Box<commands::instantiate::Args>),
     Derivation(Box<commands::derivation::Args>),
     Cache(Box<commands::cache::Args>),
+    Bootstrap(commands::bootstrap::Args),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),
 }

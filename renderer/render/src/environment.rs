@@ -7,6 +7,7 @@ use nix_formats::{StoreDir, StorePath};
 use serde_json::{Map, Value, json};
 
 use crate::attribute_path::{AttributePath, Element};
+use crate::names::{why_bad_name, why_no_label};
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::schema::{Checker, describe, object_rules, workload_schema};
 use crate::{rules, store_paths};
@@ -423,23 +424,4 @@ fn workload_position(environment: &Value, workload: &str) -> Option<String> {
     let file = position["file"].as_str()?;
     let line = position["line"].as_u64()?;
     Some(format!("{file}:{line}:{}", position["column"].as_u64()?))
-}
-
-/// Why a name cannot stand in names of objects and in paths that GitOps tools read.
-pub(crate) fn why_bad_name(name: &str) -> Option<&'static str> {
-    match name {
-        "templates" => Some("Fleet reads a folder of this name as Helm templates"),
-        _ => why_no_label(name),
-    }
-}
-
-fn why_no_label(name: &str) -> Option<&'static str> {
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let bytes = name.as_bytes();
-    let label = bytes.len() <= 63
-        && bytes.first().copied().is_some_and(alphanumeric)
-        && bytes.last().copied().is_some_and(alphanumeric)
-        && bytes.iter().all(|&b| alphanumeric(b) || b == b'-');
-    (!label)
-        .then_some("want at most 63 lower-case letters, digits and '-', the latter not at its ends")
 }

@@ -11,6 +11,7 @@
 mod attribute_path;
 mod environment;
 mod lock;
+mod names;
 mod output;
 mod problem;
 mod rules;
@@ -21,5 +22,6 @@ mod suggestion;
 pub use attribute_path::{AttributePath, Element};
 pub use environment::{CheckedEnvironment, CheckedWorkload, Evaluated, check};
 pub use lock::{FileHash, Lock, LockError};
+pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};
 pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment};
 pub use problem::{Problem, ProblemKind, Problems};

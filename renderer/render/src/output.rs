@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::attribute_path::AttributePath;
 use crate::environment::{CheckedEnvironment, CheckedWorkload};
 use crate::lock::{Lock, is_repository_path};
+use crate::names::EnvironmentName;
 use crate::problem::{Problem, ProblemKind, Problems};
 
 /// `kubectl apply` and Argo CD keep an object's last form in an annotation of this size.
@@ -39,6 +40,11 @@ pub struct DeployFolder(Option<String>);
 pub struct BadDeployFolder(pub String);
 
 impl DeployFolder {
+    /// The path of an environment's folder, from the repository's root.
+    pub fn environment(&self, name: &EnvironmentName) -> String {
+        self.join(&name.to_string())
+    }
+
     fn join(&self, path: &str) -> String {
         match &self.0 {
             Some(folder) => format!("{folder}/{path}"),

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod bootstrap;
 pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod crd;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Instantiate(args) => args.run(),
         Command::Derivation(args) => args.run(),
         Command::Cache(args) => args.run(),
+        Command::Bootstrap(args) => args.run(),
         Command::Crd(args) => args.run(),
         Command::Completions(args) => args.run(),
     }
