@@ -9,7 +9,6 @@ use anyhow::Context;
 use niphas_store::mount::{View, probe};
 use niphas_store::{OpenError, Store};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +76,7 @@ pub struct DriverOptions {
 
 /// Runs the driver until it is told to stop.
 pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let stop = niphas_daemon::stop_signal()?;
     let metrics = Metrics::default();
     let trust = Arc::new(Trust::load(&options.config)?);
     std::fs::create_dir_all(&options.state)
@@ -200,24 +199,6 @@ pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
     let _ = http.await;
     info!("stopped");
     Ok(())
-}
-
-/// Cancelled by SIGTERM and SIGINT.
-fn stop_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
-    Ok(stop)
 }
 
 fn choose_view(options: &DriverOptions) -> anyhow::Result<(View, Vec<String>)> {

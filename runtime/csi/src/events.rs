@@ -11,8 +11,7 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -171,15 +170,9 @@ async fn send(client: Client, mut waiting: mpsc::Receiver<Box<Event>>, metrics: 
 
 /// A client for the cluster that this runs in, or of a kubeconfig file. None outside of a cluster.
 pub(crate) async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Option<Client>> {
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path)?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
-        }
-        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => Config::incluster()?,
-        None => return Ok(None),
+    let Some(mut config) = niphas_daemon::cluster(kubeconfig).await? else {
+        return Ok(None);
     };
-    config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(Duration::from_secs(20));
     Ok(Some(Client::try_from(config)?))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
 use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
@@ -50,11 +50,7 @@ pub(crate) async fn serve(
 }
 
 async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = prometheus_client::encoding::text::encode(&mut text, &pages.registry);
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    niphas_daemon::metrics_page(&pages.registry)
 }
 
 /// Alive: the driver is still starting, or answers on its socket, which is what kubelet needs of it.

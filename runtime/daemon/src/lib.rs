@@ -1,0 +1,11 @@
+//! What the programs of the cluster side share: logs, the stop signal, where the cluster is, the page of metrics.
+
+mod cluster;
+mod logging;
+mod metrics;
+mod stop;
+
+pub use cluster::cluster;
+pub use logging::{LogFormat, start as start_logging};
+pub use metrics::metrics_page;
+pub use stop::stop_signal;
