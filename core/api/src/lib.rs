@@ -21,7 +21,8 @@ mod workload;
 mod yaml;
 
 pub use children::{
-    BASE_IMAGE, ChildrenError, MAIN_CONTAINER, UnknownSystem, WORKLOAD_LABEL, children,
+    BASE_IMAGE, ChildrenError, MAIN_CONTAINER, UnknownSystem, WORKLOAD_LABEL, architecture,
+    children,
 };
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines};
 pub use crd::{QUANTITY_PATTERN, crd, schema};

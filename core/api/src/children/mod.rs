@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::volume::VolumeAttributesError;
 use crate::workload::{NiphasWorkload, NiphasWorkloadSpec, WorkloadKind};
 
-pub use placement::UnknownSystem;
+pub use placement::{UnknownSystem, architecture};
 
 /// The image that pods name when nobody configured another: the CSI driver puts it into the node's
 /// containerd under this name.

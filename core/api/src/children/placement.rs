@@ -11,8 +11,8 @@ use crate::workload::{Closure, System};
 #[error("no node can run the closure for {0}: Kubernetes knows no such architecture of Linux")]
 pub struct UnknownSystem(pub System);
 
-/// Go's name of a Linux system's architecture, which nodes carry as a label.
-fn architecture(system: &System) -> Option<&'static str> {
+/// Go's name of a Linux system's architecture, which nodes carry as the label `kubernetes.io/arch`.
+pub fn architecture(system: &System) -> Option<&'static str> {
     Some(match system.as_str().strip_suffix("-linux")? {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
