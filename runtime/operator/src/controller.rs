@@ -1,0 +1,100 @@
+//! The controller as a whole: from its start, when this replica leads, to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt, stream};
+use kube::Client;
+use kube::runtime::controller::{self, Config, applier};
+use kube::runtime::reflector::ObjectRef;
+use niphas_api::NiphasWorkload;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::metrics::Metrics;
+use crate::observed::Observed;
+use crate::reconcile::{Context, after_failure, reconcile};
+use crate::watches::Watches;
+
+/// Workloads reconciled at once.
+const CONCURRENCY: u16 = 16;
+
+/// Several changes in so short a time are one.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// Reconciles all workloads until `stop`. What was begun by then is finished.
+pub(crate) async fn run(
+    client: Client,
+    settings: Settings,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    let observed = Arc::<Observed>::default();
+    let context = Arc::new(Context {
+        client: client.clone(),
+        observed: Arc::clone(&observed),
+        identity: settings.identity,
+        metrics: metrics.clone(),
+        base_image: settings.base_image,
+        resync: settings.resync,
+        memories: std::sync::Mutex::default(),
+    });
+
+    let (queue, mut workloads) = mpsc::channel::<ObjectRef<NiphasWorkload>>(1024);
+    let mut watches = Watches::new(client, observed, queue, stop.child_token());
+    let store = watches.workloads(Arc::clone(&context));
+    watches.start(&store);
+    // The queue fills meanwhile: to take from it is to let the lists go on.
+    let mut waiting = Vec::new();
+    let all_listed = {
+        let mut listed = Box::pin(watches.listed());
+        loop {
+            tokio::select! {
+                done = &mut listed => break done,
+                Some(workload) = workloads.recv() => waiting.push(workload),
+            }
+        }
+    };
+    if all_listed {
+        info!(
+            workloads = store.len(),
+            "all there is was listed; reconciling"
+        );
+        metrics.synced(true);
+        let queue = stream::iter(waiting)
+            .chain(stream::poll_fn(move |context| workloads.poll_recv(context)))
+            .take_until(stop.clone().cancelled_owned())
+            .map(Ok::<_, std::convert::Infallible>);
+        let config = Config::default()
+            .concurrency(CONCURRENCY)
+            .debounce(DEBOUNCE);
+        let reconciler = |workload, context| reconcile(workload, context).boxed();
+        applier(reconciler, after_failure, context, store, queue, config)
+            .for_each(|result| {
+                match result {
+                    // A workload that is gone, or whose reconciliation failed and told so.
+                    Ok(_)
+                    | Err(
+                        controller::Error::ObjectNotFound(_)
+                        | controller::Error::ReconcilerFailed(..),
+                    ) => {}
+                    Err(error) => warn!(error = nix_formats::chain(&error), "reconciling"),
+                }
+                std::future::ready(())
+            })
+            .await;
+        metrics.synced(false);
+    }
+    watches.end().await;
+}
+
+/// What the controller is told by its flags.
+pub(crate) struct Settings {
+    /// Who this replica is.
+    pub(crate) identity: String,
+    /// The image that pods name.
+    pub(crate) base_image: String,
+    /// How often a workload is looked at when nothing happens.
+    pub(crate) resync: Duration,
+}
