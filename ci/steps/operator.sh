@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# The operator against a real API server and Kubernetes' own controllers.
+
+step_operator() {
+  if ! command -v go >/dev/null; then
+    skip "the API server is built with Go"
+    return
+  fi
+  cargo build --release --locked --quiet -p niphas-operator
+  ci/operator
+}
