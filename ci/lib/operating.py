@@ -149,6 +149,10 @@ class Namespace:
         text = self.kubectl("get", kind, name, "--ignore-not-found", "--output", "json")
         return json.loads(text) if text else None
 
+    def has(self, kind, name):
+        """Whether there is such an object; the kind may be unknown."""
+        return bool(self.kubectl("get", kind, name, "--ignore-not-found", "--output", "name", check=False))
+
     def child_objects(self, workload):
         text = self.kubectl("get", NAMES, "--selector", f"niphas.io/workload={workload}", "--output", "json")
         return [item for item in json.loads(text)["items"] if item["metadata"].get("ownerReferences")]
