@@ -107,6 +107,17 @@ pub enum NarInfoError {
     /// A field that stands there twice.
     #[error("the field {0} is given twice")]
     Duplicate(&'static str),
+    /// A field that is longer than it can be.
+    #[error("the field {0} is longer than any can be")]
+    TooLong(&'static str),
+    /// A character that no field has.
+    #[error("the field {field} has the control character {character:?}")]
+    Control {
+        /// The field.
+        field: &'static str,
+        /// The character.
+        character: char,
+    },
     /// A number that is not one, or is 0 where that can't be.
     #[error("{field} is not a size: '{value}'")]
     Number {
@@ -170,6 +181,46 @@ fn base_name(field: &'static str, value: &str) -> Result<StorePath, NarInfoError
     StorePath::from_base_name(value).map_err(|source| NarInfoError::StorePath { field, source })
 }
 
+/// The fields that are known, and how many bytes each can have. References are counted one by one.
+const FIELDS: [(&str, usize); 11] = [
+    ("StorePath", 4096),
+    ("URL", 2048),
+    ("Compression", 64),
+    ("FileHash", 256),
+    ("FileSize", 32),
+    ("NarHash", 256),
+    ("NarSize", 32),
+    ("References", usize::MAX),
+    ("Deriver", MAX_BASE_NAME),
+    ("Sig", 1024),
+    ("CA", 256),
+];
+
+/// More than the 32 digits, the dash and the 211 characters of a name.
+const MAX_BASE_NAME: usize = 256;
+
+/// Refuses what no field can have, so that errors about it are short and can be shown.
+fn check(name: &str, value: &str) -> Result<(), NarInfoError> {
+    let known = FIELDS.iter().find(|(field, _)| *field == name);
+    let Some(&(field, longest)) = known else {
+        return Ok(());
+    };
+    if value.len() > longest {
+        return Err(NarInfoError::TooLong(field));
+    }
+    match value.chars().find(|character| character.is_control()) {
+        Some(character) => Err(NarInfoError::Control { field, character }),
+        None => Ok(()),
+    }
+}
+
+fn reference(value: &str) -> Result<StorePath, NarInfoError> {
+    if value.len() > MAX_BASE_NAME {
+        return Err(NarInfoError::TooLong("References"));
+    }
+    base_name("References", value)
+}
+
 impl NarInfo {
     /// Reads a narinfo. Fields that are not known are skipped.
     pub fn parse(store_dir: &StoreDir, text: &str) -> Result<Self, NarInfoError> {
@@ -184,6 +235,7 @@ impl NarInfo {
                 .split_once(':')
                 .ok_or(NarInfoError::NoColon(index + 1))?;
             let value = value.strip_prefix(' ').unwrap_or(value);
+            check(name, value)?;
             match name {
                 "StorePath" => {
                     let value =
@@ -207,7 +259,7 @@ impl NarInfo {
                 "References" => {
                     let value = value
                         .split_ascii_whitespace()
-                        .map(|reference| base_name("References", reference))
+                        .map(reference)
                         .collect::<Result<_, _>>()?;
                     set(&mut references, "References", value)?;
                 }

@@ -116,8 +116,15 @@ const MAX_TOKEN_LEN: usize = 32;
 impl<R: Read> Reader<R> {
     /// A reader of one NAR.
     pub fn new(input: R) -> Self {
+        Self::of_size(input, u64::MAX)
+    }
+
+    /// A reader of one NAR that has about as many bytes, which saves memory
+    /// where that is little.
+    pub fn of_size(input: R, size: u64) -> Self {
+        let capacity = size.clamp(512, 64 * 1024) as usize;
         Self {
-            input: io::BufReader::with_capacity(64 * 1024, input),
+            input: io::BufReader::with_capacity(capacity, input),
             offset: 0,
             open: Vec::new(),
             next: Next::Magic,
@@ -179,7 +186,7 @@ impl<R: Read> Reader<R> {
                 self.expect(b"target", "'target'")?;
                 let target = self.token(MAX_TARGET_LEN)?;
                 if !is_valid_target(&target) {
-                    return Err(ReaderError::InvalidTarget(lossy(&target)));
+                    return Err(ReaderError::InvalidTarget(shown(&target)));
                 }
                 self.expect(b")", "')'")?;
                 self.end_node()?;
@@ -229,13 +236,13 @@ impl<R: Read> Reader<R> {
         self.expect(b"name", "'name'")?;
         let name = self.token(MAX_NAME_LEN)?;
         if !is_valid_name(&name) {
-            return Err(ReaderError::InvalidName(lossy(&name)));
+            return Err(ReaderError::InvalidName(shown(&name)));
         }
         if let Some(previous) = self.open.last_mut() {
             if name <= *previous {
                 return Err(ReaderError::NotSorted {
-                    name: lossy(&name),
-                    previous: lossy(previous),
+                    name: shown(&name),
+                    previous: shown(previous),
                 });
             }
             previous.clone_from(&name);
@@ -362,11 +369,25 @@ impl<R: Read> Read for Reader<R> {
 fn unexpected(expected: &'static str, found: &[u8], offset: u64) -> ReaderError {
     ReaderError::UnexpectedToken {
         expected,
-        found: lossy(found),
+        found: shown(found),
         offset,
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// For messages: short, and with nothing in it that plays tricks on terminals.
+fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 256;
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);
+    let mut text = String::new();
+    for character in start.chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    if bytes.len() > MOST {
+        text.push('…');
+    }
+    text
 }

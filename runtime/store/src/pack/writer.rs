@@ -88,7 +88,7 @@ impl<K: Known> PackWriter<K> {
         store_dir: &StoreDir,
         info: &NarInfo,
     ) -> Result<Draft<K>, WriteError> {
-        let mut nar = Reader::new(nar);
+        let mut nar = Reader::of_size(nar, info.nar_size);
         let mut name = Vec::new();
         while let Some(event) = nar.next_event()? {
             match event {
