@@ -58,7 +58,7 @@ pub struct CacheDescription {
 #[derive(Debug, Clone)]
 pub struct Found {
     /// What the cache says, verified.
-    pub info: NarInfo,
+    pub info: Arc<NarInfo>,
     /// Why it is believed.
     pub trust: Trust,
     /// The cache.
@@ -226,7 +226,7 @@ impl Caches {
                 Ok((index, trust, info)) => {
                     self.count_stalled(path, &asked);
                     return Ok(Found {
-                        info,
+                        info: Arc::new(info),
                         trust,
                         cache: self.members.caches[index].name.clone(),
                         index,

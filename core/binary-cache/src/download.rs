@@ -126,6 +126,11 @@ impl Download {
         }
     }
 
+    /// Whether all bytes came.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Gets the next piece, or the end.
     async fn advance(&mut self) -> Result<(), FetchError> {
         let since = Instant::now();

@@ -20,9 +20,14 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::watch};
 
+/// NARs of up to this many bytes take less time than to wake a thread for them
+/// and to be woken by it.
+const SMALL: u64 = 64 << 10;
+
 impl Caches {
     /// Fetches the NAR of a path and hands it, decompressed, to `consume`, which
-    /// runs on a blocking thread. What `consume` gives is given back only if
+    /// runs on a blocking thread, unless the NAR is small and there: no thread is
+    /// woken for that. What `consume` gives is given back only if
     /// the NAR has the size and hash of the narinfo and, when nobody signed it,
     /// the content address; so what `consume` makes of the bytes must not be
     /// used before this returns. What it leaves unread is read for it.
@@ -47,12 +52,27 @@ impl Caches {
         };
         // Small files come as a whole here, and no blocking thread waits for
         // the network.
-        let first = fetch.next_input().await;
+        let mut first = fetch.next_input().await;
         let (guard, cancelled) = watch::channel(());
         let waiter = Waiter {
             runtime: Handle::current(),
             cancelled,
         };
+        let is_small = found.info.nar_size <= SMALL;
+        if let Some(input) = first.take_if(|input| is_small && input.is_here()) {
+            let index = input.source.index;
+            match fetch.attempt(input, &waiter, &mut consume) {
+                Ok(value) => {
+                    fetch.members.caches[index].nars.succeeded();
+                    return Ok(value);
+                }
+                Err(Failed::Finally(error)) => return Err(*error),
+                Err(Failed::Source(error)) => {
+                    fetch.note(index, *error);
+                    first = fetch.next_input().await;
+                }
+            }
+        }
         let fetched =
             tokio::task::spawn_blocking(move || fetch.run(first, waiter, &mut consume)).await;
         drop(guard);
@@ -102,6 +122,13 @@ struct Input {
 enum Opened {
     Folder(File),
     Server(Box<Download>),
+}
+
+impl Input {
+    /// Whether nothing has to be waited for.
+    fn is_here(&self) -> bool {
+        matches!(&self.file, Opened::Server(download) if download.has_ended())
+    }
 }
 
 /// How an attempt failed.
@@ -543,7 +570,8 @@ impl<'a> Verifier<'a> {
         if self.has_failed {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let mut piece = vec![0; 64 * 1024];
+        // As a rule nothing is left.
+        let mut piece = [0; 4096];
         loop {
             match self.read(&mut piece) {
                 Ok(0) => return Ok(()),

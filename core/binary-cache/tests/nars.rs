@@ -68,7 +68,7 @@ async fn content_addressed_nars_are_checked_against_their_address() {
         contents(&caches, &found).await.unwrap();
         // The same contents under another address of the same kind.
         let mut other = Found::clone(&found);
-        let ca = other.info.ca.as_mut().unwrap();
+        let ca = Arc::make_mut(&mut other.info).ca.as_mut().unwrap();
         ca.hash = ca.hash.algorithm().digest(b"else");
         let refused = contents(&caches, &other).await;
         assert!(
@@ -87,7 +87,7 @@ async fn what_the_consumer_leaves_is_verified_all_the_same() {
     let found = find(&caches, "lib-xz").await;
     assert_eq!(caches.fetch_nar(&found, |_| Ok(7)).await.unwrap(), 7);
     let mut wrong = Found::clone(&found);
-    wrong.info.nar_hash = find(&caches, "lib-zstd").await.info.nar_hash;
+    Arc::make_mut(&mut wrong.info).nar_hash = find(&caches, "lib-zstd").await.info.nar_hash;
     let refused = caches.fetch_nar(&wrong, |_| Ok(7)).await;
     assert!(matches!(refused, Err(NarError::Hash { .. })), "{refused:?}");
 }
@@ -98,7 +98,7 @@ async fn nars_of_another_size_are_refused() {
     let found = find(&caches, "lib-gzip").await;
     for (size, told) in [(2751, 2752), (2753, 2752), (8, 2752), (1 << 40, 2752)] {
         let mut wrong = Found::clone(&found);
-        wrong.info.nar_size = size;
+        Arc::make_mut(&mut wrong.info).nar_size = size;
         match caches.fetch_nar(&wrong, |_| Ok(())).await {
             Err(NarError::Size {
                 expected, actual, ..
@@ -226,7 +226,7 @@ async fn nars_outside_the_cache_are_not_fetched() {
         "http://127.0.0.1/x",
     ] {
         let mut wrong = Found::clone(&found);
-        url.clone_into(&mut wrong.info.url);
+        url.clone_into(&mut Arc::make_mut(&mut wrong.info).url);
         let refused = contents(&caches, &wrong).await;
         assert!(
             matches!(
@@ -245,7 +245,7 @@ async fn nars_outside_the_cache_are_not_fetched() {
 async fn an_unknown_compression_is_named() {
     let caches = caches(&[file_url()]);
     let mut found = Found::clone(&*find(&caches, "lib-none").await);
-    found.info.compression = Compression::Other("lzip".to_owned());
+    Arc::make_mut(&mut found.info).compression = Compression::Other("lzip".to_owned());
     let refused = contents(&caches, &found).await.unwrap_err().to_string();
     assert_eq!(
         refused,

@@ -111,6 +111,8 @@ impl Server {
         let (seen, rule): (_, Arc<Rule>) = (Arc::clone(&asked), Arc::new(rule));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                // Head and body are written one after the other.
+                stream.set_nodelay(true).unwrap();
                 tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&rule)));
             }
         });
