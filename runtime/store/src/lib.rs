@@ -64,7 +64,6 @@ mod load;
 mod lock;
 pub mod mount;
 mod pack;
-mod publish;
 mod realise;
 mod record;
 mod roots;

@@ -6,7 +6,6 @@ use crate::{
     layout::{Layout, PackId},
     load::load,
     lock::Lock,
-    publish::{Job, Publisher},
     realise::Running,
     record::{ContentHash, Place},
     state::{State, boot_id},
@@ -57,7 +56,6 @@ pub struct Store {
 #[derive(Debug)]
 struct Opened {
     syncer: Syncer,
-    publisher: Publisher,
     /// None when the store is open for reading only.
     lock: Option<Lock>,
 }
@@ -145,11 +143,7 @@ impl Store {
         let syncer = Syncer::start(&shared, unsynced);
         Ok(Self {
             shared,
-            opened: Arc::new(Opened {
-                syncer,
-                publisher: Publisher::start(),
-                lock,
-            }),
+            opened: Arc::new(Opened { syncer, lock }),
         })
     }
 
@@ -174,11 +168,6 @@ impl Store {
 
     pub(crate) fn sync_soon(&self, pack: PackId) {
         self.opened.syncer.add(pack);
-    }
-
-    /// Has a pack published by the thread that does so.
-    pub(crate) fn publish_soon(&self, job: Job) {
-        self.opened.publisher.run(job);
     }
 
     /// An error unless the store may be written to.

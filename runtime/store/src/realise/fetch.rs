@@ -16,7 +16,7 @@ use std::{
     io::{self, Read},
     sync::{Arc, Mutex},
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 /// Memory is counted in pieces of this many bytes.
 const PIECE: usize = 4096;
@@ -132,15 +132,8 @@ impl Fetch {
             .store
             .fetch_draft(&self.caches, &self.found, true)
             .await?;
-        let (store, found) = (self.store.clone(), Arc::clone(&self.found));
-        let (tell, published) = oneshot::channel();
-        self.store.publish_soon(Box::new(move || {
-            let published = store.publish(draft, &found.info);
-            // Whoever waits may be about to open the store anew; and if nobody does it is there all the same.
-            drop(store);
-            let _ = tell.send(published);
-        }));
-        let published = published.await.map_err(|_| RealiseError::Interrupted)?;
+        // One rename and a change of the index: less work than to wake a thread for it.
+        let published = self.store.publish(draft, &self.found.info);
         let pin = published.map_err(|source| RealiseError::Write {
             path: self.found.info.path.clone(),
             source,
@@ -161,7 +154,7 @@ impl Store {
         found: &Found,
         may_refer: bool,
     ) -> Result<Draft<Option<Leases>>, RealiseError> {
-        let (shared, info) = (Arc::clone(&self.shared), found.info.clone());
+        let (shared, info) = (Arc::clone(&self.shared), Arc::clone(&found.info));
         let write = move |nar: &mut dyn Read| {
             let id = shared.next_pack().map_err(WriteError::File);
             let known = may_refer.then(|| Leases::new(Arc::clone(&shared)));
@@ -180,7 +173,7 @@ impl Store {
     pub(crate) fn publish(
         &self,
         draft: Draft<Option<Leases>>,
-        info: &NarInfo,
+        info: &Arc<NarInfo>,
     ) -> Result<Pin, FileError> {
         let name = PackName {
             id: draft.id(),
@@ -188,7 +181,7 @@ impl Store {
         };
         let published = draft.publish(&self.shared.layout.pack(&name))?;
         let id = published.id;
-        let mut pack = Pack::new(name, Some(Arc::new(info.clone())));
+        let mut pack = Pack::new(name, Some(Arc::clone(info)));
         pack.data = published.data;
         pack.disk = published.disk;
         pack.refers = published.refers;

@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
     fn take(&mut self, step: Step, steps: &mut Steps) {
         let info = match &step {
             Step::Stored(_, info) => Arc::clone(info),
-            Step::Found(found) => Arc::new(found.info.clone()),
+            Step::Found(found) => Arc::clone(&found.info),
         };
         for reference in &info.references {
             self.want(reference, Some(&info.path), steps);
