@@ -32,10 +32,12 @@ mod download;
 mod error;
 mod keys;
 mod limits;
+mod listing;
 mod nar;
 mod netrc;
 mod policy;
 mod push;
+mod realisation;
 mod s3_profile;
 mod s3_url;
 mod source;
@@ -48,11 +50,13 @@ pub use closure::Closure;
 pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavailable};
 pub use keys::{KeysError, read_keys};
 pub use limits::Limits;
+pub use listing::{Listing, ListingError};
 pub use netrc::{Netrc, NetrcError, NetrcLogin};
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
 pub use push::{
     Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport, push,
 };
+pub use realisation::{DerivationOutput, DerivationOutputError, Realisation, RealisationError};
 pub use source::{
     DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, source_closure,
     write_tree,

@@ -2,7 +2,7 @@
 
 use crate::error::Refusal;
 use nix_formats::{
-    ContentAddressMethod, NarInfo, PublicKey, PublicKeys, StoreDir,
+    ContentAddressMethod, NarInfo, PublicKey, PublicKeys, Signature, StoreDir,
     hash::{HashAlgorithm, Hasher},
 };
 use std::{collections::BTreeSet, fmt, num::NonZeroUsize};
@@ -118,24 +118,42 @@ impl TrustPolicy {
         PolicyId(bytes)
     }
 
+    /// The keys that signed this, if they are enough; else how many are.
+    pub(crate) fn signers(
+        &self,
+        data: &[u8],
+        signatures: &[Signature],
+    ) -> Result<Vec<String>, usize> {
+        let (names, signed) = self.count(data, signatures);
+        if signed >= self.required.get() {
+            Ok(names)
+        } else {
+            Err(signed)
+        }
+    }
+
+    /// The names of the keys that signed this, and how many keys they are: one key under two names is one signer.
+    fn count(&self, data: &[u8], signatures: &[Signature]) -> (Vec<String>, usize) {
+        let (mut names, mut signed) = (BTreeSet::new(), BTreeSet::new());
+        for key in self.keys.iter() {
+            if signatures
+                .iter()
+                .any(|signature| key.verify(data, signature))
+            {
+                names.insert(key.name().to_owned());
+                signed.insert(material(key));
+            }
+        }
+        (names.into_iter().collect(), signed.len())
+    }
+
     /// Whether a narinfo is believed, and why. Needs no network: a narinfo that
     /// was stored is judged as well as one that just came.
     pub fn judge(&self, store_dir: &StoreDir, info: &NarInfo) -> Result<Trust, Refusal> {
         let fingerprint = info.fingerprint(store_dir);
-        let (mut names, mut signed) = (BTreeSet::new(), BTreeSet::new());
-        for key in self.keys.iter() {
-            let is_signer = info
-                .signatures
-                .iter()
-                .any(|signature| key.verify(fingerprint.as_bytes(), signature));
-            if is_signer {
-                names.insert(key.name().to_owned());
-                // One key under two names is one signer.
-                signed.insert(material(key));
-            }
-        }
-        if signed.len() >= self.required.get() {
-            return Ok(Trust::Signed(names.into_iter().collect()));
+        let (names, signed) = self.count(fingerprint.as_bytes(), &info.signatures);
+        if signed >= self.required.get() {
+            return Ok(Trust::Signed(names));
         }
         // Git's hashes can't be recomputed from a NAR as it streams by.
         let is_git = info
@@ -144,9 +162,9 @@ impl TrustPolicy {
         if !is_git && info.is_content_addressed(store_dir) {
             return Ok(Trust::ContentAddressed);
         }
-        if !signed.is_empty() {
+        if signed > 0 {
             return Err(Refusal::TooFewSignatures {
-                signers: names.into_iter().collect(),
+                signers: names,
                 required: self.required.get(),
             });
         }

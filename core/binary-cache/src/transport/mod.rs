@@ -241,7 +241,7 @@ fn is_inside(name: &str) -> bool {
         && !name
             .bytes()
             .any(|byte| byte.is_ascii_control() || byte == b'\\')
-        && !path.contains(':')
+        && !path.split('/').next().unwrap_or_default().contains(':')
         && path
             .split('/')
             .all(|part| !part.is_empty() && !matches!(decoded(part).as_str(), "." | ".."))
@@ -264,6 +264,7 @@ mod tests {
             "nar/a.nar.xz",
             "nar/a.nar?hash=sha256:x/..",
             "a..b/c",
+            "realisations/sha256:x!out.doi",
         ] {
             assert!(is_inside(name), "{name}");
         }

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use binary_cache::{CacheDescription, Caches, Found, Trust};
+use anyhow::anyhow;
+use binary_cache::{CacheDescription, Caches, DerivationOutput, Found, Listing, Trust};
 use nix_formats::{HashFormat, StorePath};
 use serde_json::json;
 
@@ -13,16 +14,20 @@ use crate::failure::Failure;
 /// Show what binary caches say of themselves, or of paths
 ///
 /// Without paths: each cache, the store folder that it serves, and its priority (lower is asked sooner). With paths:
-/// which cache has each, who signed it, its hash, its sizes and its references.
+/// which cache has each, who signed it, its hash, its sizes and its references. An output of a content-addressed
+/// derivation, sha256:<hash>!<output>, is looked up first: the path that it became is shown.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   niphas cache info --cache https://cache.example.org
   niphas cache info --cache https://cache.example.org --key-file cache.public /nix/store/…-hello
 Exit codes: 0 done; 1 a cache cannot be used, a path is missing or not trusted, or something went wrong.")]
 pub(crate) struct Args {
-    /// Store paths, or links to them such as result
+    /// Store paths, or links to them such as result; or outputs of content-addressed derivations
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
+    /// List the files of each path too, where the cache has a listing; nobody signs those
+    #[arg(long)]
+    files: bool,
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
@@ -38,13 +43,25 @@ impl Args {
             let descriptions = runtime.block_on(caches.describe());
             return Ok(self.tell_caches(&descriptions));
         }
-        for path in store_paths(caches.store_dir(), &self.paths)? {
+        let is_output = |text: &&String| text.contains('!');
+        let (outputs, paths): (Vec<_>, Vec<_>) = self.paths.iter().partition(is_output);
+        let paths: Vec<String> = paths.into_iter().cloned().collect();
+        let mut paths = store_paths(caches.store_dir(), &paths)?;
+        for output in outputs {
+            paths.push(runtime.block_on(realised(&caches, output))?);
+        }
+        for path in paths {
             let found = runtime.block_on(caches.find(&path, None));
             let found = found.map_err(|error| {
                 let hint = error.hint();
                 Failure::with_hint(error, hint)
             })?;
-            self.tell_path(&caches, &found);
+            let listing = if self.files {
+                runtime.block_on(caches.listing(&found))?
+            } else {
+                None
+            };
+            self.tell_path(&caches, &found, listing.as_ref());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -89,7 +106,7 @@ impl Args {
         }
     }
 
-    fn tell_path(&self, caches: &Caches, found: &Found) {
+    fn tell_path(&self, caches: &Caches, found: &Found, listing: Option<&Listing>) {
         let (store_dir, info) = (caches.store_dir(), &found.info);
         let path = store_dir.print(&info.path);
         let hash = info.nar_hash.to_string(HashFormat::Sri, true);
@@ -113,6 +130,7 @@ impl Args {
                     "references": info.references.iter().map(print).collect::<Vec<_>>(),
                     "deriver": info.deriver.as_ref().map(print),
                     "ca": info.ca.map(|ca| ca.to_string()),
+                    "files": listing.map(files),
                 })
             ),
             OutputFormat::Text => {
@@ -133,7 +151,46 @@ impl Args {
                 for reference in &info.references {
                     println!("    {}", print(reference));
                 }
+                match listing {
+                    Some(listing) => {
+                        println!("  files");
+                        files(listing)
+                            .iter()
+                            .for_each(|line| println!("    {line}"));
+                    }
+                    None if self.files => println!("  files       the cache has no listing"),
+                    None => {}
+                }
             }
         }
     }
+}
+
+/// A line for each file, folder and link.
+fn files(listing: &Listing) -> Vec<String> {
+    let mut lines = Vec::new();
+    listing.walk(&mut |name, listing| {
+        let name = name.escape_debug();
+        lines.push(match listing {
+            Listing::Directory { .. } => format!("{name}/"),
+            Listing::Regular {
+                size: bytes,
+                executable,
+            } => {
+                let size = size(*bytes);
+                let star = if *executable { "*" } else { "" };
+                format!("{name}{star} {size}")
+            }
+            Listing::Symlink { target } => format!("{name} -> {}", target.escape_debug()),
+        });
+    });
+    lines
+}
+
+/// The path that an output became.
+async fn realised(caches: &Caches, output: &str) -> Result<StorePath, Failure> {
+    let output: DerivationOutput = output.parse()?;
+    let realisation = caches.realisation(&output).await?;
+    let unknown = || anyhow!("no cache has a realisation of '{output}'");
+    Ok(realisation.ok_or_else(unknown)?.path)
 }
