@@ -79,6 +79,8 @@ impl Cache {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                // Head and body are written one after the other.
+                stream.set_nodelay(true).unwrap();
                 // Whether the client goes away early is its own affair.
                 let contents = Arc::clone(&served);
                 tokio::spawn(async move { serve(stream, &contents).await });
@@ -165,10 +167,27 @@ impl Cache {
         path
     }
 
+    /// The same cache in a folder.
+    pub(crate) fn copied(&self) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("nar")).unwrap();
+        for (name, bytes) in &self.contents.lock().unwrap().files {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        folder
+    }
+
     /// A client that believes `test`.
     pub(crate) fn client(&self) -> Arc<Caches> {
         client(&[self], &["test"], 1)
     }
+}
+
+/// A client of a cache in a folder that believes `test`. It is made sooner than one of a server, and forgets as much.
+pub(crate) fn folder_client(folder: &Path) -> Arc<Caches> {
+    let keys = PublicKeys::from_iter([key("test").public_key()]);
+    let url = format!("file://{}", folder.display()).parse().unwrap();
+    Arc::new(Caches::new(StoreDir::default(), [url], keys, Limits::default()).unwrap())
 }
 
 /// A client of caches that believes any `required` of these keys together.

@@ -1,10 +1,12 @@
-//! NARs and narinfos of an enemy: refused with an error that says why, and nothing is left of them.
+//! NARs that are wrong in themselves.
 
-mod support;
-
+use crate::{
+    assert_empty, assert_memory_is_bounded,
+    compressed::{METHODS, compressed},
+    support::{Cache, Fault, directory, file, key, noise, open, realise, store_path},
+    told,
+};
 use niphas_store::RealiseError;
-use nix_formats::{NarInfo, StoreDir, StorePath};
-use support::{Cache, Fault, directory, file, key, names, noise, open, realise, store_path};
 
 /// A token of a NAR.
 fn token(bytes: &[u8]) -> Vec<u8> {
@@ -14,11 +16,11 @@ fn token(bytes: &[u8]) -> Vec<u8> {
     token
 }
 
-fn tokens(all: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn tokens(all: &[&[u8]]) -> Vec<u8> {
     all.iter().flat_map(|bytes| token(bytes)).collect()
 }
 
-fn archive(object: &[u8]) -> Vec<u8> {
+pub(crate) fn archive(object: &[u8]) -> Vec<u8> {
     [token(b"nix-archive-1"), object.to_vec()].concat()
 }
 
@@ -171,14 +173,14 @@ fn wrong_nars() -> Vec<(String, Vec<u8>, &'static str)> {
         );
     }
     let good = directory([("a", file("one")), ("b", file("two"))]).nar();
-    for length in (0..good.len()).step_by(7) {
+    for length in 8..good.len() {
         case(
             format!("truncated to {length}"),
             good[..length].to_vec(),
             "",
         );
     }
-    for at in (0..good.len()).step_by(11) {
+    for at in 0..good.len() {
         let mut nar = good.clone();
         nar[at] ^= 0x41;
         // What is still a NAR is not refused for its form; see below for its hash.
@@ -272,16 +274,6 @@ fn nix_formats_reads(nar: &[u8]) -> Result<(), nix_formats::nar::ReaderError> {
     Ok(())
 }
 
-fn assert_empty(dir: &std::path::Path, what: &str) {
-    for part in ["tmp", "packs", "closures"] {
-        assert_eq!(
-            names(dir, part),
-            Vec::<String>::new(),
-            "{part} after {what}"
-        );
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_nars_are_refused_and_leave_nothing() {
     let (cache, dir) = (Cache::start().await, tempfile::tempdir().unwrap());
@@ -291,105 +283,22 @@ async fn hostile_nars_are_refused_and_leave_nothing() {
     // The enemy has a key that is trusted: only the NAR is wrong.
     for (number, (what, nar, why)) in cases.iter().enumerate() {
         let path = store_path("hostile", &format!("case-{number}"));
-        if nar.is_empty() {
-            continue;
-        }
-        cache.add_nar(&path, nar, &[], &[&key("test")]);
+        let mut info = cache.add_nar(&path, nar, &[], &[&key("test")]);
+        info.compression = METHODS[number % METHODS.len()].clone();
+        cache.add_info(&info);
+        cache.put(&info.url, compressed(&info.compression, nar));
         let error = realise(&store, std::slice::from_ref(&path), &caches)
             .await
             .unwrap_err();
-        let text = nix_formats::chain(&*error);
+        let text = told(&error, what);
         assert!(
-            text.contains(why) && text.contains(path.base_name()),
+            text.contains("bad archive") && text.contains(why) && text.contains(path.base_name()),
             "{what}: {text}"
         );
         assert_empty(dir.path(), what);
     }
-    assert!(cases.len() >= 120, "{} cases", cases.len());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lies_about_a_nar_are_refused_and_leave_nothing() {
-    let (cache, dir) = (Cache::start().await, tempfile::tempdir().unwrap());
-    let store = open(dir.path());
-    let nar = directory([("a", file(noise(1, 3000))), ("b", file(noise(2, 40_000)))]).nar();
-    let mut count = 0;
-    let lie = async |name: String, change: &dyn Fn(&mut NarInfo), why: &str| {
-        let path = store_path("lie", &name);
-        let mut info = cache.add_nar(&path, &nar, &[], &[]);
-        change(&mut info);
-        info.signatures.clear();
-        info.sign(&StoreDir::default(), &key("test"));
-        cache.add_info(&info);
-        let error = realise(&store, std::slice::from_ref(&path), &cache.client())
-            .await
-            .unwrap_err();
-        let text = nix_formats::chain(&*error);
-        assert!(text.contains(why), "{name}: {text}");
-        assert_empty(dir.path(), &name);
-    };
-    let size = nar.len() as u64;
-    for wrong in [
-        1,
-        8,
-        size / 2,
-        size - 8,
-        size - 1,
-        size + 1,
-        size + 8,
-        size * 2,
-        1 << 40,
-        u64::MAX >> 1,
-    ] {
-        lie(
-            format!("size-{wrong}"),
-            &|info| info.nar_size = wrong,
-            "bytes instead of",
-        )
-        .await;
-        count += 1;
-    }
-    for seed in 0..10_u8 {
-        let hash = nix_formats::Hash::sha256([seed; 32]);
-        lie(
-            format!("hash-{seed}"),
-            &|info| info.nar_hash = hash,
-            "has the hash",
-        )
-        .await;
-        count += 1;
-    }
-    for (number, url) in [
-        "../../etc/passwd",
-        "/etc/passwd",
-        "http://127.0.0.1:1/x",
-        "file:///etc/passwd",
-        "nar/../../x",
-        "nar/%2e%2e/%2e%2e/x",
-        "nar\\x",
-    ]
-    .iter()
-    .enumerate()
-    {
-        lie(
-            format!("url-{number}"),
-            &|info| info.url = (*url).to_owned(),
-            "does not stay within the cache",
-        )
-        .await;
-        count += 1;
-    }
-    for compression in ["lzip", "unknown", "zstd", "xz", "gzip", "bzip2", "br"] {
-        let Ok(compression) = compression.parse::<nix_formats::Compression>();
-        lie(
-            format!("compression-{compression}"),
-            &|info| info.compression = compression.clone(),
-            "",
-        )
-        .await;
-        count += 1;
-    }
-    assert!(count > 30);
+    assert!(cases.len() >= 500, "{} cases", cases.len());
+    assert_memory_is_bounded();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -399,7 +308,7 @@ async fn bodies_that_change_on_the_way_are_refused_and_leave_nothing() {
     let nar = directory([("a", file(noise(1, 300))), ("b", file(noise(2, 4000)))]).nar();
     let path = store_path("", "web");
     let info = cache.add_nar(&path, &nar, &[], &[&key("test")]);
-    for at in (0..nar.len()).step_by(nar.len() / 60) {
+    for at in (0..nar.len()).step_by(7) {
         for bit in [0, 7] {
             let mut changed = nar.clone();
             changed[at] ^= 1 << bit;
@@ -418,116 +327,3 @@ async fn bodies_that_change_on_the_way_are_refused_and_leave_nothing() {
     cache.heal();
     realise(&store, &[path], &cache.client()).await.unwrap();
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bombs_end_where_the_narinfo_says() {
-    let (cache, dir) = (Cache::start().await, tempfile::tempdir().unwrap());
-    let store = open(dir.path());
-    // 256 MiB of zeros in a few KiB, said to be 1 MiB.
-    let bomb = zstd::encode_all(std::io::repeat(0).take(256 << 20), 19).unwrap();
-    for (name, start) in [
-        ("zeros", Vec::new()),
-        ("a-file", {
-            let mut start = archive(&tokens(&[b"(", b"type", b"regular", b"contents"]));
-            start.extend((1_u64 << 38).to_le_bytes());
-            start
-        }),
-    ] {
-        let path = store_path("bomb", name);
-        let mut info = cache.add_nar(&path, &vec![0; 1 << 20], &[], &[]);
-        info.compression = nix_formats::Compression::Zstd;
-        info.sign(&StoreDir::default(), &key("test"));
-        cache.add_info(&info);
-        let body = [zstd::encode_all(&start[..], 3).unwrap(), bomb.clone()].concat();
-        cache.fault(&info.url, Fault::Replace(body));
-        let error = realise(&store, &[path], &cache.client()).await.unwrap_err();
-        let text = nix_formats::chain(&*error);
-        assert!(text.contains("at least") || text.contains("not"), "{text}");
-        assert_empty(dir.path(), name);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn narinfos_of_an_enemy_admit_nothing() {
-    let (cache, dir) = (Cache::start().await, tempfile::tempdir().unwrap());
-    let store = open(dir.path());
-    let nar = file("web").nar();
-    let (web, other) = (store_path("", "web"), store_path("", "other"));
-    let print = |info: &NarInfo| info.print(&StoreDir::default());
-    let good = cache.add_nar(&web, &nar, &[], &[&key("test")]);
-    let text = print(&good);
-    let signed_other = cache.add_nar(&other, &nar, &[], &[&key("test")]);
-    let mut cases: Vec<(String, String)> = vec![
-        ("another path's".into(), print(&signed_other)),
-        (
-            "another path's signature".into(),
-            print(&NarInfo {
-                signatures: signed_other.signatures.clone(),
-                ..good.clone()
-            }),
-        ),
-        (
-            "unsigned".into(),
-            print(&NarInfo {
-                signatures: vec![],
-                ..good.clone()
-            }),
-        ),
-        (
-            "a reference more".into(),
-            print(&NarInfo {
-                references: [other.clone()].into(),
-                ..good.clone()
-            }),
-        ),
-        ("no text".into(), "\0\0\0".into()),
-        ("empty".into(), String::new()),
-        (
-            "path in another folder".into(),
-            text.replace("/nix/store", "/nix/other"),
-        ),
-        ("path with dots".into(), text.replace("-web", "-../web")),
-    ];
-    for line in text.lines() {
-        // The compression has a default, and it is not that of this NAR.
-        cases.push((
-            format!("without {line}"),
-            text.replace(&format!("{line}\n"), ""),
-        ));
-        cases.push((
-            format!("twice {line}"),
-            format!("{line}\n{text}").replace("Sig: ", "Sig: x"),
-        ));
-    }
-    for length in (0..text.len()).step_by(13) {
-        cases.push((format!("truncated to {length}"), text[..length].to_owned()));
-    }
-    let harmless = ["References: ", "URL: "];
-    for (what, text) in &cases {
-        if harmless
-            .iter()
-            .any(|field| what.starts_with("without ") && what.contains(field))
-        {
-            continue;
-        }
-        cache.put(
-            &format!("{}.narinfo", web.hash_part()),
-            text.clone().into_bytes(),
-        );
-        let result = realise(&store, std::slice::from_ref(&web), &cache.client()).await;
-        let error = result.expect_err(what);
-        assert!(
-            nix_formats::chain(&*error).contains(web.base_name()),
-            "{what}: {}",
-            nix_formats::chain(&*error)
-        );
-        assert_empty(dir.path(), what);
-    }
-    assert!(cases.len() > 30);
-    let cycle: Vec<StorePath> = vec![store_path("", "cycle-a"), store_path("", "cycle-b")];
-    cache.add("cycle-a", &file("a"), &cycle[1..]);
-    cache.add("cycle-b", &file("b"), &cycle);
-    realise(&store, &cycle[..1], &cache.client()).await.unwrap();
-}
-
-use std::io::Read as _;
