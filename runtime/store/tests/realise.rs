@@ -122,6 +122,44 @@ async fn what_an_older_pack_holds_is_not_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn closures_that_differ_in_one_library_share_the_rest_on_disk() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let libc = cache.add("libc", &file(noise(1, 8_000_000)), &[]);
+    // Linked with another library the program is another path, though all but one of its files are the same.
+    let program = |number: u64| {
+        let library = file(noise(10 + number, 1_000_000));
+        let library = cache.add(&format!("ssl-{number}"), &library, &[]);
+        let tree = directory([
+            ("bin", executable(noise(2, 2_000_000))),
+            ("share", directory([("data", file(noise(3, 3_000_000)))])),
+            ("uses", file(library.base_name())),
+        ]);
+        cache.add(
+            &format!("program-{number}"),
+            &tree,
+            &[libc.clone(), library],
+        )
+    };
+    let (old, new) = (program(1), program(2));
+    let (store, caches) = (open(folder.path()), cache.client());
+    realise(&store, std::slice::from_ref(&old), &caches)
+        .await
+        .unwrap();
+    let before = pack_bytes(folder.path());
+    assert!((14_000_000..14_100_000).contains(&before), "{before}");
+    realise(&store, std::slice::from_ref(&new), &caches)
+        .await
+        .unwrap();
+    let added = pack_bytes(folder.path()) - before;
+    assert!((1_000_000..1_030_000).contains(&added), "{added}");
+    let usage = store.disk_usage(&[vec![old], vec![new]]).unwrap();
+    for closure in &usage.closures {
+        assert_eq!(closure.shared_bytes, 13_000_000);
+        assert!((14_000_000..14_000_100).contains(&closure.stored_bytes));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runs_of_zeros_take_no_space() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
     let mut contents = vec![0; 64 << 20];
@@ -161,6 +199,12 @@ async fn fifty_realisations_of_overlapping_closures_fetch_each_path_once() {
     for realisation in realisations {
         realisation.wait().await.unwrap();
     }
+    let narinfos = cache.requests("");
+    let narinfos = narinfos
+        .iter()
+        .filter(|(name, _)| name.ends_with(".narinfo"));
+    // Each client asks for itself, and once.
+    assert!(narinfos.clone().count() == 59 && narinfos.clone().all(|(_, &count)| count <= 2));
     let requests = cache.requests("nar/");
     assert_eq!(requests.len(), 59);
     assert!(requests.values().all(|&count| count == 1), "{requests:?}");
