@@ -20,6 +20,11 @@ step_advisories() {
   fi
 }
 
+# Runs them, a minute each.
+step_fuzz() {
+  ci/fuzz 60
+}
+
 step_fuzz_targets() {
   local manifest toolchain=()
   if rustup toolchain list | grep -q ^nightly; then

@@ -3,7 +3,7 @@
 use crate::{
     Options, Store, StoredPath,
     layout::PackId,
-    pack::{PackWriter, read_record},
+    pack::{PackWriter, read_record, trailer},
     record::{FileNode, Place, Record, RecordWriter, TreeEvent},
 };
 use nix_formats::{NarInfo, StoreDir, hash::HashAlgorithm};
@@ -42,8 +42,16 @@ pub fn record(data: u64, bytes: &[u8]) {
     assert_eq!(entries, all);
 }
 
-/// Reads a file as a pack.
+/// Reads a file as a pack, and as the record of one whose checksum is right, which no fuzzer finds.
 pub fn pack(bytes: &[u8]) {
+    read(bytes);
+    for data in [0, 4096] {
+        let contents = vec![0; data as usize];
+        read(&[&contents, bytes, &trailer(data, bytes)].concat());
+    }
+}
+
+fn read(bytes: &[u8]) {
     let file = rustix::fs::memfd_create("pack", rustix::fs::MemfdFlags::CLOEXEC);
     let mut file = File::from(file.expect("memory is there"));
     file.write_all(bytes).expect("memory is there");
@@ -73,7 +81,7 @@ pub fn nar(bytes: &[u8]) {
         bytes.len().max(1),
     );
     let store_dir = StoreDir::default();
-    let info = NarInfo::parse(&store_dir, &text).expect("it is well formed");
+    let info = Arc::new(NarInfo::parse(&store_dir, &text).expect("it is well formed"));
     let id = store.shared.next_pack().expect("there is space");
     let path = store.shared.layout.tmp().join(id.to_string());
     let writer = PackWriter::create(id, path, None).expect("there is space");
@@ -85,7 +93,7 @@ pub fn nar(bytes: &[u8]) {
     let pin = store.publish(draft, &info).expect("there is space");
     let stored = StoredPath {
         pack: pin.pack,
-        info: Arc::new(info),
+        info,
     };
     let mut rebuilt = Vec::new();
     let written = store.write_nar(&stored, &mut rebuilt);

@@ -33,7 +33,7 @@ const TRAILER_HEAD_LEN: usize = 32;
 pub(crate) const MAX_RECORD_LEN: usize = 96 << 20;
 
 /// The trailer of a pack whose record is `record` and starts at byte `offset`.
-fn trailer(offset: u64, record: &[u8]) -> [u8; TRAILER_LEN] {
+pub(crate) fn trailer(offset: u64, record: &[u8]) -> [u8; TRAILER_LEN] {
     let mut bytes = [0; TRAILER_LEN];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
