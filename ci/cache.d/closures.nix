@@ -1,4 +1,4 @@
-# Two closures to push: one of 300 paths, 60,000 files and about 1 GiB; one of 2,000 tiny paths.
+# Two closures to push: one of 300 paths, 60,000 files and about 1 GiB; one of 2,000 tiny paths; or small ones like them.
 # `python` and `shell` are programs of the machine: the sandbox is off. A path refers to a few of those before it.
 { python, shell, small ? false }:
 let

@@ -1,0 +1,12 @@
+# shellcheck shell=bash
+# Binary caches: what we push real Nix substitutes, from folders and from servers.
+# shellcheck disable=SC2154 # oracle is set by step_nix
+
+step_cache() {
+  command -v nginx >/dev/null || { apt-get update -q && apt-get install --yes --no-install-recommends nginx-light; }
+  cargo build --release --locked --quiet -p niphas-store --bins
+  niphas
+  export NIPHAS_ORACLE=$oracle NIPHAS_STORE_PROGRAM=$CARGO_TARGET_DIR/release/niphas-store
+  ci/cache 60
+  ci/cache-servers
+}
