@@ -18,6 +18,9 @@ _MOST_HELD_BACK = 4 << 20
 class SlowLink:
     """Within it, `command` runs programs in the namespace, for which the server is at `url`."""
 
+    # The link is made after the server.
+    listens_at = "0.0.0.0"
+
     def __init__(self, port):
         self.name, self.port = f"niphas-{os.getpid()}", port
         self.url = f"http://127.0.0.1:{port}"
