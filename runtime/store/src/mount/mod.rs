@@ -2,7 +2,7 @@
 //!
 //! [`probe`] finds by trying which [`View`] the kernel and the store's file system allow. [`mount_image`] mounts a closure
 //! image with its packs; [`bind`] shows a mount, or the folder of an export, at another place; [`unmount`] and [`detach`]
-//! take either away. [`MountTable`] tells what is mounted where, as the kernel knows it.
+//! take either away. [`mounted_at`] tells what the kernel has mounted at a place, [`MountTable`] all that is mounted anywhere.
 //!
 //! Every mount is read-only, without set-user-ID programs and without device files. All of it needs `CAP_SYS_ADMIN`.
 
@@ -11,6 +11,7 @@ mod error;
 mod filesystem;
 mod image;
 mod loops;
+mod place;
 mod probe;
 mod system;
 mod table;
@@ -18,6 +19,7 @@ mod table;
 pub use bind::{bind, detach, unmount};
 pub use error::MountError;
 pub use image::mount_image;
+pub use place::{Mounted, mounted_at};
 pub use probe::{Probe, Refusal, probe};
 pub use table::{Mount, MountTable};
 
