@@ -90,9 +90,12 @@ impl ClosureLines {
 
     /// Whether the closure has this path.
     pub fn contains(&self, path: &StorePath) -> bool {
-        self.lines
-            .binary_search_by(|line| line.path.cmp(path))
-            .is_ok()
+        self.position(path).is_some()
+    }
+
+    /// Where the line of this path is among [the lines](Self::as_slice).
+    pub fn position(&self, path: &StorePath) -> Option<usize> {
+        self.lines.binary_search_by(|line| line.path.cmp(path)).ok()
     }
 
     /// How many store paths there are.

@@ -7,7 +7,10 @@ use crate::{
     store::{Store, now},
 };
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
-use nix_formats::{Hash, StoreDir, StorePath};
+use nix_formats::{
+    Hash, StoreDir, StorePath,
+    hash::{HashAlgorithm, HashFormat},
+};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::{
     fs, io,
@@ -33,18 +36,35 @@ impl Store {
     /// The lines of a closure that was realised, if they are still known.
     pub(crate) fn closure_lines(&self, digest: &ClosureDigest) -> Option<ClosureLines> {
         let path = self.shared.layout.closure(digest).join(LINES);
-        let lines = parse_lines(&fs::read_to_string(path).ok()?)?;
-        (lines.digest() == *digest).then_some(lines)
+        let text = fs::read_to_string(path).ok()?;
+        // The text is what the digest is of.
+        let found = HashAlgorithm::Sha256.digest(text.as_bytes());
+        let is_it = format!("sha256:{}", found.to_string(HashFormat::Base16, false));
+        if is_it != digest.to_string() {
+            return None;
+        }
+        parse_lines(&text)
     }
 
     /// Notes that a closure is in the store, and in use.
     pub(crate) fn remember(&self, closure: &RealisedClosure) -> Result<(), FileError> {
-        let folder = self.shared.layout.closure(&closure.digest);
-        if self.closure_lines(&closure.digest).is_none() {
+        self.remember_lines(&closure.digest, &closure.lines)?;
+        self.note_use(closure.packs());
+        Ok(())
+    }
+
+    /// Notes of which paths a closure is, so that a root of it holds those that are there before all are.
+    pub(crate) fn remember_lines(
+        &self,
+        digest: &ClosureDigest,
+        lines: &ClosureLines,
+    ) -> Result<(), FileError> {
+        let folder = self.shared.layout.closure(digest);
+        if self.closure_lines(digest).is_none() {
             let made = self.shared.temporary()?;
             fs::create_dir(&made).map_err(failed("create", &made))?;
-            let lines = made.join(LINES);
-            fs::write(&lines, closure.lines.to_string()).map_err(failed("write", &lines))?;
+            let file = made.join(LINES);
+            fs::write(&file, lines.to_string()).map_err(failed("write", &file))?;
             // What has the name has damaged lines.
             remove(&folder)?;
             match fs::rename(&made, &folder) {
@@ -53,12 +73,11 @@ impl Store {
                 renamed => renamed.map_err(failed("create", &folder))?,
             }
         }
-        self.note_use(closure.packs());
         Ok(())
     }
 
     /// Notes that paths are in use. That this can't be written down is no reason to refuse them.
-    fn note_use(&self, packs: impl Iterator<Item = PackId>) {
+    pub(crate) fn note_use(&self, packs: impl Iterator<Item = PackId>) {
         let now = now();
         let stale: Vec<PathBuf> = {
             let mut index = self.shared.index_mut();
@@ -161,6 +180,6 @@ fn parse_lines(text: &str) -> Option<ClosureLines> {
         })
     };
     let lines: Option<Vec<ClosureLine>> = text.lines().map(line).collect();
-    // Whoever asks compares the digest, so nothing is lost on what is not checked here.
+    // Whoever asks compared the digest, so nothing is lost on what is not checked here.
     ClosureLines::new(lines?).ok()
 }

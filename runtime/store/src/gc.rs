@@ -10,6 +10,7 @@ use crate::{
     store::{Store, StoredPath, lock},
 };
 use hashbrown::HashSet;
+use niphas_api::ClosureDigest;
 use std::{fs, os::unix::fs::MetadataExt, path::Path, str::FromStr};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -97,9 +98,10 @@ impl Store {
         }
         // From here on whoever holds a path leaves a trace.
         shared.index_mut().collection += 1;
-        let mut rooted = HashSet::new();
+        let (mut rooted, mut wanted) = (HashSet::new(), HashSet::new());
         for (_, hold) in self.roots()? {
             rooted.extend(self.held_by(&hold));
+            wanted.extend(hold.digest);
         }
         let mut report = GcReport {
             rooted: rooted.len() as u64,
@@ -133,7 +135,7 @@ impl Store {
         } else {
             self.close_all_gaps()?;
             let only_whole = options.down_to.is_some() || report.is_cancelled;
-            self.forget_closures(&rooted, only_whole)?;
+            self.forget_closures(&rooted, &wanted, only_whole)?;
             report.freed = before.saturating_sub(self.disk_bytes());
         }
         let left = self
@@ -161,32 +163,35 @@ impl Store {
         candidates.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// Forgets closures that are not there as a whole any more, or that nobody holds unless `only_broken`.
+    /// Forgets closures that are not there as a whole any more, or that nobody holds unless `only_broken`; but not those that
+    /// roots name, for they may be about to come.
     fn forget_closures(
         &self,
         rooted: &HashSet<PackId>,
+        wanted: &HashSet<ClosureDigest>,
         only_broken: bool,
     ) -> Result<(), StoreError> {
         for (digest, folder) in closures::remembered(&self.shared.layout)? {
-            let stays = self.closure_lines(&digest).is_some_and(|lines| {
-                let index = self.shared.index();
-                let collection = index.collection;
-                lines.as_slice().iter().all(|line| {
-                    index.variants(&line.path).iter().any(|id| {
-                        index.pack(*id).is_some_and(|pack| {
-                            let is_it = pack
-                                .info
-                                .as_ref()
-                                .is_some_and(|info| info.nar_hash == line.nar_hash);
-                            let is_held = only_broken
-                                || rooted.contains(id)
-                                || pack.pins > 0
-                                || pack.held_in == collection;
-                            is_it && is_held
+            let stays = wanted.contains(&digest)
+                || self.closure_lines(&digest).is_some_and(|lines| {
+                    let index = self.shared.index();
+                    let collection = index.collection;
+                    lines.as_slice().iter().all(|line| {
+                        index.variants(&line.path).iter().any(|id| {
+                            index.pack(*id).is_some_and(|pack| {
+                                let is_it = pack
+                                    .info
+                                    .as_ref()
+                                    .is_some_and(|info| info.nar_hash == line.nar_hash);
+                                let is_held = only_broken
+                                    || rooted.contains(id)
+                                    || pack.pins > 0
+                                    || pack.held_in == collection;
+                                is_it && is_held
+                            })
                         })
                     })
-                })
-            });
+                });
             if !stays {
                 closures::remove(&folder)?;
             }

@@ -81,20 +81,34 @@ impl Store {
     /// [`RealisedClosure`](crate::RealisedClosure) until this returns, so that they are.
     pub fn add_root(&self, name: &RootName, hold: &RootHold) -> Result<(), StoreError> {
         self.writable()?;
-        let packs = self.held_by(hold);
         for root in &hold.roots {
             if self.shared.index().variants(root).is_empty() {
                 return Err(StoreError::NotStored(root.clone()));
             }
         }
+        self.write_root(name, hold)
+    }
+
+    /// As [`add_root`](Self::add_root), but for a closure that need not be there: what there is of it stays, and what comes.
+    pub fn reserve_root(&self, name: &RootName, hold: &RootHold) -> Result<(), StoreError> {
+        self.writable()?;
+        self.write_root(name, hold)
+    }
+
+    fn write_root(&self, name: &RootName, hold: &RootHold) -> Result<(), StoreError> {
         let path = self.root_file(name);
         let text = serde_json::to_vec(hold).map_err(io::Error::from);
         let text = text.map_err(failed("write", &path))?;
-        replace(&self.shared.temporary()?, &path, &text)?;
         // A garbage collection that goes on may have read the roots before.
+        let is_idle = self.shared.collecting.try_lock();
+        let held = match is_idle {
+            Ok(_) => HashSet::new(),
+            Err(_) => self.held_by(hold),
+        };
+        replace(&self.shared.temporary()?, &path, &text)?;
         let mut index = self.shared.index_mut();
         let collection = index.collection;
-        for pack in packs {
+        for pack in held {
             if let Some(pack) = index.pack_mut(pack) {
                 pack.held_in = collection;
             }

@@ -20,6 +20,13 @@ impl Verdicts {
             .is_some_and(|taken| taken.contains(&pack))
     }
 
+    /// Whether the policy is known to take what is in all of these packs.
+    pub(crate) fn are_taken(&self, policy: PolicyId, packs: &[PackId]) -> bool {
+        lock(&self.0)
+            .get(&policy)
+            .is_some_and(|taken| packs.iter().all(|pack| taken.contains(pack)))
+    }
+
     /// Remembers that it does.
     pub(crate) fn add(&self, policy: PolicyId, pack: PackId) {
         let mut verdicts = lock(&self.0);

@@ -249,6 +249,27 @@ async fn a_damaged_root_stops_the_collection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_root_can_be_there_before_its_closure() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let needed = cache.add("needed", &file("needed"), &[]);
+    let path = cache.add("web", &file("web"), std::slice::from_ref(&needed));
+    let store = open(folder.path());
+    let early = RootHold {
+        roots: vec![path.clone()],
+        digest: None,
+        holder: "test".to_owned(),
+    };
+    store.reserve_root(&name("early"), &early).unwrap();
+    assert_eq!(store.roots().unwrap(), [(name("early"), early)]);
+    realise(&store, &[path], &cache.client()).await.unwrap();
+    let report = store.collect_garbage(&GcOptions::default()).unwrap();
+    assert_eq!((report.collected, report.rooted), (vec![], 2));
+    store.remove_root(&name("early")).unwrap();
+    let report = store.collect_garbage(&GcOptions::default()).unwrap();
+    assert_eq!(report.collected.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn collecting_beside_realisations_takes_nothing_from_them() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
     let mut paths = Vec::new();

@@ -2,6 +2,7 @@
 
 mod error;
 mod fetch;
+mod known;
 mod progress;
 mod walk;
 
@@ -21,6 +22,7 @@ use nix_formats::StorePath;
 use progress::Counters;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 /// A closure that is wanted.
 #[derive(Debug, Clone)]
@@ -167,7 +169,7 @@ impl Store {
         };
         running.insert(key.clone(), realisation.clone());
         let store = self.clone();
-        tokio::spawn(async move {
+        let task = async move {
             // Forgotten even if the task panics or is aborted.
             let forget = Forget { store, key };
             let store = &forget.store;
@@ -182,7 +184,9 @@ impl Store {
             // Whoever waits may be about to open the store anew.
             drop((forget, request));
             end.send_replace(true);
-        });
+        };
+        // Whoever asked first is the one whose trace it is part of.
+        tokio::spawn(task.in_current_span());
         realisation
     }
 }

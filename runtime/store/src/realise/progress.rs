@@ -58,6 +58,18 @@ impl Counters {
         self.bytes_done.fetch_add(nar_size, Relaxed);
     }
 
+    /// All paths were in the store.
+    pub(crate) fn all_done(&self, paths: u64, bytes: u64) {
+        for (paths_or_bytes, counters) in [
+            (paths, [&self.paths_total, &self.paths_done]),
+            (bytes, [&self.bytes_total, &self.bytes_done]),
+        ] {
+            for counter in counters {
+                counter.store(paths_or_bytes, Relaxed);
+            }
+        }
+    }
+
     /// And it was fetched.
     pub(crate) fn fetched(&self, nar_size: u64) {
         self.fetched_paths.fetch_add(1, Relaxed);

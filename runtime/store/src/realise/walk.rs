@@ -8,6 +8,7 @@ use niphas_api::{ClosureLine, ClosureLines};
 use nix_formats::{Hash, NarInfo, StorePath};
 use std::sync::Arc;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// Realises a closure as far as the caches go.
 pub(super) async fn realise(
@@ -25,6 +26,10 @@ pub(super) async fn realise(
             caches: theirs.to_string(),
             store: ours.to_string(),
         });
+    }
+    if let Some(closure) = known(store, request).await {
+        counters.all_done(closure.lines.path_count(), closure.lines.nar_size());
+        return Ok(closure);
     }
     let known = request
         .expected
@@ -72,6 +77,17 @@ pub(super) async fn realise(
     remembered.await.map_err(|_| RealiseError::Interrupted)?
 }
 
+/// The closure without a walk, if that can be.
+async fn known(store: &Store, request: &Request) -> Option<RealisedClosure> {
+    let (this, request) = (store.clone(), request.clone());
+    let found = tokio::task::spawn_blocking(move || this.known_closure(&request));
+    let closure = found.await.ok()??;
+    // Nobody waits for that: of a large closure it is thousands of files.
+    let (this, packs) = (store.clone(), closure.packs().collect::<Vec<_>>());
+    tokio::task::spawn_blocking(move || this.note_use(packs.into_iter()));
+    Some(closure)
+}
+
 struct Walk<'a> {
     store: &'a Store,
     request: &'a Request,
@@ -82,6 +98,8 @@ struct Walk<'a> {
     asks_first: bool,
     /// Whether something stored was taken though a cache might have another build.
     took_stored: bool,
+    /// Whether it was noted which paths the closure has.
+    has_noted: bool,
     seen: HashSet<StorePath>,
     lines: Vec<ClosureLine>,
     pins: HashMap<StorePath, Pin>,
@@ -117,6 +135,7 @@ impl<'a> Walk<'a> {
             known: pairs.collect(),
             asks_first: false,
             took_stored: false,
+            has_noted: false,
             seen: HashSet::new(),
             lines: Vec::new(),
             pins: HashMap::new(),
@@ -146,6 +165,9 @@ impl<'a> Walk<'a> {
                 }
                 else => break,
             }
+            if steps.is_empty() && self.unavailable.is_empty() && !self.fetches.is_empty() {
+                self.note_lines();
+            }
             if self.seen.len() > MAX_PATHS {
                 let error = ClosureError::TooLarge(MAX_PATHS);
                 return Err(RealiseError::Unavailable(error));
@@ -162,6 +184,25 @@ impl<'a> Walk<'a> {
         Ok(ClosureLines::new(lines)?)
     }
 
+    /// All paths are known, and some are yet to come: those that are there already are to stay if this is interrupted.
+    fn note_lines(&mut self) {
+        let Some(expected) = self.request.expected.filter(|_| !self.has_noted) else {
+            return;
+        };
+        self.has_noted = true;
+        let lines = ClosureLines::new(self.lines.clone());
+        let Some(lines) = lines.ok().filter(|lines| lines.digest() == expected) else {
+            return;
+        };
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || {
+            // Whatever is wrong with the disk is told by who writes packs to it.
+            if let Err(error) = store.remember_lines(&expected, &lines) {
+                tracing::debug!(error = %nix_formats::chain(&error), "what a closure is made of is not noted");
+            }
+        });
+    }
+
     fn want(&mut self, path: &StorePath, needed_by: Option<&StorePath>, steps: &mut Steps) {
         if !self.seen.insert(path.clone()) {
             return;
@@ -176,7 +217,7 @@ impl<'a> Walk<'a> {
             preferred,
             self.asks_first,
         );
-        steps.spawn(step);
+        steps.spawn(step.in_current_span());
     }
 
     fn take(&mut self, step: Step, steps: &mut Steps) {
@@ -207,8 +248,8 @@ impl<'a> Walk<'a> {
                     counters: Arc::clone(self.counters),
                 };
                 let path = info.path.clone();
-                self.fetches
-                    .spawn(async move { Ok((path, fetch.run().await?)) });
+                let fetched = async move { Ok((path, fetch.run().await?)) };
+                self.fetches.spawn(fetched.in_current_span());
             }
         }
     }
