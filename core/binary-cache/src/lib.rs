@@ -41,6 +41,7 @@ mod realisation;
 mod s3_profile;
 mod s3_url;
 mod source;
+mod trace;
 mod transport;
 mod url;
 
@@ -61,4 +62,5 @@ pub use source::{
     DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, source_closure,
     write_tree,
 };
+pub use trace::set_traceparent;
 pub use url::{CacheUrl, CacheUrlError};

@@ -73,8 +73,11 @@ impl Caches {
                 }
             }
         }
-        let fetched =
-            tokio::task::spawn_blocking(move || fetch.run(first, waiter, &mut consume)).await;
+        let span = tracing::Span::current();
+        let fetched = tokio::task::spawn_blocking(move || {
+            span.in_scope(|| fetch.run(first, waiter, &mut consume))
+        });
+        let fetched = fetched.await;
         drop(guard);
         match fetched {
             Ok(result) => result.map_err(|error| *error),

@@ -1,7 +1,7 @@
 //! A cache behind HTTP.
 
 use super::{Opened, Payload, is_inside};
-use crate::{decompress, error::FetchError, limits::Limits, url::Login};
+use crate::{decompress, error::FetchError, limits::Limits, trace, url::Login};
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
 use reqwest::{
@@ -99,7 +99,10 @@ impl Server {
     /// A request that shows who asks. On a redirect to another host or port the
     /// client leaves that out.
     fn start(&self, method: Method, name: &str) -> Result<RequestBuilder, FetchError> {
-        let request = self.client.request(method, self.url(name)?);
+        let mut request = self.client.request(method, self.url(name)?);
+        if let Some(parent) = trace::traceparent() {
+            request = request.header(trace::HEADER, parent);
+        }
         Ok(match &self.login {
             None => request,
             Some(Login::Password { user, password }) => request.basic_auth(user, Some(password)),
