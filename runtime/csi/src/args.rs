@@ -32,7 +32,7 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     /// The node's name in Kubernetes
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
-    node: String,
+    pub(crate) node: String,
 
     /// The caches and keys to trust, YAML; read again when it changes
     #[arg(long, value_name = "FILE", default_value = "/etc/niphas/csi.yaml")]
@@ -98,6 +98,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
+    /// An OpenTelemetry collector to send traces to, over OTLP (gRPC without TLS); without it none are sent
+    #[arg(long, value_name = "URL", value_parser = otlp_endpoint)]
+    pub(crate) otlp_endpoint: Option<String>,
+
     /// How to write logs
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) log_format: LogFormat,
@@ -105,6 +109,13 @@ pub(crate) struct RunArgs {
     /// What to log: a level, or levels by module
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
+}
+
+fn otlp_endpoint(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") {
+        return Ok(text.to_owned());
+    }
+    Err("want a URL like http://collector:4317; for a collector that wants TLS, put one on the node before it".to_owned())
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,15 +10,24 @@ use clap::Parser;
 use args::{Args, Command, Output};
 
 fn main() -> anyhow::Result<()> {
+    niphas_store::share_memory_among_threads();
     match Args::parse().command {
         Command::Run(args) => {
-            niphas_csi::start_logging(args.log_format, &args.log)
-                .with_context(|| format!("'{}' is no log filter", args.log))?;
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(threads())
                 .enable_all()
                 .build()?;
-            runtime.block_on(niphas_csi::run(args.into()))
+            let _entered = runtime.enter();
+            let endpoint = args.otlp_endpoint.as_deref();
+            let traces = niphas_csi::Traces::open(endpoint, &args.node).with_context(|| {
+                format!("spans cannot be sent to '{}'", endpoint.unwrap_or_default())
+            })?;
+            traces
+                .start_logging(args.log_format, &args.log)
+                .with_context(|| format!("'{}' is no log filter", args.log))?;
+            let ended = runtime.block_on(niphas_csi::run(args.into()));
+            traces.close();
+            ended
         }
         Command::Status(args) => {
             let status = niphas_csi::NodeStatus::read(&args.state_dir, &args.store)?;

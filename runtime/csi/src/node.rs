@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix_formats::hash::{HashAlgorithm, HashFormat};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
@@ -22,6 +21,7 @@ use crate::proto::csi::{
     NodeGetInfoResponse, NodePublishVolumeRequest, NodePublishVolumeResponse,
     NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse,
 };
+use crate::traces::{follow, trace_id};
 use crate::volumes::{Start, Volume, Volumes};
 
 /// Answers this much before whoever calls stops waiting.
@@ -59,6 +59,7 @@ impl Node for NodeService {
             namespace = pod.namespace,
             pod = pod.name,
         );
+        follow(&span, &request.volume_id);
         let this = self.clone();
         // What was begun comes to an end even if the caller goes away: half a mount is nobody's.
         let call = async move { this.publish(request, pod, deadline).await };
@@ -80,6 +81,7 @@ impl Node for NodeService {
             trace_id = trace_id(&request.volume_id),
             volume = request.volume_id,
         );
+        follow(&span, &request.volume_id);
         let this = self.clone();
         let call = async move { this.unpublish(request, deadline).await };
         let answered = self.calls.spawn(call.instrument(span)).await;
@@ -227,14 +229,6 @@ fn timeout(text: &str) -> Option<Duration> {
     })
 }
 
-/// The same for each call about a volume: so all that was done for it is found by one search.
-fn trace_id(volume: &str) -> String {
-    let hash = HashAlgorithm::Sha256.digest(volume.as_bytes());
-    let mut hex = hash.to_string(HashFormat::Base16, false);
-    hex.truncate(32);
-    hex
-}
-
 #[expect(
     clippy::needless_pass_by_value,
     reason = "an error is turned into another"
@@ -259,12 +253,5 @@ mod tests {
         for bad in ["", "S", "5", "5x", "-1S", "é"] {
             assert_eq!(timeout(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_volume_has_one_trace() {
-        assert_eq!(trace_id("csi-1"), trace_id("csi-1"));
-        assert_eq!(trace_id("csi-1").len(), 32);
-        assert_ne!(trace_id("csi-1"), trace_id("csi-2"));
     }
 }

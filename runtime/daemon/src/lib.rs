@@ -6,6 +6,6 @@ mod metrics;
 mod stop;
 
 pub use cluster::cluster;
-pub use logging::{LogFormat, start as start_logging};
+pub use logging::{LogFormat, start as start_logging, start_with as start_logging_with};
 pub use metrics::metrics_page;
 pub use stop::stop_signal;

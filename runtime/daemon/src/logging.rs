@@ -6,7 +6,8 @@ use clap::ValueEnum;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::layer::Identity;
+use tracing_subscriber::{Layer, Registry, fmt};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,6 +20,14 @@ pub enum LogFormat {
 
 /// Starts logging to standard error. `filter` is a level, or levels by module: `info,niphas_store=debug`.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
+    start_with(format, filter, Identity::new())
+}
+
+/// Starts logging as [`start`] does, and gives spans and events to another layer as well.
+pub fn start_with<L>(format: LogFormat, filter: &str, other: L) -> Result<(), ParseError>
+where
+    L: Layer<Registry> + Send + Sync,
+{
     let targets: Targets = filter.parse()?;
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match format {
@@ -31,6 +40,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
         LogFormat::Text => layer.boxed(),
     };
     tracing_subscriber::registry()
+        .with(other)
         .with(layer.with_filter(targets))
         .init();
     Ok(())
