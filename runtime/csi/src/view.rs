@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use niphas_api::ClosureDigest;
-use niphas_store::mount::{self, Mount, MountError, MountTable, View};
+use niphas_store::mount::{self, Mount, MountError, MountTable, Mounted, View};
 use niphas_store::{RealisedClosure, RootHold, RootName, Store};
 use nix_formats::StorePath;
 use tracing::{info, warn};
@@ -89,14 +89,11 @@ impl Views {
         self.mounted.join(&key.0)
     }
 
-    /// The views that are mounted.
-    pub(crate) fn mounted<'a>(
-        &'a self,
-        mounts: &'a MountTable,
-    ) -> impl Iterator<Item = (ViewKey, &'a Mount)> {
-        mounts
-            .iter()
-            .filter_map(|mount| Some((self.key_of_path(&mount.target)?, mount)))
+    /// How many views are mounted.
+    pub(crate) fn count(&self, mounts: &MountTable) -> usize {
+        let keys = mounts.below(&self.mounted);
+        keys.filter(|mount| self.key_of_path(&mount.target).is_some())
+            .count()
     }
 
     fn key_of_path(&self, path: &Path) -> Option<ViewKey> {
@@ -104,41 +101,46 @@ impl Views {
         ViewKey::parse(name.to_str()?)
     }
 
-    /// Whether a mount shows this view, wherever it is.
-    pub(crate) fn shows(&self, mounts: &MountTable, mount: &Mount, key: &ViewKey) -> bool {
-        self.owner(mounts, mount).as_ref() == Some(key)
+    /// What is mounted as this view, if it is mounted.
+    pub(crate) fn mounted(&self, key: &ViewKey) -> Result<Option<Mounted>, VolumeError> {
+        mounted_at(&self.path(key))
     }
 
-    /// The view that a mount shows, if it is one of ours.
-    pub(crate) fn owner(&self, mounts: &MountTable, mount: &Mount) -> Option<ViewKey> {
-        self.mounted(mounts)
-            .find(|(_, view)| view.device == mount.device && view.root == mount.root)
-            .map(|(key, _)| key)
+    /// Whether this view is mounted anywhere but at its own place.
+    pub(crate) fn is_shown(&self, mounts: &MountTable, key: &ViewKey) -> bool {
+        let place = self.path(key);
+        let Some(view) = mounts.at(&place) else {
+            return false;
+        };
+        mounts.iter().any(|mount| {
+            mount.target != place && mount.device == view.device && mount.root == view.root
+        })
     }
 
-    /// Whether a mount is one of ours: of a view that is mounted, or of one that is no longer.
-    pub(crate) fn is_ours(&self, mounts: &MountTable, mount: &Mount) -> bool {
-        self.owner(mounts, mount).is_some()
-            || mount.image().is_some_and(|image| image.starts_with(&self.images))
+    /// The view that is mounted somewhere, if it is one of those that are mounted.
+    pub(crate) fn owner(&self, shown: Mounted) -> Result<Option<ViewKey>, VolumeError> {
+        for entry in fs::read_dir(&self.mounted).map_err(failed("read", &self.mounted))? {
+            let path = entry.map_err(failed("read", &self.mounted))?.path();
+            if mounted_at(&path)? == Some(shown) {
+                return Ok(self.key_of_path(&path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a mount is of a view that is no longer mounted.
+    pub(crate) fn is_former(&self, mount: &Mount) -> bool {
+        mount.image().is_some_and(|image| image.starts_with(&self.images))
             // A path in the file system that the export lies in, whatever that is mounted at.
             || mount.root.parent().is_some_and(|parent| self.exported.ends_with(parent.strip_prefix("/").unwrap_or(parent)))
     }
 
-    /// Mounts a view, and makes its closure a root of garbage collection before.
+    /// Mounts a view. Its closure must be held.
     pub(crate) fn mount(
         &self,
         key: &ViewKey,
         closure: &RealisedClosure,
     ) -> Result<(), VolumeError> {
-        self.hold(key, closure.roots.clone(), closure.digest)?;
-        let result = self.mount_held(key, closure);
-        if result.is_err() {
-            self.let_go(key);
-        }
-        result
-    }
-
-    fn mount_held(&self, key: &ViewKey, closure: &RealisedClosure) -> Result<(), VolumeError> {
         let path = self.path(key);
         fs::create_dir_all(&path).map_err(failed("create", &path))?;
         let mount_error = |source: MountError| VolumeError::Mount {
@@ -217,7 +219,7 @@ impl Views {
         Ok(())
     }
 
-    /// Makes a closure a root of garbage collection.
+    /// Makes a closure a root of garbage collection: from before it is realised until its view is unmounted.
     pub(crate) fn hold(
         &self,
         key: &ViewKey,
@@ -232,7 +234,7 @@ impl Views {
             digest: Some(digest),
             holder: "csi.niphas.io: volumes of pods; `niphas-csi status` tells which".to_owned(),
         };
-        Ok(self.store.add_root(&name, &hold)?)
+        Ok(self.store.reserve_root(&name, &hold)?)
     }
 
     fn let_go(&self, key: &ViewKey) {
@@ -273,6 +275,14 @@ impl Views {
         }
         Ok(())
     }
+}
+
+/// What is mounted at a place.
+pub(crate) fn mounted_at(path: &Path) -> Result<Option<Mounted>, VolumeError> {
+    mount::mounted_at(path).map_err(|source| VolumeError::Mount {
+        what: format!("what is mounted at '{}' cannot be told", path.display()),
+        source: Box::new(source),
+    })
 }
 
 /// A folder in the driver's own, without symlinks in its path, for the driver alone.

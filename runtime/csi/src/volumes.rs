@@ -1,9 +1,10 @@
 //! Publishing and unpublishing volumes.
 
+mod recovery;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use std::{fs, io};
 
 use binary_cache::{Caches, PolicyId};
@@ -11,7 +12,7 @@ use niphas_store::mount::{self, MountTable};
 use niphas_store::{Progress, Realisation, RealisedClosure, Request, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info_span, warn};
 
 use crate::attributes::{Pod, Wanted};
 use crate::error::VolumeError;
@@ -19,10 +20,7 @@ use crate::locks::Locks;
 use crate::metrics::{Metrics, SourceLabels};
 use crate::record::{Record, Records, failed};
 use crate::trust::Trust;
-use crate::view::{ViewKey, Views};
-
-/// A realisation whose volume kubelet does not ask for any more is let go after this.
-const ABANDONED: Duration = Duration::from_mins(15);
+use crate::view::{ViewKey, Views, mounted_at};
 
 /// What is to be published.
 #[derive(Debug, Clone)]
@@ -125,7 +123,16 @@ impl Volumes {
             self.waiting().remove(&volume.id);
             return Ok(start);
         }
-        let (closure, progress) = self.realise(&volume, caches, deadline).await?;
+        let realised = self.realise(&volume, caches, deadline);
+        let (closure, progress) = match realised.instrument(info_span!("realise")).await {
+            Ok(realised) => realised,
+            Err(error) => {
+                if !error.is_retryable() {
+                    self.give_up(volume).await;
+                }
+                return Err(error);
+            }
+        };
         self.vouched().insert(verdict);
         let placed = self.place(&volume, true, Some(closure)).await;
         self.waiting().remove(&volume.id);
@@ -202,7 +209,7 @@ impl Volumes {
     }
 
     /// Mounts what is missing of a volume: its view, if the closure is given, and its target. None, if the closure must be
-    /// realised first, or its policy be asked.
+    /// realised first, or its policy be asked: then it is held already.
     async fn place(
         self: &Arc<Self>,
         volume: &Arc<Volume>,
@@ -224,48 +231,70 @@ impl Volumes {
         closure: Option<&RealisedClosure>,
     ) -> Result<Option<Start>, VolumeError> {
         let key = ViewKey::of(&volume.wanted).ok_or(VolumeError::Missing("a root"))?;
-        let _alone = self.view_locks.blocking_lock(&key);
-        let mounts = mounts()?;
+        self.forget_other(volume)?;
+        let alone = self.view_locks.blocking_lock(&key);
         let record = self.records.get(&volume.id);
-        let is_bound = self.check_target(volume, &key, record.as_ref(), &mounts)?;
-        let is_same = record.as_ref().is_some_and(|record| {
-            record.wanted() == volume.wanted && record.target == volume.target
-        });
-        if is_bound && is_same {
+        let is_bound = self.check_target(volume, &key, record.as_ref())?;
+        if is_bound && record.is_some() {
             return Ok(Some(Start::Published));
         }
-        if !is_vouched {
-            return Ok(None);
-        }
-        let is_mounted = mounts.at(&self.views.path(&key)).is_some();
-        match closure {
-            None if !is_mounted => return Ok(None),
-            Some(closure) if !is_mounted => self.views.mount(&key, closure)?,
-            _ => {}
-        }
-        // First the record: so whatever is mounted is known.
-        let recorded = self
-            .records
-            .put(self.record(volume))
-            .map_err(VolumeError::from);
-        let bound = recorded.and_then(|()| {
-            if is_bound {
-                Ok(())
-            } else {
-                self.bind(volume, &key)
-            }
-        });
-        if let Err(error) = bound {
+        let is_mounted = self.views.mounted(&key)?.is_some();
+        let placed = self.place_locked(volume, &key, is_vouched, is_mounted, is_bound, closure);
+        if placed.is_err() {
             // kubelet may never ask for it again.
             self.undo(volume, &key);
-            return Err(error);
         }
-        self.show_counts();
+        drop(alone);
+        self.metrics.volumes.set(self.records.len() as i64);
+        if !is_mounted {
+            self.show_views();
+        }
+        placed
+    }
+
+    fn place_locked(
+        &self,
+        volume: &Volume,
+        key: &ViewKey,
+        is_vouched: bool,
+        is_mounted: bool,
+        is_bound: bool,
+        closure: Option<&RealisedClosure>,
+    ) -> Result<Option<Start>, VolumeError> {
+        // First the record and the root: so whatever is mounted, or about to come, is known and stays.
+        let record = self.record(volume);
+        if self.records.get(&volume.id).as_ref() != Some(&record) {
+            self.records.put(record)?;
+        }
+        if !is_mounted && closure.is_none() {
+            self.views
+                .hold(key, volume.wanted.roots.clone(), volume.wanted.digest)?;
+        }
+        match closure {
+            None if !is_mounted || !is_vouched => return Ok(None),
+            Some(closure) if !is_mounted => self.views.mount(key, closure)?,
+            _ => {}
+        }
+        if !is_bound {
+            self.bind(volume, key)?;
+        }
         Ok(Some(if is_mounted {
             Start::Mounted
         } else {
             Start::Realised
         }))
+    }
+
+    /// Forgets what the volume was asked for before, if that is not mounted and another closure or place is wanted now.
+    fn forget_other(&self, volume: &Volume) -> Result<(), VolumeError> {
+        let Some(record) = self.records.get(&volume.id) else {
+            return Ok(());
+        };
+        let is_other = record.wanted() != volume.wanted || record.target != volume.target;
+        if is_other && mounted_at(&record.target)?.is_none() {
+            self.forget(&record)?;
+        }
+        Ok(())
     }
 
     /// Whether the target shows the view already. An error if it shows anything else, or the volume is elsewhere.
@@ -274,15 +303,12 @@ impl Volumes {
         volume: &Volume,
         key: &ViewKey,
         record: Option<&Record>,
-        mounts: &MountTable,
     ) -> Result<bool, VolumeError> {
-        if let Some(record) = record
-            && record.target != volume.target
-            && mounts.at(&record.target).is_some()
-        {
+        // What is not mounted was forgotten.
+        if let Some(record) = record.filter(|record| record.target != volume.target) {
             return Err(VolumeError::OtherTarget(record.target.clone()));
         }
-        let Some(mount) = mounts.at(&volume.target) else {
+        let Some(shown) = mounted_at(&volume.target)? else {
             return Ok(false);
         };
         let other = |what: String| {
@@ -302,7 +328,7 @@ impl Volumes {
                 other(format!("closure {} of {}", record.digest, record.pod))
             };
         }
-        match self.views.owner(mounts, mount) {
+        match self.views.owner(shown)? {
             Some(owner) if owner == *key => Ok(true),
             Some(owner) => other(format!("closure {owner}")),
             None => Err(VolumeError::Foreign(volume.target.clone())),
@@ -326,7 +352,7 @@ impl Volumes {
         })
     }
 
-    /// After a failure: leaves nothing of a volume.
+    /// After a failure: leaves nothing of a volume. The lock of its view must be held.
     fn undo(&self, volume: &Volume, key: &ViewKey) {
         let undone = Self::clear_target(&volume.target)
             .and_then(|()| Ok(self.records.remove(&volume.id)?))
@@ -334,7 +360,20 @@ impl Volumes {
         if let Err(error) = undone {
             warn!(%error, "what is left of a volume that failed cannot be removed; it goes at the next start");
         }
-        self.show_counts();
+    }
+
+    /// Leaves nothing of a volume that cannot be realised.
+    async fn give_up(self: &Arc<Self>, volume: Arc<Volume>) {
+        let this = Arc::clone(self);
+        let given_up = tokio::task::spawn_blocking(move || {
+            if let Some(key) = ViewKey::of(&volume.wanted) {
+                let _alone = this.view_locks.blocking_lock(&key);
+                this.undo(&volume, &key);
+            }
+            this.metrics.volumes.set(this.records.len() as i64);
+        });
+        // Whatever went wrong is told by who waits for the realisation.
+        let _ = given_up.await;
     }
 
     /// Unpublishes a volume, or whatever there is of it.
@@ -358,20 +397,26 @@ impl Volumes {
     fn unpublish_blocking(&self, id: &str, target: &Path) -> Result<(), VolumeError> {
         let target = resolve(target)?;
         let record = self.records.get(id);
-        let mounts = mounts()?;
         let mut shown = None;
-        if let Some(mount) = mounts.at(&target) {
+        if let Some(mounted) = mounted_at(&target)? {
+            shown = match &record {
+                Some(record) if record.target == target => None,
+                _ => self.views.owner(mounted)?,
+            };
             let is_recorded = record
                 .as_ref()
                 .is_some_and(|record| record.target == target);
-            if !is_recorded && !self.views.is_ours(&mounts, mount) {
+            if !is_recorded && shown.is_none() && !self.is_former(&target)? {
                 return Err(VolumeError::Foreign(target));
             }
-            shown = self.views.owner(&mounts, mount);
         }
         Self::clear_target(&target)?;
-        let gone =
-            record.filter(|record| record.target == target || mounts.at(&record.target).is_none());
+        let gone = match record {
+            Some(record) if record.target == target || mounted_at(&record.target)?.is_none() => {
+                Some(record)
+            }
+            _ => None,
+        };
         if gone.is_some() {
             self.records.remove(id)?;
         }
@@ -383,18 +428,23 @@ impl Volumes {
             let _alone = self.view_locks.blocking_lock(key);
             self.release_locked(key)?;
         }
-        self.show_counts();
+        self.metrics.volumes.set(self.records.len() as i64);
         Ok(())
+    }
+
+    /// Whether what is mounted at a place is of a view that is no longer mounted itself.
+    fn is_former(&self, target: &Path) -> Result<bool, VolumeError> {
+        let mounts = mounts()?;
+        let mount = mounts.at(target);
+        Ok(mount.is_some_and(|mount| self.views.is_former(mount)))
     }
 
     /// Unmounts a target, however often it is mounted, and removes its folder.
     fn clear_target(target: &Path) -> Result<(), VolumeError> {
-        while mounts()?.at(target).is_some() {
-            mount::detach(target).map_err(|source| VolumeError::Mount {
-                what: format!("'{}' cannot be unmounted", target.display()),
-                source: Box::new(source),
-            })?;
-        }
+        while mount::detach(target).map_err(|source| VolumeError::Mount {
+            what: format!("'{}' cannot be unmounted", target.display()),
+            source: Box::new(source),
+        })? {}
         match fs::remove_dir(target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("remove", target)(error).into())
@@ -405,82 +455,14 @@ impl Volumes {
 
     /// Unmounts a view that no volume shows. Its lock must be held.
     fn release_locked(&self, key: &ViewKey) -> Result<(), VolumeError> {
-        if self
-            .records
-            .find(|record| record.key().as_ref() == Some(key))
-            .is_some()
-        {
-            return Ok(());
-        }
-        let mounts = mounts()?;
-        let view = self.views.path(key);
-        let is_shown = mounts
-            .iter()
-            .any(|mount| mount.target != view && self.views.shows(&mounts, mount, key));
-        if is_shown {
+        let is_of_view = |record: &Record| record.key().as_ref() == Some(key);
+        if self.records.find(is_of_view).is_some() || self.views.is_shown(&mounts()?, key) {
             return Ok(());
         }
         self.vouched()
             .retain(|(_, wanted)| ViewKey::of(wanted).as_ref() != Some(key));
-        self.views.unmount(key)
-    }
-
-    /// Puts in order what earlier runs left, whether they were killed or the node went down: what is mounted is known, held
-    /// and kept, and all the rest goes.
-    pub(crate) fn recover(&self) -> Result<(), VolumeError> {
-        self.views.remove_unfinished()?;
-        for record in self.records.all() {
-            if record.boot != self.boot {
-                // Nothing of that time is mounted. Pods that live on are published anew.
-                self.forget(&record)?;
-            }
-        }
-        self.sweep()?;
-        for key in self.views.known()? {
-            let _alone = self.view_locks.blocking_lock(&key);
-            self.release_locked(&key)?;
-        }
-        let held: HashSet<String> = self
-            .store
-            .roots()?
-            .into_iter()
-            .map(|(name, _)| name.to_string())
-            .collect();
-        for record in self.records.all() {
-            let Some(key) = record.key() else { continue };
-            if !held.contains(
-                &key.root_name()
-                    .map(|name| name.to_string())
-                    .unwrap_or_default(),
-            ) && let Err(error) = self.views.hold(&key, record.roots.clone(), record.digest)
-            {
-                warn!(volume = record.volume, %error, "the closure of a volume cannot be held");
-            }
-        }
-        info!(
-            volumes = self.records.len(),
-            "took over what earlier runs mounted"
-        );
-        self.show_counts();
-        Ok(())
-    }
-
-    /// Forgets volumes whose pod's folder is gone with what was mounted in it, and realisations that nobody waits for.
-    pub(crate) fn sweep(&self) -> Result<(), VolumeError> {
-        self.waiting()
-            .retain(|_, (_, asked)| asked.elapsed() < ABANDONED);
-        let mounts = mounts()?;
-        for record in self.records.all() {
-            let is_gone = mounts.at(&record.target).is_none()
-                && record
-                    .target
-                    .parent()
-                    .is_some_and(|parent| !parent.exists());
-            if is_gone {
-                self.forget(&record)?;
-            }
-        }
-        self.show_counts();
+        self.views.unmount(key)?;
+        self.show_views();
         Ok(())
     }
 
@@ -497,9 +479,8 @@ impl Volumes {
         Ok(())
     }
 
-    fn show_counts(&self) {
-        self.metrics.volumes.set(self.records.len() as i64);
-        let views = mounts().map(|mounts| self.views.mounted(&mounts).count());
+    fn show_views(&self) {
+        let views = mounts().map(|mounts| self.views.count(&mounts));
         self.metrics.mounted_closures.set(views.unwrap_or(0) as i64);
     }
 
