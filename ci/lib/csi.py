@@ -175,7 +175,10 @@ def generated(work, cache, secret, name, paths, files, size, compression="none")
 
 
 class Cache:
-    """Serves a folder over HTTP, and misbehaves as told. `requests` counts the NARs asked for, by name."""
+    """Serves a folder over HTTP, and misbehaves as told: `misbehave(handler, name, body, label)` gives what to send instead, or
+    None if it has answered. `label` is X for what is asked for below `<url>/x-X/`: the same cache for whoever takes it for
+    another. `requests` counts what was asked for, by name; `headers` has the last ones of each.
+    """
 
     def __init__(self, folder):
         cache = self
@@ -183,6 +186,7 @@ class Cache:
         self.misbehave = None
         self.rate = None
         self.requests = {}
+        self.headers = {}
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -191,14 +195,17 @@ class Cache:
                 pass
 
             def do_GET(self):
-                name = self.path.lstrip("/").split("?")[0]
+                name, label = self.path.lstrip("/").split("?")[0], None
+                if name.startswith("x-"):
+                    label, name = name.removeprefix("x-").split("/", 1)
                 cache.requests[name] = cache.requests.get(name, 0) + 1
+                cache.headers[name] = self.headers
                 try:
                     body = (cache.folder / name).read_bytes()
                 except OSError:
                     return self.answer(404, b"")
                 if cache.misbehave:
-                    changed = cache.misbehave(self, name, body)
+                    changed = cache.misbehave(self, name, body, label)
                     if changed is None:
                         return None
                     body = changed

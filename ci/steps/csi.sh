@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The CSI driver: the official conformance suite, and what pods get.
+# The CSI driver: the official conformance suite, what pods get, and bad days.
 # shellcheck disable=SC2154 # oracle is set by step_nix
 
 csi_build() {
-  cargo build --release --locked --quiet -p niphas-csi --bins --examples
+  cargo build --release --locked --quiet -p niphas-csi -p niphas-store --bins --examples
   export NIPHAS_CSI_BUILD=$CARGO_TARGET_DIR/release
   command -v runc >/dev/null || apt-get install --yes --no-install-recommends runc
 }
@@ -20,4 +20,9 @@ step_csi_sanity() {
 step_csi() {
   csi_build
   NIPHAS_ORACLE=$oracle ci/csi
+}
+
+step_csi_faults() {
+  csi_build
+  NIPHAS_ORACLE=$oracle ci/csi-faults
 }
