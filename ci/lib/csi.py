@@ -276,7 +276,8 @@ class Driver:
             build() / "niphas-csi",
             "run",
             *("--node", "test-node", "--config", self.config, "--endpoint", self.socket, "--store", self.store),
-            *("--state-dir", self.state, "--listen", f"127.0.0.1:{self.port}", "--gc-above", "100%", "--gc-down-to", "100%"),
+            *("--state-dir", self.state, "--listen", f"127.0.0.1:{self.port}"),
+            *(() if "--gc-above" in self.arguments else ("--gc-above", "100%", "--gc-down-to", "100%")),
             *self.arguments,
         ]
 
@@ -291,7 +292,7 @@ class Driver:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                fail(f"the driver ended with {self.process.returncode}:\n{self.tail()}")
+                fail(f"the driver ended with {self.process.returncode}:\n{self.tail(60)}")
             try:
                 if self.page("readyz")[0] == 200:
                     return
