@@ -227,7 +227,13 @@ class Cache:
                 except OSError:
                     self.close_connection = True
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, request, _):
+                """Whoever asked was killed, which is not this server's affair."""
+                if not isinstance(sys.exception(), ConnectionError):
+                    super().handle_error(request, _)
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
