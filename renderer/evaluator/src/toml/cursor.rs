@@ -66,11 +66,11 @@ impl TomlError {
             let line_start = memchr::memrchr(b'\n', &text[..start]).map_or(0, |end| end + 1);
             let line_end =
                 memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |end| start + end);
-            let line = shown(&text[line_start..line_end]);
             let number = line_of(region);
             if self.unfinished && start == text.len() {
                 let next = number + 1;
                 let first = memchr::memchr(b'\n', text).unwrap_or(text.len()) + 1;
+                let line = shown(&text[line_start..line_end]);
                 let (blanks, marks) = (" ".repeat(start - line_start), "^".repeat(first));
                 let _ = write!(
                     out,
@@ -80,10 +80,22 @@ impl TomlError {
                 );
                 continue;
             }
-            let (blanks, marks) = (
-                " ".repeat(start - line_start),
-                "^".repeat(region.len.max(1)),
-            );
+            // Of what is before and after it only the nearest is shown.
+            let end = (start + region.len.max(1)).min(line_end).max(start);
+            let (before, after) = (&text[line_start..start], &text[end..line_end]);
+            let (before, blanks) = match before.len().checked_sub(MOST_BEFORE) {
+                None | Some(0) => (shown(before), before.len()),
+                Some(cut) => (
+                    format!("... {}", shown(&before[cut..])),
+                    MOST_BEFORE + "... ".len(),
+                ),
+            };
+            let after = match after.get(..MOST_AFTER) {
+                Some(near) if near.len() < after.len() => format!("{} ...", shown(near)),
+                _ => shown(after),
+            };
+            let line = format!("{before}{}{after}", shown(&text[start..end]));
+            let (blanks, marks) = (" ".repeat(blanks), "^".repeat(region.len.max(1)));
             let _ = write!(
                 out,
                 "{gutter}|\n {number:>width$} | {line}\n{gutter}| {blanks}{marks}-- {what}\n"
@@ -95,6 +107,10 @@ impl TomlError {
         out
     }
 }
+
+/// As many bytes of a line are shown before and after what is wrong in it.
+const MOST_BEFORE: usize = 30;
+const MOST_AFTER: usize = 29;
 
 /// A line in ASCII, with what cannot be seen made visible.
 fn shown(line: &[u8]) -> String {
