@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Restricted,
     /// A build would have to run first.
     ImportFromDerivation,
+    /// It takes more time or memory than it may.
+    Limit,
     /// A file, store or fetch could not be read.
     Io,
 }
@@ -291,8 +293,7 @@ fn did_you_mean(names: &[String]) -> Option<String> {
 /// The nearest names, as Nix picks them: at most five, none further than two edits, by distance and then name.
 fn best_matches<'n>(wanted: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Vec<String> {
     let mut near: Vec<(usize, &[u8])> = names
-        .map(|name| (distance(wanted, name), name))
-        .filter(|&(distance, _)| distance <= 2)
+        .filter_map(|name| Some((distance(wanted, name)?, name)))
         .collect();
     near.sort_unstable();
     near.truncate(5);
@@ -301,19 +302,44 @@ fn best_matches<'n>(wanted: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Vec
         .collect()
 }
 
-/// How many bytes to insert, delete or replace (Levenshtein).
-fn distance(from: &[u8], to: &[u8]) -> usize {
-    let mut above: Vec<usize> = (0..=to.len()).collect();
-    for (i, &byte) in from.iter().enumerate() {
-        let mut row = Vec::with_capacity(above.len());
-        row.push(i + 1);
-        for (j, &other) in to.iter().enumerate() {
-            let replace = above[j] + usize::from(byte != other);
-            row.push(replace.min(above[j + 1] + 1).min(row[j] + 1));
+/// Names further away are not meant.
+const FURTHEST: usize = 2;
+
+/// How many bytes to insert, delete or replace (Levenshtein); nothing if that is further than [`FURTHEST`]. Only the band
+/// around the diagonal is looked at, so that long names take no more than their length.
+fn distance(from: &[u8], to: &[u8]) -> Option<usize> {
+    const BAND: usize = 2 * FURTHEST + 1;
+    const TOO_FAR: usize = FURTHEST + 1;
+    if from.len().abs_diff(to.len()) > FURTHEST {
+        return None;
+    }
+    // above[k]: the distance of `from[..i]` and `to[..i + k - FURTHEST]`.
+    let mut above = [TOO_FAR; BAND];
+    for (k, cell) in above.iter_mut().enumerate().skip(FURTHEST) {
+        *cell = k - FURTHEST;
+    }
+    for i in 1..=from.len() {
+        let mut row = [TOO_FAR; BAND];
+        for k in 0..BAND {
+            let Some(j) = (i + k).checked_sub(FURTHEST).filter(|&j| j <= to.len()) else {
+                continue;
+            };
+            row[k] = if j == 0 {
+                i
+            } else {
+                let replace = above[k] + usize::from(from[i - 1] != to[j - 1]);
+                let delete = above.get(k + 1).map_or(TOO_FAR, |cell| cell + 1);
+                let insert = k.checked_sub(1).map_or(TOO_FAR, |left| row[left] + 1);
+                replace.min(delete).min(insert).min(TOO_FAR)
+            };
+        }
+        if row == [TOO_FAR; BAND] {
+            return None;
         }
         above = row;
     }
-    above[to.len()]
+    let end = to.len() + FURTHEST - from.len();
+    Some(above[end]).filter(|&distance| distance <= FURTHEST)
 }
 
 impl fmt::Display for EvalError {
@@ -323,3 +349,35 @@ impl fmt::Display for EvalError {
 }
 
 impl std::error::Error for EvalError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_as_far_as_counting_all_edits_says() {
+        fn all_edits(from: &[u8], to: &[u8]) -> usize {
+            match (from, to) {
+                ([], rest) | (rest, []) => rest.len(),
+                ([f, from @ ..], [t, to @ ..]) if f == t => all_edits(from, to),
+                ([_, below @ ..], [_, left @ ..]) => {
+                    1 + all_edits(below, left)
+                        .min(all_edits(from, left))
+                        .min(all_edits(below, to))
+                }
+            }
+        }
+        let words: Vec<Vec<u8>> = (0..3_u32.pow(5))
+            .map(|n| {
+                let letters = (0..5).map(|place| b"abc"[(n / 3_u32.pow(place) % 3) as usize]);
+                letters.take(1 + n as usize % 5).collect()
+            })
+            .collect();
+        for from in words.iter().step_by(7) {
+            for to in &words {
+                let all = Some(all_edits(from, to)).filter(|&all| all <= FURTHEST);
+                assert_eq!(distance(from, to), all, "{from:?} {to:?}");
+            }
+        }
+    }
+}

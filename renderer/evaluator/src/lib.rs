@@ -1,4 +1,4 @@
-//! An evaluator for the Nix language.
+#![doc = include_str!("../README.md")]
 #![expect(
     clippy::unnecessary_box_returns,
     reason = "errors are boxed everywhere, so that results stay small"
@@ -20,12 +20,14 @@ mod files;
 pub mod io;
 mod json;
 mod lexer;
+mod limits;
 mod lint;
 pub mod parser;
 mod path;
 mod position;
 mod print;
 mod print_plain;
+mod profile;
 mod regex;
 mod settings;
 mod store;
@@ -43,6 +45,7 @@ pub use error::{ErrorKind, EvalError, Trace};
 pub use eval::{Coercion, Evaluator, FoundDerivation, Result};
 pub use feature::Feature;
 pub use json::JsonOptions;
+pub use limits::Limits;
 pub use lint::{Lint, Lints, UnknownLint};
 pub use path::{base_name, normalise, parent};
 pub use position::{Origin, PosIdx, Position, Positions};

@@ -60,6 +60,16 @@ impl PrintOptions {
         ..PrintOptions::INSTANTIATE
     };
 
+    /// What `nix repl` prints: one level, a line for each attribute.
+    pub const REPL: PrintOptions = PrintOptions {
+        force: true,
+        derivation_paths: true,
+        max_depth: 1,
+        indent: 2,
+        show_errors: true,
+        ..PrintOptions::INSTANTIATE
+    };
+
     /// What `nix eval` prints.
     pub const NIX_EVAL: PrintOptions = PrintOptions {
         force: true,
@@ -165,7 +175,7 @@ impl<'a> Printer<'_, 'a> {
             Err(error)
                 if self.options.show_errors
                     && depth > 0
-                    && error.kind != ErrorKind::StackOverflow =>
+                    && !matches!(error.kind, ErrorKind::StackOverflow | ErrorKind::Limit) =>
             {
                 let message = format!("«error: {}»", error.message);
                 self.text(&message);

@@ -4,6 +4,7 @@ use nix_formats::StoreDir;
 use std::collections::BTreeSet;
 
 use crate::feature::Feature;
+use crate::limits::Limits;
 use crate::lint::Lints;
 
 /// Settings of one evaluation.
@@ -34,6 +35,10 @@ pub struct Settings {
     pub delay_all: bool,
     /// Also put texts, trees and derivations into the store, not only compute their paths.
     pub write_store: bool,
+    /// How much it may take.
+    pub limits: Limits,
+    /// Record which functions the time goes to: see [`Evaluator::write_profile`](crate::Evaluator::write_profile).
+    pub profile: bool,
     /// Experimental features that are on.
     pub features: BTreeSet<Feature>,
     /// What to warn of.
@@ -53,6 +58,8 @@ impl Default for Settings {
             max_call_depth: 10_000,
             delay_all: false,
             write_store: false,
+            limits: Limits::default(),
+            profile: false,
             features: BTreeSet::new(),
             lints: Lints::default(),
         }

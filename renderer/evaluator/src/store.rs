@@ -86,6 +86,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn copy_whole(&mut self, path: &[u8]) -> Result<StorePath> {
+        self.observe_name(path);
         let base_name = path::base_name(files::text(path));
         if base_name.ends_with(b".drv") {
             let message = "file names are not allowed to end in '.drv'";

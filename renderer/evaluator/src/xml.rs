@@ -126,6 +126,7 @@ impl<'a> Writer<'_, 'a> {
 
     fn value_here(&mut self, value: Value<'a>, position: PosIdx) -> Result<()> {
         self.evaluator.check_depth(0)?;
+        self.evaluator.make_room(self.out.len())?;
         let value = self.known(value, position)?;
         match value {
             Value::Null => self.empty("null", &[]),
@@ -136,7 +137,10 @@ impl<'a> Writer<'_, 'a> {
                 self.context.add(string.context);
                 self.scalar("string", string.bytes);
             }
-            Value::Path(path) => self.scalar("path", path.bytes),
+            Value::Path(path) => {
+                self.evaluator.io.observed(path.bytes);
+                self.scalar("path", path.bytes);
+            }
             Value::List(list) => {
                 self.open("list", &[]);
                 for item in list.items {

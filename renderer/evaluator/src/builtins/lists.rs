@@ -98,21 +98,22 @@ fn concat_lists<'a>(
     for list in lists {
         parts.push(evaluator.expect_list(list.share(), NONE, what)?);
     }
-    Ok(joined(evaluator, &parts))
+    joined(evaluator, &parts)
 }
 
 /// One list of all elements; the only non-empty part is shared as it is.
-fn joined<'a>(evaluator: &Evaluator<'a>, parts: &[&'a [Slot<'a>]]) -> Value<'a> {
+fn joined<'a>(evaluator: &Evaluator<'a>, parts: &[&'a [Slot<'a>]]) -> Result<Value<'a>> {
     let mut filled = parts.iter().filter(|part| !part.is_empty());
     if let (Some(only), None) = (filled.next(), filled.next()) {
-        return Value::list(evaluator.arena, only);
+        return Ok(Value::list(evaluator.arena, only));
     }
-    let len = parts.iter().map(|part| part.len()).sum();
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    evaluator.make_room(len.saturating_mul(size_of::<Slot<'_>>()))?;
     let mut items = bumpalo::collections::Vec::with_capacity_in(len, evaluator.arena);
     for part in parts {
         items.extend(part.iter().map(|item| Slot::new(item.share())));
     }
-    Value::list(evaluator.arena, items.into_bump_slice())
+    Ok(Value::list(evaluator.arena, items.into_bump_slice()))
 }
 
 fn concat_map<'a>(
@@ -140,7 +141,7 @@ fn concat_map<'a>(
         };
         parts.push(evaluator.expect_list(list, position, what)?);
     }
-    Ok(joined(evaluator, &parts))
+    joined(evaluator, &parts)
 }
 
 fn elem<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
@@ -250,6 +251,7 @@ fn gen_list<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         NONE,
         "while evaluating the first argument passed to builtins.genList",
     )?;
+    evaluator.make_room((count as usize).saturating_mul(size_of::<Slot<'_>>()))?;
     let mapped = evaluator.arena.alloc(Mapped {
         function,
         called: std::cell::Cell::new(false),
@@ -328,6 +330,7 @@ fn map<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
         NONE,
         "while evaluating the first argument passed to builtins.map",
     )?;
+    evaluator.make_room(size_of_val(items))?;
     let mapped = evaluator.arena.alloc(Mapped {
         function,
         called: std::cell::Cell::new(false),
@@ -396,6 +399,7 @@ fn sort<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
     if builtin_order {
         let what = "while evaluating the ordering function passed to builtins.sort";
         merge_sort(&mut values, &mut |left, right| {
+            evaluator.look_after_if_due()?;
             evaluator.less(left, right, NONE, what)
         })?;
     } else {

@@ -9,7 +9,7 @@ use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
-use crate::files::Links;
+use crate::files::{self, Links};
 use crate::io::{EntryKind, StoreObject};
 use crate::path::{base_name, parent};
 use crate::position::PosIdx;
@@ -43,6 +43,11 @@ fn base_name_of<'a>(
     _: PosIdx,
 ) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.baseNameOf";
+    if let Value::Path(path) = evaluator.force(args[0], NONE)? {
+        evaluator.observe_name(path.bytes);
+        let name = base_name(files::text(path.bytes));
+        return Ok(Value::string_in(evaluator.arena, name, None));
+    }
     let mut context = ContextBuilder::default();
     let text = evaluator.coerce_to_string(args[0], NONE, &mut context, what, Coercion::PLAIN)?;
     // One slash at the end does not count, unless it is all there is.
@@ -75,6 +80,7 @@ fn to_path<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> 
     let what = "while evaluating the first argument passed to builtins.toPath";
     let mut context = ContextBuilder::default();
     let path = evaluator.coerce_to_path(args[0], NONE, &mut context, what)?;
+    evaluator.io.observed(&path);
     let path = evaluator.arena.alloc_slice_copy(&path);
     let context = evaluator.contexts.finish(context);
     Ok(Value::string_in(evaluator.arena, path, context))
@@ -83,7 +89,13 @@ fn to_path<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> 
 fn get_env<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
     let what = "while evaluating the first argument passed to builtins.getEnv";
     let name = evaluator.expect_string_no_context(args[0], NONE, what)?;
-    let value = evaluator.io.env_var(name).unwrap_or_default();
+    // Nothing in pure evaluation, whatever the world would tell.
+    let value = if evaluator.settings.pure {
+        None
+    } else {
+        evaluator.io.env_var(name)
+    };
+    let value = value.unwrap_or_default();
     Ok(Value::string(evaluator.arena, &value))
 }
 
@@ -303,6 +315,7 @@ fn add_path<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     };
     Addition {
         name: if name.is_empty() {
+            evaluator.observe_name(&path);
             base_name(&path)
         } else {
             name
@@ -384,6 +397,7 @@ fn call_filter<'a>(
     path: &[u8],
     kind: EntryKind,
 ) -> Result<bool> {
+    evaluator.io.observed(path);
     let path = Value::string(evaluator.arena, path);
     let kind = Value::String(evaluator.interned(kind.name()));
     let result = evaluator.call(function, &[path, kind], NONE)?;
@@ -392,6 +406,13 @@ fn call_filter<'a>(
 }
 
 impl Evaluator<'_> {
+    /// The evaluation can tell the last part of a path: that of a whole tree in the store has its hash.
+    pub(crate) fn observe_name(&self, path: &[u8]) {
+        if parent(path) == self.store_dir().as_bytes() {
+            self.io.observed(path);
+        }
+    }
+
     /// What a file of the store refers to, as far as its contents still say so.
     fn references_in(&mut self, path: &[u8], contents: &[u8]) -> ContextBuilder {
         let mut context = ContextBuilder::default();

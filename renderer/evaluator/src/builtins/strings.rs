@@ -104,15 +104,16 @@ fn concat_strings_sep<'a>(
     let text = match parts[..] {
         [] => &[][..],
         [only] => only,
-        _ => join(evaluator, &parts, separator.bytes),
+        _ => join(evaluator, &parts, separator.bytes)?,
     };
     let context = evaluator.contexts.finish(context);
     Ok(Value::string_in(evaluator.arena, text, context))
 }
 
-fn join<'a>(evaluator: &Evaluator<'a>, parts: &[&[u8]], separator: &[u8]) -> &'a [u8] {
+fn join<'a>(evaluator: &Evaluator<'a>, parts: &[&[u8]], separator: &[u8]) -> Result<&'a [u8]> {
     let len = parts.iter().map(|part| part.len()).sum::<usize>();
     let len = len + separator.len() * parts.len().saturating_sub(1);
+    evaluator.make_room(len)?;
     let mut text = bumpalo::collections::Vec::with_capacity_in(len, evaluator.arena);
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
@@ -120,7 +121,7 @@ fn join<'a>(evaluator: &Evaluator<'a>, parts: &[&[u8]], separator: &[u8]) -> &'a
         }
         text.extend_from_slice_copy(part);
     }
-    text.into_bump_slice()
+    Ok(text.into_bump_slice())
 }
 
 fn replace_strings<'a>(
@@ -155,6 +156,7 @@ fn replace_strings<'a>(
     let Some(text) = replaced(evaluator, string.bytes, &from, &mut replacements)? else {
         return Ok(Value::String(string));
     };
+    evaluator.make_room(text.len())?;
     let text = evaluator.arena.alloc_slice_copy(&text);
     let context = evaluator.contexts.finish(replacements.context);
     Ok(Value::string_in(evaluator.arena, text, context))
@@ -199,6 +201,7 @@ fn replaced<'a>(
     }
     let (mut out, mut copied, mut place) = (None, 0, 0);
     while place <= text.len() {
+        evaluator.look_after_if_due()?;
         let byte = text.get(place).map_or(256, |&byte| usize::from(byte));
         let start = first[byte];
         let found = (start..from.len()).find(|&index| text[place..].starts_with(from[index]));
@@ -210,6 +213,7 @@ fn replaced<'a>(
         let out = out.get_or_insert_with(|| Vec::with_capacity(text.len() + replacement.len()));
         out.extend_from_slice(&text[copied..place]);
         out.extend_from_slice(replacement);
+        evaluator.make_room(out.len())?;
         copied = place + from[index].len();
         place = copied.max(place + 1);
     }

@@ -4,6 +4,7 @@ use crate::attrs::Attrs;
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, LambdaCode, Lazy, PatternCode};
+use crate::limits::Callee;
 use crate::position::PosIdx;
 use crate::value::{Lambda, PartialApplication, Slot, Value};
 
@@ -155,7 +156,7 @@ impl<'a> Evaluator<'a> {
                     }
                     let (now, later) = args.split_at(arity);
                     args = later;
-                    self.enter_call(position)?;
+                    self.enter(Callee::Builtin(builtin.name), position)?;
                     let result = (builtin.function)(self, now, PosIdx::NONE);
                     self.call_depth -= 1;
                     result.map_err(|error| trace_builtin(error, builtin.name, position))?
@@ -170,13 +171,18 @@ impl<'a> Evaluator<'a> {
                     };
                     let (now, later) = (args[0], &args[1..]);
                     args = later;
-                    self.call_here(functor.value.share(), &[function, now], functor.position)
-                        .map_err(|error| {
-                            error.trace(
-                                position,
-                                "while calling a functor (an attribute set with a '__functor' attribute)",
-                            )
-                        })?
+                    // A functor may be its own functor.
+                    self.enter_call(position)?;
+                    self.check_stack()?;
+                    let result =
+                        self.call_here(functor.value.share(), &[function, now], functor.position);
+                    self.call_depth -= 1;
+                    result.map_err(|error| {
+                        error.trace(
+                            position,
+                            "while calling a functor (an attribute set with a '__functor' attribute)",
+                        )
+                    })?
                 }
                 other => return Err(self.not_a_function(other, position)),
             };
@@ -221,8 +227,13 @@ impl<'a> Evaluator<'a> {
 
     #[inline]
     pub(crate) fn enter_call(&mut self, position: PosIdx) -> Result<()> {
-        if self.call_depth > self.settings.max_call_depth {
-            return Err(super::call_depth_exceeded().at(position));
+        self.enter(Callee::Other, position)
+    }
+
+    #[inline]
+    fn enter(&mut self, callee: Callee<'a>, position: PosIdx) -> Result<()> {
+        if self.call_depth >= self.watch.depth() {
+            self.look_after(callee, position)?;
         }
         self.call_depth += 1;
         Ok(())
@@ -240,7 +251,7 @@ impl<'a> Evaluator<'a> {
         slots: &[Slot<'a>],
         position: PosIdx,
     ) -> Result<Value<'a>> {
-        self.enter_call(position)?;
+        self.enter(Callee::Function(lambda.code), position)?;
         let env = Env::on_stack(lambda.env, slots);
         let result = self.eval(lambda.code.body, &env);
         self.call_depth -= 1;
@@ -256,7 +267,7 @@ impl<'a> Evaluator<'a> {
         slots: &'a [Slot<'a>],
         position: PosIdx,
     ) -> Result<Value<'a>> {
-        self.enter_call(position)?;
+        self.enter(Callee::Function(lambda.code), position)?;
         let code = lambda.code;
         let env = Env::in_arena(self.arena, Some(lambda.env), slots);
         if let Some(pattern) = &code.pattern

@@ -253,7 +253,10 @@ impl<'a> Evaluator<'a> {
         self.check_stack()?;
         match value {
             Value::Path(path) if how.copy_to_store => self.copy_path_to_store(path.bytes, context),
-            Value::Path(path) => Ok(files::text(path.bytes)),
+            Value::Path(path) => {
+                self.io.observed(path.bytes);
+                Ok(files::text(path.bytes))
+            }
             Value::Attrs(attrs) => {
                 if let Some(method) = attrs.get(self.names.to_string) {
                     let text = self.call(method.value.share(), &[value], position)?;
@@ -305,6 +308,7 @@ impl<'a> Evaluator<'a> {
                     how,
                 )
                 .map_err(|error| error.trace(position, what))?;
+            self.make_room(text.len() + part.len())?;
             text.extend_from_slice(part);
             // An empty list as an element leaves no blank behind; one as the last element leaves the one before it.
             let empty_list = matches!(item.share(), Value::List(list) if list.items.is_empty());

@@ -298,7 +298,11 @@ impl<'a> Evaluator<'a> {
             (Value::Int(l), Value::Float(r)) => (l as f64) < r,
             (Value::Float(l), Value::Int(r)) => l < r as f64,
             (Value::String(l), Value::String(r)) => l.bytes < r.bytes,
-            (Value::Path(l), Value::Path(r)) => l.bytes < r.bytes,
+            (Value::Path(l), Value::Path(r)) => {
+                self.io.observed(l.bytes);
+                self.io.observed(r.bytes);
+                l.bytes < r.bytes
+            }
             (Value::List(l), Value::List(r)) => {
                 for (index, right) in r.items.iter().enumerate() {
                     let Some(left) = l.items.get(index) else {

@@ -251,6 +251,7 @@ impl<'a> Evaluator<'a> {
         let crate::position::Origin::File(path) = found.origin else {
             return Value::Null;
         };
+        self.io.observed(path);
         let file = Value::string(self.arena, path);
         let (line, column) = (i64::from(found.line), i64::from(found.column));
         let names = self.names;

@@ -201,7 +201,7 @@ impl<'a> Evaluator<'a> {
         Ok((ast, base))
     }
 
-    fn compile(
+    pub(super) fn compile(
         &mut self,
         source: &[u8],
         origin: Origin,

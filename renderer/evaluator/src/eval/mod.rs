@@ -5,6 +5,7 @@ mod coerce;
 mod compare;
 mod construct;
 mod deep;
+mod interactive;
 mod load;
 mod operators;
 mod select;
@@ -13,12 +14,13 @@ mod top_level;
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
 
-use crate::builtins::GetFlake;
+use crate::builtins::{Builtin, BuiltinFn, GetFlake};
 use crate::context::Contexts;
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, Lazy, LazyKind, Op, ThunkId};
 use crate::io::EvalIo;
+use crate::limits::Watch;
 use crate::position::{PosIdx, Positions};
 use crate::settings::Settings;
 use crate::symbol::{Symbol, Symbols};
@@ -59,7 +61,8 @@ pub struct Evaluator<'a> {
     pub(crate) get_flake: Option<&'a GetFlake<'a>>,
     /// Errors that made values fail, by [`Failure::id`], once they are caught.
     failures: Vec<Option<Box<EvalError>>>,
-    call_depth: u32,
+    pub(crate) call_depth: u32,
+    pub(crate) watch: Watch<'a>,
     /// Native addresses below this one are out of bounds.
     stack_limit: usize,
 }
@@ -69,6 +72,7 @@ impl<'a> Evaluator<'a> {
     pub fn new(arena: &'a Bump, io: &'a dyn EvalIo, settings: Settings) -> Self {
         let mut symbols = Symbols::new(arena);
         let names = WellKnown::new(&mut symbols);
+        let watch = Watch::new(&settings);
         let mut evaluator = Self {
             arena,
             symbols,
@@ -86,6 +90,7 @@ impl<'a> Evaluator<'a> {
             get_flake: None,
             failures: Vec::new(),
             call_depth: 0,
+            watch,
             stack_limit: 0,
         };
         crate::builtins::install(&mut evaluator);
@@ -105,6 +110,28 @@ impl<'a> Evaluator<'a> {
     /// The names known so far.
     pub fn symbols(&mut self) -> &mut Symbols<'a> {
         &mut self.symbols
+    }
+
+    /// The evaluation sees where something lies: see [`EvalIo::observed`].
+    pub fn observe(&self, path: &[u8]) {
+        self.io.observed(path);
+    }
+
+    /// Somebody wants to know what the evaluation sees.
+    pub fn is_observed(&self) -> bool {
+        self.io.is_observed()
+    }
+
+    /// A builtin function of the embedding program's, as a variable that every file compiled from now on sees. It gets
+    /// `arity` arguments, which may still have to be forced; `Evaluator`'s `expect_…` force and check them.
+    pub fn define_builtin(&mut self, name: &str, arity: u32, function: BuiltinFn<'a>) {
+        let name = self.arena.alloc_str(name);
+        let builtin = self.arena.alloc(Builtin {
+            name,
+            arity,
+            function,
+        });
+        self.define_global(name, Value::Builtin(builtin));
     }
 
     /// A variable that every file compiled from now on sees.
@@ -496,7 +523,7 @@ fn stack_address() -> usize {
     std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
 
-fn call_depth_exceeded() -> Box<EvalError> {
+pub(crate) fn call_depth_exceeded() -> Box<EvalError> {
     EvalError::new(
         ErrorKind::StackOverflow,
         "stack overflow; max-call-depth exceeded",

@@ -233,6 +233,8 @@ impl<'a> Evaluator<'a> {
         if r.is_empty() {
             return Ok(Value::list(self.arena, l));
         }
+        self.make_room(size_of_val(l) + size_of_val(r))
+            .map_err(|error| error.at(position))?;
         let items = self
             .arena
             .alloc_slice_fill_with(l.len() + r.len(), |index| {
@@ -273,7 +275,7 @@ impl<'a> Evaluator<'a> {
             Value::String(l) => {
                 let r = self.eval(right, env)?;
                 if let Value::String(r) = r {
-                    let bytes = self.concat_bytes(&[l.bytes, r.bytes]);
+                    let bytes = self.concat_bytes(&[l.bytes, r.bytes], position)?;
                     let context = self.contexts.union(l.context, r.context);
                     return Ok(Value::string_in(self.arena, bytes, context));
                 }
@@ -291,13 +293,14 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn concat_bytes(&self, parts: &[&[u8]]) -> &'a [u8] {
-        let len = parts.iter().map(|part| part.len()).sum();
+    fn concat_bytes(&self, parts: &[&[u8]], position: PosIdx) -> Result<&'a [u8]> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.make_room(len).map_err(|error| error.at(position))?;
         let mut bytes = bumpalo::collections::Vec::with_capacity_in(len, self.arena);
         for part in parts {
             bytes.extend_from_slice_copy(part);
         }
-        bytes.into_bump_slice()
+        Ok(bytes.into_bump_slice())
     }
 
     fn cannot_add(&mut self, value: Value<'a>, to: &str, position: PosIdx) -> Box<EvalError> {
@@ -319,8 +322,14 @@ impl<'a> Evaluator<'a> {
             Some((Value::String(_), _)) => Coercion::INTERPOLATION,
             _ => Coercion::PLAIN,
         };
-        for &(value, at) in parts {
+        for (index, &(value, at)) in parts.iter().enumerate() {
+            if let (0, Value::Path(path)) = (index, value) {
+                texts.extend_from_slice(path.bytes);
+                continue;
+            }
             let text = self.coerce_to_string(value, at, &mut context, SEGMENT, coercion)?;
+            self.make_room(texts.len() + text.len())
+                .map_err(|error| error.at(position))?;
             texts.extend_from_slice(text);
         }
         self.concatenated(&texts, context, is_path, position)
@@ -362,8 +371,14 @@ impl<'a> Evaluator<'a> {
         for (index, &(part, start)) in parts.iter().enumerate() {
             let value = self.eval(part, env)?;
             if let (Value::String(string), true) = (value, index > 0 || !path) {
+                self.make_room(text.len() + string.bytes.len())
+                    .map_err(|error| error.at(position))?;
                 text.extend_from_slice(string.bytes);
                 context.add(string.context);
+                continue;
+            }
+            if let (Value::Path(start), true, 0) = (value, path, index) {
+                text.extend_from_slice(start.bytes);
                 continue;
             }
             let coercion = if path {

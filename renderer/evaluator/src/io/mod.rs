@@ -210,6 +210,17 @@ pub trait EvalIo {
 
     /// A message of `trace` or `warn`, without a line feed.
     fn message(&self, text: &str);
+
+    /// The evaluation can tell the text of this path from now on, not only what lies there. Who wants to know what an
+    /// evaluation depends on needs this where paths have the hash of a whole tree in them.
+    fn observed(&self, path: &[u8]) {
+        let _ = path;
+    }
+
+    /// Somebody wants to know what is [observed](EvalIo::observed).
+    fn is_observed(&self) -> bool {
+        false
+    }
 }
 
 impl<I: EvalIo + ?Sized> EvalIo for &I {
@@ -259,5 +270,13 @@ impl<I: EvalIo + ?Sized> EvalIo for &I {
 
     fn message(&self, text: &str) {
         (**self).message(text);
+    }
+
+    fn observed(&self, path: &[u8]) {
+        (**self).observed(path);
+    }
+
+    fn is_observed(&self) -> bool {
+        (**self).is_observed()
     }
 }

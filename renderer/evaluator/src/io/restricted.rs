@@ -18,6 +18,8 @@ pub enum Restriction {
     Pure,
     /// No files but those of the look-up path, no URLs but those that are listed (`--restrict-eval`).
     Restricted,
+    /// No URLs but those that are listed; files are not this view's concern (`--allow-uri`).
+    Urls,
 }
 
 /// A world of which an evaluation sees only allowed paths, and those that it or its fetches put into the store; no
@@ -86,13 +88,13 @@ impl<I: EvalIo> RestrictedIo<I> {
     }
 
     fn check(&self, path: &[u8]) -> io::Result<()> {
-        if self.is_allowed(path) {
+        if self.restriction == Restriction::Urls || self.is_allowed(path) {
             return Ok(());
         }
         let path = String::from_utf8_lossy(path);
         let why = match self.restriction {
             Restriction::Pure => "in pure evaluation mode (use '--impure' to override)",
-            Restriction::Restricted => "in restricted mode",
+            Restriction::Restricted | Restriction::Urls => "in restricted mode",
         };
         Err(forbidden(format!(
             "access to absolute path '{path}' is forbidden {why}"
@@ -102,6 +104,11 @@ impl<I: EvalIo> RestrictedIo<I> {
     fn check_url(&self, url: &str) -> io::Result<()> {
         if self.restriction == Restriction::Pure || self.is_allowed_url(url) {
             return Ok(());
+        }
+        if self.restriction == Restriction::Urls {
+            return Err(forbidden(format!(
+                "access to URI '{url}' is forbidden: it begins with none of those allowed with --allow-uri"
+            )));
         }
         let path = url.strip_prefix("file://").unwrap_or(url);
         if path.starts_with('/') {
@@ -132,7 +139,7 @@ impl<I: EvalIo> RestrictedIo<I> {
             FetchRequest::Tree {
                 input: FetchInput::Attributes(attributes),
                 ..
-            } if self.restriction == Restriction::Restricted => {
+            } if self.restriction != Restriction::Pure => {
                 let url = self.inner.flake_ref_to_string(attributes);
                 match (url, attributes.get("url")) {
                     (Ok(url), _) => self.check_url(&url),
@@ -172,6 +179,9 @@ impl<I: EvalIo> EvalIo for RestrictedIo<I> {
     fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
         self.check(path)?;
         let mut entries = self.inner.read_dir(path)?;
+        if self.restriction == Restriction::Urls {
+            return Ok(entries);
+        }
         entries.retain(|(name, _)| self.is_allowed(&join(path, name)));
         Ok(entries)
     }
@@ -181,8 +191,11 @@ impl<I: EvalIo> EvalIo for RestrictedIo<I> {
         self.inner.read_link(path)
     }
 
-    fn env_var(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
+    fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
+        match self.restriction {
+            Restriction::Urls => self.inner.env_var(name),
+            Restriction::Pure | Restriction::Restricted => None,
+        }
     }
 
     fn current_time(&self) -> i64 {
@@ -216,6 +229,14 @@ impl<I: EvalIo> EvalIo for RestrictedIo<I> {
 
     fn message(&self, text: &str) {
         self.inner.message(text);
+    }
+
+    fn observed(&self, path: &[u8]) {
+        self.inner.observed(path);
+    }
+
+    fn is_observed(&self) -> bool {
+        self.inner.is_observed()
     }
 }
 

@@ -72,6 +72,7 @@ impl<'a> Writer<'_, 'a> {
 
     fn value_here(&mut self, value: Value<'a>, position: PosIdx) -> Result<()> {
         self.evaluator.check_depth(0)?;
+        self.evaluator.make_room(self.out.len())?;
         let value = match value {
             Value::Thunk(_) if self.options.strict => self.evaluator.force(value, position)?,
             Value::Thunk(slot) => slot.share(),
@@ -93,7 +94,10 @@ impl<'a> Writer<'_, 'a> {
                     .copy_path_to_store(path.bytes, self.context)?;
                 self.string(copy);
             }
-            Value::Path(path) => self.string(path.bytes),
+            Value::Path(path) => {
+                self.evaluator.io.observed(path.bytes);
+                self.string(path.bytes);
+            }
             Value::List(list) => self.list(list.items, position)?,
             Value::Attrs(attrs) => self.set(value, attrs, position)?,
             other => return Err(self.not_convertible(other, position)),

@@ -72,6 +72,11 @@ impl ParseError {
         Self::fail(ParseErrorKind::Syntax, message, start, end)
     }
 
+    /// The text ends where more should follow: it is only the beginning of something.
+    pub fn is_incomplete(&self) -> bool {
+        self.kind == ParseErrorKind::Syntax && self.message.contains("unexpected end of file")
+    }
+
     /// The whole message: that of a duplicate attribute ends with the place of the first definition, which `place`
     /// prints (`/a/default.nix:3:5`).
     pub fn message_with(&self, place: impl FnOnce(u32) -> String) -> String {
