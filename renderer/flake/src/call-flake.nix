@@ -1,8 +1,9 @@
 # From a lock file to what its flakes output. Sources are fetched when something in them is needed.
 #
 # lockText: the lock file. sourcesText: as JSON, for the nodes that are fetched already,
-# { <node> = { sourceInfo = { outPath = …; … }; dir = …; }; }. fetch: fetches a locked input.
-lockText: sourcesText: fetch:
+# { <node> = { sourceInfo = { outPath = …; … }; dir = …; }; }. fetch: fetches a locked input. observe: gives its second
+# argument back when that is needed, having told that the evaluation can see where a source is; null: nobody wants to know.
+lockText: sourcesText: fetch: observe:
 
 let
   lock = builtins.fromJSON lockText;
@@ -54,6 +55,12 @@ let
         else
           below sourceInfo.outPath (fetched.${key}.dir or locked.dir or "");
 
+      # What the flake itself sees of where it is.
+      seen = value: if observe == null then value else observe outPath value;
+      seenInfo =
+        if observe == null then sourceInfo else builtins.mapAttrs (_: observe outPath) sourceInfo;
+      seenOutPath = seen outPath;
+
       flake = import (outPath + "/flake.nix");
 
       inputs = builtins.mapAttrs (_: input: flakes.${nodeOf input}.result) (node.inputs or { });
@@ -62,14 +69,11 @@ let
 
       result =
         outputs
-        // sourceInfo
+        // seenInfo
         // {
-          inherit
-            outPath
-            inputs
-            outputs
-            sourceInfo
-            ;
+          outPath = seenOutPath;
+          sourceInfo = seenInfo;
+          inherit inputs outputs;
           _type = "flake";
         };
     in
@@ -80,7 +84,11 @@ let
           assert builtins.isFunction flake.outputs;
           result
         else
-          sourceInfo // { inherit sourceInfo outPath; };
+          seenInfo
+          // {
+            sourceInfo = seenInfo;
+            outPath = seenOutPath;
+          };
     }
   ) lock.nodes;
 in

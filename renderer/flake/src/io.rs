@@ -268,6 +268,22 @@ fn fetch_error(error: FlakeError) -> io::Error {
     }
 }
 
+/// A larger file is not read.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// The contents of a file; what is none (a pipe, say) would never end.
+fn read_regular(place: &Path) -> io::Result<Vec<u8>> {
+    let about = std::fs::metadata(place)?;
+    if !about.is_file() && !about.is_dir() {
+        return Err(io::Error::other("it is neither a file nor a folder"));
+    }
+    if about.len() > MOST_BYTES {
+        let message = format!("it is larger than {} MiB", MOST_BYTES >> 20);
+        return Err(io::Error::other(message));
+    }
+    std::fs::read(place)
+}
+
 fn kind_of(kind: FileKind) -> FileType {
     match kind {
         FileKind::Directory => FileType::Directory,
@@ -279,7 +295,7 @@ fn kind_of(kind: FileKind) -> FileType {
 impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
     fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
         match self.locate(path)? {
-            Some(place) => std::fs::read(place),
+            Some(place) => read_regular(&place),
             None => self.base.read_file(path),
         }
     }

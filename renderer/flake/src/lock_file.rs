@@ -270,6 +270,11 @@ impl LockFile {
         NodeId(self.nodes.len() - 1)
     }
 
+    /// How every input is locked.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = &LockedInput> {
+        self.nodes.iter().filter_map(|node| node.lock.as_ref())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }

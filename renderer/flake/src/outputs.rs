@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nix_evaluator::{ErrorKind, EvalError, Evaluator, GetFlake, Origin, PosIdx, Value};
+use nix_evaluator::{Builtin, ErrorKind, EvalError, Evaluator, GetFlake, Origin, PosIdx, Value};
 use serde::Serialize;
 
 use crate::attrs::Attrs;
@@ -16,6 +16,17 @@ use nix_formats::store_path::StoreDir;
 
 const CALL_FLAKE: &str = include_str!("call-flake.nix");
 
+/// Gives back its second argument, having told that the evaluation sees the path that is its first.
+fn observe<'a>(
+    evaluator: &mut Evaluator<'a>,
+    args: &[Value<'a>],
+    position: PosIdx,
+) -> nix_evaluator::Result<Value<'a>> {
+    let path = evaluator.expect_string(args[0], position, "")?.bytes;
+    evaluator.observe(path);
+    evaluator.force(args[1], position)
+}
+
 /// A node of the lock file that is fetched already.
 #[derive(Serialize)]
 struct SourceJson<'a> {
@@ -26,7 +37,7 @@ struct SourceJson<'a> {
 
 impl LockedFlake {
     /// What `call-flake.nix` is to know of the trees that are here.
-    fn sources_json(&self, store_dir: &StoreDir) -> Result<String, FlakeError> {
+    pub(crate) fn sources_json(&self, store_dir: &StoreDir) -> Result<String, FlakeError> {
         let keys = self.lock_file.keys();
         let mut sources = BTreeMap::new();
         for (node, place) in &self.places {
@@ -70,6 +81,15 @@ impl LockedFlake {
             Value::string(arena, self.lock_file.to_json().as_bytes()),
             Value::string(arena, sources.as_bytes()),
             evaluator.fetch_final_tree(),
+            if evaluator.is_observed() {
+                Value::Builtin(arena.alloc(Builtin {
+                    name: "observe",
+                    arity: 2,
+                    function: observe,
+                }))
+            } else {
+                Value::Null
+            },
         ];
         let result = evaluator.call(function, &args, PosIdx::NONE)?;
         evaluator.force(result, PosIdx::NONE)

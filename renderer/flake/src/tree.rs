@@ -192,7 +192,7 @@ impl SourceTree {
         Ok(names)
     }
 
-    /// The contents of a file, up to `limit` bytes.
+    /// The contents of a file, up to `limit` bytes. A link is followed within the tree.
     pub(crate) fn read_text(&self, path: &Path, limit: u64) -> Result<Option<String>, FlakeError> {
         let Some(place) = self.locate(path) else {
             return Ok(None);
@@ -207,6 +207,11 @@ impl SourceTree {
                 url: place.display().to_string(),
                 limit,
             });
+        }
+        let (real, root) = (place.canonicalize(), self.root.canonicalize());
+        if !matches!((&real, &root), (Ok(real), Ok(root)) if real.starts_with(root)) {
+            let error = io::Error::other("it is a symbolic link that leads outside of the tree");
+            return Err(FlakeError::io("reading file", place)(error));
         }
         fs::read_to_string(&place)
             .map(Some)
