@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Lock(Box<commands::lock::Args>),
     Eval(Box<commands::eval::Args>),
     Render(Box<commands::render::Args>),
+    Repl(Box<commands::repl::Args>),
     Instantiate(Box<commands::instantiate::Args>),
     Derivation(Box<commands::derivation::Args>),
     Cache(Box<commands::cache::Args>),

@@ -1,89 +1,339 @@
-//! An environment as it evaluated, on its way to the renderer: plain data, what its strings refer to, and positions.
+//! A flake's environments on their way to the renderer: plain data, what its strings refer to, and positions.
+//!
+//! What is known from earlier runs is kept for each workload: the names of the environments, the attributes of each, and
+//! what each workload evaluates to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use niphas_render::{CheckedEnvironment, Evaluated, Problems, check};
-use nix_evaluator::{ContextBuilder, EvalError, Evaluator, JsonOptions, Value};
-use serde_json::Value as Json;
+use nix_evaluator::{Attrs, ContextBuilder, EvalError, Evaluator, JsonOptions, PosIdx, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
 
-/// What is wrong with an environment.
-pub(crate) enum EnvironmentError {
-    /// It does not evaluate.
-    Eval(Box<EvalError>),
-    /// It evaluates, but not to what fits the API.
-    Problems(Problems),
+use crate::attributes::attribute;
+use crate::failure::Failure;
+use crate::flake::{Answers, CachedWork, WorkError};
+
+/// Evaluates and checks environments.
+pub(crate) struct CheckEnvironments<'w> {
+    /// Their names; none: all.
+    pub wanted: &'w [String],
+    /// Told what is being done.
+    pub say: &'w dyn Fn(&str),
 }
 
-impl From<Box<EvalError>> for EnvironmentError {
-    fn from(error: Box<EvalError>) -> Self {
-        EnvironmentError::Eval(error)
+/// What is kept of an environment itself.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// All attributes but `workloads` and `positions`.
+    attributes: Map<String, Json>,
+    /// The workloads' names.
+    workloads: Vec<String>,
+}
+
+/// What is kept of a workload.
+#[derive(Clone, Serialize, Deserialize)]
+struct Workload {
+    systems: BTreeMap<String, OnSystem>,
+    position: Option<Place>,
+}
+
+/// What a workload evaluates to on one system.
+#[derive(Clone, Serialize, Deserialize)]
+struct OnSystem {
+    value: Json,
+    /// The store paths that its strings refer to.
+    references: Vec<String>,
+}
+
+/// Where a workload is defined.
+#[derive(Clone, Serialize, Deserialize)]
+struct Place {
+    /// The file is in the flake's own tree, and its path counts from there.
+    in_root: bool,
+    file: String,
+    line: u64,
+    column: u64,
+}
+
+/// An environment as plain data.
+struct Data {
+    attributes: Map<String, Json>,
+    workloads: BTreeMap<String, Workload>,
+}
+
+const NAMES: &str = "environments";
+
+fn head_name(environment: &str) -> String {
+    format!("environment {environment:?}")
+}
+
+fn workload_name(environment: &str, workload: &str) -> String {
+    format!("workload {environment:?} {workload:?}")
+}
+
+impl CheckEnvironments<'_> {
+    /// The environments that are wanted, of those there are.
+    fn chosen(&self, all: &[String]) -> BTreeSet<String> {
+        if self.wanted.is_empty() {
+            all.iter().cloned().collect()
+        } else {
+            self.wanted.iter().cloned().collect()
+        }
     }
 }
 
-/// Evaluates an environment all the way down, and checks it.
-pub(crate) fn check_environment<'a>(
+impl CachedWork for CheckEnvironments<'_> {
+    type Output = Vec<CheckedEnvironment>;
+
+    fn known(&self, answers: &Answers<'_>) -> Option<Self::Output> {
+        let names: Vec<String> = decode(answers, NAMES)?;
+        let chosen = self.chosen(&names);
+        if !chosen.iter().all(|name| names.contains(name)) {
+            return None;
+        }
+        let mut checked = Vec::new();
+        for name in chosen {
+            let head: Head = decode(answers, &head_name(&name))?;
+            let mut workloads = BTreeMap::new();
+            for workload in head.workloads {
+                let data = decode(answers, &workload_name(&name, &workload))?;
+                workloads.insert(workload, data);
+            }
+            let data = Data {
+                attributes: head.attributes,
+                workloads,
+            };
+            // What is wrong is told better by an evaluation, which knows positions.
+            checked.push(data.check(&name, answers, &|_| None).ok()?);
+        }
+        Some(checked)
+    }
+
+    fn run<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+        answers: &mut Answers<'_>,
+    ) -> Result<Self::Output, WorkError> {
+        let Value::Attrs(outputs) = flake else {
+            return Err(WorkError::Other(
+                anyhow::anyhow!("the flake's outputs are not a set").into(),
+            ));
+        };
+        let Some(all) = evaluator.find_attr(outputs, "niphasConfigurations") else {
+            return Err(WorkError::Other(Failure::with_hint(
+                anyhow::anyhow!("the flake has no output 'niphasConfigurations'"),
+                "declare environments with niphas.lib.mkEnvironment, as docs/reference/environment.md shows",
+            )));
+        };
+        let what = "while evaluating the flake output 'niphasConfigurations'";
+        let all = evaluator.expect_attrs(all.value.share(), all.position, what)?;
+        let names: Vec<String> = evaluator
+            .sorted_attrs(all)
+            .iter()
+            .map(|attr| evaluator.symbol_text(attr.name))
+            .collect();
+        keep(answers, NAMES.to_owned(), answers.mark(), &names);
+        let mut checked = Vec::new();
+        for name in self.chosen(&names) {
+            let Some(attr) = evaluator.find_attr(all, &name) else {
+                let known = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                let error =
+                    anyhow::anyhow!("the flake has no environment '{name}'; it has: {known}");
+                return Err(WorkError::Other(error.into()));
+            };
+            (self.say)(&format!("evaluating environment {name}"));
+            let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
+            let data = evaluate(evaluator, &name, value, answers)?;
+            let result = data.check(&name, answers, &|path| position(evaluator, value, path));
+            checked.push(
+                result.map_err(|problems| WorkError::Other(Failure::problems(&name, &problems)))?,
+            );
+        }
+        Ok(checked)
+    }
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(answers: &Answers<'_>, name: &str) -> Option<T> {
+    serde_json::from_slice(answers.known(name)?).ok()
+}
+
+fn keep(answers: &mut Answers<'_>, name: String, mark: usize, data: &impl Serialize) {
+    if answers.known(&name).is_some() {
+        return;
+    }
+    // Plain data is written without fail.
+    if let Ok(data) = serde_json::to_vec(data) {
+        answers.add(name, mark, data);
+    }
+}
+
+/// Evaluates an environment all the way down, as far as it is not known.
+fn evaluate<'a>(
     evaluator: &mut Evaluator<'a>,
     name: &str,
     value: Value<'a>,
-) -> Result<CheckedEnvironment, EnvironmentError> {
-    let (json, references) = plain_data(evaluator, value)?;
-    let no_references: &[String] = &[];
-    let evaluated = Evaluated {
-        name,
-        value: &json,
-        references: &|workload, system| {
-            let key = (workload.to_owned(), system.to_owned());
-            references
-                .get(&key)
-                .map_or(no_references, Vec::as_slice)
-                .to_vec()
-        },
-        position: &|path| position(evaluator, value, path),
+    answers: &mut Answers<'_>,
+) -> Result<Data, Box<EvalError>> {
+    let mut attributes = Map::new();
+    let mut workloads = None;
+    match value {
+        Value::Attrs(environment) => {
+            for attr in evaluator.sorted_attrs(environment) {
+                let attr_name = evaluator.symbol_text(attr.name);
+                if attr_name == "positions" {
+                    continue;
+                }
+                let value = evaluator.force(attr.value.share(), attr.position)?;
+                match value {
+                    Value::Attrs(set) if attr_name == "workloads" => workloads = Some(set),
+                    value => {
+                        let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
+                        attributes.insert(attr_name, data);
+                    }
+                }
+            }
+        }
+        // The check finds fault with it.
+        value => {
+            let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
+            attributes.insert("_type".to_owned(), data);
+        }
+    }
+    let Some(workloads) = workloads else {
+        return Ok(Data {
+            attributes,
+            workloads: BTreeMap::new(),
+        });
     };
-    check(&evaluated).map_err(EnvironmentError::Problems)
+    let names: Vec<String> = evaluator
+        .sorted_attrs(workloads)
+        .iter()
+        .map(|attr| evaluator.symbol_text(attr.name))
+        .collect();
+    let head = Head {
+        attributes,
+        workloads: names.clone(),
+    };
+    keep(answers, head_name(name), answers.mark(), &head);
+    let workloads = evaluate_workloads(evaluator, name, value, workloads, names, answers)?;
+    Ok(Data {
+        attributes: head.attributes,
+        workloads,
+    })
 }
 
-/// Store paths by workload and system.
-type References = BTreeMap<(String, String), Vec<String>>;
-
-/// The environment as JSON. Workloads are converted one by one, for what the strings of each refer to.
-fn plain_data<'a>(
+fn evaluate_workloads<'a>(
     evaluator: &mut Evaluator<'a>,
+    environment: &str,
     value: Value<'a>,
-) -> Result<(Json, References), Box<EvalError>> {
-    let mut references = References::new();
-    let Value::Attrs(environment) = value else {
-        return Ok((
-            to_json(evaluator, value, &mut ContextBuilder::default())?,
-            references,
-        ));
-    };
-    let mut json = serde_json::Map::new();
-    for attr in evaluator.sorted_attrs(environment) {
-        let name = evaluator.symbol_text(attr.name);
-        let value = evaluator.force(attr.value.share(), attr.position)?;
-        let data = match value {
-            Value::Attrs(_) if name == "workloads" => {
-                let mut workloads = serde_json::Map::new();
-                for (workload, value) in members(evaluator, value)? {
-                    let mut systems = serde_json::Map::new();
-                    for (system, value) in members(evaluator, value)? {
-                        let mut context = ContextBuilder::default();
-                        systems.insert(system.clone(), to_json(evaluator, value, &mut context)?);
-                        references.insert(
-                            (workload.clone(), system),
-                            evaluator.referred_paths(&context)?,
-                        );
-                    }
-                    workloads.insert(workload, Json::Object(systems));
-                }
-                Json::Object(workloads)
+    set: &'a Attrs<'a>,
+    names: Vec<String>,
+    answers: &mut Answers<'_>,
+) -> Result<BTreeMap<String, Workload>, Box<EvalError>> {
+    let mut workloads = BTreeMap::new();
+    let mut missing = Vec::new();
+    for name in names {
+        match decode(answers, &workload_name(environment, &name)) {
+            Some(known) => {
+                workloads.insert(name, known);
             }
-            value => to_json(evaluator, value, &mut ContextBuilder::default())?,
-        };
-        json.insert(name, data);
+            None => missing.push(name),
+        }
     }
-    Ok((Json::Object(json), references))
+    missing.sort_by_key(|name| answers.has_changed(&workload_name(environment, name)));
+    let mut found = Vec::new();
+    for name in missing {
+        let Some(attr) = evaluator.find_attr(set, &name) else {
+            continue;
+        };
+        let workload = evaluator.force(attr.value.share(), attr.position)?;
+        let mut systems = BTreeMap::new();
+        for (system, value) in members(evaluator, workload)? {
+            let mut context = ContextBuilder::default();
+            let value = to_json(evaluator, value, &mut context)?;
+            let references = evaluator.referred_paths(&context)?;
+            systems.insert(system, OnSystem { value, references });
+        }
+        found.push((name, answers.mark(), systems));
+    }
+    // Last of all: asking where something stands counts as looking at where the whole flake is.
+    let positions = match attribute(evaluator, value, "positions")? {
+        Some(positions) => to_json(evaluator, positions, &mut ContextBuilder::default())?,
+        None => Json::Null,
+    };
+    for (name, mark, systems) in found {
+        let workload = Workload {
+            systems,
+            position: Place::read(&positions[&name], answers),
+        };
+        keep(answers, workload_name(environment, &name), mark, &workload);
+        workloads.insert(name, workload);
+    }
+    Ok(workloads)
+}
+
+impl Place {
+    fn read(json: &Json, answers: &Answers<'_>) -> Option<Self> {
+        let file = json["file"].as_str()?;
+        let below = answers.root().and_then(|cache| cache.below_root(file));
+        Some(Place {
+            in_root: below.is_some(),
+            file: below.unwrap_or(file).to_owned(),
+            line: json["line"].as_u64()?,
+            column: json["column"].as_u64()?,
+        })
+    }
+
+    fn to_json(&self, answers: &Answers<'_>) -> Json {
+        let root = match answers.root() {
+            Some(cache) if self.in_root => cache.root(),
+            _ => String::new(),
+        };
+        let file = format!("{root}{}", self.file);
+        json!({ "file": file, "line": self.line, "column": self.column })
+    }
+}
+
+impl Data {
+    fn check(
+        self,
+        name: &str,
+        answers: &Answers<'_>,
+        position: &dyn Fn(&[&str]) -> Option<String>,
+    ) -> Result<CheckedEnvironment, Problems> {
+        let mut json = self.attributes;
+        let mut references = BTreeMap::new();
+        let mut workloads = Map::new();
+        let mut positions = Map::new();
+        for (workload, data) in self.workloads {
+            if let Some(place) = data.position {
+                positions.insert(workload.clone(), place.to_json(answers));
+            }
+            let mut systems = Map::new();
+            for (system, on_system) in data.systems {
+                references.insert((workload.clone(), system.clone()), on_system.references);
+                systems.insert(system, on_system.value);
+            }
+            workloads.insert(workload, Json::Object(systems));
+        }
+        json.entry("workloads").or_insert(Json::Object(workloads));
+        json.insert("positions".to_owned(), Json::Object(positions));
+        check(&Evaluated {
+            name,
+            value: &Json::Object(json),
+            references: &|workload, system| {
+                let key = (workload.to_owned(), system.to_owned());
+                references.get(&key).cloned().unwrap_or_default()
+            },
+            position,
+        })
+    }
 }
 
 /// The members of a set, evaluated; nothing of anything else, which the check finds fault with.

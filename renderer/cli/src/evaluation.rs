@@ -1,10 +1,15 @@
 //! Arguments of every command that evaluates Nix, and what they mean.
 
+use anyhow::Context as _;
 use nix_evaluator::io::{EvalIo, RestrictedIo, Restriction};
 use nix_evaluator::{
-    Attr, Attrs, ErrorKind, EvalError, Evaluator, Feature, Origin, PosIdx, Settings, Value,
+    Attr, Attrs, ErrorKind, EvalError, Evaluator, Feature, Limits, Origin, PosIdx, Settings, Value,
 };
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::failure::Failure;
 
@@ -26,7 +31,7 @@ pub(crate) struct EvaluationArgs {
     option: Vec<String>,
     /// Show the whole way to an error
     #[arg(long, overrides_with = "no_show_trace")]
-    show_trace: bool,
+    pub show_trace: bool,
     /// Show only the end of the way to an error
     #[arg(long, hide = true)]
     no_show_trace: bool,
@@ -36,6 +41,21 @@ pub(crate) struct EvaluationArgs {
     /// Calls nested deeper than this are an error
     #[arg(long, value_name = "N")]
     max_call_depth: Option<u32>,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    eval_timeout: Option<Duration>,
+    /// Give up when values need more memory than so many MiB [default: three quarters of what this process may have]
+    #[arg(long, value_name = "MIB")]
+    eval_memory: Option<usize>,
+    /// Fetch from nowhere but URIs that begin so, in whole parts, or have this scheme (`https:`); can be given several times
+    #[arg(long, value_name = "PREFIX")]
+    allow_uri: Vec<String>,
+    /// Neither use what earlier runs found out about this flake, nor keep what this one finds
+    #[arg(long)]
+    no_eval_cache: bool,
+    /// Write to a file which functions the time goes to: folded stacks, as tools for flame graphs read them
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     #[command(flatten)]
     lints: LintArgs,
     /// Allow what can differ from one run to the next: the environment, the time, unpinned sources
@@ -88,7 +108,15 @@ impl EvaluationArgs {
             show_trace: self.show_trace,
             trace_verbose: self.trace_verbose,
             write_store: self.keep_texts,
+            profile: self.profile.is_some(),
             ..Settings::default()
+        };
+        settings.limits = Limits {
+            time: self.eval_timeout,
+            memory: match self.eval_memory {
+                Some(mib) => Some(mib.saturating_mul(1 << 20)),
+                None => crate::memory::available().map(|bytes| bytes / 4 * 3),
+            },
         };
         if let Some(depth) = self.max_call_depth {
             settings.max_call_depth = depth;
@@ -116,26 +144,28 @@ impl EvaluationArgs {
         Ok(settings)
     }
 
-    /// What restricted evaluation sees of `io`: the look-up path, and the URLs that `allowed-uris` lists. Nothing where
-    /// evaluation is not restricted.
+    /// What restricted evaluation sees of `io`: the look-up path, and the URLs that `allowed-uris` or `--allow-uri` list.
+    /// Nothing where evaluation is not restricted.
     pub(crate) fn restricted<I: EvalIo>(
         &self,
         settings: &Settings,
         io: I,
     ) -> Result<Option<RestrictedIo<I>>, Failure> {
         let mut restricted = false;
-        let mut urls = Vec::new();
+        let mut urls: Vec<&str> = self.allow_uri.iter().map(String::as_str).collect();
         for pair in self.option.chunks_exact(2) {
             match pair[0].as_str() {
                 "restrict-eval" => restricted = boolean(&pair[0], &pair[1])?,
-                "allowed-uris" => urls = pair[1].split_whitespace().collect(),
+                "allowed-uris" => urls.extend(pair[1].split_whitespace()),
                 _ => {}
             }
         }
-        if !restricted {
-            return Ok(None);
-        }
-        let mut view = RestrictedIo::new(io, Restriction::Restricted);
+        let restriction = match (restricted, self.allow_uri.is_empty()) {
+            (true, _) => Restriction::Restricted,
+            (false, false) => Restriction::Urls,
+            (false, true) => return Ok(None),
+        };
+        let mut view = RestrictedIo::new(io, restriction);
         for url in urls {
             view.allow_url(url);
         }
@@ -168,6 +198,29 @@ impl EvaluationArgs {
         Ok(Attrs::from_unsorted(arena, attrs))
     }
 
+    /// What earlier runs found may be used: nobody wants to see this evaluation itself.
+    pub(crate) fn uses_cache(&self) -> bool {
+        !self.no_eval_cache && self.profile.is_none() && !self.keep_texts
+    }
+
+    /// What answers depend on beside the flake and the evaluator's settings.
+    pub(crate) fn cache_key(&self) -> String {
+        format!("{:?}", (&self.option, &self.allow_uri))
+    }
+
+    /// Writes the profile that is asked for.
+    pub(crate) fn write_profile(&self, evaluator: &mut Evaluator<'_>) -> Result<(), Failure> {
+        let Some(path) = &self.profile else {
+            return Ok(());
+        };
+        let written = File::create(path).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            evaluator.write_profile(&mut file)?;
+            file.flush()
+        });
+        Ok(written.with_context(|| format!("writing the profile '{}'", path.display()))?)
+    }
+
     /// An error as it is to be shown.
     pub(crate) fn failure(&self, evaluator: &Evaluator<'_>, error: &EvalError) -> Failure {
         let mut report = error.report_bytes(evaluator.positions(), self.show_trace);
@@ -178,6 +231,13 @@ impl EvaluationArgs {
         }
         Failure::Nix(report)
     }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "want a number of seconds, such as 30 or 0.5".to_owned())
 }
 
 fn boolean(name: &str, value: &str) -> anyhow::Result<bool> {

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use nix_evaluator::io::{EvalIo, LocalIo};
 use nix_evaluator::{Bump, EvalError, Evaluator, Settings, Value};
 use nix_flake::{
-    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions,
-    LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,
+    EvaluationCache, FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath,
+    LockOptions, LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock,
+    read_flake_nix,
 };
 use nix_formats::StoreDir;
 
@@ -249,7 +250,126 @@ impl From<Box<EvalError>> for WorkError {
     }
 }
 
+/// Work on an evaluated flake whose parts may be known from earlier runs.
+pub(crate) trait CachedWork {
+    /// What comes of it.
+    type Output;
+
+    /// What comes of it if everything is known.
+    fn known(&self, answers: &Answers<'_>) -> Option<Self::Output>;
+
+    /// Does it. `flake` is the flake's value.
+    fn run<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+        answers: &mut Answers<'_>,
+    ) -> Result<Self::Output, WorkError>;
+}
+
+/// What earlier runs found, and what this one finds.
+pub(crate) struct Answers<'c> {
+    cache: Option<&'c EvaluationCache>,
+    count: &'c dyn Fn() -> usize,
+    found: Vec<(String, usize, Vec<u8>)>,
+}
+
+impl Answers<'_> {
+    /// What is known.
+    pub(crate) fn known(&self, name: &str) -> Option<&[u8]> {
+        self.cache?.answer(name)
+    }
+
+    /// Whether it is best found last.
+    pub(crate) fn has_changed(&self, name: &str) -> bool {
+        self.cache.is_some_and(|cache| cache.has_changed(name))
+    }
+
+    /// What was evaluated up to now depends on what was read up to now: the number to hand on to [`Answers::add`].
+    pub(crate) fn mark(&self) -> usize {
+        (self.count)()
+    }
+
+    /// Adds what is to be known from now on, in the order of the marks.
+    pub(crate) fn add(&mut self, name: String, mark: usize, data: Vec<u8>) {
+        self.found.push((name, mark, data));
+    }
+
+    /// The flake's own tree, whose name in the store changes.
+    pub(crate) fn root(&self) -> Option<&EvaluationCache> {
+        self.cache
+    }
+}
+
 impl Source {
+    /// Evaluates the flake as far as work on it is not known from earlier runs. `about` names the kind of work.
+    pub(crate) fn evaluate_cached<W: CachedWork>(
+        &self,
+        args: &EvaluationArgs,
+        about: &str,
+        work: &W,
+    ) -> Result<W::Output, Failure> {
+        let settings = args.settings(true)?;
+        let fetch_settings = self.fetcher.settings();
+        let store_dir = &fetch_settings.store_dir;
+        let mut cache = if args.uses_cache() {
+            let about = format!("{about} {}", args.cache_key());
+            self.locked
+                .evaluation_cache(&fetch_settings.cache_dir, store_dir, &settings, &about)?
+        } else {
+            None
+        };
+        let io = FlakeIo::new(&self.fetcher, LocalIo::default(), settings.pure);
+        let restricted = args.restricted(&settings, &io)?;
+        let io: &dyn EvalIo = match &restricted {
+            Some(view) => view,
+            None => &io,
+        };
+        let Some(cache) = &mut cache else {
+            let count = || 0;
+            let mut answers = Answers {
+                cache: None,
+                count: &count,
+                found: Vec::new(),
+            };
+            return with_io(args, settings, &self.fetcher, io, |evaluator| {
+                let flake = self.locked.evaluate(evaluator, store_dir)?;
+                work.run(evaluator, flake, &mut answers)
+            });
+        };
+        cache.read(io);
+        let recording = cache.record(io, &self.fetcher);
+        let count = || recording.count();
+        let mut answers = Answers {
+            cache: Some(cache),
+            count: &count,
+            found: Vec::new(),
+        };
+        let known = work.known(&answers);
+        let result = match known {
+            Some(output) => Ok(output),
+            None => with_io(args, settings, &self.fetcher, &recording, |evaluator| {
+                let flake = self.locked.evaluate(evaluator, store_dir)?;
+                work.run(evaluator, flake, &mut answers)
+            }),
+        };
+        let found = answers.found;
+        tracing::debug!(
+            "evaluation cache: {} answers known, {} found",
+            cache.known_answers(),
+            found.len()
+        );
+        for message in cache.messages() {
+            if !recording.has_said(&message) {
+                io.message(&message);
+            }
+        }
+        if result.is_ok() && !found.is_empty() {
+            cache.keep(recording.into_reads(), found);
+        }
+        result
+    }
+
     /// Evaluates the flake and does some work on it.
     pub(crate) fn evaluate<W: FlakeWork>(
         &self,
@@ -290,16 +410,31 @@ pub(crate) fn with_fetcher_and_store<T>(
         Some(view) => view,
         None => &io,
     };
+    with_io(args, settings, fetcher, io, work)
+}
+
+/// Runs `work` with an evaluator that sees the world through `io`.
+fn with_io<T>(
+    args: &EvaluationArgs,
+    settings: Settings,
+    fetcher: &Fetcher,
+    io: &dyn EvalIo,
+    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
+) -> Result<T, Failure> {
+    let pure = settings.pure;
     let arena = Bump::new();
     let mut evaluator = Evaluator::new(&arena, io, settings);
     install_get_flake(&mut evaluator, fetcher, pure);
-    work(&mut evaluator).map_err(|error| match error {
+    let result = work(&mut evaluator);
+    args.write_profile(&mut evaluator)?;
+    result.map_err(|error| match error {
         WorkError::Eval(error) => args.failure(&evaluator, &error),
         WorkError::Other(failure) => failure,
     })
 }
 
-fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+/// The folder that a variable names, or the usual one in the home folder.
+pub(crate) fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

@@ -51,10 +51,12 @@ impl Visit for Message {
     }
 }
 
-/// Has warnings and errors printed to standard error.
+/// Has warnings and errors printed to standard error; more if `NIPHAS_LOG` names a level, such as `debug`.
 pub(crate) fn start() {
+    let level = std::env::var("NIPHAS_LOG").ok();
+    let level = level.and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
-        .with_max_level(Level::WARN)
+        .with_max_level(level.unwrap_or(Level::WARN))
         .with_writer(std::io::stderr)
         .event_format(Plain {
             colour: in_colour(),

@@ -13,6 +13,7 @@ mod failure;
 mod flake;
 mod keys;
 mod logging;
+mod memory;
 mod nix_config;
 mod output;
 mod provenance;

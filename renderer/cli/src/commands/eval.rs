@@ -11,8 +11,8 @@ use nix_evaluator::{
 use crate::attributes::{attribute, select_first};
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, FlakeWork, LockFileArgs, WorkError, with_fetcher};
-use crate::output::{print_bytes, print_line};
+use crate::flake::{Answers, CachedWork, FlakeArgs, LockFileArgs, WorkError, with_fetcher};
+use crate::output::print_bytes;
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,8 @@ impl Args {
             let value = evaluator.auto_call(args, value)?;
             let path = self.installable.as_deref().unwrap_or_default();
             let value = evaluator.select(path, args, value)?;
-            Ok(self.print(evaluator, value)?)
+            print_bytes(&self.text(evaluator, value)?);
+            Ok(())
         })
     }
 
@@ -82,14 +83,20 @@ impl Args {
             flake: source.locked.flake.locked.to_string(),
             paths: attribute_paths(&source.fragment, &Settings::default().system),
         };
-        source.evaluate(&self.evaluation, work)
+        let about = format!(
+            "eval {:?}",
+            (&source.fragment, self.json, self.raw, &self.apply, here())
+        );
+        print_bytes(&source.evaluate_cached(&self.evaluation, &about, &work)?);
+        Ok(())
     }
 
-    fn print<'a>(
+    /// What is printed of a value.
+    fn text<'a>(
         &self,
         evaluator: &mut Evaluator<'a>,
         value: Value<'a>,
-    ) -> Result<(), Box<EvalError>> {
+    ) -> Result<Vec<u8>, Box<EvalError>> {
         let mut value = value;
         if let Some(text) = &self.apply {
             let function = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
@@ -106,36 +113,50 @@ impl Args {
                 what,
                 Coercion::INTERPOLATION,
             )?;
-            print_bytes(text);
-        } else if self.json {
+            return Ok(text.to_vec());
+        }
+        let mut text = if self.json {
             let options = JsonOptions {
                 strict: true,
                 copy_paths: false,
             };
-            let text = evaluator.to_json(value, options, &mut context)?;
-            print_line(&text);
+            evaluator.to_json(value, options, &mut context)?
         } else {
-            let text = evaluator.print(value, PrintOptions::NIX_EVAL)?;
-            print_line(&text);
-        }
-        Ok(())
+            evaluator.print(value, PrintOptions::NIX_EVAL)?
+        };
+        text.push(b'\n');
+        Ok(text)
     }
 }
 
-/// Selects what is wanted of a flake's outputs, and prints it.
+/// Selects what is wanted of a flake's outputs: what is to be printed of it.
 struct EvalWork<'w> {
     args: &'w Args,
     flake: String,
     paths: Vec<String>,
 }
 
-impl FlakeWork for EvalWork<'_> {
-    type Output = ();
+/// There is one answer.
+const PRINTED: &str = "printed";
 
-    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<(), WorkError> {
+impl CachedWork for EvalWork<'_> {
+    type Output = Vec<u8>;
+
+    fn known(&self, answers: &Answers<'_>) -> Option<Vec<u8>> {
+        answers.known(PRINTED).map(<[u8]>::to_vec)
+    }
+
+    fn run<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+        answers: &mut Answers<'_>,
+    ) -> Result<Vec<u8>, WorkError> {
         let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
         let value = select_first(evaluator, &self.flake, outputs, &self.paths)?;
-        Ok(self.args.print(evaluator, value)?)
+        let text = self.args.text(evaluator, value)?;
+        answers.add(PRINTED.to_owned(), answers.mark(), text.clone());
+        Ok(text)
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod eval;
 pub(crate) mod instantiate;
 pub(crate) mod lock;
 pub(crate) mod render;
+pub(crate) mod repl;
 pub(crate) mod show;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Render(args) => args.run(),
+        Command::Repl(args) => args.run(),
         Command::Show(args) => args.run(),
         Command::Lock(args) => args.run(),
         Command::Eval(args) => args.run(),

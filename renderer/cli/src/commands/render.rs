@@ -1,8 +1,9 @@
 //! `niphas render`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use binary_cache::{CacheUrl, Caches, Limits};
@@ -13,14 +14,13 @@ use niphas_gitops::{
     Relation, Request, Token, history_in,
 };
 use niphas_render::{CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment};
-use nix_evaluator::{Evaluator, PosIdx, Value};
 use nix_formats::StoreDir;
 use serde_json::json;
 
-use crate::environment::{EnvironmentError, check_environment};
+use crate::environment::CheckEnvironments;
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, FlakeWork, Source, WorkError};
+use crate::flake::{FlakeArgs, Source};
 use crate::keys::KeyArgs;
 use crate::provenance;
 
@@ -126,16 +126,18 @@ impl Args {
         let caches = self.caches()?;
         let progress = Progress::new();
         progress.say("fetching the flake");
+        let mut phases = Phases::new();
         let source = self.locking.open(&self.flake)?;
+        phases.end("fetching");
         progress.say("evaluating");
-        let checked = source.evaluate(
-            &self.evaluation,
-            CheckEnvironments {
-                wanted: &self.environments,
-                progress: &progress,
-            },
-        )?;
+        let work = CheckEnvironments {
+            wanted: &self.environments,
+            say: &|what| progress.say(what),
+        };
+        let checked = source.evaluate_cached(&self.evaluation, "environments", &work)?;
+        phases.end("evaluation");
         let closures = resolve(&caches, &checked, &progress)?;
+        phases.end("closures");
         let form = if self.expand {
             Form::Expanded {
                 base_image: self.base_image.clone(),
@@ -150,8 +152,10 @@ impl Args {
                 rendered.map_err(|problems| Failure::problems(&environment.name, &problems))?;
             environments.insert(environment.name.clone(), rendered);
         }
+        phases.end("files");
         progress.say("writing to the repository");
         let result = self.write(&source, environments);
+        phases.end("repository");
         progress.clear();
         result
     }
@@ -332,71 +336,6 @@ fn parse_author(text: &str) -> Result<Author, String> {
     }
 }
 
-/// Evaluates and checks environments.
-struct CheckEnvironments<'w> {
-    wanted: &'w [String],
-    progress: &'w Progress,
-}
-
-impl FlakeWork for CheckEnvironments<'_> {
-    type Output = Vec<CheckedEnvironment>;
-
-    fn run<'a>(
-        self,
-        evaluator: &mut Evaluator<'a>,
-        flake: Value<'a>,
-    ) -> Result<Self::Output, WorkError> {
-        let Value::Attrs(outputs) = flake else {
-            return Err(WorkError::Other(
-                anyhow::anyhow!("the flake's outputs are not a set").into(),
-            ));
-        };
-        let Some(all) = evaluator.find_attr(outputs, "niphasConfigurations") else {
-            return Err(WorkError::Other(Failure::with_hint(
-                anyhow::anyhow!("the flake has no output 'niphasConfigurations'"),
-                "declare environments with niphas.lib.mkEnvironment, as docs/reference/environment.md shows",
-            )));
-        };
-        let what = "while evaluating the flake output 'niphasConfigurations'";
-        let all = evaluator.expect_attrs(all.value.share(), all.position, what)?;
-        let known: Vec<String> = evaluator
-            .sorted_attrs(all)
-            .iter()
-            .map(|attr| evaluator.symbol_text(attr.name))
-            .collect();
-        let wanted: BTreeSet<&String> = if self.wanted.is_empty() {
-            known.iter().collect()
-        } else {
-            self.wanted.iter().collect()
-        };
-        let mut checked = Vec::new();
-        for name in wanted {
-            let Some(attr) = evaluator.find_attr(all, name) else {
-                let error = anyhow::anyhow!(
-                    "the flake has no environment '{name}'; it has: {}",
-                    if known.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        known.join(", ")
-                    }
-                );
-                return Err(WorkError::Other(error.into()));
-            };
-            self.progress.say(&format!("evaluating environment {name}"));
-            let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
-            checked.push(check_environment(evaluator, name, value).map_err(
-                |error| match error {
-                    EnvironmentError::Eval(error) => WorkError::Eval(error),
-                    EnvironmentError::Problems(problems) => {
-                        WorkError::Other(Failure::problems(name, &problems))
-                    }
-                },
-            )?);
-        }
-        Ok(checked)
-    }
-}
-
 type ClosuresOfEnvironment = BTreeMap<ClosureId, ClosureLines>;
 
 /// Finds all closures in the caches; all that are missing are told at once.
@@ -447,6 +386,21 @@ fn resolve(
             Err(Failure::closures(&missing))
         }
     })
+}
+
+/// How long each phase of a run takes, for `NIPHAS_LOG=debug`.
+struct Phases(Instant);
+
+impl Phases {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn end(&mut self, name: &str) {
+        let milliseconds = self.0.elapsed().as_secs_f64() * 1000.0;
+        tracing::debug!("phase {name}: {milliseconds:.2} ms");
+        self.0 = Instant::now();
+    }
 }
 
 /// What is being done, on a terminal.

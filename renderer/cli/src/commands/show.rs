@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::attributes::{attribute, members};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, FlakeWork, LockFileArgs, WorkError};
+use crate::flake::{Answers, CachedWork, FlakeArgs, LockFileArgs, WorkError};
 use crate::output::print_line;
 
 /// Show what a flake outputs
@@ -46,7 +46,8 @@ const NAMED: &[(&str, &str)] = &[
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let source = self.flakes.open_with(&self.flake, self.lock_file)?;
-        let shown = source.evaluate(&self.evaluation, ShowWork(self))?;
+        let about = format!("show {}", self.all_systems);
+        let shown = source.evaluate_cached(&self.evaluation, &about, &ShowWork(self))?;
         if self.json {
             print_line(Json::Object(shown).to_string().as_bytes());
         } else {
@@ -116,13 +117,21 @@ impl Args {
 /// Looks at all outputs.
 struct ShowWork<'w>(&'w Args);
 
-impl FlakeWork for ShowWork<'_> {
+/// There is one answer.
+const SHOWN: &str = "shown";
+
+impl CachedWork for ShowWork<'_> {
     type Output = Map<String, Json>;
 
+    fn known(&self, answers: &Answers<'_>) -> Option<Self::Output> {
+        serde_json::from_slice(answers.known(SHOWN)?).ok()
+    }
+
     fn run<'a>(
-        self,
+        &self,
         evaluator: &mut Evaluator<'a>,
         flake: Value<'a>,
+        answers: &mut Answers<'_>,
     ) -> Result<Self::Output, WorkError> {
         let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
         let mut shown = Map::new();
@@ -130,6 +139,8 @@ impl FlakeWork for ShowWork<'_> {
             let about = self.0.output(evaluator, &output, value)?;
             shown.insert(output, about);
         }
+        let data = Json::Object(shown.clone()).to_string().into_bytes();
+        answers.add(SHOWN.to_owned(), answers.mark(), data);
         Ok(shown)
     }
 }

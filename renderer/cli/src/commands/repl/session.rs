@@ -1,0 +1,395 @@
+//! A session: variables, and what lines do to them.
+
+use anyhow::anyhow;
+use nix_evaluator::{
+    Attr, Attrs, ErrorKind, EvalError, Evaluator, Origin, PosIdx, PrintOptions, Value,
+};
+use nix_flake::{Fetcher, lock};
+
+use crate::evaluation::{EvaluationArgs, absolute, here};
+use crate::failure::Failure;
+use crate::flake::{FlakeArgs, parse, read};
+use crate::output::print_line;
+
+use super::Loaded;
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line<'t> {
+    Expression(&'t str),
+    /// A name and what it is to stand for.
+    Definition(&'t str, &'t str),
+    /// A command and what follows it.
+    Command(Command, &'t str),
+    /// A command that there is not.
+    Unknown(&'t str),
+}
+
+/// What begins with a colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Help,
+    Add,
+    Documentation,
+    Environment,
+    Load,
+    LoadFlake,
+    Print,
+    Quit,
+    Reload,
+    Type,
+    Trace,
+}
+
+/// A command's names, what follows it, and what it does.
+pub(super) struct About {
+    command: Command,
+    pub names: &'static [&'static str],
+    argument: &'static str,
+    does: &'static str,
+}
+
+macro_rules! commands {
+    ($($command:ident [$($name:literal)*] $argument:literal $about:literal)*) => {
+        &[$(About {
+            command: Command::$command,
+            names: &[$($name),*],
+            argument: $argument,
+            does: $about,
+        }),*]
+    };
+}
+
+pub(super) const COMMANDS: &[About] = commands! {
+    Help [":?" ":help"] "" "Show this"
+    Add [":a" ":add"] "<expr>" "Make variables of a set's attributes"
+    Documentation [":doc"] "<expr>" "Show what is written about a function"
+    Environment [":env"] "" "Show the variables of this session"
+    Load [":l" ":load"] "<file>" "Load a Nix file, and make variables of its attributes"
+    LoadFlake [":lf" ":load-flake"] "<flake>" "Load a flake, and make variables of its outputs"
+    Print [":p" ":print"] "<expr>" "Evaluate an expression all the way down, and print it; a string as it is"
+    Quit [":q" ":quit"] "" "End the session"
+    Reload [":r" ":reload"] "" "Read all that was loaded anew; other variables are gone"
+    Type [":t"] "<expr>" "Show what type a value has"
+    Trace [":te" ":trace-enable"] "[true|false]" "Show the whole way to errors, or only its end"
+};
+
+impl Command {
+    pub(super) fn takes_expression(self) -> bool {
+        matches!(
+            self,
+            Command::Add | Command::Documentation | Command::Print | Command::Type
+        )
+    }
+
+    pub(super) fn takes_file(self) -> bool {
+        matches!(self, Command::Load | Command::LoadFlake)
+    }
+}
+
+impl<'t> Line<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let text = text.trim();
+        if text.starts_with(':') {
+            let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+            let known = COMMANDS.iter().find(|about| about.names.contains(&name));
+            return match known {
+                Some(about) => Line::Command(about.command, rest.trim()),
+                None => Line::Unknown(name),
+            };
+        }
+        if let Some((name, value)) = text.split_once('=')
+            && is_name(name.trim())
+            && !value.starts_with('=')
+        {
+            let value = value.trim();
+            return Line::Definition(name.trim(), value.strip_suffix(';').unwrap_or(value));
+        }
+        Line::Expression(text)
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "_'-".contains(char))
+}
+
+/// What is to happen after a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Line,
+    Reload,
+    End,
+}
+
+pub(super) struct Session<'s, 'a> {
+    evaluation: &'s EvaluationArgs,
+    flakes: &'s FlakeArgs,
+    fetcher: &'s Fetcher,
+    evaluator: &'s mut Evaluator<'a>,
+    variables: &'a Attrs<'a>,
+    loaded: Vec<Loaded>,
+    whole_traces: bool,
+}
+
+impl<'s, 'a> Session<'s, 'a> {
+    pub(super) fn new(
+        evaluation: &'s EvaluationArgs,
+        flakes: &'s FlakeArgs,
+        fetcher: &'s Fetcher,
+        evaluator: &'s mut Evaluator<'a>,
+    ) -> Self {
+        Self {
+            evaluation,
+            flakes,
+            fetcher,
+            variables: Attrs::from_unsorted(evaluator.arena(), Vec::new()),
+            evaluator,
+            loaded: Vec::new(),
+            whole_traces: evaluation.show_trace,
+        }
+    }
+
+    pub(super) fn load_all(&mut self, all: &[Loaded]) {
+        for what in all {
+            self.load(what.clone());
+        }
+    }
+
+    pub(super) fn into_loaded(self) -> Vec<Loaded> {
+        self.loaded
+    }
+
+    /// Does what a line says. Errors are printed.
+    pub(super) fn take(&mut self, text: &str) -> Next {
+        let done = match Line::of(text) {
+            Line::Expression("") => Ok(()),
+            Line::Expression(source) => self.print(source, PrintOptions::REPL),
+            Line::Definition(name, source) => self.define(name, source),
+            Line::Command(Command::Quit, _) => return Next::End,
+            Line::Command(Command::Reload, _) => return Next::Reload,
+            Line::Command(command, argument) => self.command(command, argument),
+            Line::Unknown(name) => Err(Failure::with_hint(
+                anyhow!("there is no command '{name}'"),
+                "':?' lists the commands",
+            )),
+        };
+        if let Err(failure) = done {
+            failure.report();
+        }
+        Next::Line
+    }
+
+    fn command(&mut self, command: Command, argument: &str) -> Result<(), Failure> {
+        match command {
+            Command::Help => help(),
+            Command::Add => {
+                let value = self.evaluate(argument)?;
+                self.add(value)?;
+            }
+            Command::Documentation => self.document(argument)?,
+            Command::Environment => {
+                print_line(self.own_names().join("\n").as_bytes());
+            }
+            Command::Load => self.load(Loaded::File(argument.to_owned())),
+            Command::LoadFlake => self.load(Loaded::Flake(argument.to_owned())),
+            Command::Print => {
+                let whole = PrintOptions {
+                    max_depth: usize::MAX,
+                    ..PrintOptions::REPL
+                };
+                match self.evaluate(argument)? {
+                    // As it is, so that it can be read.
+                    Value::String(text) => print_line(text.bytes),
+                    value => self.print_value(value, whole)?,
+                }
+            }
+            Command::Type => {
+                let value = self.evaluate(argument)?;
+                print_line(self.evaluator.describe_type(value).as_bytes());
+            }
+            Command::Trace => {
+                self.whole_traces = match argument {
+                    "" => !self.whole_traces,
+                    "true" => true,
+                    "false" => false,
+                    other => {
+                        return Err(anyhow!("'{other}' is neither true nor false").into());
+                    }
+                };
+                self.evaluator.set_show_trace(self.whole_traces);
+                let end = if self.whole_traces { "whole" } else { "end" };
+                print_line(format!("showing the {end} of traces").as_bytes());
+            }
+            Command::Quit | Command::Reload => {}
+        }
+        Ok(())
+    }
+
+    fn failure(&self, error: &EvalError) -> Failure {
+        Failure::Nix(error.report_bytes(self.evaluator.positions(), self.whole_traces))
+    }
+
+    fn evaluate(&mut self, source: &str) -> Result<Value<'a>, Failure> {
+        let evaluator = &mut *self.evaluator;
+        evaluator
+            .eval_source_in(source.as_bytes(), Origin::String, &here(), self.variables)
+            .and_then(|value| evaluator.force(value, PosIdx::NONE))
+            .map_err(|error| self.failure(&error))
+    }
+
+    fn print(&mut self, source: &str, options: PrintOptions) -> Result<(), Failure> {
+        let value = self.evaluate(source)?;
+        self.print_value(value, options)
+    }
+
+    fn print_value(&mut self, value: Value<'a>, options: PrintOptions) -> Result<(), Failure> {
+        let text = self.evaluator.print(value, options);
+        print_line(&text.map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    fn define(&mut self, name: &str, source: &str) -> Result<(), Failure> {
+        let value = self
+            .evaluator
+            .delay_source_in(source.as_bytes(), Origin::String, &here(), self.variables)
+            .map_err(|error| self.failure(&error))?;
+        let name = self.evaluator.symbols().intern(name.as_bytes());
+        self.extend(vec![Attr::new(name, PosIdx::NONE, value)]);
+        Ok(())
+    }
+
+    fn extend(&mut self, new: Vec<Attr<'a>>) {
+        let arena = self.evaluator.arena();
+        let old = self.variables.entries(arena).iter();
+        let old = old.map(|attr| Attr::new(attr.name, attr.position, attr.value.share()));
+        self.variables = Attrs::from_unsorted(arena, old.chain(new).collect());
+    }
+
+    fn add(&mut self, value: Value<'a>) -> Result<(), Failure> {
+        let Value::Attrs(attrs) = value else {
+            let kind = self.evaluator.describe_type(value);
+            return Err(anyhow!("{kind} has no attributes that could become variables").into());
+        };
+        let new = self.evaluator.sorted_attrs(attrs);
+        let count = new.len();
+        let new = new.into_iter();
+        let new = new.map(|attr| Attr::new(attr.name, attr.position, attr.value.share()));
+        self.extend(new.collect());
+        print_line(format!("Added {count} variables.").as_bytes());
+        Ok(())
+    }
+
+    fn load(&mut self, what: Loaded) {
+        let value = match &what {
+            Loaded::File(file) => self.load_file(file),
+            Loaded::Flake(reference) => self.load_flake(reference),
+        };
+        match value.and_then(|value| self.add(value)) {
+            Ok(()) => self.loaded.push(what),
+            Err(failure) => failure.report(),
+        }
+    }
+
+    fn load_file(&mut self, file: &str) -> Result<Value<'a>, Failure> {
+        let evaluator = &mut *self.evaluator;
+        let value = if file.starts_with('<') {
+            let source = format!("import {file}");
+            evaluator.eval_source(source.as_bytes(), Origin::String, &here())
+        } else {
+            evaluator.eval_file(&absolute(file.as_bytes()))
+        };
+        let called = value.and_then(|value| {
+            let args = self.evaluation.arguments(evaluator)?;
+            evaluator.auto_call(args, value)
+        });
+        called.map_err(|error| self.failure(&error))
+    }
+
+    fn load_flake(&mut self, reference: &str) -> Result<Value<'a>, Failure> {
+        let reference = parse(reference)?;
+        let options = self.flakes.lock_options()?;
+        let locked = lock(self.fetcher, &read, &reference, &options)?.unwritten();
+        let store_dir = &self.fetcher.settings().store_dir;
+        let flake = locked.evaluate(self.evaluator, store_dir);
+        flake.map_err(|error| self.failure(&error))
+    }
+
+    fn document(&mut self, source: &str) -> Result<(), Failure> {
+        let value = self.evaluate(source)?;
+        let text = match value {
+            Value::Builtin(builtin) => {
+                let arguments = match builtin.arity {
+                    1 => "one argument".to_owned(),
+                    count => format!("{count} arguments"),
+                };
+                format!(
+                    "builtins.{name} takes {arguments}.\n\
+                     https://nix.dev/manual/nix/latest/language/builtins.html#builtins-{name}",
+                    name = builtin.name
+                )
+            }
+            value => self.evaluator.documentation(value).ok_or_else(|| {
+                let error = EvalError::new(
+                    ErrorKind::Eval,
+                    "nothing is written about this: a comment '/** … */' before a function is its documentation",
+                );
+                self.failure(&error)
+            })?,
+        };
+        print_line(unindented(&text).trim().as_bytes());
+        Ok(())
+    }
+
+    fn own_names(&mut self) -> Vec<String> {
+        let attrs = self.evaluator.sorted_attrs(self.variables).into_iter();
+        attrs
+            .map(|attr| self.evaluator.symbol_text(attr.name))
+            .collect()
+    }
+
+    /// All names that an expression may use.
+    pub(super) fn variables(&mut self) -> Vec<String> {
+        let mut names = self.own_names();
+        names.extend(self.evaluator.global_names());
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The names of the attributes of what an expression evaluates to; none if it is no set, or an error.
+    pub(super) fn attribute_names(&mut self, source: &str) -> Vec<String> {
+        match self.evaluate(source) {
+            Ok(Value::Attrs(attrs)) => {
+                let attrs = self.evaluator.sorted_attrs(attrs).into_iter();
+                attrs
+                    .map(|attr| self.evaluator.symbol_text(attr.name))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn help() {
+    print_line(b"<expr>                        Evaluate an expression, and print one level of it");
+    print_line(b"<name> = <expr>               Define a variable");
+    for about in COMMANDS {
+        let line = format!("{} {}", about.names.join(", "), about.argument);
+        print_line(format!("{line:<29} {}", about.does).as_bytes());
+    }
+}
+
+/// The text without what all its lines but the first are indented by.
+fn unindented(text: &str) -> String {
+    let width = |line: &str| line.len() - line.trim_start().len();
+    let filled = text.lines().skip(1).filter(|line| !line.trim().is_empty());
+    let least = filled.map(width).min().unwrap_or(0);
+    let lines = text.lines().enumerate().map(|(index, line)| match index {
+        0 => line,
+        _ => line.get(least..).unwrap_or(""),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
