@@ -46,12 +46,20 @@ def known(script):
     return {line.split()[0] for line in lines if line and not line.startswith("#")}
 
 
+def _sources_folder():
+    cache = os.environ.get("NIPHAS_CI_CACHE", pathlib.Path.home() / ".cache/niphas-ci")
+    return pathlib.Path(os.environ.get("NIPHAS_SOURCES", pathlib.Path(cache) / "sources"))
+
+
 def source(repository):
     """A checkout of a GitHub repository in the folder NIPHAS_SOURCES (default: below CI's cache), named owner+name."""
-    cache = os.environ.get("NIPHAS_CI_CACHE", pathlib.Path.home() / ".cache/niphas-ci")
-    folder = pathlib.Path(os.environ.get("NIPHAS_SOURCES", pathlib.Path(cache) / "sources"))
-    checkout = folder / repository.replace("/", "+")
+    checkout = _sources_folder() / repository.replace("/", "+")
     return checkout if checkout.is_dir() else None
+
+
+def sources():
+    """All checkouts."""
+    return sorted(path for path in _sources_folder().glob("*+*") if path.is_dir())
 
 
 def environment(**extra):

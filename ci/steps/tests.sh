@@ -74,3 +74,26 @@ step_parity() {
   NIPHAS_ORACLE=$oracle ci/parity-core-pkgs "${sources[@]}" \
     --known "$NIPHAS_CI_CACHE/core-pkgs-$("$oracle/nix" --version | sed 's/.* //')-$key.json"
 }
+
+# Random expressions give the same values and messages.
+step_fuzz_eval() {
+  niphas
+  NIPHAS_ORACLE=$oracle ci/fuzz-eval --minutes 1
+}
+
+# Every Nix file of other people's trees evaluates to the same.
+step_parity_trees() {
+  niphas
+  local name
+  for name in hercules-ci/flake-parts nix-community/nixpkgs.lib ipetkov/crane nix-community/haumea numtide/flake-utils \
+    nix-community/naersk nix-community/gomod2nix nix-community/dream2nix nix-community/home-manager; do
+    checkout "$name" || true
+  done
+  NIPHAS_ORACLE=$oracle ci/parity-trees
+}
+
+# How long rendering takes, up to 2,000 workloads.
+step_bench_render() {
+  niphas
+  ci/bench render
+}
