@@ -1,4 +1,9 @@
 //! An evaluator inside another program: with a builtin of its own, calling Nix functions, and walking through a set.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it shows what comes of it"
+)]
 
 use nix_evaluator::io::LocalIo;
 use nix_evaluator::{Bump, Evaluator, Origin, PosIdx, Result, Settings, Value};
