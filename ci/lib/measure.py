@@ -1,4 +1,4 @@
-"""Runs two programs in turn, and says how long each takes and how much memory it holds at most."""
+"""Runs programs in turn, and says how long each takes and how much memory it holds at most."""
 
 import ctypes
 import os
@@ -63,15 +63,16 @@ def once(command, environment, output):
     return taken, usage.ru_maxrss / 1024
 
 
-def compare(ours, peer, environment, folder, least_runs=5, most_runs=31, enough_seconds=3.0):
-    """Medians of interleaved runs: (our seconds, the peer's, our MiB, the peer's). Both must print the same."""
-    sides = [(ours, f"{folder}/ours"), (peer, f"{folder}/peer")]
-    peaks = [peak_mib(command, environment, output) for command, output in sides]
-    texts = [open(output, "rb").read() for _, output in sides]
-    if texts[0] != texts[1]:
-        raise Failed(f"the outputs differ: {texts[0][:200]!r}, {texts[1][:200]!r}")
-    times = ([], [])
-    while len(times[0]) < least_runs or (len(times[0]) < most_runs and sum(times[0]) + sum(times[1]) < enough_seconds):
-        for taken, (command, output) in zip(times, sides):
+def compare(commands, environment, folder, least_runs=5, most_runs=31, enough_seconds=4.0):
+    """(seconds, MiB) of each command: medians of runs in turn, and peaks. All must print the same."""
+    outputs = [f"{folder}/output-{number}" for number in range(len(commands))]
+    peaks = [peak_mib(command, environment, output) for command, output in zip(commands, outputs)]
+    texts = [open(output, "rb").read() for output in outputs]
+    for text in texts[1:]:
+        if text != texts[0]:
+            raise Failed(f"the outputs differ: {texts[0][:200]!r}, {text[:200]!r}")
+    times = [[] for _ in commands]
+    while len(times[0]) < least_runs or (len(times[0]) < most_runs and sum(map(sum, times)) < enough_seconds):
+        for taken, command, output in zip(times, commands, outputs):
             taken.append(seconds(command, environment, output))
-    return (*map(statistics.median, times), *peaks)
+    return list(zip(map(statistics.median, times), peaks))

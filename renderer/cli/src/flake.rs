@@ -422,7 +422,7 @@ fn with_io<T>(
     work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
 ) -> Result<T, Failure> {
     let pure = settings.pure;
-    let arena = Bump::new();
+    let arena = Bump::with_capacity(FIRST_CHUNK);
     let mut evaluator = Evaluator::new(&arena, io, settings);
     install_get_flake(&mut evaluator, fetcher, pure);
     let result = work(&mut evaluator);
@@ -432,6 +432,9 @@ fn with_io<T>(
         WorkError::Other(failure) => failure,
     })
 }
+
+/// What an arena starts with: most of it is only touched where it is needed.
+const FIRST_CHUNK: usize = 2 << 20;
 
 /// The folder that a variable names, or the usual one in the home folder.
 pub(crate) fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {

@@ -11,6 +11,7 @@ mod environment;
 mod evaluation;
 mod failure;
 mod flake;
+mod huge_pages;
 mod keys;
 mod logging;
 mod memory;
@@ -20,6 +21,9 @@ mod provenance;
 
 use clap::Parser;
 use std::process::ExitCode;
+
+#[global_allocator]
+static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -83,17 +83,20 @@ impl<'a> Attrs<'a> {
     /// [`Attrs::get`] that looks first where it was found the last time at this place in the program.
     #[inline]
     pub(crate) fn get_hinted(&self, name: Symbol, hint: &Cell<u32>) -> Option<&'a Attr<'a>> {
-        let entries = self.entries.get();
-        if let Some(attr) = entries.get(hint.get() as usize)
-            && attr.name == name
-        {
-            return Some(attr);
+        let mut layer = self;
+        loop {
+            let entries = layer.entries.get();
+            if let Some(attr) = entries.get(hint.get() as usize)
+                && attr.name == name
+            {
+                return Some(attr);
+            }
+            if let Some(index) = position_of(entries, name) {
+                hint.set(index as u32);
+                return Some(&entries[index]);
+            }
+            layer = layer.base.get()?;
         }
-        if let Some(index) = position_of(entries, name) {
-            hint.set(index as u32);
-            return Some(&entries[index]);
-        }
-        self.base.get()?.get(name)
     }
 
     /// All attributes, sorted by symbol.
@@ -149,17 +152,145 @@ impl<'a> Attrs<'a> {
                 base: Cell::new(Some(self)),
             });
         }
-        let merged = match self.base.get() {
-            None => merge(self.entries.get().iter(), above.iter()),
-            Some(_) => merge(self.merged().into_iter(), above.iter()),
+        let entries = match self.base.get() {
+            None => merged_in(arena, self.entries.get(), above),
+            Some(_) => {
+                let merged = merge(self.merged().into_iter(), above.iter());
+                shared_in(arena, &merged)
+            }
         };
-        Self::from_sorted(arena, shared_in(arena, &merged))
+        Self::from_sorted(arena, entries)
     }
+
+    /// The attributes whose names `names` has, too. Goes through the smaller set and looks up in the other one.
+    pub(crate) fn intersect(&self, arena: &'a Bump, names: &Attrs<'a>) -> &'a Attrs<'a> {
+        let (own, others) = (self.entries(arena), names.entries(arena));
+        let mut common = bumpalo::collections::Vec::new_in(arena);
+        if others.len() < own.len() / 8 {
+            let found = others.iter().filter_map(|attr| self.get(attr.name));
+            common.extend(found.map(Attr::shared));
+        } else if own.len() < others.len() / 8 {
+            let found = own.iter().filter(|attr| names.get(attr.name).is_some());
+            common.extend(found.map(Attr::shared));
+        } else {
+            let mut rest = others;
+            let found = own.iter().filter(|attr| has_next(&mut rest, attr.name));
+            common.extend(found.map(Attr::shared));
+        }
+        Self::from_sorted(arena, common.into_bump_slice())
+    }
+
+    /// All attributes but `names`, which it has, in the order of symbols and each once.
+    pub(crate) fn without(&'a self, arena: &'a Bump, names: &[Symbol]) -> &'a Attrs<'a> {
+        if names.is_empty() {
+            return self;
+        }
+        let entries = self.entries(arena);
+        let (mut place, mut names) = (0, names.iter().peekable());
+        let kept = arena.alloc_slice_fill_with(entries.len() - names.len(), |_| {
+            while names
+                .next_if(|&&name| name == entries[place].name)
+                .is_some()
+            {
+                place += 1;
+            }
+            place += 1;
+            entries[place - 1].shared()
+        });
+        Self::from_sorted(arena, kept)
+    }
+
+    /// Looks up names in the order of symbols.
+    pub(crate) fn walk(&self) -> Walk<'a, '_> {
+        let flat = self.base.get().is_none();
+        Walk {
+            attrs: self,
+            rest: flat.then(|| self.entries.get()),
+        }
+    }
+}
+
+/// See [`Attrs::walk`].
+pub(crate) struct Walk<'a, 's> {
+    attrs: &'s Attrs<'a>,
+    /// Attributes not passed yet, if there is but one layer.
+    rest: Option<&'a [Attr<'a>]>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// The attribute called `name`, which is greater than any name looked up before.
+    #[inline]
+    pub(crate) fn get(&mut self, name: Symbol) -> Option<&'a Attr<'a>> {
+        let Some(rest) = &mut self.rest else {
+            return self.attrs.get(name);
+        };
+        if rest.len() > LONG_WALK {
+            return self.attrs.get(name);
+        }
+        while let Some((first, others)) = rest.split_first() {
+            if first.name > name {
+                return None;
+            }
+            *rest = others;
+            if first.name == name {
+                return Some(first);
+            }
+        }
+        None
+    }
+}
+
+/// So many attributes are passed one after the other rather than searched.
+const LONG_WALK: usize = 32;
+
+/// Whether `name` is next in `rest`, once what comes before it is skipped.
+#[inline]
+fn has_next(rest: &mut &[Attr<'_>], name: Symbol) -> bool {
+    while let Some((first, others)) = rest.split_first() {
+        if first.name >= name {
+            return first.name == name;
+        }
+        *rest = others;
+    }
+    false
 }
 
 /// Attributes for another set.
 fn shared_in<'a>(arena: &'a Bump, attrs: &[&'a Attr<'a>]) -> &'a [Attr<'a>] {
     arena.alloc_slice_fill_with(attrs.len(), |index| attrs[index].shared())
+}
+
+/// As [`merge`], of two layers, straight into the arena.
+fn merged_in<'a>(arena: &'a Bump, left: &'a [Attr<'a>], right: &'a [Attr<'a>]) -> &'a [Attr<'a>] {
+    let mut rest = left;
+    let in_both = right
+        .iter()
+        .filter(|attr| has_next(&mut rest, attr.name))
+        .count();
+    let (mut l, mut r) = (left, right);
+    arena.alloc_slice_fill_with(left.len() + right.len() - in_both, |_| {
+        let next = match (l.split_first(), r.split_first()) {
+            (Some((left, others)), None) => {
+                l = others;
+                left
+            }
+            (Some((left, others)), Some((right, _))) if left.name < right.name => {
+                l = others;
+                left
+            }
+            (left, Some((right, others))) => {
+                if let Some((left, others)) = left
+                    && left.name == right.name
+                {
+                    l = others;
+                }
+                r = others;
+                right
+            }
+            (None, None) => unreachable!("there are as many as were counted"),
+        };
+        next.shared()
+    })
 }
 
 #[inline]

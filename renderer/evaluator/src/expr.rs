@@ -155,9 +155,34 @@ pub(crate) enum Op {
     Implies,
 }
 
+impl Op {
+    /// Compares two values.
+    #[inline]
+    pub(crate) fn compares(self) -> bool {
+        matches!(
+            self,
+            Op::Eq | Op::NotEq | Op::Less | Op::LessEq | Op::Greater | Op::GreaterEq
+        )
+    }
+
+    /// What a comparison of two numbers says.
+    #[inline]
+    pub(crate) fn holds(self, left: i64, right: i64) -> bool {
+        match self {
+            Op::Less => left < right,
+            Op::LessEq => left <= right,
+            Op::Greater => left > right,
+            Op::GreaterEq => left >= right,
+            Op::Eq => left == right,
+            _ => left != right,
+        }
+    }
+}
+
 /// See [`Expr::WithVariable`].
 pub(crate) struct WithVariable<'a> {
     pub name: Symbol,
+    pub hint: Cell<u32>,
     pub position: PosIdx,
     /// How many levels out the `with`s are, and where they stand, innermost first. Slot 0 of such a level is the set.
     pub scopes: &'a [(u32, PosIdx)],
@@ -166,7 +191,8 @@ pub(crate) struct WithVariable<'a> {
 /// One step of an attribute path.
 #[derive(Clone, Copy)]
 pub(crate) enum Step<'a> {
-    Static(Symbol),
+    /// A name, and where it was found the last time: see [`crate::attrs::Attrs::get_hinted`].
+    Static(Symbol, &'a Cell<u32>),
     Dynamic(&'a Expr<'a>),
 }
 

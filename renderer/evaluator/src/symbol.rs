@@ -13,8 +13,8 @@ use crate::value::NixString;
 pub struct Symbol(pub(crate) u32);
 
 struct Entry<'a> {
-    /// The first eight bytes, big-endian: orders most names without touching them.
-    prefix: u64,
+    /// See [`Symbols::prefix`].
+    prefix: u128,
     string: &'a NixString<'a>,
     hash: u64,
 }
@@ -86,6 +86,12 @@ impl<'a> Symbols<'a> {
         String::from_utf8_lossy(self.bytes(symbol)).into_owned()
     }
 
+    /// The first sixteen bytes, big-endian: orders most names without touching them.
+    #[inline]
+    pub(crate) fn prefix(&self, symbol: Symbol) -> u128 {
+        self.entries[symbol.0 as usize].prefix
+    }
+
     /// Alphabetical order (by bytes), which is the order in which Nix shows attributes.
     pub fn compare(&self, left: Symbol, right: Symbol) -> Ordering {
         let (l, r) = (
@@ -98,11 +104,11 @@ impl<'a> Symbols<'a> {
     }
 }
 
-fn prefix_of(bytes: &[u8]) -> u64 {
-    let mut prefix = [0; 8];
-    let len = bytes.len().min(8);
+fn prefix_of(bytes: &[u8]) -> u128 {
+    let mut prefix = [0; 16];
+    let len = bytes.len().min(16);
     prefix[..len].copy_from_slice(&bytes[..len]);
-    u64::from_be_bytes(prefix)
+    u128::from_be_bytes(prefix)
 }
 
 fn hash_of(bytes: &[u8]) -> u64 {

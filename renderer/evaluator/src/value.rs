@@ -6,7 +6,7 @@ use std::cell::Cell;
 use crate::attrs::{Attr, Attrs};
 use crate::builtins::Builtin;
 use crate::context::Context;
-use crate::env::Env;
+use crate::env::Level;
 use crate::expr::{LambdaCode, ThunkId};
 
 /// A Nix value in 16 bytes. Everything behind it lives in the evaluation's arena.
@@ -42,7 +42,7 @@ pub enum Value<'a> {
     /// The value is, or will be, in that cell.
     Thunk(&'a Slot<'a>),
     /// An expression to be evaluated.
-    Delayed(ThunkId, &'a Env<'a, 'a>),
+    Delayed(ThunkId, &'a Level<'a>),
     /// Element number n of a mapped list, set or range.
     Mapped(u32, &'a Mapped<'a>),
     /// A call to be made.
@@ -81,6 +81,12 @@ impl<'a> Slot<'a> {
     #[inline]
     pub(crate) fn set(&self, value: Value<'a>) {
         self.0.set(value);
+    }
+
+    /// For what puts values into cells that are none of these.
+    #[inline]
+    pub(crate) fn cell(&self) -> &Cell<Value<'a>> {
+        &self.0
     }
 
     /// The cell that this one names, or this one: the one in which a value is, or will be, computed.
@@ -163,7 +169,7 @@ pub struct Lambda<'a> {
     /// What to do.
     pub(crate) code: &'a LambdaCode<'a>,
     /// Where its free variables are.
-    pub(crate) env: &'a Env<'a, 'a>,
+    pub(crate) level: &'a Level<'a>,
 }
 
 /// A function with its first arguments.

@@ -4,7 +4,7 @@ use super::{Global, Row};
 use crate::attrs::{Attr, Attrs};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
-use crate::value::{Mapped, MappedOver, PartialApplication, Value};
+use crate::value::{Mapped, MappedOver, PartialApplication, Slot, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
@@ -28,9 +28,16 @@ const NONE: PosIdx = PosIdx::NONE;
 impl<'a> Evaluator<'a> {
     /// The attributes in alphabetical order.
     pub fn sorted_attrs(&self, attrs: &'a Attrs<'a>) -> Vec<&'a Attr<'a>> {
-        let mut sorted: Vec<_> = attrs.entries(self.arena).iter().collect();
-        sorted.sort_unstable_by(|l, r| self.symbols.compare(l.name, r.name));
-        sorted
+        let entries = attrs.entries(self.arena).iter();
+        let mut sorted: Vec<_> = entries
+            .map(|attr| (self.symbols.prefix(attr.name), attr))
+            .collect();
+        sorted.sort_unstable_by(|(l_prefix, l), (r_prefix, r)| {
+            l_prefix
+                .cmp(r_prefix)
+                .then_with(|| self.symbols.compare(l.name, r.name))
+        });
+        sorted.into_iter().map(|(_, attr)| attr).collect()
     }
 }
 
@@ -45,11 +52,12 @@ fn attr_names<'a>(
         "while evaluating the argument passed to builtins.attrNames",
     )?;
     let sorted = evaluator.sorted_attrs(attrs);
-    let names: Vec<_> = sorted
-        .iter()
-        .map(|attr| Value::String(evaluator.symbols.string(attr.name)))
-        .collect();
-    Ok(evaluator.list_of(&names))
+    let names = evaluator
+        .arena
+        .alloc_slice_fill_with(sorted.len(), |index| {
+            Slot::new(Value::String(evaluator.symbols.string(sorted[index].name)))
+        });
+    Ok(Value::list(evaluator.arena, names))
 }
 
 fn attr_values<'a>(
@@ -63,8 +71,10 @@ fn attr_values<'a>(
         "while evaluating the argument passed to builtins.attrValues",
     )?;
     let sorted = evaluator.sorted_attrs(attrs);
-    let values: Vec<_> = sorted.iter().map(|attr| attr.value.share()).collect();
-    Ok(evaluator.list_of(&values))
+    let values = evaluator
+        .arena
+        .alloc_slice_fill_with(sorted.len(), |index| Slot::new(sorted[index].value.share()));
+    Ok(Value::list(evaluator.arena, values))
 }
 
 fn cat_attrs<'a>(
@@ -126,7 +136,6 @@ fn has_attr<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     ))
 }
 
-/// Goes through the smaller set and looks up in the other one.
 fn intersect_attrs<'a>(
     evaluator: &mut Evaluator<'a>,
     args: &[Value<'a>],
@@ -142,20 +151,7 @@ fn intersect_attrs<'a>(
         NONE,
         "while evaluating the second argument passed to builtins.intersectAttrs",
     )?;
-    let names = left.entries(evaluator.arena);
-    let values = right.entries(evaluator.arena);
-    let mut common = bumpalo::collections::Vec::new_in(evaluator.arena);
-    if names.len() < values.len() {
-        let found = names.iter().filter_map(|attr| right.get(attr.name));
-        common.extend(found.map(Attr::shared));
-    } else {
-        let found = values.iter().filter(|attr| left.get(attr.name).is_some());
-        common.extend(found.map(Attr::shared));
-    }
-    Ok(Value::Attrs(Attrs::from_sorted(
-        evaluator.arena,
-        common.into_bump_slice(),
-    )))
+    Ok(Value::Attrs(right.intersect(evaluator.arena, left)))
 }
 
 fn list_to_attrs<'a>(
@@ -249,20 +245,10 @@ fn remove_attrs<'a>(
         let name = evaluator.expect_string_no_context(item.share(), NONE, what)?;
         removed.extend(evaluator.symbols.lookup(name));
     }
+    removed.retain(|&name| attrs.get(name).is_some());
     removed.sort_unstable();
-    if !removed.iter().any(|&name| attrs.get(name).is_some()) {
-        return Ok(Value::Attrs(attrs));
-    }
-    let mut kept = bumpalo::collections::Vec::new_in(evaluator.arena);
-    let entries = attrs.entries(evaluator.arena);
-    let stays = entries
-        .iter()
-        .filter(|attr| removed.binary_search(&attr.name).is_err());
-    kept.extend(stays.map(Attr::shared));
-    Ok(Value::Attrs(Attrs::from_sorted(
-        evaluator.arena,
-        kept.into_bump_slice(),
-    )))
+    removed.dedup();
+    Ok(Value::Attrs(attrs.without(evaluator.arena, &removed)))
 }
 
 fn unsafe_get_attr_pos<'a>(

@@ -465,13 +465,12 @@ fn merge<'a>(
     buffer.extend_from_slice(&values[..middle]);
     let (mut left, mut right, mut out) = (0, middle, 0);
     while left < buffer.len() && right < values.len() {
-        if less(values[right], buffer[left])? {
-            values[out] = values[right];
-            right += 1;
-        } else {
-            values[out] = buffer[left];
-            left += 1;
-        }
+        let (l, r) = (buffer[left], values[right]);
+        // Which is taken cannot be foretold, so this is no branch.
+        let takes_right = less(r, l)?;
+        values[out] = if takes_right { r } else { l };
+        right += usize::from(takes_right);
+        left += usize::from(!takes_right);
         out += 1;
     }
     let rest = &buffer[left..];

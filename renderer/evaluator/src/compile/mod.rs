@@ -7,6 +7,7 @@ mod paths;
 
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 
 use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Name, Node, NodeId};
 use crate::error::EvalError;
@@ -335,7 +336,9 @@ impl<'a, 'c> Compiler<'a, 'c> {
         let mut steps = Vec::with_capacity(path.len as usize);
         for &name in self.ast.attr_path(path) {
             steps.push(match name {
-                AttrName::Static(name) => Step::Static(self.symbol(name)),
+                AttrName::Static(name) => {
+                    Step::Static(self.symbol(name), self.arena.alloc(Cell::new(0)))
+                }
                 AttrName::Dynamic(id) => Step::Dynamic(self.alloc(id)?),
             });
         }
@@ -369,7 +372,7 @@ fn select_symbol<'a>(base: &'a Expr<'a>, name: Symbol, position: PosIdx) -> Expr
         base,
         name,
         position,
-        hint: std::cell::Cell::new(0),
+        hint: Cell::new(0),
     }
 }
 

@@ -96,6 +96,7 @@ impl<'a> Compiler<'a, '_> {
         let scopes = self.arena.alloc_slice_fill_iter(depths.collect::<Vec<_>>());
         Ok(Expr::WithVariable(self.arena.alloc(WithVariable {
             name: symbol,
+            hint: std::cell::Cell::new(0),
             position,
             scopes,
         })))

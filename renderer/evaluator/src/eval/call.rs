@@ -1,14 +1,17 @@
 //! Calling functions.
 
+use std::cell::Cell;
+
 use crate::attrs::Attrs;
-use crate::env::Env;
+use crate::builtins::Builtin;
+use crate::env::{Env, Level};
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, LambdaCode, Lazy, PatternCode};
 use crate::limits::Callee;
 use crate::position::PosIdx;
 use crate::value::{Lambda, PartialApplication, Slot, Value};
 
-use super::{Evaluator, Result};
+use super::{Evaluator, Result, ready_lambda};
 
 /// Calls with more arguments than this take a slower way.
 const MOST_ARGS: usize = 8;
@@ -16,9 +19,8 @@ const MOST_ARGS: usize = 8;
 pub(crate) const MOST_ON_STACK: usize = 4;
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn make_lambda(&mut self, code: &'a LambdaCode<'a>, env: &Env<'_, 'a>) -> Value<'a> {
-        let env = env.capture(self.arena);
-        Value::Lambda(self.arena.alloc(Lambda { code, env }))
+    pub(super) fn make_lambda(&self, code: &'a LambdaCode<'a>, level: &'a Level<'a>) -> Value<'a> {
+        Value::Lambda(self.arena.alloc(Lambda { code, level }))
     }
 
     pub(super) fn eval_call(
@@ -28,21 +30,56 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let function = self.eval(function, env)?;
-        if let Value::Lambda(lambda) = function
+        if let Some(lambda) = ready_lambda(function, env)
             && lambda.code.arity() == args.len()
         {
             return self.call_exactly(lambda, args, position, env);
         }
-        if args.len() > MOST_ARGS {
-            let values: Vec<_> = args.iter().map(|arg| self.delay_boxed(arg, env)).collect();
-            return self.call(function, &values, position);
+        let function = self.eval(function, env)?;
+        match function {
+            Value::Lambda(lambda) if lambda.code.arity() == args.len() => {
+                return self.call_exactly(lambda, args, position, env);
+            }
+            _ => self.call_otherwise(function, args, position, env),
         }
-        let mut values = [Value::Null; MOST_ARGS];
-        for (value, arg) in values.iter_mut().zip(args) {
-            *value = self.delay_boxed(arg, env);
+    }
+
+    /// A call of anything but a function that gets just the arguments it wants.
+    #[inline(never)]
+    fn call_otherwise(
+        &mut self,
+        function: Value<'a>,
+        args: &'a [Lazy<'a>],
+        position: PosIdx,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        match (function, args) {
+            (Value::Builtin(builtin), [a]) if builtin.arity == 1 => {
+                let mut values = [Value::Null];
+                self.delay_boxed(a, env, Cell::from_mut(&mut values[0]));
+                self.enter_builtin(builtin, &values, position)
+            }
+            (Value::Builtin(builtin), [a, b]) if builtin.arity == 2 => {
+                let mut values = [Value::Null; 2];
+                self.delay_boxed(a, env, Cell::from_mut(&mut values[0]));
+                self.delay_boxed(b, env, Cell::from_mut(&mut values[1]));
+                self.enter_builtin(builtin, &values, position)
+            }
+            _ if args.len() <= MOST_ARGS => {
+                let mut values = [Value::Null; MOST_ARGS];
+                for (value, arg) in values.iter_mut().zip(args) {
+                    self.delay_boxed(arg, env, Cell::from_mut(value));
+                }
+                self.call(function, &values[..args.len()], position)
+            }
+            _ => {
+                let mut values = vec![Value::Null; args.len()];
+                for (value, arg) in values.iter_mut().zip(args) {
+                    self.delay_boxed(arg, env, Cell::from_mut(value));
+                }
+                self.call(function, &values, position)
+            }
         }
-        self.call(function, &values[..args.len()], position)
     }
 
     /// A function that gets just the arguments it wants: they go straight into its level.
@@ -55,37 +92,32 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         let code = lambda.code;
         if !code.starts_on_stack {
-            let slots = self.new_slots(code);
+            let slots = self.null_slots(code.slots as usize);
             for (slot, arg) in slots.iter().zip(args) {
-                slot.set(self.delay(arg, env));
+                self.delay(arg, env, slot.cell());
             }
             return self.enter_in_arena(lambda, slots, position);
         }
         match args {
             [a] => {
-                let slots = [Slot::new(self.delay_boxed(a, env))];
+                let slots = [Slot::new(Value::Null)];
+                self.delay_boxed(a, env, slots[0].cell());
                 self.enter_on_stack(lambda, &slots, position)
             }
             [a, b] => {
-                let slots = [
-                    Slot::new(self.delay_boxed(a, env)),
-                    Slot::new(self.delay_boxed(b, env)),
-                ];
+                let slots = [const { Slot::new(Value::Null) }; 2];
+                self.delay_boxed(a, env, slots[0].cell());
+                self.delay_boxed(b, env, slots[1].cell());
                 self.enter_on_stack(lambda, &slots, position)
             }
             _ => {
                 let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
                 for (slot, arg) in slots.iter().zip(args) {
-                    slot.set(self.delay_boxed(arg, env));
+                    self.delay_boxed(arg, env, slot.cell());
                 }
                 self.enter_on_stack(lambda, &slots[..args.len()], position)
             }
         }
-    }
-
-    fn new_slots(&self, code: &LambdaCode<'_>) -> &'a [Slot<'a>] {
-        self.arena
-            .alloc_slice_fill_with(code.slots as usize, |_| Slot::new(Value::Null))
     }
 
     /// [`Evaluator::call`] with one argument, the fast way for what lists are mapped with.
@@ -97,8 +129,12 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         match function {
-            Value::Lambda(lambda) if lambda.code.starts_on_stack && lambda.code.arity() == 1 => {
-                self.enter_on_stack(lambda, &[Slot::new(a)], position)
+            Value::Lambda(lambda) if lambda.code.arity() == 1 => {
+                if lambda.code.starts_on_stack {
+                    self.enter_on_stack(lambda, &[Slot::new(a)], position)
+                } else {
+                    self.call_in_arena(lambda, &[a], position)
+                }
             }
             _ => self.call(function, &[a], position),
         }
@@ -114,8 +150,12 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         match function {
-            Value::Lambda(lambda) if lambda.code.starts_on_stack && lambda.code.arity() == 2 => {
-                self.enter_on_stack(lambda, &[Slot::new(a), Slot::new(b)], position)
+            Value::Lambda(lambda) if lambda.code.arity() == 2 => {
+                if lambda.code.starts_on_stack {
+                    self.enter_on_stack(lambda, &[Slot::new(a), Slot::new(b)], position)
+                } else {
+                    self.call_in_arena(lambda, &[a, b], position)
+                }
             }
             _ => self.call(function, &[a, b], position),
         }
@@ -156,14 +196,18 @@ impl<'a> Evaluator<'a> {
                     }
                     let (now, later) = args.split_at(arity);
                     args = later;
-                    self.enter(Callee::Builtin(builtin.name), position)?;
-                    let result = (builtin.function)(self, now, PosIdx::NONE);
-                    self.call_depth -= 1;
-                    result.map_err(|error| trace_builtin(error, builtin.name, position))?
+                    self.enter_builtin(builtin, now, position)?
                 }
                 Value::PartialApplication(partial) => {
-                    let all = [partial.args, args].concat();
-                    return self.call_here(partial.function, &all, position);
+                    let (first, all) = (partial.args.len(), partial.args.len() + args.len());
+                    if all > MOST_ARGS {
+                        let all = [partial.args, args].concat();
+                        return self.call_here(partial.function, &all, position);
+                    }
+                    let mut values = [Value::Null; MOST_ARGS];
+                    values[..first].copy_from_slice(partial.args);
+                    values[first..all].copy_from_slice(args);
+                    return self.call_here(partial.function, &values[..all], position);
                 }
                 Value::Attrs(attrs) => {
                     let Some(functor) = attrs.get(self.names.functor) else {
@@ -190,6 +234,23 @@ impl<'a> Evaluator<'a> {
         Ok(function)
     }
 
+    #[inline]
+    fn enter_builtin(
+        &mut self,
+        builtin: &Builtin<'a>,
+        args: &[Value<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        self.enter(Callee::Builtin(builtin.name), position)?;
+        let result = (builtin.function)(self, args, PosIdx::NONE);
+        self.call_depth -= 1;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(trace_builtin(error, builtin.name, position)),
+        }
+    }
+
+    #[cold]
     fn not_a_function(&mut self, value: Value<'a>, position: PosIdx) -> Box<EvalError> {
         let shown = self.show_typed(value);
         EvalError::new(
@@ -212,17 +273,28 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         let code = lambda.code;
         if !code.starts_on_stack {
-            let slots = self.new_slots(code);
-            for (slot, arg) in slots.iter().zip(args) {
-                slot.set(*arg);
-            }
-            return self.enter_in_arena(lambda, slots, position);
+            return self.call_in_arena(lambda, args, position);
         }
         let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
         for (slot, arg) in slots.iter().zip(args) {
             slot.set(*arg);
         }
         self.enter_on_stack(lambda, &slots[..args.len()], position)
+    }
+
+    /// As many arguments as the function takes go into a level in the arena.
+    fn call_in_arena(
+        &mut self,
+        lambda: &'a Lambda<'a>,
+        args: &[Value<'a>],
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
+        let slots = self
+            .arena
+            .alloc_slice_fill_with(lambda.code.slots as usize, |index| {
+                Slot::new(args.get(index).copied().unwrap_or(Value::Null))
+            });
+        self.enter_in_arena(lambda, slots, position)
     }
 
     #[inline]
@@ -252,7 +324,7 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         self.enter(Callee::Function(lambda.code), position)?;
-        let env = Env::on_stack(lambda.env, slots);
+        let env = Env::on_stack(lambda.level, slots);
         let result = self.eval(lambda.code.body, &env);
         self.call_depth -= 1;
         match result {
@@ -269,14 +341,14 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         self.enter(Callee::Function(lambda.code), position)?;
         let code = lambda.code;
-        let env = Env::in_arena(self.arena, Some(lambda.env), slots);
+        let level = Level::new(self.arena, Some(lambda.level), slots);
         if let Some(pattern) = &code.pattern
-            && let Err(error) = self.match_pattern(code, pattern, env, slots, position)
+            && let Err(error) = self.match_pattern(code, pattern, level, slots, position)
         {
             self.call_depth -= 1;
             return Err(error);
         }
-        let result = self.eval(code.body, env);
+        let result = self.eval(code.body, &Env::of(level));
         self.call_depth -= 1;
         match result {
             Ok(value) => Ok(value),
@@ -310,7 +382,7 @@ impl<'a> Evaluator<'a> {
         &mut self,
         code: &'a LambdaCode<'a>,
         pattern: &'a PatternCode<'a>,
-        env: &'a Env<'a, 'a>,
+        level: &'a Level<'a>,
         slots: &'a [Slot<'a>],
         position: PosIdx,
     ) -> Result<()> {
@@ -332,12 +404,13 @@ impl<'a> Evaluator<'a> {
             formals = &formals[1..];
         }
         let mut used = 0;
+        let mut walk = attrs.walk();
         for (formal, slot) in pattern.formals.iter().zip(formals) {
-            if let Some(attr) = attrs.get(formal.name) {
+            if let Some(attr) = walk.get(formal.name) {
                 used += 1;
                 slot.set(attr.value.share());
             } else if let Some(default) = &formal.default {
-                slot.set(self.delay_in_level(default, env));
+                self.delay_in_level(default, level, slot);
             } else {
                 let message = format!(
                     "function '{}' called without required argument '{}'",
@@ -360,9 +433,9 @@ impl<'a> Evaluator<'a> {
     /// Forces an argument where it is, in a copy of what its slot holds.
     fn force_argument(&mut self, argument: Value<'a>, position: PosIdx) -> Result<Value<'a>> {
         match argument {
-            Value::Delayed(id, env) => {
+            Value::Delayed(id, level) => {
                 let expr = self.thunks[id.0 as usize];
-                self.eval(expr, env)
+                self.eval(expr, &Env::of(level))
             }
             value if value.is_whnf() => Ok(value),
             Value::Thunk(slot) => self.force_slot(slot, position),

@@ -82,12 +82,21 @@ impl<'a> Evaluator<'a> {
     }
 
     /// An integer. `what` says what for, in the trace.
+    #[inline]
     pub fn expect_int(
         &mut self,
         value: Value<'a>,
         position: PosIdx,
         what: &'static str,
     ) -> Result<i64> {
+        match value {
+            Value::Int(value) => Ok(value),
+            value => self.int_of(value, position, what),
+        }
+    }
+
+    #[inline(never)]
+    fn int_of(&mut self, value: Value<'a>, position: PosIdx, what: &'static str) -> Result<i64> {
         match self.forced(value, position, what)? {
             Value::Int(value) => Ok(value),
             other => Err(self.wrong_type("an integer", other, position, what)),
@@ -109,12 +118,21 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A Boolean.
+    #[inline]
     pub fn expect_bool(
         &mut self,
         value: Value<'a>,
         position: PosIdx,
         what: &'static str,
     ) -> Result<bool> {
+        match value {
+            Value::Bool(value) => Ok(value),
+            value => self.bool_of(value, position, what),
+        }
+    }
+
+    #[inline(never)]
+    fn bool_of(&mut self, value: Value<'a>, position: PosIdx, what: &'static str) -> Result<bool> {
         match self.forced(value, position, what)? {
             Value::Bool(value) => Ok(value),
             other => Err(self.wrong_type("a Boolean", other, position, what)),
@@ -184,6 +202,9 @@ impl<'a> Evaluator<'a> {
         what: &'static str,
     ) -> Result<&'a [u8]> {
         let string = self.expect_string(value, position, what)?;
+        if string.context.is_none() {
+            return Ok(string.bytes);
+        }
         let elements = self.contexts.elements(string.context);
         let Some(&first) = elements.first() else {
             return Ok(string.bytes);
@@ -276,9 +297,7 @@ impl<'a> Evaluator<'a> {
             }
             Value::Bool(true) if how.more => Ok(b"1"),
             Value::Bool(false) | Value::Null if how.more => Ok(b""),
-            Value::Int(value) if how.more => {
-                Ok(self.arena.alloc_str(&value.to_string()).as_bytes())
-            }
+            Value::Int(value) if how.more => Ok(self.digits(value)),
             Value::Float(value) if how.more => {
                 Ok(self.arena.alloc_str(&format!("{value:.6}")).as_bytes())
             }
@@ -287,6 +306,22 @@ impl<'a> Evaluator<'a> {
             }
             other => Err(self.cannot_coerce(other).trace(position, what)),
         }
+    }
+
+    /// A number in decimal.
+    fn digits(&self, value: i64) -> &'a [u8] {
+        let mut digits = [0; 20];
+        let (mut start, mut rest) = (digits.len(), value.unsigned_abs());
+        while rest > 0 || start == digits.len() {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        if value < 0 {
+            start -= 1;
+            digits[start] = b'-';
+        }
+        self.arena.alloc_slice_copy(&digits[start..])
     }
 
     fn coerce_list(

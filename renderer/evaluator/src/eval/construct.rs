@@ -1,7 +1,7 @@
 //! Making sets, lists and levels of variables.
 
 use crate::attrs::{Attr, Attrs};
-use crate::env::Env;
+use crate::env::{Env, Level};
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
 use crate::position::PosIdx;
@@ -13,32 +13,29 @@ impl<'a> Evaluator<'a> {
     pub(super) fn make_list(&mut self, items: &'a [Lazy<'a>], env: &Env<'_, 'a>) -> Value<'a> {
         let slots = self.null_slots(items.len());
         for (slot, item) in slots.iter().zip(items) {
-            slot.set(self.delay(item, env));
+            self.delay(item, env, slot.cell());
         }
         Value::list(self.arena, slots)
     }
 
-    fn null_slots(&self, count: usize) -> &'a [Slot<'a>] {
+    pub(super) fn null_slots(&self, count: usize) -> &'a [Slot<'a>] {
         self.arena
             .alloc_slice_fill_with(count, |_| Slot::new(Value::Null))
     }
 
-    pub(super) fn eval_let(
-        &mut self,
-        code: &'a LetCode<'a>,
-        env: &Env<'_, 'a>,
-    ) -> Result<Value<'a>> {
-        if let Some(first) = code.merged_at {
-            // The level is the enclosing function's, which is in the arena for having such bindings.
-            let env = env.capture(self.arena);
-            self.fill_level(code.bindings, code.inherit_from, env, env, first);
-            return self.eval(code.body, env);
-        }
+    /// Fills slots of the enclosing function's level, which is in the arena for having such bindings.
+    pub(super) fn fill_own_level(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>, first: u32) {
+        let level = env.capture(self.arena);
+        self.fill_level(code.bindings, code.inherit_from, level, level, first);
+    }
+
+    /// The level in which the body of a `let` is evaluated.
+    pub(super) fn open_let(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>) -> &'a Level<'a> {
         let outer = env.capture(self.arena);
         let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
-        let inner = Env::in_arena(self.arena, Some(outer), slots);
+        let inner = Level::new(self.arena, Some(outer), slots);
         self.fill_level(code.bindings, code.inherit_from, inner, outer, 0);
-        self.eval(code.body, inner)
+        inner
     }
 
     /// Puts bindings into the slots of `inner` from `first` on.
@@ -46,31 +43,36 @@ impl<'a> Evaluator<'a> {
         &mut self,
         bindings: &'a [BindingCode<'a>],
         inherit_from: &'a [Lazy<'a>],
-        inner: &'a Env<'a, 'a>,
-        outer: &'a Env<'a, 'a>,
+        inner: &'a Level<'a>,
+        outer: &'a Level<'a>,
         first: u32,
     ) {
+        let around = Env::of(outer);
         for (index, binding) in (first..).zip(bindings) {
-            let value = match binding.scope {
-                Scope::Inner => self.delay_in_level(&binding.value, inner),
-                Scope::Outer => self.delay(&binding.value, outer),
-            };
-            inner.slot(0, index).set(value);
+            let slot = inner.slot(index);
+            match binding.scope {
+                Scope::Inner => self.delay_in_level(&binding.value, inner, slot),
+                Scope::Outer => self.delay(&binding.value, &around, slot.cell()),
+            }
         }
         for (index, from) in (first + bindings.len() as u32..).zip(inherit_from) {
-            let value = self.delay_in_level(from, inner);
-            inner.slot(0, index).set(value);
+            self.delay_in_level(from, inner, inner.slot(index));
         }
     }
 
     /// As [`Evaluator::delay`], but looks at no other variable: those of this level need not be in their places yet.
-    pub(super) fn delay_in_level(&mut self, value: &Lazy<'a>, level: &'a Env<'a, 'a>) -> Value<'a> {
+    pub(super) fn delay_in_level(
+        &mut self,
+        value: &Lazy<'a>,
+        level: &'a Level<'a>,
+        into: &Slot<'a>,
+    ) {
         match value.expr {
-            Expr::Constant(value) => *value,
+            Expr::Constant(value) => into.set(*value),
             Expr::Lambda(code) if value.kind == LazyKind::Constructor => {
-                self.make_lambda(code, level)
+                into.set(self.make_lambda(code, level));
             }
-            _ => Value::Delayed(value.id, level),
+            _ => into.set(Value::Delayed(value.id, level)),
         }
     }
 
@@ -90,17 +92,18 @@ impl<'a> Evaluator<'a> {
         if !code.inherit_from.is_empty() {
             let slots = self.null_slots(code.inherit_from.len());
             for (slot, from) in slots.iter().zip(code.inherit_from) {
-                slot.set(self.delay(from, outer));
+                self.delay(from, env, slot.cell());
             }
-            inner = Env::in_arena(self.arena, Some(outer), slots);
+            inner = Level::new(self.arena, Some(outer), slots);
         }
+        let inner_env = Env::of(inner);
         let entries = self.new_entries(code.bindings);
         for (entry, binding) in entries.iter().zip(code.bindings) {
             let env = match binding.scope {
-                Scope::Inner => inner,
-                Scope::Outer => outer,
+                Scope::Inner => &inner_env,
+                Scope::Outer => env,
             };
-            entry.value.set(self.delay(&binding.value, env));
+            self.delay(&binding.value, env, entry.value.cell());
         }
         let attrs = Attrs::from_sorted(self.arena, entries);
         self.add_dynamic(attrs, code.dynamic, inner)
@@ -115,7 +118,7 @@ impl<'a> Evaluator<'a> {
     ) -> Value<'a> {
         let entries = self.new_entries(code.bindings);
         for (entry, binding) in entries.iter().zip(code.bindings) {
-            entry.value.set(self.delay(&binding.value, env));
+            self.delay(&binding.value, env, entry.value.cell());
         }
         Value::Attrs(Attrs::from_sorted(self.arena, entries))
     }
@@ -134,7 +137,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         let outer = env.capture(self.arena);
         let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
-        let inner = Env::in_arena(self.arena, Some(outer), slots);
+        let inner = Level::new(self.arena, Some(outer), slots);
         self.fill_level(code.bindings, code.inherit_from, inner, outer, 0);
         let entries: &'a [Attr<'a>] =
             self.arena
@@ -178,11 +181,12 @@ impl<'a> Evaluator<'a> {
         &mut self,
         attrs: &'a Attrs<'a>,
         dynamic: &'a [DynamicCode<'a>],
-        env: &'a Env<'a, 'a>,
+        level: &'a Level<'a>,
     ) -> Result<Value<'a>> {
         if dynamic.is_empty() {
             return Ok(Value::Attrs(attrs));
         }
+        let env = &Env::of(level);
         let mut added: Vec<Attr<'a>> = Vec::new();
         for code in dynamic {
             let name = match self.eval(code.name, env)? {
@@ -208,8 +212,9 @@ impl<'a> Evaluator<'a> {
             if let Expr::Lambda(function) = code.value.expr {
                 function.set_name(name);
             }
-            let value = self.delay(&code.value, env);
-            added.push(Attr::new(name, code.position, value));
+            let attr = Attr::new(name, code.position, Value::Null);
+            self.delay(&code.value, env, attr.value.cell());
+            added.push(attr);
         }
         let added = Attrs::from_unsorted(self.arena, added);
         Ok(Value::Attrs(attrs.update(self.arena, added)))
@@ -230,17 +235,12 @@ impl<'a> Evaluator<'a> {
         )
     }
 
-    pub(super) fn eval_with(
-        &mut self,
-        scope: &Lazy<'a>,
-        body: &'a Expr<'a>,
-        env: &Env<'_, 'a>,
-    ) -> Result<Value<'a>> {
+    /// The level of a `with`, whose only slot is the set.
+    pub(super) fn open_with(&mut self, scope: &Lazy<'a>, env: &Env<'_, 'a>) -> &'a Level<'a> {
         let outer = env.capture(self.arena);
         let slots = self.null_slots(1);
-        slots[0].set(self.delay(scope, outer));
-        let inner = Env::in_arena(self.arena, Some(outer), slots);
-        self.eval(body, inner)
+        self.delay(scope, env, slots[0].cell());
+        Level::new(self.arena, Some(outer), slots)
     }
 
     /// `{ file, line, column }`, or null.

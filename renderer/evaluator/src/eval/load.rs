@@ -4,7 +4,7 @@ use crate::ast::{Ast, AttrName, Node, NodeId};
 use crate::ast_print::PathContext;
 use crate::attrs::Attrs;
 use crate::compile::{self, Compiler};
-use crate::env::Env;
+use crate::env::{Env, Level};
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::Expr;
 use crate::feature::Feature;
@@ -21,7 +21,7 @@ use super::{Evaluator, Result};
 /// Variables that a source text sees beside the global ones: names and their slots in one level.
 struct Scope<'a> {
     names: Vec<Symbol>,
-    env: &'a Env<'a, 'a>,
+    level: &'a Level<'a>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -35,7 +35,7 @@ impl<'a> Evaluator<'a> {
         self.on_stack(|evaluator| {
             let expr = evaluator.compile(source, origin, directory, None)?;
             let root = evaluator.root;
-            evaluator.eval(expr, root)
+            evaluator.eval(expr, &Env::of(root))
         })
     }
 
@@ -74,7 +74,7 @@ impl<'a> Evaluator<'a> {
             let path = evaluator.resolve_file(path)?;
             let expr = evaluator.compile_file(&path, None)?;
             let root = evaluator.root;
-            evaluator.eval(expr, root)
+            evaluator.eval(expr, &Env::of(root))
         })
     }
 
@@ -91,7 +91,7 @@ impl<'a> Evaluator<'a> {
         });
         let scope = Scope {
             names: entries.iter().map(|attr| attr.name).collect(),
-            env: Env::in_arena(self.arena, Some(self.root), slots),
+            level: Level::new(self.arena, Some(self.root), slots),
         };
         self.eval_resolved(&path, Some(&scope))
     }
@@ -106,8 +106,8 @@ impl<'a> Evaluator<'a> {
 
     fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope<'a>>) -> Result<Value<'a>> {
         let expr = self.compile_file(path, scope.map(|scope| scope.names.as_slice()))?;
-        let env = scope.map_or(self.root, |scope| scope.env);
-        self.eval(expr, env).map_err(|error| {
+        let level = scope.map_or(self.root, |scope| scope.level);
+        self.eval(expr, &Env::of(level)).map_err(|error| {
             let path = String::from_utf8_lossy(path);
             error.trace(PosIdx::NONE, format!("while evaluating the file '{path}':"))
         })
@@ -170,7 +170,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         let expr = self.compile(source.as_bytes(), Origin::Internal(name), b"/", None)?;
         let root = self.root;
-        self.eval(expr, root)
+        self.eval(expr, &Env::of(root))
     }
 
     /// The tree of a source text whose variables all have a meaning. `directory` is where its relative paths start.

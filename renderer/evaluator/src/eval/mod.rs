@@ -13,10 +13,12 @@ mod top_level;
 
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 
+use crate::attrs::Attrs;
 use crate::builtins::{Builtin, BuiltinFn, GetFlake};
 use crate::context::Contexts;
-use crate::env::Env;
+use crate::env::{Env, Level};
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, Lazy, LazyKind, Op, ThunkId};
 use crate::io::EvalIo;
@@ -24,7 +26,7 @@ use crate::limits::Watch;
 use crate::position::{PosIdx, Positions};
 use crate::settings::Settings;
 use crate::symbol::{Symbol, Symbols};
-use crate::value::{Failure, MappedOver, Slot, Value};
+use crate::value::{Failure, Lambda, MappedOver, Slot, Value};
 use crate::well_known::WellKnown;
 
 pub use coerce::Coercion;
@@ -52,7 +54,7 @@ pub struct Evaluator<'a> {
     /// The variables that every file sees.
     globals: FxHashMap<Symbol, &'a Slot<'a>>,
     /// The level around every file: empty.
-    root: &'a Env<'a, 'a>,
+    root: &'a Level<'a>,
     /// Values of files that were imported, by their own paths and by those that led to them.
     pub(crate) imported: FxHashMap<Vec<u8>, &'a Slot<'a>>,
     pub(crate) store: crate::store::StoreState<'a>,
@@ -63,6 +65,8 @@ pub struct Evaluator<'a> {
     failures: Vec<Option<Box<EvalError>>>,
     pub(crate) call_depth: u32,
     pub(crate) watch: Watch<'a>,
+    /// Where strings are put together, unless one is being put together already.
+    text: Vec<u8>,
     /// Native addresses below this one are out of bounds.
     stack_limit: usize,
 }
@@ -83,7 +87,7 @@ impl<'a> Evaluator<'a> {
             names,
             thunks: Vec::with_capacity(4096),
             globals: FxHashMap::default(),
-            root: Env::in_arena(arena, None, &[]),
+            root: Level::new(arena, None, &[]),
             imported: FxHashMap::default(),
             store: crate::store::StoreState::default(),
             regexes: crate::regex::RegexCache::default(),
@@ -91,6 +95,7 @@ impl<'a> Evaluator<'a> {
             failures: Vec::new(),
             call_depth: 0,
             watch,
+            text: Vec::new(),
             stack_limit: 0,
         };
         crate::builtins::install(&mut evaluator);
@@ -204,111 +209,134 @@ impl<'a> Evaluator<'a> {
         Ok(value)
     }
 
-    fn eval_compound(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+    /// What is in tail position is evaluated in turn, not one inside the other.
+    fn eval_compound(&mut self, mut expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
         self.check_stack()?;
-        match expr {
-            Expr::Constant(_) | Expr::Variable { .. } => self.eval(expr, env),
-            Expr::Call {
-                function,
-                args,
-                position,
-            } => self.eval_call(function, args, *position, env),
-            Expr::Select {
-                base,
-                name,
-                position,
-                hint,
-            } => self.eval_select(base, *name, *position, hint, env),
-            Expr::If {
-                condition,
-                then,
-                otherwise,
-                position,
-            } => {
-                let what = "while evaluating a branch condition";
-                let branch = if self.eval_bool(condition, env, *position, what)? {
-                    then
-                } else {
-                    otherwise
-                };
-                self.eval(branch, env)
-            }
-            Expr::Binary {
-                op,
-                left,
-                right,
-                position,
-                starts,
-            } => self.eval_binary(*op, left, right, *position, *starts, env),
-            Expr::Lambda(code) => Ok(self.make_lambda(code, env)),
-            Expr::Let(code) => self.eval_let(code, env),
-            Expr::Attrs(code) => self.eval_attrs(code, env),
-            Expr::List { items } => Ok(self.make_list(items, env)),
-            Expr::WithVariable(variable) => self.eval_with_variable(variable, env),
-            Expr::SelectPath(select) => self.eval_select_path(select, env),
-            Expr::HasAttr { base, path } => self.eval_has_attr(base, path, env),
-            Expr::With { scope, body, .. } => self.eval_with(scope, body, env),
-            Expr::Concat {
-                parts,
-                position,
-                path,
-            } => self.eval_concat(parts, *position, *path, env),
-            Expr::Not { operand, .. } => Ok(Value::Bool(!self.eval_bool(
-                operand,
-                env,
-                operand.position(),
-                "in the argument of the not operator",
-            )?)),
-            Expr::Negate { operand, position } => self.eval_negate(operand, *position, env),
-            Expr::Assert {
-                condition,
-                body,
-                position,
-            } => {
-                let what = "in the condition of the assert statement";
-                if !self.eval_bool(condition, env, *position, what)? {
-                    return Err(self.assertion_failed(condition, *position, env));
+        loop {
+            match expr {
+                Expr::Constant(value) => return Ok(*value),
+                Expr::Variable { depth, index, .. } => {
+                    let value = env.slot(*depth, *index).get();
+                    if value.is_whnf() {
+                        return Ok(value);
+                    }
+                    return self.eval_variable(*depth, *index, expr.position(), env);
                 }
-                self.eval(body, env)
+                Expr::Call {
+                    function,
+                    args,
+                    position,
+                } => return self.eval_call(function, args, *position, env),
+                Expr::Select {
+                    base,
+                    name,
+                    position,
+                    hint,
+                } => return self.eval_select(base, *name, *position, hint, env),
+                Expr::If {
+                    condition,
+                    then,
+                    otherwise,
+                    position,
+                } => {
+                    let what = "while evaluating a branch condition";
+                    expr = if self.eval_bool(condition, env, *position, what)? {
+                        then
+                    } else {
+                        otherwise
+                    };
+                }
+                Expr::Binary {
+                    op,
+                    left,
+                    right,
+                    position,
+                    starts,
+                } => return self.eval_binary(*op, left, right, *position, *starts, env),
+                Expr::Lambda(code) => return Ok(self.make_lambda(code, env.capture(self.arena))),
+                Expr::Let(code) => match code.merged_at {
+                    Some(first) => {
+                        self.fill_own_level(code, env, first);
+                        expr = code.body;
+                    }
+                    None => {
+                        let level = self.open_let(code, env);
+                        return self.eval(code.body, &Env::of(level));
+                    }
+                },
+                Expr::Attrs(code) => return self.eval_attrs(code, env),
+                Expr::List { items } => return Ok(self.make_list(items, env)),
+                Expr::WithVariable(variable) => return self.eval_with_variable(variable, env),
+                Expr::SelectPath(select) => return self.eval_select_path(select, env),
+                Expr::HasAttr { base, path } => return self.eval_has_attr(base, path, env),
+                Expr::With { scope, body, .. } => {
+                    let level = self.open_with(scope, env);
+                    return self.eval(body, &Env::of(level));
+                }
+                Expr::Concat {
+                    parts,
+                    position,
+                    path,
+                } => return self.eval_concat(parts, *position, *path, env),
+                Expr::Not { operand, .. } => {
+                    let what = "in the argument of the not operator";
+                    let value = self.eval_bool(operand, env, operand.position(), what)?;
+                    return Ok(Value::Bool(!value));
+                }
+                Expr::Negate { operand, position } => {
+                    return self.eval_negate(operand, *position, env);
+                }
+                Expr::Assert {
+                    condition,
+                    body,
+                    position,
+                } => {
+                    let what = "in the condition of the assert statement";
+                    if !self.eval_bool(condition, env, *position, what)? {
+                        return Err(self.assertion_failed(condition, *position, env));
+                    }
+                    expr = body;
+                }
+                Expr::Global(slot) => return self.force_slot(slot, PosIdx::NONE),
+                Expr::CurPos { position } => return Ok(self.position_value(*position)),
             }
-            Expr::Global(slot) => self.force_slot(slot, PosIdx::NONE),
-            Expr::CurPos { position } => Ok(self.position_value(*position)),
         }
     }
 
-    /// The value of an expression in a place where Nix makes a thunk. What comes may be an inner variant, which must go
-    /// into a cell that stays.
+    /// Puts into a cell the value of an expression in a place where Nix makes a thunk.
+    ///
+    /// Values go straight into the cell they are for: one on the way from here to there is copied in other pieces than
+    /// it was written in, which processors are slow at.
     #[inline]
-    pub(crate) fn delay(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
-        match lazy.kind {
-            LazyKind::Constant => {
-                if let Expr::Constant(value) = lazy.expr {
-                    return *value;
-                }
+    pub(crate) fn delay(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
+        match (lazy.kind, lazy.expr) {
+            (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
+            (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
+                into.set(env.share(*depth, *index));
             }
-            LazyKind::Variable => {
-                if let Expr::Variable { depth, index, .. } = lazy.expr {
-                    return env.share(*depth, *index);
-                }
+            (LazyKind::Thunk, _) => {
+                into.set(Value::Delayed(lazy.id, env.capture(self.arena)));
             }
-            LazyKind::Arithmetic => {
-                if let Some(value) = try_arithmetic(lazy.expr, env) {
-                    return value;
-                }
-            }
-            LazyKind::Thunk => {}
-            LazyKind::Constructor | LazyKind::Select | LazyKind::WithVariable => {
-                if let Some(value) = self.try_at_once(lazy, env) {
-                    return value;
-                }
-            }
+            _ => self.delay_other(lazy, env, into),
         }
-        Value::Delayed(lazy.id, env.capture(self.arena))
     }
 
+    #[inline(never)]
+    fn delay_other(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
+        if lazy.kind == LazyKind::Arithmetic {
+            if let Some(value) = try_arithmetic(lazy.expr, env) {
+                return into.set(value);
+            }
+        } else if let Some(value) = self.try_at_once(lazy, env) {
+            return into.set(value);
+        }
+        into.set(Value::Delayed(lazy.id, env.capture(self.arena)));
+    }
+
+    #[inline]
     fn try_at_once(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
         match lazy.expr {
-            Expr::Lambda(code) => Some(self.make_lambda(code, env)),
+            Expr::Lambda(code) => Some(self.make_lambda(code, env.capture(self.arena))),
             Expr::List { items } => Some(self.make_list(items, env)),
             Expr::Attrs(code) => Some(self.make_plain_attrs(code, env)),
             Expr::Select {
@@ -327,24 +355,54 @@ impl<'a> Evaluator<'a> {
                 let Value::Attrs(attrs) = known(scope) else {
                     return None;
                 };
-                Some(attrs.get(variable.name)?.value.share())
+                Some(
+                    attrs
+                        .get_hinted(variable.name, &variable.hint)?
+                        .value
+                        .share(),
+                )
             }
             _ => None,
         }
     }
 
-    /// [`Evaluator::delay`], with a cell for what needs one.
+    /// [`Evaluator::delay`], where what needs a cell of its own gets one.
     #[inline]
-    pub(crate) fn delay_boxed(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
-        let value = self.delay(lazy, env);
-        value.boxed(self.arena)
+    pub(crate) fn delay_boxed(
+        &mut self,
+        lazy: &Lazy<'a>,
+        env: &Env<'_, 'a>,
+        into: &Cell<Value<'a>>,
+    ) {
+        match (lazy.kind, lazy.expr) {
+            (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
+            (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
+                into.set(env.share(*depth, *index));
+            }
+            (LazyKind::Thunk, _) => {
+                let delayed = Value::Delayed(lazy.id, env.capture(self.arena));
+                into.set(Value::Thunk(self.arena.alloc(Slot::new(delayed))));
+            }
+            _ => {
+                self.delay_other(lazy, env, into);
+                if let Value::Delayed(..) = into.get() {
+                    into.set(into.get().boxed(self.arena));
+                }
+            }
+        }
     }
 
     /// Forces a value that may be a [`Value::Thunk`].
     #[inline]
     pub fn force(&mut self, value: Value<'a>, position: PosIdx) -> Result<Value<'a>> {
         match value {
-            Value::Thunk(slot) => self.on_stack(|evaluator| evaluator.force_slot(slot, position)),
+            Value::Thunk(slot) => {
+                let value = slot.get();
+                if value.is_whnf() {
+                    return Ok(value);
+                }
+                self.on_stack(|evaluator| evaluator.force_unevaluated(slot, value, position))
+            }
             value => Ok(value),
         }
     }
@@ -379,16 +437,16 @@ impl<'a> Evaluator<'a> {
                 )
                 .at(position));
             }
-            Value::Delayed(ThunkId(id), env) => {
+            Value::Delayed(ThunkId(id), level) => {
                 slot.set(Value::Blackhole);
                 let expr = self.thunks[id as usize];
-                self.eval(expr, env)
+                self.eval(expr, &Env::of(level))
             }
             Value::Mapped(index, mapped) => {
                 slot.set(Value::Blackhole);
                 match mapped.over {
                     MappedOver::Indices => {
-                        self.call(mapped.function, &[Value::Int(i64::from(index))], position)
+                        self.call_1(mapped.function, Value::Int(i64::from(index)), position)
                     }
                     MappedOver::Items(items) => {
                         let item = items[index as usize].share();
@@ -467,14 +525,41 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         what: &'static str,
     ) -> Result<bool> {
-        match self.eval(expr, env) {
+        let value = match expr {
+            Expr::Binary {
+                op,
+                left,
+                right,
+                position,
+                starts,
+            } => {
+                if op.compares()
+                    && let Some(left) = ready_int(left, env)
+                    && let Some(right) = ready_int(right, env)
+                {
+                    return Ok(op.holds(left, right));
+                }
+                self.eval_binary(*op, left, right, *position, *starts, env)
+            }
+            _ => self.eval(expr, env),
+        };
+        match value {
             Ok(Value::Bool(value)) => Ok(value),
-            Ok(other) => Err(self
-                .type_error("a Boolean", other)
-                .at(position)
-                .trace(position, what)),
+            Ok(other) => Err(self.not_a_boolean(other, position, what)),
             Err(error) => Err(error.trace(position, what)),
         }
+    }
+
+    #[cold]
+    fn not_a_boolean(
+        &mut self,
+        value: Value<'a>,
+        position: PosIdx,
+        what: &'static str,
+    ) -> Box<EvalError> {
+        self.type_error("a Boolean", value)
+            .at(position)
+            .trace(position, what)
     }
 }
 
@@ -486,32 +571,96 @@ fn known(value: Value<'_>) -> Value<'_> {
     }
 }
 
-/// Arithmetic on operands that are there; `None` where that does not do or would fail.
-fn try_arithmetic<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
+/// A number that is there, or what arithmetic makes of such; `None` where that does not do or would fail.
+fn try_int<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
     match expr {
-        Expr::Constant(value) => Some(*value),
-        Expr::Variable { depth, index, .. } => Some(known(env.slot(*depth, *index).get())),
+        Expr::Constant(Value::Int(value)) => Some(*value),
+        Expr::Variable { depth, index, .. } => known_int(env.slot(*depth, *index)),
         Expr::Binary {
             op, left, right, ..
         } => {
-            let (Value::Int(left), Value::Int(right)) =
-                (try_arithmetic(left, env)?, try_arithmetic(right, env)?)
-            else {
-                return None;
-            };
-            Some(match op {
-                Op::Add => Value::Int(left.checked_add(right)?),
-                Op::Sub => Value::Int(left.checked_sub(right)?),
-                Op::Mul => Value::Int(left.checked_mul(right)?),
-                Op::Less => Value::Bool(left < right),
-                Op::LessEq => Value::Bool(left <= right),
-                Op::Greater => Value::Bool(left > right),
-                Op::GreaterEq => Value::Bool(left >= right),
-                Op::Eq => Value::Bool(left == right),
-                Op::NotEq => Value::Bool(left != right),
-                _ => return None,
-            })
+            let (left, right) = (try_int(left, env)?, try_int(right, env)?);
+            match op {
+                Op::Add => left.checked_add(right),
+                Op::Sub => left.checked_sub(right),
+                Op::Mul => left.checked_mul(right),
+                _ => None,
+            }
         }
+        _ => None,
+    }
+}
+
+#[inline]
+fn known_int(slot: &Slot<'_>) -> Option<i64> {
+    match slot.get() {
+        Value::Int(value) => Some(value),
+        Value::Thunk(inner) => match inner.get() {
+            Value::Int(value) => Some(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A comparison of numbers, as [`try_int`].
+fn try_comparison<'a>(
+    op: Op,
+    left: &Expr<'a>,
+    right: &Expr<'a>,
+    env: &Env<'_, 'a>,
+) -> Option<bool> {
+    if !op.compares() {
+        return None;
+    }
+    let (left, right) = (try_int(left, env)?, try_int(right, env)?);
+    Some(op.holds(left, right))
+}
+
+/// Arithmetic or a comparison, as [`try_int`].
+#[inline]
+fn try_arithmetic<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
+    match expr {
+        Expr::Binary {
+            op, left, right, ..
+        } if op.compares() => try_comparison(*op, left, right, env).map(Value::Bool),
+        _ => try_int(expr, env).map(Value::Int),
+    }
+}
+
+/// The set that a variable is, if it is there.
+#[inline]
+fn ready_attrs<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Attrs<'a>> {
+    match expr {
+        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
+            Value::Attrs(attrs) => Some(attrs),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The function written in Nix that a variable is, if it is there.
+#[inline]
+fn ready_lambda<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Lambda<'a>> {
+    match expr {
+        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
+            Value::Lambda(lambda) => Some(lambda),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A number that a variable or a literal has, if it is there.
+#[inline]
+fn ready_int<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
+    match expr {
+        Expr::Constant(Value::Int(value)) => Some(*value),
+        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
+            Value::Int(value) => Some(value),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -8,10 +8,10 @@ use crate::path::normalise;
 use crate::position::PosIdx;
 use crate::value::{Slot, Value};
 
-use super::{Coercion, Evaluator, Result};
+use super::{Coercion, Evaluator, Result, ready_int};
 
 impl<'a> Evaluator<'a> {
-    #[inline]
+    #[inline(never)]
     pub(super) fn eval_binary(
         &mut self,
         op: Op,
@@ -21,6 +21,7 @@ impl<'a> Evaluator<'a> {
         starts: [PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        self.check_stack()?;
         match op {
             Op::And => {
                 let (in_left, in_right) = (
@@ -57,6 +58,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    #[inline]
     fn eval_both(
         &mut self,
         op: Op,
@@ -65,6 +67,12 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        if let Some(l) = ready_int(left, env)
+            && let Some(r) = ready_int(right, env)
+            && let Some(value) = on_ints(op, l, r)
+        {
+            return Ok(value);
+        }
         let (l, r) = match op {
             // `a > b` is `lessThan b a`, and a builtin's arguments are evaluated in order.
             Op::Greater | Op::LessEq => {
@@ -73,17 +81,23 @@ impl<'a> Evaluator<'a> {
             }
             _ => (self.eval(left, env)?, self.eval(right, env)?),
         };
-        if let (Value::Int(l), Value::Int(r)) = (l, r) {
-            match op {
-                Op::Less => return Ok(Value::Bool(l < r)),
-                Op::LessEq => return Ok(Value::Bool(l <= r)),
-                Op::Greater => return Ok(Value::Bool(l > r)),
-                Op::GreaterEq => return Ok(Value::Bool(l >= r)),
-                Op::Eq => return Ok(Value::Bool(l == r)),
-                Op::NotEq => return Ok(Value::Bool(l != r)),
-                _ => {}
-            }
+        if let (Value::Int(l), Value::Int(r)) = (l, r)
+            && let Some(value) = on_ints(op, l, r)
+        {
+            return Ok(value);
         }
+        self.operate(op, l, r, position)
+    }
+
+    /// An operator on evaluated operands.
+    #[inline(never)]
+    fn operate(
+        &mut self,
+        op: Op,
+        l: Value<'a>,
+        r: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
         match op {
             Op::Eq => Ok(Value::Bool(self.equal(l, r, PosIdx::NONE)?)),
             Op::NotEq => Ok(Value::Bool(!self.equal(l, r, PosIdx::NONE)?)),
@@ -256,6 +270,12 @@ impl<'a> Evaluator<'a> {
         starts: [PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        if let Some(l) = ready_int(left, env)
+            && let Some(r) = ready_int(right, env)
+            && let Some(sum) = l.checked_add(r)
+        {
+            return Ok(Value::Int(sum));
+        }
         let l = self.eval(left, env)?;
         let [l_start, r_start] = starts;
         match l {
@@ -367,7 +387,8 @@ impl<'a> Evaluator<'a> {
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         let mut context = ContextBuilder::default();
-        let mut text = Vec::new();
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
         for (index, &(part, start)) in parts.iter().enumerate() {
             let value = self.eval(part, env)?;
             if let (Value::String(string), true) = (value, index > 0 || !path) {
@@ -389,7 +410,20 @@ impl<'a> Evaluator<'a> {
             let part = self.coerce_to_string(value, start, &mut context, SEGMENT, coercion)?;
             text.extend_from_slice(part);
         }
-        self.concatenated(&text, context, path, position)
+        let result = self.concatenated(&text, context, path, position);
+        self.text = text;
+        result
+    }
+}
+
+/// An operator on two numbers, where it cannot fail.
+#[inline]
+fn on_ints<'a>(op: Op, left: i64, right: i64) -> Option<Value<'a>> {
+    match op {
+        Op::Sub => left.checked_sub(right).map(Value::Int),
+        Op::Mul => left.checked_mul(right).map(Value::Int),
+        _ if op.compares() => Some(Value::Bool(op.holds(left, right))),
+        _ => None,
     }
 }
 

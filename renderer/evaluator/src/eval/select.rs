@@ -10,7 +10,7 @@ use crate::position::{Origin, PosIdx};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
-use super::{Evaluator, Result};
+use super::{Evaluator, Result, ready_attrs};
 
 impl<'a> Evaluator<'a> {
     #[inline]
@@ -22,9 +22,12 @@ impl<'a> Evaluator<'a> {
         hint: &Cell<u32>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let value = self.eval(base, env)?;
-        let Value::Attrs(attrs) = value else {
-            return Err(self.select_from_other(value, position));
+        let attrs = match ready_attrs(base, env) {
+            Some(attrs) => attrs,
+            None => match self.eval(base, env)? {
+                Value::Attrs(attrs) => attrs,
+                other => return Err(self.select_from_other(other, position)),
+            },
         };
         let Some(attr) = attrs.get_hinted(name, hint) else {
             return Err(self.missing_attribute(attrs, name).at(position));
@@ -84,9 +87,10 @@ impl<'a> Evaluator<'a> {
         EvalError::new(ErrorKind::Eval, message).suggest(self.symbols.bytes(name), names)
     }
 
+    #[inline]
     fn step_name(&mut self, step: Step<'a>, env: &Env<'_, 'a>) -> Result<Symbol> {
         match step {
-            Step::Static(name) => Ok(name),
+            Step::Static(name, _) => Ok(name),
             Step::Dynamic(expr) => {
                 let value = self.eval(expr, env)?;
                 let name = self.expect_string_no_context(
@@ -104,38 +108,46 @@ impl<'a> Evaluator<'a> {
         select: &'a SelectPath<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let mut value = self.eval(select.base, env)?;
+        let base = self.eval(select.base, env)?;
         let position = select.position;
-        let mut defined = PosIdx::NONE;
+        let mut found: Option<&'a Attr<'a>> = None;
         for &step in select.path {
-            let found = self
-                .step_name(step, env)
-                .and_then(|name| Ok((name, self.force(value, position)?)));
-            let (name, here) = match found {
-                Ok(found) => found,
+            let defined = found.map_or(PosIdx::NONE, |attr| attr.position);
+            let name = match self.step_name(step, env) {
+                Ok(name) => name,
                 Err(error) => return Err(self.trace_steps(error, defined, select, env)),
             };
-            let attr = match (here, select.default) {
-                (Value::Attrs(attrs), default) => match (attrs.get(name), default) {
-                    (Some(attr), _) => attr,
-                    (None, Some(default)) => return self.eval(default, env),
-                    (None, None) => {
-                        let error = self.missing_attribute(attrs, name).at(position);
-                        return Err(self.trace_steps(error, defined, select, env));
-                    }
+            let here = match found.map(|attr| &attr.value) {
+                None => base,
+                Some(slot) => match self.force_slot(slot, position) {
+                    Ok(value) => value,
+                    Err(error) => return Err(self.trace_steps(error, defined, select, env)),
                 },
-                (_, Some(default)) => return self.eval(default, env),
-                (other, None) => {
-                    let error = self.select_from_other(other, position);
-                    return Err(self.trace_steps(error, defined, select, env));
-                }
             };
-            defined = attr.position;
-            value = attr.value.share();
+            let attr = match here {
+                Value::Attrs(attrs) => find(attrs, step, name),
+                _ => None,
+            };
+            if attr.is_none() {
+                if let Some(default) = select.default {
+                    return self.eval(default, env);
+                }
+                let error = match here {
+                    Value::Attrs(attrs) => self.missing_attribute(attrs, name).at(position),
+                    other => self.select_from_other(other, position),
+                };
+                return Err(self.trace_steps(error, defined, select, env));
+            }
+            found = attr;
         }
-        let at = if defined.is_some() { defined } else { position };
-        self.force(value, at)
-            .map_err(|error| self.trace_steps(error, defined, select, env))
+        let attr = found.expect("the parser makes no empty path");
+        let at = if attr.position.is_some() {
+            attr.position
+        } else {
+            position
+        };
+        self.force_slot(&attr.value, at)
+            .map_err(|error| self.trace_steps(error, attr.position, select, env))
     }
 
     #[cold]
@@ -180,7 +192,7 @@ impl<'a> Evaluator<'a> {
             let Value::Attrs(attrs) = value else {
                 return Ok(Value::Bool(false));
             };
-            let Some(attr) = attrs.get(name) else {
+            let Some(attr) = find(attrs, step, name) else {
                 return Ok(Value::Bool(false));
             };
             if index + 1 < path.len() {
@@ -201,7 +213,7 @@ impl<'a> Evaluator<'a> {
                 scope = self.force_slot(env.arena_slot(depth, 0), position)?;
             }
             let attrs = self.expect_attrs(scope, position, WITH_SCOPE)?;
-            if let Some(attr) = attrs.get(variable.name) {
+            if let Some(attr) = attrs.get_hinted(variable.name, &variable.hint) {
                 return self.force_slot(&attr.value, variable.position);
             }
         }
@@ -211,6 +223,15 @@ impl<'a> Evaluator<'a> {
             format!("undefined variable '{name}'"),
         )
         .at(variable.position))
+    }
+}
+
+/// The attribute that `step` names `name`.
+#[inline]
+fn find<'a>(attrs: &'a Attrs<'a>, step: Step<'a>, name: Symbol) -> Option<&'a Attr<'a>> {
+    match step {
+        Step::Static(_, hint) => attrs.get_hinted(name, hint),
+        Step::Dynamic(_) => attrs.get(name),
     }
 }
 
