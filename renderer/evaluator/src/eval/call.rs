@@ -11,7 +11,8 @@ use crate::limits::Callee;
 use crate::position::PosIdx;
 use crate::value::{Lambda, PartialApplication, Slot, Value};
 
-use super::{Evaluator, Result, ready_lambda};
+use super::ready::ready_lambda;
+use super::{Evaluator, Result};
 
 /// Calls with more arguments than this take a slower way.
 const MOST_ARGS: usize = 8;

@@ -8,6 +8,7 @@ mod deep;
 mod interactive;
 mod load;
 mod operators;
+mod ready;
 mod select;
 mod top_level;
 
@@ -15,19 +16,20 @@ use bumpalo::Bump;
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
 
-use crate::attrs::Attrs;
 use crate::builtins::{Builtin, BuiltinFn, GetFlake};
 use crate::context::Contexts;
 use crate::env::{Env, Level};
 use crate::error::{ErrorKind, EvalError};
-use crate::expr::{Expr, Lazy, LazyKind, Op, ThunkId};
+use crate::expr::{Expr, Lazy, LazyKind, ThunkId};
 use crate::io::EvalIo;
 use crate::limits::Watch;
 use crate::position::{PosIdx, Positions};
 use crate::settings::Settings;
 use crate::symbol::{Symbol, Symbols};
-use crate::value::{Failure, Lambda, MappedOver, Slot, Value};
+use crate::value::{Failure, MappedOver, Slot, Value};
 use crate::well_known::WellKnown;
+
+use ready::{known, ready_int, try_arithmetic};
 
 pub use coerce::Coercion;
 pub use top_level::FoundDerivation;
@@ -560,108 +562,6 @@ impl<'a> Evaluator<'a> {
         self.type_error("a Boolean", value)
             .at(position)
             .trace(position, what)
-    }
-}
-
-/// A value that is there, whether in this cell or in the one that it names.
-fn known(value: Value<'_>) -> Value<'_> {
-    match value {
-        Value::Thunk(slot) => slot.get(),
-        value => value,
-    }
-}
-
-/// A number that is there, or what arithmetic makes of such; `None` where that does not do or would fail.
-fn try_int<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
-    match expr {
-        Expr::Constant(Value::Int(value)) => Some(*value),
-        Expr::Variable { depth, index, .. } => known_int(env.slot(*depth, *index)),
-        Expr::Binary {
-            op, left, right, ..
-        } => {
-            let (left, right) = (try_int(left, env)?, try_int(right, env)?);
-            match op {
-                Op::Add => left.checked_add(right),
-                Op::Sub => left.checked_sub(right),
-                Op::Mul => left.checked_mul(right),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-#[inline]
-fn known_int(slot: &Slot<'_>) -> Option<i64> {
-    match slot.get() {
-        Value::Int(value) => Some(value),
-        Value::Thunk(inner) => match inner.get() {
-            Value::Int(value) => Some(value),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// A comparison of numbers, as [`try_int`].
-fn try_comparison<'a>(
-    op: Op,
-    left: &Expr<'a>,
-    right: &Expr<'a>,
-    env: &Env<'_, 'a>,
-) -> Option<bool> {
-    if !op.compares() {
-        return None;
-    }
-    let (left, right) = (try_int(left, env)?, try_int(right, env)?);
-    Some(op.holds(left, right))
-}
-
-/// Arithmetic or a comparison, as [`try_int`].
-#[inline]
-fn try_arithmetic<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
-    match expr {
-        Expr::Binary {
-            op, left, right, ..
-        } if op.compares() => try_comparison(*op, left, right, env).map(Value::Bool),
-        _ => try_int(expr, env).map(Value::Int),
-    }
-}
-
-/// The set that a variable is, if it is there.
-#[inline]
-fn ready_attrs<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Attrs<'a>> {
-    match expr {
-        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
-            Value::Attrs(attrs) => Some(attrs),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The function written in Nix that a variable is, if it is there.
-#[inline]
-fn ready_lambda<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Lambda<'a>> {
-    match expr {
-        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
-            Value::Lambda(lambda) => Some(lambda),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// A number that a variable or a literal has, if it is there.
-#[inline]
-fn ready_int<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
-    match expr {
-        Expr::Constant(Value::Int(value)) => Some(*value),
-        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
-            Value::Int(value) => Some(value),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

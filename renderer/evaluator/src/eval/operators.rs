@@ -8,7 +8,8 @@ use crate::path::normalise;
 use crate::position::PosIdx;
 use crate::value::{Slot, Value};
 
-use super::{Coercion, Evaluator, Result, ready_int};
+use super::ready::ready_int;
+use super::{Coercion, Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     #[inline(never)]

@@ -10,7 +10,8 @@ use crate::position::{Origin, PosIdx};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
-use super::{Evaluator, Result, ready_attrs};
+use super::ready::ready_attrs;
+use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     #[inline]
