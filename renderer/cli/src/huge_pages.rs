@@ -72,3 +72,30 @@ unsafe impl GlobalAlloc for HugePages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn contents_stay_when_a_block_becomes_large_and_small_again() {
+        let mut numbers: Vec<u32> = (0..1_000).collect();
+        while numbers.len() < 3_000_000 {
+            numbers.push(numbers.len() as u32);
+        }
+        assert!(
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(n, &number)| number as usize == n)
+        );
+        numbers.truncate(10);
+        numbers.shrink_to_fit();
+        assert_eq!(numbers, (0..10).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn large_zeroed_blocks_are_zeroed() {
+        let dirty = vec![1_u8; 5 << 20];
+        drop(dirty);
+        assert!(vec![0_u8; 5 << 20].iter().all(|&byte| byte == 0));
+    }
+}
