@@ -152,12 +152,11 @@ impl<'a> Attrs<'a> {
                 base: Cell::new(Some(self)),
             });
         }
-        let entries = match self.base.get() {
-            None => merged_in(arena, self.entries.get(), above),
-            Some(_) => {
-                let merged = merge(self.merged().into_iter(), above.iter());
-                shared_in(arena, &merged)
-            }
+        let entries = if self.base.get().is_none() {
+            merged_in(arena, self.entries.get(), above)
+        } else {
+            let merged = merge(self.merged().into_iter(), above.iter());
+            shared_in(arena, &merged)
         };
         Self::from_sorted(arena, entries)
     }

@@ -39,7 +39,7 @@ impl<'a> Evaluator<'a> {
         let function = self.eval(function, env)?;
         match function {
             Value::Lambda(lambda) if lambda.code.arity() == args.len() => {
-                return self.call_exactly(lambda, args, position, env);
+                self.call_exactly(lambda, args, position, env)
             }
             _ => self.call_otherwise(function, args, position, env),
         }

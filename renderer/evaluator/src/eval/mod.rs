@@ -256,16 +256,14 @@ impl<'a> Evaluator<'a> {
                     starts,
                 } => return self.eval_binary(*op, left, right, *position, *starts, env),
                 Expr::Lambda(code) => return Ok(self.make_lambda(code, env.capture(self.arena))),
-                Expr::Let(code) => match code.merged_at {
-                    Some(first) => {
-                        self.fill_own_level(code, env, first);
-                        expr = code.body;
-                    }
-                    None => {
+                Expr::Let(code) => {
+                    let Some(first) = code.merged_at else {
                         let level = self.open_let(code, env);
                         return self.eval(code.body, &Env::of(level));
-                    }
-                },
+                    };
+                    self.fill_own_level(code, env, first);
+                    expr = code.body;
+                }
                 Expr::Attrs(code) => return self.eval_attrs(code, env),
                 Expr::List { items } => return Ok(self.make_list(items, env)),
                 Expr::WithVariable(variable) => return self.eval_with_variable(variable, env),
