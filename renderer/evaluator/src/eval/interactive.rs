@@ -1,7 +1,7 @@
 //! What an interactive session asks: source texts that see variables of its own, names to complete, documentation.
 
 use crate::attrs::Attrs;
-use crate::env::Env;
+use crate::env::{Env, Level};
 use crate::expr::Expr;
 use crate::expr::ThunkId;
 use crate::position::Origin;
@@ -20,8 +20,8 @@ impl<'a> Evaluator<'a> {
         variables: &'a Attrs<'a>,
     ) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
-            let (expr, env) = evaluator.compile_in(source, origin, directory, variables)?;
-            evaluator.eval(expr, env)
+            let (expr, level) = evaluator.compile_in(source, origin, directory, variables)?;
+            evaluator.eval(expr, &Env::of(level))
         })
     }
 
@@ -34,10 +34,10 @@ impl<'a> Evaluator<'a> {
         variables: &'a Attrs<'a>,
     ) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
-            let (expr, env) = evaluator.compile_in(source, origin, directory, variables)?;
+            let (expr, level) = evaluator.compile_in(source, origin, directory, variables)?;
             let id = ThunkId(evaluator.thunks.len() as u32);
             evaluator.thunks.push(expr);
-            let slot = evaluator.arena.alloc(Slot::new(Value::Delayed(id, env)));
+            let slot = evaluator.arena.alloc(Slot::new(Value::Delayed(id, level)));
             Ok(Value::Thunk(slot))
         })
     }
@@ -48,14 +48,14 @@ impl<'a> Evaluator<'a> {
         origin: Origin,
         directory: &[u8],
         variables: &'a Attrs<'a>,
-    ) -> Result<(&'a Expr<'a>, &'a Env<'a, 'a>)> {
+    ) -> Result<(&'a Expr<'a>, &'a Level<'a>)> {
         let entries = variables.entries(self.arena);
         let names: Vec<Symbol> = entries.iter().map(|attr| attr.name).collect();
         let slots = self.arena.alloc_slice_fill_with(entries.len(), |index| {
             Slot::new(entries[index].value.share())
         });
         let expr = self.compile(source, origin, directory, Some(&names))?;
-        Ok((expr, Env::in_arena(self.arena, Some(self.root), slots)))
+        Ok((expr, Level::new(self.arena, Some(self.root), slots)))
     }
 
     /// Whether errors from now on record the functions on the way to them.
