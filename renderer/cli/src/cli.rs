@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Instantiate(Box<commands::instantiate::Args>),
     Derivation(Box<commands::derivation::Args>),
     Cache(Box<commands::cache::Args>),
-    Bootstrap(commands::bootstrap::Args),
+    Bootstrap(Box<commands::bootstrap::Args>),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -26,9 +27,9 @@ impl TraceService for Collector {
         for span in scopes.flat_map(|scope| scope.spans) {
             let line = serde_json::json!({
                 "name": span.name,
-                "trace": hex(&span.trace_id),
-                "span": hex(&span.span_id),
-                "parent": hex(&span.parent_span_id),
+                "trace": HEXLOWER.encode(&span.trace_id),
+                "span": HEXLOWER.encode(&span.span_id),
+                "parent": HEXLOWER.encode(&span.parent_span_id),
                 "nanoseconds": span.end_time_unix_nano - span.start_time_unix_nano,
             });
             writeln!(out, "{line}")?;
@@ -36,10 +37,6 @@ impl TraceService for Collector {
         out.flush()?;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::main(flavor = "current_thread")]

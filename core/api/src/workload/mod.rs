@@ -449,7 +449,6 @@ pub struct VolumeClaim {
 /// How a volume may be mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(
-    clippy::enum_variant_names,
     missing_docs,
     reason = "Kubernetes' words; descriptions would split the enum's schema"
 )]

@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// The Secret with the repository's credentials, in the namespace of the GitRepo
     #[arg(long)]
     secret: Option<Label>,
-    /// The namespace of the GitRepos [default: fleet-local; with labels of clusters, fleet-default]
+    /// The namespace of each GitRepo [default: fleet-local; with labels of clusters, fleet-default]
     #[arg(long, value_name = "NAMESPACE")]
     controller_namespace: Option<Label>,
 }

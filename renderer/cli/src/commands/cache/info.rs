@@ -154,9 +154,9 @@ impl Args {
                 match listing {
                     Some(listing) => {
                         println!("  files");
-                        files(listing)
-                            .iter()
-                            .for_each(|line| println!("    {line}"));
+                        for line in files(listing) {
+                            println!("    {line}");
+                        }
                     }
                     None if self.files => println!("  files       the cache has no listing"),
                     None => {}
