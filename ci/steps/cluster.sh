@@ -7,3 +7,8 @@ step_e2e() {
   niphas
   NIPHAS_ORACLE=$oracle ci/e2e
 }
+
+# The tutorial's commands, as they stand there.
+step_tutorial() {
+  ci/tutorial
+}
