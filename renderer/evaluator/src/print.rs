@@ -232,8 +232,7 @@ impl<'a> Printer<'_, 'a> {
         self.text("«lambda");
         if let Some(name) = code.name.get() {
             self.text(" ");
-            self.out
-                .extend_from_slice(self.evaluator.symbols.bytes(name));
+            write_name(&mut self.out, self.evaluator.symbols.bytes(name));
         }
         let place = self.evaluator.describe_position(code.positions[parameter]);
         self.text(&format!(" @ {place}»"));
@@ -296,7 +295,9 @@ impl<'a> Printer<'_, 'a> {
         let Value::Attrs(attrs) = value else {
             return Ok(());
         };
-        if self.options.track_repeated && !attrs.is_empty() && !self.seen.insert(address) {
+        // C++ Nix has one empty set (but for those that removeAttrs and intersectAttrs leave).
+        let address = if attrs.is_empty() { usize::MAX } else { address };
+        if self.options.track_repeated && !self.seen.insert(address) {
             self.text("«repeated»");
             return Ok(());
         }
