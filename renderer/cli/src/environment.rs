@@ -326,6 +326,8 @@ impl Data {
         json.insert("positions".to_owned(), Json::Object(positions));
         check(&Evaluated {
             name,
+            // Only what passed is kept, and only this very program reads it.
+            keeps_rules: &|workload| answers.known(&workload_name(name, workload)).is_some(),
             value: &Json::Object(json),
             references: &|workload, system| {
                 let key = (workload.to_owned(), system.to_owned());

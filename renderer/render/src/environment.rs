@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::attribute_path::{AttributePath, Element};
 use crate::names::{why_bad_name, why_no_label};
 use crate::problem::{Problem, ProblemKind, Problems};
+use crate::rules::Rules;
 use crate::schema::{Checker, describe, object_rules, workload_schema};
-use crate::{rules, store_paths};
+use crate::store_paths;
 
 /// What `niphasConfigurations.<name>` evaluated to.
 pub struct Evaluated<'a> {
@@ -20,6 +21,8 @@ pub struct Evaluated<'a> {
     pub value: &'a Value,
     /// The store paths in the string contexts below `workloads.<name>.<system>`.
     pub references: &'a dyn Fn(&str, &str) -> Vec<String>,
+    /// Workloads that are known to keep the rules of the schema, since they were checked by this very program before.
+    pub keeps_rules: &'a dyn Fn(&str) -> bool,
     /// The position of an attribute of the value as `file:line:column`, if it has one.
     pub position: &'a dyn Fn(&[&str]) -> Option<String>,
 }
@@ -70,6 +73,8 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
     };
     let schema = workload_schema();
     let object_rules = object_rules();
+    let rules = Rules::new();
+    let rules_of = |name: &str| (!(evaluated.keeps_rules)(name)).then_some(&rules);
     let mut checked = BTreeMap::new();
     for (name, workload) in workloads {
         let path = top.attribute("workloads").attribute(name);
@@ -94,9 +99,15 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
                 continue;
             };
             let references = (evaluated.references)(name, system.as_str());
-            if let Some((spec, roots)) =
-                check_on_system(&mut checker, &schema, &path, system, workload, references)
-            {
+            if let Some((spec, roots)) = check_on_system(
+                &mut checker,
+                rules_of(name),
+                &schema,
+                &path,
+                system,
+                workload,
+                references,
+            ) {
                 on_systems.push((system, spec, roots));
             }
         }
@@ -106,7 +117,9 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
             .map(|(_, spec, _)| spec.clone())
             .unwrap_or_default();
         let object = json!({ "metadata": { "name": name }, "spec": { "kind": spec.get("kind") } });
-        rules::check(&mut checker, &path, &object_rules, &object);
+        if let Some(rules) = rules_of(name) {
+            rules.check(&mut checker, &path, &object_rules, &object);
+        }
         let roots = on_systems
             .into_iter()
             .map(|(system, _, roots)| (system.clone(), roots))
@@ -235,6 +248,7 @@ fn wrong_type(checker: &mut Checker<'_>, path: &AttributePath, expected: &str, v
 /// A workload's spec and roots on one system, if there is something to run.
 fn check_on_system(
     checker: &mut Checker<'_>,
+    rules: Option<&Rules>,
     schema: &Value,
     path: &AttributePath,
     system: &System,
@@ -247,7 +261,9 @@ fn check_on_system(
     let inner = path.attribute(system.as_str()).attribute("attributes");
     let found_before = checker.problems.len();
     let mut spec = checker.check(&inner, schema, attributes);
-    rules::check(checker, &inner, schema, &spec);
+    if let Some(rules) = rules {
+        rules.check(checker, &inner, schema, &spec);
+    }
     for problem in &mut checker.problems[found_before..] {
         problem.path = as_written(&problem.path);
     }

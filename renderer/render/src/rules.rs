@@ -1,36 +1,57 @@
 //! The rules of the CRD that its types do not say: its CEL expressions, asked before anything is
 //! committed, as the API server will ask them.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use cel::{Context, Env, Value as CelValue};
+use cel::{Context, Env, Program, Value as CelValue};
 use serde_json::{Map, Value, json};
 
 use crate::attribute_path::AttributePath;
 use crate::problem::ProblemKind;
 use crate::schema::Checker;
 
-/// Checks attributes that passed [`Checker::check`] against the rules in `schema`.
-pub(crate) fn check(
-    checker: &mut Checker<'_>,
-    path: &AttributePath,
-    schema: &Value,
-    attributes: &Value,
-) {
-    let rules = Rules {
-        env: Arc::new(Env::stdlib()),
-        // A rule cannot be asked of what has a wrong type, and that was reported.
-        lenient: !checker.problems.is_empty(),
-    };
-    rules.walk(checker, path, schema, &with_defaults(schema, attributes));
-}
-
-struct Rules {
+/// The rules of schemas, each compiled once.
+pub(crate) struct Rules {
     env: Arc<Env>,
-    lenient: bool,
+    compiled: RefCell<HashMap<String, Option<Rc<Program>>>>,
+    lenient: Cell<bool>,
 }
 
 impl Rules {
+    pub(crate) fn new() -> Self {
+        Self {
+            env: Arc::new(Env::stdlib()),
+            compiled: RefCell::default(),
+            lenient: Cell::new(false),
+        }
+    }
+
+    /// Checks attributes that passed [`Checker::check`] against the rules in `schema`.
+    pub(crate) fn check(
+        &self,
+        checker: &mut Checker<'_>,
+        path: &AttributePath,
+        schema: &Value,
+        attributes: &Value,
+    ) {
+        // A rule cannot be asked of what has a wrong type, and that was reported.
+        self.lenient.set(!checker.problems.is_empty());
+        self.walk(checker, path, schema, &with_defaults(schema, attributes));
+    }
+
+    fn compiled(&self, rule: &str) -> Option<Rc<Program>> {
+        if let Some(known) = self.compiled.borrow().get(rule) {
+            return known.clone();
+        }
+        let program = self.env.compile(rule).ok().map(Rc::new);
+        let mut compiled = self.compiled.borrow_mut();
+        compiled.insert(rule.to_owned(), program.clone());
+        program
+    }
+
     fn walk(&self, checker: &mut Checker<'_>, path: &AttributePath, schema: &Value, value: &Value) {
         let rules = schema["x-kubernetes-validations"].as_array();
         for rule in rules.into_iter().flatten() {
@@ -93,10 +114,10 @@ impl Rules {
             };
             context.add_variable_from_value(*variable, value);
         }
-        let answer = self.env.compile(rule).map(|rule| rule.execute(&context));
+        let answer = self.compiled(rule).map(|rule| rule.execute(&context));
         match answer {
-            Ok(Ok(CelValue::Bool(holds))) => !holds,
-            _ => !self.lenient,
+            Some(Ok(CelValue::Bool(holds))) => !holds,
+            _ => !self.lenient.get(),
         }
     }
 }
@@ -171,7 +192,7 @@ mod tests {
             problems: Vec::new(),
         };
         let path = AttributePath::default();
-        check(&mut checker, &path, &workload_schema(), attributes);
+        Rules::new().check(&mut checker, &path, &workload_schema(), attributes);
         let problems: BTreeSet<String> = checker.problems.iter().map(ToString::to_string).collect();
         Vec::from_iter(problems).join("\n")
     }
