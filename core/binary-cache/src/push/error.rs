@@ -45,8 +45,8 @@ pub enum PushError {
         source: io::Error,
     },
     /// The cache does not take it.
-    #[error("the cache fails")]
-    Cache(FetchError),
+    #[error("the cache cannot be pushed to")]
+    Cache(#[source] FetchError),
     /// The cache does not take a path.
     #[error("cannot push '{path}' to the cache")]
     Upload {
