@@ -296,7 +296,11 @@ impl<'a> Printer<'_, 'a> {
             return Ok(());
         };
         // C++ Nix has one empty set (but for those that removeAttrs and intersectAttrs leave).
-        let address = if attrs.is_empty() { usize::MAX } else { address };
+        let address = if attrs.is_empty() {
+            usize::MAX
+        } else {
+            address
+        };
         if self.options.track_repeated && !self.seen.insert(address) {
             self.text("«repeated»");
             return Ok(());
@@ -341,7 +345,7 @@ impl<'a> Printer<'_, 'a> {
     }
 
     fn derivation(&mut self, attrs: &'a crate::attrs::Attrs<'a>) -> Result<()> {
-        self.text("«derivation");
+        let mut shown = b" ".to_vec();
         if let Some(attr) = attrs.get(self.evaluator.names.drv_path) {
             let mut context = crate::context::ContextBuilder::default();
             let what = "while evaluating the drvPath of a derivation";
@@ -352,9 +356,12 @@ impl<'a> Printer<'_, 'a> {
                 what,
                 crate::eval::Coercion::PLAIN,
             )?;
-            self.text(" ");
-            self.out.extend_from_slice(path);
+            shown.extend_from_slice(path);
+        } else {
+            shown.clear();
         }
+        self.text("«derivation");
+        self.out.extend_from_slice(&shown);
         self.text("»");
         Ok(())
     }
