@@ -15,7 +15,7 @@ use crate::failure::Failure;
 ///
 /// Without paths: each cache, the store folder that it serves, and its priority (lower is asked sooner). With paths:
 /// which cache has each, who signed it, its hash, its sizes and its references. An output of a content-addressed
-/// derivation, sha256:<hash>!<output>, is looked up first: the path that it became is shown.
+/// derivation, `sha256:<hash>!<output>`, is looked up first: the path that it became is shown.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   niphas cache info --cache https://cache.example.org
