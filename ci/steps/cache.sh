@@ -8,5 +8,5 @@ step_cache() {
   niphas
   export NIPHAS_ORACLE=$oracle NIPHAS_STORE_PROGRAM=$CARGO_TARGET_DIR/release/niphas-store
   ci/cache 60
-  ci/cache-servers
+  if command -v go >/dev/null; then ci/cache-servers; else skip "the S3 server that caches are pushed to is built with Go"; fi
 }
