@@ -4,7 +4,7 @@
 
 step_cache() {
   command -v nginx >/dev/null || { apt-get update -q && apt-get install --yes --no-install-recommends nginx-light; }
-  cargo build --release --locked --quiet -p niphas-store --bins
+  node_programs
   niphas
   export NIPHAS_ORACLE=$oracle NIPHAS_STORE_PROGRAM=$CARGO_TARGET_DIR/release/niphas-store
   ci/cache 60

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # oracle is set by step_nix
 
 csi_build() {
-  cargo build --release --locked --quiet -p niphas-csi -p niphas-store --bins --examples
+  node_programs
   export NIPHAS_CSI_BUILD=$CARGO_TARGET_DIR/release
   command -v runc >/dev/null || apt-get install --yes --no-install-recommends runc
 }

@@ -4,7 +4,7 @@
 
 # kill -9, power cuts, full and read-only disks.
 step_store_faults() {
-  cargo build --release --locked --quiet -p niphas-store --bins
+  node_programs
   # A full run has 200 kills and 25 cuts, which are ci/store-faults' own defaults.
   NIPHAS_ORACLE=$oracle ci/store-faults --kills 60 --cuts 10
 }
