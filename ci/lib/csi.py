@@ -1,10 +1,11 @@
 """What the suites of the CSI driver share: closures by real Nix, a cache that can misbehave, the driver, and kubelet's part.
 
-NIPHAS_ORACLE names the folder of Nix's programs, NIPHAS_CSI_BUILD that of the build: `niphas-csi`, `examples/kubelet`,
-`examples/controller`. All of it needs root. A suite runs in a mount namespace of its own, so that no mount outlives it.
+NIPHAS_ORACLE names the folder of Nix's programs, NIPHAS_NODE_PROGRAMS that of ours: `niphas-csi`, `niphas-store` and examples
+(default: what ci/node-programs builds). All of it needs root. A suite runs in a mount namespace of its own, so that no mount outlives it.
 """
 
 import contextlib
+import functools
 import hashlib
 import http.server
 import json
@@ -25,6 +26,7 @@ import urllib.error
 import urllib.request
 
 import generated_closure
+import tools
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SYSTEM = f"{os.uname().machine}-linux"
@@ -70,8 +72,9 @@ def nix(program, *arguments, **options):
     return run(setting("NIPHAS_ORACLE", "the folder of Nix's programs (ci/oracle prints it)") / program, *arguments, **options).decode()
 
 
-def build():
-    return setting("NIPHAS_CSI_BUILD", "the folder of the build, like target/release")
+@functools.cache
+def programs():
+    return tools.node_programs()
 
 
 def in_own_mount_namespace():
@@ -279,7 +282,7 @@ class Driver:
     def command(self):
         return [
             *self.prefix,
-            build() / "niphas-csi",
+            programs() / "niphas-csi",
             "run",
             *("--node", "test-node", "--config", self.config, "--endpoint", self.socket, "--store", self.store),
             *("--state-dir", self.state, "--listen", f"127.0.0.1:{self.port}"),
@@ -333,7 +336,7 @@ class Driver:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def status(self):
-        return json.loads(run(build() / "niphas-csi", "status", "--store", self.store, "--state-dir", self.state, "--output", "json"))
+        return json.loads(run(programs() / "niphas-csi", "status", "--store", self.store, "--state-dir", self.state, "--output", "json"))
 
     # What is left of it.
 
@@ -381,7 +384,7 @@ class Kubelet:
 
     def __init__(self, driver):
         self.driver = driver
-        self.process = start(build() / "examples/kubelet", driver.socket, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = start(programs() / "examples/kubelet", driver.socket, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.answers = {}
         self.tag = 0
         self.lock = threading.Lock()

@@ -1,6 +1,7 @@
 """What suites of the operator need: a control plane, namespaces, workloads, and operators that run there."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -12,6 +13,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+
+import tools
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = (
@@ -30,9 +33,9 @@ def wait(what, condition, seconds=30):
     return got
 
 
+@functools.cache
 def program():
-    folder = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return os.environ.get("NIPHAS_OPERATOR", str(folder / "release/niphas-operator"))
+    return str(tools.node_programs() / "niphas-operator")
 
 
 def sample(name, kind="Deployment", *, replicas=1, full=False, system="x86_64-linux"):
@@ -110,16 +113,18 @@ class Plane:
             self.controllers.wait()
 
     def restart_api_server(self):
-        """Ends it by force, and starts it again after a while."""
+        """Ends it by force, and starts it again after a while; the seconds that it was away."""
         file = self.state / "log/kube-apiserver.pid"
         pid = int(file.read_text())
         command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
         os.kill(pid, signal.SIGKILL)
+        killed = time.monotonic()
         time.sleep(3)
         with open(self.state / "log/kube-apiserver-again.log", "w") as log:
             again = subprocess.Popen(command, stdout=log, stderr=log)
         file.write_text(str(again.pid))
         wait("the API server", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", 60)
+        return time.monotonic() - killed
 
     @contextlib.contextmanager
     def namespace(self, name):

@@ -30,6 +30,17 @@ def peer():
     return [str(pathlib.Path(folder) / "nix-instantiate")]
 
 
+def node_programs():
+    """The folder of what runs on a cluster: NIPHAS_NODE_PROGRAMS, or what ci/node-programs builds."""
+    folder = os.environ.get("NIPHAS_NODE_PROGRAMS")
+    if not folder:
+        built = subprocess.run([ROOT / "ci/node-programs"], stdout=subprocess.PIPE, text=True, check=False)
+        if built.returncode != 0:
+            sys.exit(f"{sys.argv[0]}: ci/node-programs failed")
+        folder = built.stdout.strip()
+    return pathlib.Path(folder)
+
+
 @contextlib.contextmanager
 def temporary_store():
     """A store that is there when several Nix at once ask for it: its database is made by one of them alone."""

@@ -6,7 +6,7 @@ step_cache() {
   command -v nginx >/dev/null || { apt-get update -q && apt-get install --yes --no-install-recommends nginx-light; }
   node_programs
   niphas
-  export NIPHAS_ORACLE=$oracle NIPHAS_STORE_PROGRAM=$CARGO_TARGET_DIR/release/niphas-store
+  export NIPHAS_ORACLE=$oracle
   ci/cache 60
   if command -v go >/dev/null; then ci/cache-servers; else skip "the S3 server that caches are pushed to is built with Go"; fi
 }

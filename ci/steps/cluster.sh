@@ -5,10 +5,12 @@
 # The whole way, from a flake to pods that serve.
 step_e2e() {
   niphas
+  node_programs
   NIPHAS_ORACLE=$oracle ci/e2e
 }
 
 # The tutorial's commands, as they stand there.
 step_tutorial() {
+  node_programs
   ci/tutorial
 }

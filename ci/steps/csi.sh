@@ -4,7 +4,6 @@
 
 csi_build() {
   node_programs
-  export NIPHAS_CSI_BUILD=$CARGO_TARGET_DIR/release
   command -v runc >/dev/null || apt-get install --yes --no-install-recommends runc
 }
 

@@ -6,6 +6,6 @@ step_operator() {
     skip "the API server is built with Go"
     return
   fi
-  cargo build --release --locked --quiet -p niphas-operator
+  node_programs
   ci/operator
 }

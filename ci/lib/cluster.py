@@ -1,0 +1,95 @@
+"""A cluster of ci/cluster with the CSI driver in it, and servers on its control plane's host."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The control plane's host, which pods and nodes reach.
+HOST = "198.51.100.1"
+
+
+def run(*command: object, **options: object) -> str:
+    """Runs a command; its output. If it fails, so does this, and tells what it said."""
+    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **options)
+    if done.returncode != 0:
+        sys.exit(f"FAILED: {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def cluster(*arguments: object, **options: object) -> str:
+    return run(ROOT / "ci/cluster", *arguments, **options)
+
+
+def kubectl(*arguments: object, **options: object) -> str:
+    return cluster("kubectl", *arguments, **options)
+
+
+def objects(kind: str, *arguments: str) -> list[dict]:
+    return json.loads(kubectl("get", kind, "--output", "json", *arguments))["items"]
+
+
+def wait(what: str, condition, seconds: float = 90):
+    """Waits until the condition gives something, and gives that."""
+    end = time.monotonic() + seconds
+    while not (got := condition()):
+        if time.monotonic() > end:
+            print(kubectl("get", "pods,events", "--all-namespaces"), file=sys.stderr)
+            sys.exit(f"FAILED: waited {seconds} s for {what}")
+        time.sleep(0.3)
+    return got
+
+
+def seen(what: str) -> None:
+    print(f"seen: {what}", flush=True)
+
+
+@contextlib.contextmanager
+def server(*command: object):
+    command = tuple(str(part) for part in (ROOT / "ci/cluster", "run", *command))
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    command = [ROOT / "ci/cluster", "run", "curl", "--silent", "--output", "/dev/null", f"http://{HOST}:{port}/"]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def load_programs(programs: pathlib.Path, *names: str) -> None:
+    """Puts an image of each of the programs in a folder on every node, as it is deployed: niphas.io/NAME:dev."""
+    with tempfile.TemporaryDirectory(prefix="niphas-images-") as folder:
+        for name in names:
+            stripped, image = pathlib.Path(folder, name), pathlib.Path(folder, f"{name}.tar")
+            run("strip", "-o", stripped, programs / name)
+            run(ROOT / "ci/image", image, f"niphas.io/{name}:dev", stripped)
+            cluster("load-image", image)
+            seen(f"the image of {name}: {image.stat().st_size / 2**20:.1f} MiB")
+
+
+def deploy_driver(key: str) -> None:
+    """Installs deploy/csi.yaml; nodes fetch from the cache at port 8000 of HOST, and trust the key."""
+    kubectl("apply", "--filename", ROOT / "deploy/csi.yaml")
+    config = json.dumps({"defaults": {"caches": [f"http://{HOST}:8000"], "trustedKeys": [key]}})
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "niphas-csi", "namespace": "niphas-system"},
+        "data": {"csi.yaml": config},
+    }
+    kubectl("apply", "--filename", "-", input=json.dumps(config_map))
+    kubectl("rollout", "restart", "daemonset/niphas-csi", "--namespace", "niphas-system")
+    kubectl("rollout", "status", "daemonset/niphas-csi", "--namespace", "niphas-system", "--timeout", "60s")
+    wait("kubelet to take the driver", lambda: all(node["spec"].get("drivers") for node in objects("csinodes")))
+    seen("kubelet registered the driver on every node")
