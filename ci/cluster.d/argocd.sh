@@ -33,14 +33,15 @@ argocd() {
   for file in "$@"; do kubectl apply --namespace argocd --server-side --force-conflicts --filename "$file" >&2; done
 
   sed 's/user: admin}/user: admin, namespace: argocd}/' "$STATE/admin.conf" >"$folder/kubeconfig"
-  # It asks Git every few seconds, for nothing tells it of commits.
+  # It asks Git every few seconds, for nothing tells it of commits; and how it judges is to be read in Applications.
   start cp redis redis-server --bind 127.0.0.1 --save '' --appendonly no --dir "$folder"
   start cp argocd-repo-server env ARGOCD_GPG_ENABLED=false HOME="$folder" KUBECONFIG="$folder/kubeconfig" TMPDIR="$folder" \
     "$folder/argocd-repo-server" --disable-tls --redis 127.0.0.1:6379 --port 8081 \
     --revision-cache-expiration 1s
   start cp argocd-application-controller env HOME="$folder" \
     "$folder/argocd-application-controller" --kubeconfig "$folder/kubeconfig" \
-    --repo-server 127.0.0.1:8081 --repo-server-plaintext --app-resync 3 --app-resync-jitter 0 --redis 127.0.0.1:6379 --metrics-port 8082
+    --repo-server 127.0.0.1:8081 --repo-server-plaintext --app-resync 3 --app-resync-jitter 0 --redis 127.0.0.1:6379 --metrics-port 8082 \
+    --persist-resource-health
   wait_for "Argo CD" run curl --silent --fail --output /dev/null http://127.0.0.1:8082/healthz
 }
 

@@ -1,12 +1,12 @@
 # A node: containerd, kubelet and kube-proxy on a host, in cgroups of its own.
 # shellcheck shell=bash
 
-# Where a node has folders of its own.
+# Where a node has folders of its own; and so that nothing of pods is left, /run/netns.
 NODE_MOUNTS=(/var/lib/kubelet /var/lib/niphas /run/containerd)
 
 node_up() {
   local number=$1 name=node$1 folder=$STATE/node$1 pid
-  mkdir -p "$folder"/{containerd,net.d,kubelet,run,niphas} "${NODE_MOUNTS[@]}"
+  mkdir -p "$folder"/{containerd,net.d,kubelet,run,netns,niphas} "${NODE_MOUNTS[@]}"
   echo "nameserver 127.0.0.1" >"$folder/resolv.conf"
   node_network "$number" >"$folder/net.d/10-pods.conflist"
   containerd_configuration "$folder" >"$folder/containerd.toml"
@@ -21,6 +21,7 @@ node_up() {
     mount --bind "$0/kubelet" /var/lib/kubelet
     mount --bind "$0/niphas" /var/lib/niphas
     mount --bind "$0/run" /run/containerd
+    mount --bind "$0/netns" /run/netns
     exec "$1" --config "$0/containerd.toml"' "$folder" "$PARTS/containerd"
   wait_for "containerd of $name" test -S "$folder/run/containerd.sock"
   "$PARTS/ctr" --address "$folder/run/containerd.sock" --namespace k8s.io images import "$PARTS/pause.tar" >/dev/null
