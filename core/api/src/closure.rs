@@ -88,16 +88,6 @@ impl ClosureLines {
         &self.lines
     }
 
-    /// Whether the closure has this path.
-    pub fn contains(&self, path: &StorePath) -> bool {
-        self.position(path).is_some()
-    }
-
-    /// Where the line of this path is among [the lines](Self::as_slice).
-    pub fn position(&self, path: &StorePath) -> Option<usize> {
-        self.lines.binary_search_by(|line| line.path.cmp(path)).ok()
-    }
-
     /// How many store paths there are.
     pub fn path_count(&self) -> u64 {
         self.lines.len() as u64
@@ -239,7 +229,6 @@ mod tests {
         "#);
         assert_eq!(closure.path_count(), 2);
         assert_eq!(closure.nar_size(), 21);
-        assert!(closure.contains(&StorePath::from_base_name(WEB).unwrap()));
     }
 
     #[test]

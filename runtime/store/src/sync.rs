@@ -21,6 +21,12 @@ use std::{
 /// Packs wait this long, so that syncing them does not slow down the realisation that they are part of.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// So many packs are not written to disk one by one: each would end a transaction of the file system's journal, which whoever
+/// else writes has to wait for.
+const MANY: usize = 16;
+/// Files of packs that are open at once.
+const MOST_OPEN: usize = 256;
+
 /// The thread that does it, and what it has to do. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Syncer {
@@ -91,7 +97,17 @@ impl Drop for Syncer {
 
 impl Queue {
     fn run(&self, shared: &Shared) {
-        while let Some(packs) = self.next() {
+        // Opened now, so that it is told of whatever fails from now on.
+        let file_system = File::open(shared.layout.packs()).ok();
+        while let Some(mut packs) = self.next() {
+            if packs.len() >= MANY
+                && let Some(file_system) = &file_system
+            {
+                let parts = packs.chunks(MOST_OPEN);
+                packs = parts
+                    .flat_map(|part| sync_all(shared, file_system, part))
+                    .collect();
+            }
             for pack in packs {
                 let result = sync(shared, pack);
                 let mut state = lock(&self.state);
@@ -133,6 +149,29 @@ impl Queue {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// Writes the whole file system of the packs to disk, and marks them. Gives those that are not known to be there.
+fn sync_all(shared: &Shared, file_system: &File, packs: &[PackId]) -> Vec<PackId> {
+    // What is opened now is what is marked then.
+    let (mut files, mut left) = (Vec::new(), Vec::new());
+    for &id in packs {
+        let is_suspect = shared.index().pack(id).is_none_or(|pack| pack.is_suspect);
+        match open(shared, id) {
+            Ok(Some(file)) if !is_suspect => files.push((id, file)),
+            _ => left.push(id),
+        }
+    }
+    match rustix::fs::syncfs(file_system) {
+        Ok(()) => {
+            let mark = |file: &File| file.set_permissions(Permissions::from_mode(0o444));
+            let unmarked = files.into_iter().filter(|(_, file)| mark(file).is_err());
+            left.extend(unmarked.map(|(id, _)| id));
+        }
+        // Of whatever file that is: each is asked.
+        Err(_) => left.extend(files.into_iter().map(|(id, _)| id)),
+    }
+    left
 }
 
 /// Writes a pack, and what it refers to, to disk, and marks it. Nothing if it is gone, or must be verified first.

@@ -59,6 +59,26 @@ fn tree(number: u64) -> Tree {
     ])
 }
 
+/// Those are written to disk all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_packs_are_all_on_disk_in_the_end() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let dir = folder.path();
+    let mut paths = Vec::new();
+    for number in 0..40 {
+        paths.push(cache.add(&format!("path-{number}"), &tree(number), &[]));
+    }
+    let store = open(dir);
+    realise(&store, &paths, &cache.client()).await.unwrap();
+    assert!(paths.iter().all(|path| !is_on_disk(dir, path)));
+    store.close().await.unwrap();
+    assert!(paths.iter().all(|path| is_on_disk(dir, path)));
+    cut_power(dir);
+    let store = open(dir);
+    cache.fail_all(&Fault::Status(500));
+    realise(&store, &paths, &cache.client()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_waits_until_everything_is_on_disk() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());

@@ -2,6 +2,7 @@
 
 use super::{RealisedClosure, Request};
 use crate::{layout::PackId, store::Pin, store::Store};
+use hashbrown::HashMap;
 use nix_formats::StorePath;
 
 impl Store {
@@ -14,10 +15,13 @@ impl Store {
         let mut chosen: Vec<Option<PackId>> = vec![None; lines.as_slice().len()];
         {
             let index = shared.index();
+            let places = lines.as_slice().iter().enumerate();
+            let places: HashMap<&StorePath, usize> =
+                places.map(|(place, line)| (&line.path, place)).collect();
             let mut wanted: Vec<&StorePath> = request.roots.iter().collect();
             while let Some(path) = wanted.pop() {
                 // What is needed and not among the lines makes it another closure.
-                let place = lines.position(path)?;
+                let place = *places.get(path)?;
                 let line = lines.as_slice().get(place)?;
                 let choice = chosen.get_mut(place)?;
                 if choice.is_some() {
