@@ -1,10 +1,9 @@
 //! Applies an environment's files to the tree of a commit.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 
 use git2::build::TreeUpdateBuilder;
-use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
+use git2::{FileMode, ObjectType, Oid, Repository, Tree};
 use niphas_api::{ENVIRONMENT_ANNOTATION, to_yaml};
 use niphas_render::{FileHash, Lock, RenderedEnvironment};
 
@@ -50,8 +49,9 @@ pub(crate) fn apply<'a>(
 ) -> Result<Applied, Error> {
     let mut update = TreeUpdateBuilder::new();
     let mut changes = Vec::new();
+    let mut files = Files::new(repository, tip);
     for environment in environments {
-        let owned = Owned::read(repository, tip, &environment.name)?;
+        let owned = Owned::read(&mut files, &environment.name)?;
         if environment.files.is_empty() && !owned.lock.files.is_empty() && !allow_empty {
             let files = owned.lock.files.len();
             return Err(Error::Empties {
@@ -60,10 +60,17 @@ pub(crate) fn apply<'a>(
             });
         }
         for (path, wanted) in owned.wanted(environment) {
-            let there = read_file(repository, tip, &path)?;
-            owned.check_untouched(&path, there.as_deref(), wanted.as_deref())?;
+            let there = files.find(&path)?;
+            let wanted_id = wanted
+                .as_deref()
+                .map(|bytes| Oid::hash_object(ObjectType::Blob, bytes));
+            // Most files are as they should be, and are not read.
+            if there == wanted_id.transpose()? {
+                continue;
+            }
+            let there = there.map(|id| files.read(&path, id)).transpose()?;
+            owned.check_untouched(&path, there.as_deref())?;
             let kind = match (there, wanted) {
-                (Some(there), Some(wanted)) if there == wanted => continue,
                 (None, None) => continue,
                 (Some(there), None) => {
                     if !owned.may_remove(&path, &there) {
@@ -101,13 +108,16 @@ struct Owned<'a> {
 }
 
 impl<'a> Owned<'a> {
-    fn read(repository: &Repository, tip: &Tree<'_>, environment: &'a str) -> Result<Self, Error> {
+    fn read(files: &mut Files<'_>, environment: &'a str) -> Result<Self, Error> {
         let lock_path = Lock::path(environment);
-        let lock = match read_file(repository, tip, &lock_path)? {
-            Some(bytes) => Lock::parse(&bytes).map_err(|source| Error::Lock {
-                path: lock_path.clone(),
-                source,
-            })?,
+        let lock = match files.find(&lock_path)? {
+            Some(id) => {
+                let bytes = files.read(&lock_path, id)?;
+                Lock::parse(&bytes).map_err(|source| Error::Lock {
+                    path: lock_path.clone(),
+                    source,
+                })?
+            }
             None => Lock::of(&BTreeMap::new()),
         };
         Ok(Self {
@@ -132,14 +142,9 @@ impl<'a> Owned<'a> {
         wanted
     }
 
-    /// Whether a file is as we left it. One that is as we want it is fine too.
-    fn check_untouched(
-        &self,
-        path: &str,
-        there: Option<&[u8]>,
-        wanted: Option<&[u8]>,
-    ) -> Result<(), Error> {
-        if there == wanted || path == self.lock_path {
+    /// Whether a file that is not as we want it is as we left it.
+    fn check_untouched(&self, path: &str, there: Option<&[u8]>) -> Result<(), Error> {
+        if path == self.lock_path {
             return Ok(());
         }
         let edited = |how| {
@@ -153,9 +158,7 @@ impl<'a> Owned<'a> {
             (Some(_), Some(_)) => edited("edited"),
             (Some(_), None) => edited("removed"),
             (None, None) => Ok(()),
-            (None, Some(_)) => Err(Error::InTheWay {
-                path: path.to_owned(),
-            }),
+            (None, Some(_)) => Err(in_the_way(path)),
         }
     }
 
@@ -184,40 +187,73 @@ fn carries_marker(yaml: &[u8], environment: &str) -> bool {
         .any(|line| line == annotation)
 }
 
-/// A file's bytes; `None` if nothing is there.
-fn read_file(
-    repository: &Repository,
-    tree: &Tree<'_>,
-    path: &str,
-) -> Result<Option<Vec<u8>>, Error> {
-    let in_the_way = |path: &str| {
-        Err(Error::InTheWay {
-            path: path.to_owned(),
-        })
-    };
-    // A file where a folder is needed.
-    for (slash, _) in path.match_indices('/') {
-        match tree.get_path(Path::new(&path[..slash])) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => {}
-            Ok(_) => return in_the_way(&path[..slash]),
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+/// The files of a commit.
+struct Files<'r> {
+    repository: &'r Repository,
+    /// The folders that were looked into, by path; `None` where nothing is. libgit2 itself keeps only small ones.
+    folders: HashMap<String, Option<Tree<'r>>>,
+}
+
+impl<'r> Files<'r> {
+    fn new(repository: &'r Repository, tip: &Tree<'r>) -> Self {
+        Self {
+            repository,
+            folders: HashMap::from([(String::new(), Some(tip.clone()))]),
         }
     }
-    let entry = match tree.get_path(Path::new(path)) {
-        Ok(entry) => entry,
-        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    const SYMLINK: i32 = 0o120_000;
-    if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == SYMLINK {
-        return in_the_way(path);
+
+    /// The blob of a file; `None` if nothing is there.
+    fn find(&mut self, path: &str) -> Result<Option<Oid>, Error> {
+        const SYMLINK: i32 = 0o120_000;
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(folder) = self.folder(folder)? else {
+            return Ok(None);
+        };
+        match folder.get_name(name) {
+            None => Ok(None),
+            Some(entry)
+                if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != SYMLINK =>
+            {
+                Ok(Some(entry.id()))
+            }
+            Some(_) => Err(in_the_way(path)),
+        }
     }
-    let (size, _) = repository.odb()?.read_header(entry.id())?;
-    if size > FILE_LIMIT {
-        return in_the_way(path);
+
+    fn folder(&mut self, path: &str) -> Result<Option<&Tree<'r>>, Error> {
+        if !self.folders.contains_key(path) {
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let repository = self.repository;
+            let above = self.folder(above)?;
+            let entry = above.and_then(|tree| {
+                let entry = tree.get_name(name)?;
+                Some((entry.id(), entry.kind()))
+            });
+            let tree = match entry {
+                None => None,
+                Some((id, Some(ObjectType::Tree))) => Some(repository.find_tree(id)?),
+                // A file where a folder is needed.
+                Some(_) => return Err(in_the_way(path)),
+            };
+            self.folders.insert(path.to_owned(), tree);
+        }
+        Ok(self.folders[path].as_ref())
     }
-    Ok(Some(repository.find_blob(entry.id())?.content().to_vec()))
+
+    /// The bytes of the blob at a path.
+    fn read(&self, path: &str, id: Oid) -> Result<Vec<u8>, Error> {
+        let (size, _) = self.repository.odb()?.read_header(id)?;
+        if size > FILE_LIMIT {
+            return Err(in_the_way(path));
+        }
+        Ok(self.repository.find_blob(id)?.content().to_vec())
+    }
+}
+
+fn in_the_way(path: &str) -> Error {
+    Error::InTheWay {
+        path: path.to_owned(),
+    }
 }
 
 #[cfg(test)]

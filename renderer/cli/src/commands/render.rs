@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use binary_cache::{CacheUrl, Caches, Limits};
+use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
 use niphas_gitops::{
@@ -336,6 +337,9 @@ fn parse_author(text: &str) -> Result<Author, String> {
     }
 }
 
+/// Closures that are walked at the same time.
+const CLOSURES_AT_ONCE: usize = 64;
+
 type ClosuresOfEnvironment = BTreeMap<ClosureId, ClosureLines>;
 
 /// Finds all closures in the caches; all that are missing are told at once.
@@ -348,37 +352,48 @@ fn resolve(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let total: usize = environments
+        let wanted = environments.iter().flat_map(|environment| {
+            let closures = environment.closures();
+            closures.map(|(id, roots)| (environment.name.as_str(), id, roots))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let total = wanted.len();
+        let mut resolved: BTreeMap<_, _> = environments
             .iter()
-            .map(|environment| environment.closures().count())
-            .sum();
-        let mut resolved = BTreeMap::new();
+            .map(|environment| (environment.name.clone(), ClosuresOfEnvironment::new()))
+            .collect();
         let mut missing = Vec::new();
-        let mut done = 0;
-        for environment in environments {
-            let mut closures = ClosuresOfEnvironment::new();
-            for (id, roots) in environment.closures() {
-                done += 1;
-                progress.say(&format!(
-                    "resolving closure {done} of {total}: {} on {}",
-                    id.workload, id.system
-                ));
-                match caches.closure(roots).await {
-                    Ok(closure) => {
-                        let lines = closure.paths.iter().map(|path| ClosureLine {
-                            path: path.info.path.clone(),
-                            nar_hash: path.info.nar_hash,
-                            nar_size: path.info.nar_size,
-                        });
-                        let lines = ClosureLines::new(lines.collect()).with_context(|| {
-                            format!("the closure of workload '{}' on {}", id.workload, id.system)
-                        })?;
-                        closures.insert(id, lines);
-                    }
-                    Err(error) => missing.push((environment.name.clone(), id, error)),
+        // The caches limit how much they are asked at once.
+        let mut found = futures::stream::iter(wanted)
+            .map(|(environment, id, roots)| async move {
+                (environment, id, caches.closure(roots).await)
+            })
+            .buffered(CLOSURES_AT_ONCE)
+            .enumerate();
+        while let Some((index, (environment, id, closure))) = found.next().await {
+            progress.say(&format!(
+                "resolved closure {} of {total}: {} on {}",
+                index + 1,
+                id.workload,
+                id.system
+            ));
+            match closure {
+                Ok(closure) => {
+                    let lines = closure.paths.iter().map(|path| ClosureLine {
+                        path: path.info.path.clone(),
+                        nar_hash: path.info.nar_hash,
+                        nar_size: path.info.nar_size,
+                    });
+                    let lines = ClosureLines::new(lines.collect()).with_context(|| {
+                        format!("the closure of workload '{}' on {}", id.workload, id.system)
+                    })?;
+                    resolved
+                        .entry(environment.to_owned())
+                        .or_default()
+                        .insert(id, lines);
                 }
+                Err(error) => missing.push((environment.to_owned(), id, error)),
             }
-            resolved.insert(environment.name.clone(), closures);
         }
         if missing.is_empty() {
             Ok(resolved)
