@@ -4,7 +4,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
-use serde_json::{Map, Value};
 
 use crate::workload::NiphasWorkload;
 
@@ -21,19 +20,6 @@ pub fn crd() -> CustomResourceDefinition {
         }
     }
     crd
-}
-
-/// The schema of whole objects, as JSON.
-pub fn schema() -> Map<String, Value> {
-    let schema = crd()
-        .spec
-        .versions
-        .pop()
-        .and_then(|version| version.schema?.open_api_v3_schema);
-    match serde_json::to_value(schema) {
-        Ok(Value::Object(schema)) => schema,
-        _ => unreachable!("the derived definition has a schema, which is an object"),
-    }
 }
 
 /// What Kubernetes takes for a quantity, as its own code generator writes it into schemas.

@@ -25,7 +25,7 @@ pub use children::{
     children,
 };
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines};
-pub use crd::{QUANTITY_PATTERN, crd, schema};
+pub use crd::{QUANTITY_PATTERN, crd};
 pub use status::{NiphasWorkloadStatus, RunningClosure};
 pub use volume::{VolumeAttributesError, volume_attributes};
 pub use workload::{

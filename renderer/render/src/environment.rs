@@ -10,7 +10,7 @@ use crate::attribute_path::{AttributePath, Element};
 use crate::names::{why_bad_name, why_no_label};
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::rules::Rules;
-use crate::schema::{Checker, describe, object_rules, workload_schema};
+use crate::schema::{Checker, describe, object_schema, workload_schema};
 use crate::store_paths;
 
 /// What `niphasConfigurations.<name>` evaluated to.
@@ -57,10 +57,7 @@ const VERSION: u64 = 1;
 /// Everything that is wrong, not only the first.
 pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> {
     let locate = |path: &AttributePath| locate(evaluated, path);
-    let mut checker = Checker {
-        locate: &locate,
-        problems: Vec::new(),
-    };
+    let mut checker = Checker::new(&locate);
     let top = AttributePath::default();
     let environment = read_environment(&mut checker, evaluated);
     let Some((namespace, systems, workloads)) = environment else {
@@ -71,8 +68,10 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
         };
         return Err(Problems::from_found(checker.problems).unwrap_or(nothing.into()));
     };
-    let schema = workload_schema();
-    let object_rules = object_rules();
+    let schema = object_schema();
+    // Those between a workload's name and its spec.
+    let object_rules = json!({ "x-kubernetes-validations": schema["x-kubernetes-validations"] });
+    let schema = workload_schema(schema);
     let rules = Rules::new();
     let rules_of = |name: &str| (!(evaluated.keeps_rules)(name)).then_some(&rules);
     let mut checked = BTreeMap::new();

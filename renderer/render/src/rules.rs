@@ -183,16 +183,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::schema::workload_schema;
+    use crate::schema::{object_schema, workload_schema};
 
     fn broken_rules(attributes: &Value) -> String {
         let locate = |_: &AttributePath| None;
-        let mut checker = Checker {
-            locate: &locate,
-            problems: Vec::new(),
-        };
+        let mut checker = Checker::new(&locate);
         let path = AttributePath::default();
-        Rules::new().check(&mut checker, &path, &workload_schema(), attributes);
+        Rules::new().check(
+            &mut checker,
+            &path,
+            &workload_schema(object_schema()),
+            attributes,
+        );
         let problems: BTreeSet<String> = checker.problems.iter().map(ToString::to_string).collect();
         Vec::from_iter(problems).join("\n")
     }
@@ -336,6 +338,6 @@ mod tests {
             };
             count + inner
         }
-        assert!(parse(&Env::stdlib(), &workload_schema()) > 20);
+        assert!(parse(&Env::stdlib(), &workload_schema(object_schema())) > 20);
     }
 }

@@ -3,6 +3,8 @@
 //! Users write short forms (`ports.http = 8080`) for some of what the CRD spells out; they are
 //! expanded on the way. `null` means that an attribute is not set.
 
+use std::collections::HashMap;
+
 use niphas_api::QUANTITY_PATTERN;
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
@@ -17,9 +19,15 @@ const SHORT_FORM: &str = "x-short-form";
 /// Deeper values are not from a human's hand; recursion stays far from the end of the stack.
 const MAX_DEPTH: usize = 64;
 
-/// The schema of what users write as a workload, less `package`.
-pub(crate) fn workload_schema() -> Value {
-    let mut schema = niphas_api::schema()["properties"]["spec"].take();
+/// The schema of whole objects.
+pub(crate) fn object_schema() -> Value {
+    let text = include_str!(concat!(env!("OUT_DIR"), "/schema.json"));
+    serde_json::from_str(text).expect("the build script writes JSON")
+}
+
+/// The schema of what users write as a workload, less `package`; out of that of whole objects.
+pub(crate) fn workload_schema(mut object: Value) -> Value {
+    let mut schema = object["properties"]["spec"].take();
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.remove("closures");
         // The evaluation hands it on apart; but it is a name that users may have meant.
@@ -34,21 +42,25 @@ pub(crate) fn workload_schema() -> Value {
     schema
 }
 
-/// The rules of the CRD between a workload's name and its spec.
-pub(crate) fn object_rules() -> Value {
-    let schema = niphas_api::schema();
-    json!({ "x-kubernetes-validations": schema["x-kubernetes-validations"] })
-}
-
 /// Where positions come from, and where problems go.
 pub(crate) struct Checker<'a> {
     /// The position of an attribute or of the nearest one around it.
     pub(crate) locate: &'a dyn Fn(&AttributePath) -> Option<String>,
     /// What was found so far.
     pub(crate) problems: Vec<Problem>,
+    /// The patterns that were needed so far.
+    patterns: HashMap<String, Option<Regex>>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    pub(crate) fn new(locate: &'a dyn Fn(&AttributePath) -> Option<String>) -> Self {
+        Self {
+            locate,
+            problems: Vec::new(),
+            patterns: HashMap::new(),
+        }
+    }
+
     pub(crate) fn report(&mut self, path: &AttributePath, kind: ProblemKind) {
         let position = (self.locate)(path);
         self.problems.push(Problem {
@@ -56,6 +68,16 @@ impl Checker<'_> {
             position,
             kind,
         });
+    }
+
+    fn matches(&mut self, pattern: &str, text: &str) -> bool {
+        if !self.patterns.contains_key(pattern) {
+            // A pattern of the CRD's is valid: a test compiles them all.
+            let made = Regex::new(pattern).ok();
+            self.patterns.insert(pattern.to_owned(), made);
+        }
+        let made = self.patterns[pattern].as_ref();
+        made.is_none_or(|pattern| pattern.is_match(text))
     }
 
     /// Checks a value; returns it with its short forms expanded and without `null`.
@@ -190,8 +212,7 @@ impl Checker<'_> {
             }
         }
         if let Some(pattern) = schema["pattern"].as_str() {
-            // A pattern of the CRD's is valid: a test compiles them all.
-            if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
+            if !self.matches(pattern, text) {
                 let expected = match pattern {
                     QUANTITY_PATTERN => "a quantity like 500m or 64Mi".to_owned(),
                     pattern => format!("a text that matches {pattern}"),
@@ -356,22 +377,24 @@ mod tests {
 
     fn problems(attributes: &Value) -> String {
         let locate = |_: &AttributePath| None;
-        let mut checker = Checker {
-            locate: &locate,
-            problems: Vec::new(),
-        };
-        checker.check(&AttributePath::default(), &workload_schema(), attributes);
+        let mut checker = Checker::new(&locate);
+        checker.check(
+            &AttributePath::default(),
+            &workload_schema(object_schema()),
+            attributes,
+        );
         let lines: Vec<_> = checker.problems.iter().map(ToString::to_string).collect();
         lines.join("\n")
     }
 
     fn expanded(attributes: &Value) -> Value {
         let locate = |_: &AttributePath| None;
-        let mut checker = Checker {
-            locate: &locate,
-            problems: Vec::new(),
-        };
-        let checked = checker.check(&AttributePath::default(), &workload_schema(), attributes);
+        let mut checker = Checker::new(&locate);
+        let checked = checker.check(
+            &AttributePath::default(),
+            &workload_schema(object_schema()),
+            attributes,
+        );
         assert_eq!(checker.problems, []);
         checked
     }
@@ -511,6 +534,6 @@ mod tests {
                 _ => {}
             }
         }
-        visit(&workload_schema());
+        visit(&workload_schema(object_schema()));
     }
 }

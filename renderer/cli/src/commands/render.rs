@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -161,7 +162,7 @@ impl Args {
         result
     }
 
-    fn caches(&self) -> Result<Caches, Failure> {
+    fn caches(&self) -> Result<Arc<Caches>, Failure> {
         let urls: Vec<CacheUrl> = self
             .caches
             .iter()
@@ -173,12 +174,13 @@ impl Args {
                 "name the caches that your builds are pushed to with --cache or NIPHAS_CACHES",
             ));
         }
-        Ok(Caches::new(
+        let caches = Caches::new(
             StoreDir::default(),
             urls,
             self.keys.read()?,
             Limits::default(),
-        )?)
+        )?;
+        Ok(Arc::new(caches))
     }
 
     fn write(
@@ -344,11 +346,11 @@ type ClosuresOfEnvironment = BTreeMap<ClosureId, ClosureLines>;
 
 /// Finds all closures in the caches; all that are missing are told at once.
 fn resolve(
-    caches: &Caches,
+    caches: &Arc<Caches>,
     environments: &[CheckedEnvironment],
     progress: &Progress,
 ) -> Result<BTreeMap<String, ClosuresOfEnvironment>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
@@ -365,8 +367,10 @@ fn resolve(
         let mut missing = Vec::new();
         // The caches limit how much they are asked at once.
         let mut found = futures::stream::iter(wanted)
-            .map(|(environment, id, roots)| async move {
-                (environment, id, caches.closure(roots).await)
+            .map(|(environment, id, roots)| {
+                let (caches, roots) = (Arc::clone(caches), roots.to_vec());
+                let found = tokio::spawn(async move { caches.closure(&roots).await });
+                async move { (environment, id, found.await) }
             })
             .buffered(CLOSURES_AT_ONCE)
             .enumerate();
@@ -377,7 +381,7 @@ fn resolve(
                 id.workload,
                 id.system
             ));
-            match closure {
+            match closure? {
                 Ok(closure) => {
                     let lines = closure.paths.iter().map(|path| ClosureLine {
                         path: path.info.path.clone(),
