@@ -8,6 +8,7 @@ use niphas_api::{
     Root, System, children, to_yaml,
 };
 use nix_formats::StorePath;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde_json::{Value, json};
 
 use crate::attribute_path::AttributePath;
@@ -97,6 +98,9 @@ impl RenderedEnvironment {
     }
 }
 
+/// Paths and bytes of files.
+type Files = Vec<(String, Vec<u8>)>;
+
 impl CheckedEnvironment {
     /// The closures to resolve: which they are, and their roots.
     pub fn closures(&self) -> impl Iterator<Item = (ClosureId, &[StorePath])> {
@@ -122,45 +126,72 @@ impl CheckedEnvironment {
         form: &Form,
         closures: &BTreeMap<ClosureId, ClosureLines>,
     ) -> Result<RenderedEnvironment, Problems> {
-        let environment = &self.name;
+        let of_workloads: Vec<Result<Files, Vec<Problem>>> = self
+            .workloads
+            .par_iter()
+            .map(|(name, workload)| self.files_of(name, workload, folder, form, closures))
+            .collect();
         let mut files = BTreeMap::new();
         let mut problems = Vec::new();
-        for (name, workload) in &self.workloads {
-            let problem = |kind| Problem {
-                path: AttributePath::of(&["workloads", name]),
-                position: workload.position.clone(),
-                kind,
-            };
-            let mut declared = Vec::new();
-            for (system, roots) in &workload.roots {
-                let id = ClosureId {
-                    workload: name.clone(),
-                    system: system.clone(),
-                };
-                let Some(lines) = closures.get(&id) else {
-                    problems.push(problem(ProblemKind::UnresolvedClosure(id.system)));
-                    continue;
-                };
-                declared.push(declare(system, roots, lines));
-                let path = format!(".niphas/{environment}/closures/{name}.{system}.txt");
-                files.insert(path, lines.to_string().into_bytes());
-            }
-            match self.manifests(name, workload, declared, form) {
-                Ok(manifests) => {
-                    for (file, yaml) in manifests {
-                        let path = folder.join(&format!("{environment}/{name}/{file}"));
-                        files.insert(path, yaml.into_bytes());
-                    }
-                }
-                Err(kind) => problems.push(problem(kind)),
+        for of_workload in of_workloads {
+            match of_workload {
+                Ok(of_workload) => files.extend(of_workload),
+                Err(found) => problems.extend(found),
             }
         }
         match Problems::from_found(problems) {
             Some(problems) => Err(problems),
             None => Ok(RenderedEnvironment {
-                name: environment.clone(),
+                name: self.name.clone(),
                 files,
             }),
+        }
+    }
+
+    /// A workload's files, or all that is wrong with it.
+    fn files_of(
+        &self,
+        name: &str,
+        workload: &CheckedWorkload,
+        folder: &DeployFolder,
+        form: &Form,
+        closures: &BTreeMap<ClosureId, ClosureLines>,
+    ) -> Result<Files, Vec<Problem>> {
+        let environment = &self.name;
+        let mut files = Files::new();
+        let mut problems = Vec::new();
+        let problem = |kind| Problem {
+            path: AttributePath::of(&["workloads", name]),
+            position: workload.position.clone(),
+            kind,
+        };
+        let mut declared = Vec::new();
+        for (system, roots) in &workload.roots {
+            let id = ClosureId {
+                workload: name.to_owned(),
+                system: system.clone(),
+            };
+            let Some(lines) = closures.get(&id) else {
+                problems.push(problem(ProblemKind::UnresolvedClosure(id.system)));
+                continue;
+            };
+            declared.push(declare(system, roots, lines));
+            let path = format!(".niphas/{environment}/closures/{name}.{system}.txt");
+            files.push((path, lines.to_string().into_bytes()));
+        }
+        match self.manifests(name, workload, declared, form) {
+            Ok(manifests) => {
+                for (file, yaml) in manifests {
+                    let path = folder.join(&format!("{environment}/{name}/{file}"));
+                    files.push((path, yaml.into_bytes()));
+                }
+            }
+            Err(kind) => problems.push(problem(kind)),
+        }
+        if problems.is_empty() {
+            Ok(files)
+        } else {
+            Err(problems)
         }
     }
 
