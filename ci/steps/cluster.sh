@@ -4,6 +4,7 @@
 
 # The whole way, from a flake to pods that serve.
 step_e2e() {
+  has_go || return 0
   niphas
   node_programs
   NIPHAS_ORACLE=$oracle ci/e2e
@@ -11,6 +12,7 @@ step_e2e() {
 
 # The tutorial's commands, as they stand there.
 step_tutorial() {
+  has_go || return 0
   node_programs
   ci/tutorial
 }

@@ -2,10 +2,7 @@
 # The operator against a real API server and Kubernetes' own controllers.
 
 step_operator() {
-  if ! command -v go >/dev/null; then
-    skip "the API server is built with Go"
-    return
-  fi
+  has_go || return 0
   node_programs
   ci/operator
 }
