@@ -211,14 +211,14 @@ impl<'a> Checker<'a> {
                 self.report_bad_value(path, &json!(text), expected, suggestion);
             }
         }
-        if let Some(pattern) = schema["pattern"].as_str() {
-            if !self.matches(pattern, text) {
-                let expected = match pattern {
-                    QUANTITY_PATTERN => "a quantity like 500m or 64Mi".to_owned(),
-                    pattern => format!("a text that matches {pattern}"),
-                };
-                self.report_bad_value(path, &json!(text), expected, None);
-            }
+        if let Some(pattern) = schema["pattern"].as_str()
+            && !self.matches(pattern, text)
+        {
+            let expected = match pattern {
+                QUANTITY_PATTERN => "a quantity like 500m or 64Mi".to_owned(),
+                pattern => format!("a text that matches {pattern}"),
+            };
+            self.report_bad_value(path, &json!(text), expected, None);
         }
     }
 
