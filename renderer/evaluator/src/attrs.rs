@@ -101,7 +101,7 @@ impl<'a> Attrs<'a> {
 
     /// All attributes, sorted by symbol.
     pub fn entries(&self, arena: &'a Bump) -> &'a [Attr<'a>] {
-        if self.base.get().is_some() {
+        if self.base.get().is_some() && !self.is_empty() {
             let merged = self.merged();
             self.entries.set(shared_in(arena, &merged));
             self.base.set(None);
@@ -123,6 +123,21 @@ impl<'a> Attrs<'a> {
     /// No attribute at all.
     pub fn is_empty(&self) -> bool {
         self.entries.get().is_empty() && self.base.get().is_none_or(Attrs::is_empty)
+    }
+
+    /// An empty set over another, which nothing but its identity tells from one without attributes: what C++ Nix leaves of
+    /// a set of which nothing is left.
+    fn nothing_left(arena: &'a Bump) -> &'a Attrs<'a> {
+        let below = Self::from_sorted(arena, &[]);
+        arena.alloc(Attrs {
+            entries: Cell::new(&[]),
+            base: Cell::new(Some(below)),
+        })
+    }
+
+    /// C++ Nix has but one of these: every empty set, save those of which nothing is left.
+    pub(crate) fn is_the_empty_set(&self) -> bool {
+        self.entries.get().is_empty() && self.base.get().is_none()
     }
 
     /// How many layers there are, and how many attributes they have, counting those twice that are in two.
@@ -176,15 +191,24 @@ impl<'a> Attrs<'a> {
             let found = own.iter().filter(|attr| has_next(&mut rest, attr.name));
             common.extend(found.map(Attr::shared));
         }
+        if common.is_empty() && !own.is_empty() && !others.is_empty() {
+            return Self::nothing_left(arena);
+        }
         Self::from_sorted(arena, common.into_bump_slice())
     }
 
-    /// All attributes but `names`, which it has, in the order of symbols and each once.
-    pub(crate) fn without(&'a self, arena: &'a Bump, names: &[Symbol]) -> &'a Attrs<'a> {
+    /// All attributes but `names`, which it has, in the order of symbols and each once: always another set.
+    pub(crate) fn without(&self, arena: &'a Bump, names: &[Symbol]) -> &'a Attrs<'a> {
         if names.is_empty() {
-            return self;
+            return arena.alloc(Attrs {
+                entries: Cell::new(self.entries.get()),
+                base: Cell::new(self.base.get()),
+            });
         }
         let entries = self.entries(arena);
+        if entries.len() == names.len() {
+            return Self::nothing_left(arena);
+        }
         let (mut place, mut names) = (0, names.iter().peekable());
         let kept = arena.alloc_slice_fill_with(entries.len() - names.len(), |_| {
             while names

@@ -295,8 +295,7 @@ impl<'a> Printer<'_, 'a> {
         let Value::Attrs(attrs) = value else {
             return Ok(());
         };
-        // C++ Nix has one empty set (but for those that removeAttrs and intersectAttrs leave).
-        let address = if attrs.is_empty() {
+        let address = if attrs.is_the_empty_set() {
             usize::MAX
         } else {
             address
