@@ -7,7 +7,8 @@ use std::{env, error::Error, fs};
 use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/crd.yaml");
+    // From the package's folder, where cargo runs this: the program itself may have been built for another clone.
+    let file = "../../deploy/crd.yaml";
     println!("cargo::rerun-if-changed={file}");
     let definition: Value = serde_saphyr::from_str(&fs::read_to_string(file)?)?;
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
