@@ -21,11 +21,9 @@ use std::{
 /// Packs wait this long, so that syncing them does not slow down the realisation that they are part of.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// So many packs are not written to disk one by one: each would end a transaction of the file system's journal, which whoever
-/// else writes has to wait for.
+/// Before so many packs are synced one by one their whole file system is: else each would end a transaction of its journal, which
+/// whoever else writes has to wait for.
 const MANY: usize = 16;
-/// Files of packs that are open at once.
-const MOST_OPEN: usize = 256;
 
 /// The thread that does it, and what it has to do. It ends when this is dropped.
 #[derive(Debug)]
@@ -97,16 +95,9 @@ impl Drop for Syncer {
 
 impl Queue {
     fn run(&self, shared: &Shared) {
-        // Opened now, so that it is told of whatever fails from now on.
-        let file_system = File::open(shared.layout.packs()).ok();
-        while let Some(mut packs) = self.next() {
-            if packs.len() >= MANY
-                && let Some(file_system) = &file_system
-            {
-                let parts = packs.chunks(MOST_OPEN);
-                packs = parts
-                    .flat_map(|part| sync_all(shared, file_system, part))
-                    .collect();
+        while let Some(packs) = self.next() {
+            if packs.len() >= MANY {
+                sync_file_system(shared);
             }
             for pack in packs {
                 let result = sync(shared, pack);
@@ -151,27 +142,10 @@ impl Queue {
     }
 }
 
-/// Writes the whole file system of the packs to disk, and marks them. Gives those that are not known to be there.
-fn sync_all(shared: &Shared, file_system: &File, packs: &[PackId]) -> Vec<PackId> {
-    // What is opened now is what is marked then.
-    let (mut files, mut left) = (Vec::new(), Vec::new());
-    for &id in packs {
-        let is_suspect = shared.index().pack(id).is_none_or(|pack| pack.is_suspect);
-        match open(shared, id) {
-            Ok(Some(file)) if !is_suspect => files.push((id, file)),
-            _ => left.push(id),
-        }
-    }
-    match rustix::fs::syncfs(file_system) {
-        Ok(()) => {
-            let mark = |file: &File| file.set_permissions(Permissions::from_mode(0o444));
-            let unmarked = files.into_iter().filter(|(_, file)| mark(file).is_err());
-            left.extend(unmarked.map(|(id, _)| id));
-        }
-        // Of whatever file that is: each is asked.
-        Err(_) => left.extend(files.into_iter().map(|(id, _)| id)),
-    }
-    left
+/// Leaves little to write for those who sync single files, and are told what went wrong.
+fn sync_file_system(shared: &Shared) {
+    let synced = File::open(shared.layout.packs()).map(|folder| rustix::fs::syncfs(&folder));
+    tracing::debug!(?synced, "many packs are written to disk");
 }
 
 /// Writes a pack, and what it refers to, to disk, and marks it. Nothing if it is gone, or must be verified first.
