@@ -85,7 +85,8 @@ pub fn nar(bytes: &[u8]) {
     let id = store.shared.next_pack().expect("there is space");
     let path = store.shared.layout.tmp().join(id.to_string());
     let writer = PackWriter::create(id, path, None).expect("there is space");
-    let Ok(draft) = writer.write(bytes, &store_dir, &info) else {
+    let read = writer.read(bytes, &info);
+    let Ok(draft) = read.and_then(|read| read.finish(&store_dir, &info)) else {
         let left = std::fs::read_dir(store.shared.layout.tmp()).expect("it is there");
         assert_eq!(left.count(), 0);
         return;

@@ -57,6 +57,12 @@ impl Pack {
         }
     }
 
+    /// Whether it is on disk for good once what is written of it is: nothing is added to it, and no record in it wants to be
+    /// verified.
+    pub(crate) fn may_be_marked(&self) -> bool {
+        self.info.is_none() && self.leases == 0
+    }
+
     /// Whether its file may go.
     pub(crate) fn is_unused(&self) -> bool {
         self.info.is_none() && self.referrers.is_empty() && self.leases == 0

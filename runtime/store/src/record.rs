@@ -362,12 +362,7 @@ impl RecordWriter {
         let pack = if file.place.pack == own {
             0
         } else {
-            let known = self.packs.iter().position(|&pack| pack == file.place.pack);
-            let index = known.unwrap_or_else(|| {
-                self.packs.push(file.place.pack);
-                self.packs.len() - 1
-            });
-            index as u32 + 1
+            self.number(file.place.pack)
         };
         self.push(&Item::File {
             name,
@@ -377,6 +372,32 @@ impl RecordWriter {
             block: file.place.block,
             hash: file.hash,
         });
+    }
+
+    /// The same tree, the contents of its own pack being in another from `place` on.
+    pub(crate) fn moved(self, place: Place) -> Self {
+        let mut moved = Self {
+            items: Vec::with_capacity(self.items.len() + 64),
+            packs: self.packs,
+        };
+        let number = moved.number(place.pack);
+        let mut rest = self.items.as_slice();
+        while !rest.is_empty() {
+            let (mut item, left): (Item, _) =
+                postcard::take_from_bytes(rest).expect("these are the items that were pushed");
+            rest = left;
+            if let Item::File {
+                pack, block, size, ..
+            } = &mut item
+                && *pack == 0
+                && *size > 0
+            {
+                *pack = number;
+                *block += place.block;
+            }
+            moved.push(&item);
+        }
+        moved
     }
 
     /// Bytes so far.
@@ -399,6 +420,16 @@ impl RecordWriter {
         let mut bytes = encode(&head, Vec::with_capacity(narinfo.len() + 64));
         bytes.extend_from_slice(&self.items);
         bytes
+    }
+
+    /// What stands for another pack in items.
+    fn number(&mut self, pack: PackId) -> u32 {
+        let known = self.packs.iter().position(|&known| known == pack);
+        let index = known.unwrap_or_else(|| {
+            self.packs.push(pack);
+            self.packs.len() - 1
+        });
+        index as u32 + 1
     }
 
     fn push(&mut self, item: &Item) {

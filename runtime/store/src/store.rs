@@ -1,6 +1,7 @@
 //! The store as a whole: opening, closing, and what its parts share.
 
 use crate::{
+    common::Common,
     error::{FileError, OpenError, StoreError, failed},
     index::Index,
     layout::{Layout, PackId},
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     index: RwLock<Index>,
     numbers: Mutex<Numbers>,
+    pub(crate) common: Common,
     pub(crate) verdicts: Verdicts,
     pub(crate) running: Running,
     /// Held while roots are read or changed as a whole, and while garbage is collected.
@@ -131,6 +133,7 @@ impl Store {
             options,
             index: RwLock::new(loaded.index),
             numbers: Mutex::new(Numbers { state, left }),
+            common: Common::default(),
             verdicts: Verdicts::default(),
             collecting: Mutex::default(),
             discarding: Mutex::default(),
@@ -243,6 +246,12 @@ impl crate::pack::Known for Leases {
         index.pack_mut(place.pack)?.leases += 1;
         self.packs.push(place.pack);
         Some(place)
+    }
+
+    fn put(&mut self, contents: &[u8]) -> Result<Option<Place>, FileError> {
+        let place = self.shared.put_in_common(contents)?;
+        self.packs.push(place.pack);
+        Ok(Some(place))
     }
 }
 

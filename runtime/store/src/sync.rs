@@ -12,6 +12,7 @@ use crate::{
 use hashbrown::HashSet;
 use std::{
     fs::{File, Permissions},
+    io,
     os::unix::fs::PermissionsExt,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
@@ -95,7 +96,10 @@ impl Drop for Syncer {
 
 impl Queue {
     fn run(&self, shared: &Shared) {
-        while let Some(packs) = self.next() {
+        while let Some(mut packs) = self.next() {
+            shared.end_common(|id| packs.contains(&id));
+            // Those that others refer to come first: then it is known of them that they are on disk.
+            packs.sort_by_key(|&id| (shared.info(id).is_some(), id));
             if packs.len() >= MANY {
                 sync_file_system(shared);
             }
@@ -132,9 +136,7 @@ impl Queue {
             if left.is_zero() {
                 state.since = None;
                 state.is_busy = true;
-                let mut packs: Vec<PackId> = state.waiting.drain().collect();
-                packs.sort();
-                return Some(packs);
+                return Some(state.waiting.drain().collect());
             }
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -150,29 +152,40 @@ fn sync_file_system(shared: &Shared) {
 
 /// Writes a pack, and what it refers to, to disk, and marks it. Nothing if it is gone, or must be verified first.
 fn sync(shared: &Shared, id: PackId) -> Result<(), FileError> {
-    let refers = {
+    let refers: Vec<(PackId, bool)> = {
         let index = shared.index();
         match index.pack(id) {
-            Some(pack) if !pack.is_suspect => pack.refers.clone(),
+            Some(pack) if !pack.is_suspect => {
+                let packs = pack.refers.iter();
+                packs
+                    .filter_map(|&id| Some((id, index.pack(id)?.may_be_marked())))
+                    .collect()
+            }
             _ => return Ok(()),
         }
     };
-    for other in refers {
+    for (other, may_be_marked) in refers {
         if let Some(file) = open(shared, other)?
             && is_unsynced(&file)
         {
-            file.sync_all().map_err(failed_in(shared, other))?;
+            sync_file(&file, may_be_marked).map_err(failed_in(shared, other))?;
         }
     }
     if let Some(file) = open(shared, id)? {
-        file.sync_all().map_err(failed_in(shared, id))?;
-        file.set_permissions(Permissions::from_mode(0o444))
-            .map_err(failed_in(shared, id))?;
+        sync_file(&file, true).map_err(failed_in(shared, id))?;
     }
     Ok(())
 }
 
-fn failed_in(shared: &Shared, id: PackId) -> impl FnOnce(std::io::Error) -> FileError {
+fn sync_file(file: &File, is_marked: bool) -> io::Result<()> {
+    file.sync_all()?;
+    if is_marked {
+        file.set_permissions(Permissions::from_mode(0o444))?;
+    }
+    Ok(())
+}
+
+fn failed_in(shared: &Shared, id: PackId) -> impl FnOnce(io::Error) -> FileError {
     let path = shared.layout.packs().join(id.to_string());
     move |error| FileError::new("write", path, error)
 }
@@ -191,7 +204,7 @@ fn open(shared: &Shared, id: PackId) -> Result<Option<File>, FileError> {
         };
         match File::open(&path) {
             Ok(file) => return Ok(Some(file)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed("open", &path)(error)),
         }
     }

@@ -16,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use support::{
-    Cache, Fault, Tree, client, directory, executable, file, names, noise, open, realise, rebuilt,
+    Cache, Fault, Tree, client, directory, executable, file, names, noise, open,
+    packs_without_path, realise, rebuilt,
 };
 
 /// The pack of a path.
@@ -28,7 +29,11 @@ fn pack(dir: &Path, path: &StorePath) -> PathBuf {
 }
 
 fn is_on_disk(dir: &Path, path: &StorePath) -> bool {
-    let metadata = fs::metadata(pack(dir, path)).unwrap();
+    is_marked(&pack(dir, path))
+}
+
+fn is_marked(pack: &Path) -> bool {
+    let metadata = fs::metadata(pack).unwrap();
     metadata.permissions().mode() & 0o777 == 0o444
 }
 
@@ -52,10 +57,18 @@ fn cut_power(dir: &Path) {
     fs::write(&state, text.replace(boot_id.trim(), "another life")).unwrap();
 }
 
+/// Too large for the pack of small paths.
 fn tree(number: u64) -> Tree {
     directory([
-        ("common", file(noise(0, 50_000))),
+        ("common", file(noise(0, 300_000))),
         ("own", executable(noise(1 + number, 30_000))),
+    ])
+}
+
+fn small_tree(number: u64) -> Tree {
+    directory([
+        ("common", file(noise(0, 5_000))),
+        ("own", executable(noise(1 + number, 3_000))),
     ])
 }
 
@@ -66,6 +79,7 @@ async fn many_packs_are_all_on_disk_in_the_end() {
     let dir = folder.path();
     let mut paths = Vec::new();
     for number in 0..40 {
+        let tree = if number % 2 == 0 { tree } else { small_tree };
         paths.push(cache.add(&format!("path-{number}"), &tree(number), &[]));
     }
     let store = open(dir);
@@ -73,6 +87,9 @@ async fn many_packs_are_all_on_disk_in_the_end() {
     assert!(paths.iter().all(|path| !is_on_disk(dir, path)));
     store.close().await.unwrap();
     assert!(paths.iter().all(|path| is_on_disk(dir, path)));
+    let in_common = packs_without_path(dir);
+    assert_eq!(in_common.len(), 1);
+    assert!(is_marked(&in_common[0]));
     cut_power(dir);
     let store = open(dir);
     cache.fail_all(&Fault::Status(500));
@@ -153,6 +170,52 @@ async fn what_a_power_cut_took_is_fetched_again_and_the_rest_is_not() {
     .unwrap();
 }
 
+/// What is lost of the pack that small paths have in common is lost for those whose bytes it was; and for all if it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_power_cut_took_of_small_paths_is_fetched_again() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let dir = folder.path();
+    let mut paths = Vec::new();
+    for number in 0..4 {
+        paths.push(cache.add(&format!("path-{number}"), &small_tree(number), &[]));
+    }
+    let store = open(dir);
+    // One after the other, so that it is known where each is.
+    for path in &paths {
+        realise(&store, std::slice::from_ref(path), &cache.client())
+            .await
+            .unwrap();
+    }
+    drop(store);
+    for (lost, fetched) in [(Some(5_200), 1), (Some(100), 4), (None, 4)] {
+        let in_common = packs_without_path(dir);
+        match lost {
+            Some(offset) => damage(&in_common[0], offset),
+            None => in_common
+                .iter()
+                .for_each(|pack| fs::remove_file(pack).unwrap()),
+        }
+        cut_power(dir);
+        let store = open(dir);
+        let realisation = store.realise(support::request(&paths, &cache.client()));
+        realisation.wait().await.unwrap();
+        assert_eq!(realisation.progress().fetched_paths, fetched, "{lost:?}");
+        for path in &paths {
+            let info = store.info(path).unwrap().info;
+            assert_eq!(rebuilt(&store, path), info.nar_hash);
+        }
+        // So that the next round finds all of it in one pack, in order.
+        drop((realisation, store));
+        fs::remove_dir_all(dir).unwrap();
+        let store = open(dir);
+        for path in &paths {
+            realise(&store, std::slice::from_ref(path), &cache.client())
+                .await
+                .unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_is_cut_off_is_not_there_any_more() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
@@ -167,7 +230,7 @@ async fn a_pack_that_is_cut_off_is_not_there_any_more() {
     }
     drop(store);
     let whole = fs::metadata(pack(dir, &first)).unwrap().len();
-    for length in [0, whole - 1, whole - 64, 60_000] {
+    for length in [0, whole - 1, whole - 64, 310_000] {
         File::options()
             .write(true)
             .open(pack(dir, &first))

@@ -11,7 +11,10 @@ use niphas_store::{GcOptions, RootHold, RootName, Store, Watermark};
 use nix_formats::StorePath;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use support::{Cache, Tree, directory, file, names, noise, open, pack_bytes, realise, rebuilt};
+use support::{
+    Cache, Tree, directory, file, names, noise, open, pack_bytes, packs_without_path, realise,
+    rebuilt,
+};
 use tokio_util::sync::CancellationToken;
 
 fn hold(store: &Store, name: &str, roots: &[StorePath]) {
@@ -73,6 +76,43 @@ async fn what_no_root_holds_goes_and_leaves_nothing() {
     for part in ["packs", "closures", "roots", "signatures", "tmp"] {
         assert_eq!(names(folder.path(), part), Vec::<String>::new(), "{part}");
     }
+}
+
+/// Their contents are in one pack, which gets holes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_space_of_one_small_path_of_many_comes_back() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let dir = folder.path();
+    let paths: Vec<StorePath> = (0..70)
+        .map(|number| cache.add(&format!("path-{number}"), &file(noise(number, 20_000)), &[]))
+        .collect();
+    let (store, caches) = (open(dir), cache.client());
+    realise(&store, &paths, &caches).await.unwrap();
+    assert_eq!(packs_without_path(dir).len(), 2);
+    let before = pack_bytes(dir);
+    let kept = [paths[3].clone(), paths[69].clone()];
+    hold(&store, "kept", &kept);
+    let report = store.collect_garbage(&GcOptions::default()).unwrap();
+    assert_eq!(report.collected.len(), 68);
+    let left = pack_bytes(dir);
+    assert!(left < 2 * 36_000, "{left} of {before}");
+    assert!(
+        report.freed >= before - left,
+        "{report:?}, {left} of {before}"
+    );
+    for path in &kept {
+        let info = store.info(path).unwrap().info;
+        assert_eq!(rebuilt(&store, path), info.nar_hash);
+    }
+    realise(&store, &paths, &caches).await.unwrap();
+    assert!(packs_without_path(dir).len() >= 3);
+    for path in &paths {
+        let info = store.info(path).unwrap().info;
+        assert_eq!(rebuilt(&store, path), info.nar_hash);
+    }
+    store.remove_root(&name("kept")).unwrap();
+    store.collect_garbage(&GcOptions::default()).unwrap();
+    assert_eq!(names(dir, "packs"), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,10 +180,10 @@ async fn files_that_others_refer_to_outlive_their_path() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closure_that_is_held_finds_the_packs_it_refers_to_where_they_were() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
-    let first = cache.add("first", &file(noise(1, 50_000)), &[]);
+    let first = cache.add("first", &file(noise(1, 300_000)), &[]);
     let second = cache.add(
         "second",
-        &directory([("copy", file(noise(1, 50_000)))]),
+        &directory([("copy", file(noise(1, 300_000)))]),
         &[],
     );
     let (store, caches) = (open(folder.path()), cache.client());

@@ -26,6 +26,10 @@ const SMALL: u64 = 1 << 20;
 /// As many bytes are gathered before they are written.
 const GATHERED: usize = 1 << 20;
 
+/// The largest NAR whose contents are put with those of others, in bytes. All of them fits into what is gathered: a file has a
+/// fifth of a kilobyte in a NAR beside its contents, and takes at most one block more than those.
+const SMALL_NAR: u64 = 256 << 10;
+
 /// Pieces in which larger files go by. Those of zeros only are not written.
 const PIECE: usize = 256 << 10;
 
@@ -46,10 +50,13 @@ pub(crate) enum WriteError {
     File(#[from] FileError),
 }
 
-/// Where contents are that are stored already. A writer asks for each file.
+/// Where contents are that are not in the pack itself. What it gives stays as long as it lives.
 pub(crate) trait Known {
-    /// The place of these contents, which stays as long as this value lives.
+    /// The place of contents that are stored already. A writer asks for each file.
     fn find(&mut self, hash: &ContentHash) -> Option<Place>;
+
+    /// Stores the contents of a small path, whole blocks, and gives where they start; nothing if they are to be in its own pack.
+    fn put(&mut self, contents: &[u8]) -> Result<Option<Place>, FileError>;
 }
 
 /// A pack in the making. Its file is removed unless it is [published](Draft::publish).
@@ -64,6 +71,8 @@ pub(crate) struct PackWriter<K> {
     /// What is to be written at `written`. Its length is a multiple of the block size between files.
     buffer: Vec<u8>,
     written: u64,
+    /// All contents are in the buffer, and may be put with those of others.
+    is_small: bool,
 }
 
 impl<K: Known> PackWriter<K> {
@@ -77,17 +86,13 @@ impl<K: Known> PackWriter<K> {
             record: RecordWriter::default(),
             buffer: Vec::new(),
             written: 0,
+            is_small: false,
         })
     }
 
-    /// Reads a NAR to its end and writes the pack of the path that it is. Whether it is the NAR that was wanted the caller
-    /// finds out.
-    pub(crate) fn write(
-        mut self,
-        nar: impl Read,
-        store_dir: &StoreDir,
-        info: &NarInfo,
-    ) -> Result<Draft<K>, WriteError> {
+    /// Reads a NAR to its end. Whether it is the NAR that was wanted the caller finds out before it
+    /// [finishes](Self::finish) the pack.
+    pub(crate) fn read(mut self, nar: impl Read, info: &NarInfo) -> Result<Self, WriteError> {
         let mut nar = Reader::of_size(nar, info.nar_size);
         let mut name = Vec::new();
         while let Some(event) = nar.next_event()? {
@@ -120,7 +125,11 @@ impl<K: Known> PackWriter<K> {
                 return Err(WriteError::TooManyEntries);
             }
         }
-        self.finish(store_dir, info)
+        self.is_small = info.nar_size <= SMALL_NAR && self.written == 0;
+        if !self.is_small {
+            self.flush()?;
+        }
+        Ok(self)
     }
 
     fn small_file(
@@ -214,9 +223,33 @@ impl<K: Known> PackWriter<K> {
         Ok(self.file.write_all_at(bytes, offset)?)
     }
 
-    fn finish(mut self, store_dir: &StoreDir, info: &NarInfo) -> Result<Draft<K>, WriteError> {
-        let refers = self.record.packs().to_vec();
-        let record = std::mem::take(&mut self.record).finish(store_dir, info);
+    /// Writes what is missing of the pack.
+    pub(crate) fn finish(
+        mut self,
+        store_dir: &StoreDir,
+        info: &NarInfo,
+    ) -> Result<Draft<K>, WriteError> {
+        let mut record = std::mem::take(&mut self.record);
+        let own = self.own.iter();
+        let mut contents: Vec<(ContentHash, Place)> =
+            own.map(|(hash, &block)| (*hash, self.at(block))).collect();
+        let mut common = None;
+        if self.is_small
+            && !self.buffer.is_empty()
+            && let Some(place) = self.known.put(&self.buffer)?
+        {
+            self.buffer.clear();
+            common = Some(place.pack);
+            record = record.moved(place);
+            for (_, content) in &mut contents {
+                *content = Place {
+                    pack: place.pack,
+                    block: place.block + content.block,
+                };
+            }
+        }
+        let refers = record.packs().to_vec();
+        let record = record.finish(store_dir, info);
         if record.len() > MAX_RECORD_LEN {
             return Err(WriteError::TooManyEntries);
         }
@@ -228,7 +261,8 @@ impl<K: Known> PackWriter<K> {
             id: self.id,
             file: self.file,
             known: self.known,
-            contents: self.own.into_iter().collect(),
+            contents,
+            common,
             refers,
             data,
         })
@@ -241,7 +275,8 @@ pub(crate) struct Draft<K> {
     id: PackId,
     file: TemporaryFile,
     known: K,
-    contents: Vec<(ContentHash, u32)>,
+    contents: Vec<(ContentHash, Place)>,
+    common: Option<PackId>,
     refers: Vec<PackId>,
     data: u64,
 }
@@ -251,10 +286,12 @@ pub(crate) struct Published<K> {
     pub(crate) id: PackId,
     /// Keeps what it refers to.
     pub(crate) known: K,
-    /// Contents in it, and in which block each starts.
-    pub(crate) contents: Vec<(ContentHash, u32)>,
+    /// Contents that were not stored before, and where they are.
+    pub(crate) contents: Vec<(ContentHash, Place)>,
+    /// The other pack that they were put into.
+    pub(crate) common: Option<PackId>,
     pub(crate) refers: Vec<PackId>,
-    /// Bytes of contents.
+    /// Bytes of contents in it.
     pub(crate) data: u64,
     /// Bytes on disk.
     pub(crate) disk: u64,
@@ -285,6 +322,7 @@ impl<K> Draft<K> {
             id: self.id,
             known: self.known,
             contents: self.contents,
+            common: self.common,
             refers: self.refers,
             data: self.data,
             disk: metadata.blocks() * 512,

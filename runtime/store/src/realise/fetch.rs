@@ -155,18 +155,19 @@ impl Store {
         may_refer: bool,
     ) -> Result<Draft<Option<Leases>>, RealiseError> {
         let (shared, info) = (Arc::clone(&self.shared), Arc::clone(&found.info));
-        let write = move |nar: &mut dyn Read| {
+        let read = move |nar: &mut dyn Read| {
             let id = shared.next_pack().map_err(WriteError::File);
             let known = may_refer.then(|| Leases::new(Arc::clone(&shared)));
-            let draft = id.and_then(|id| {
+            let read = id.and_then(|id| {
                 let path = shared.layout.tmp().join(id.to_string());
-                let writer = PackWriter::create(id, path, known)?;
-                writer.write(nar, &shared.options.store_dir, &info)
+                PackWriter::create(id, path, known)?.read(nar, &info)
             });
-            draft.map_err(into_io)
+            read.map_err(into_io)
         };
-        let fetched = caches.fetch_nar(found, write).await;
-        fetched.map_err(|error| out_of_io(found, error))
+        let fetched = caches.fetch_nar(found, read).await;
+        let read = fetched.map_err(|error| out_of_io(found, error))?;
+        let finished = read.finish(&self.shared.options.store_dir, &found.info);
+        finished.map_err(|error| not_written(found, error))
     }
 
     /// Makes a verified pack one of the store's, and holds its path.
@@ -185,14 +186,18 @@ impl Store {
         pack.data = published.data;
         pack.disk = published.disk;
         pack.refers = published.refers;
+        // Synced with it, or before.
+        if let Some(common) = published.common {
+            self.sync_soon(common);
+        }
         pack.used = now();
         let pin = {
             let mut index = self.shared.index_mut();
             pack.held_in = index.collection;
             pack.pins = 1;
             index.insert(pack);
-            for (hash, block) in published.contents {
-                index.add_content(hash, Place { pack: id, block });
+            for (hash, place) in published.contents {
+                index.add_content(hash, place);
             }
             Pin::of_held(&self.shared, id)
         };
@@ -206,6 +211,11 @@ impl Store {
 impl crate::pack::Known for Option<Leases> {
     fn find(&mut self, hash: &crate::record::ContentHash) -> Option<Place> {
         self.as_mut()?.find(hash)
+    }
+
+    fn put(&mut self, contents: &[u8]) -> Result<Option<Place>, FileError> {
+        self.as_mut()
+            .map_or(Ok(None), |leases| leases.put(contents))
     }
 }
 
@@ -221,16 +231,25 @@ fn into_io(error: WriteError) -> io::Error {
 }
 
 fn out_of_io(found: &Found, error: NarError) -> RealiseError {
-    let path = found.info.path.clone();
     let NarError::Consumer { source, .. } = error else {
         return error.into();
     };
     match source.downcast::<WriteError>() {
-        Ok(WriteError::File(source)) => RealiseError::Write { path, source },
-        Ok(error) => RealiseError::Unsuitable {
+        Ok(error) => not_written(found, error),
+        Err(source) => RealiseError::Unsuitable {
+            path: found.info.path.clone(),
+            source,
+        },
+    }
+}
+
+fn not_written(found: &Found, error: WriteError) -> RealiseError {
+    let path = found.info.path.clone();
+    match error {
+        WriteError::File(source) => RealiseError::Write { path, source },
+        error => RealiseError::Unsuitable {
             path,
             source: io::Error::new(io::ErrorKind::InvalidData, error),
         },
-        Err(source) => RealiseError::Unsuitable { path, source },
     }
 }

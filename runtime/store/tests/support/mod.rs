@@ -18,7 +18,7 @@ use nix_formats::{
 use std::{
     collections::{BTreeSet, HashMap},
     num::NonZeroUsize,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -314,6 +314,16 @@ pub(crate) fn names(dir: &Path, folder: &str) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The packs that small paths have in common, or that are left of paths.
+pub(crate) fn packs_without_path(dir: &Path) -> Vec<PathBuf> {
+    let mut names = names(dir, "packs");
+    names.retain(|name| !name.contains('-'));
+    names
+        .iter()
+        .map(|name| dir.join("packs").join(name))
+        .collect()
 }
 
 /// Bytes that all packs take.
