@@ -4,7 +4,7 @@
 
 # What runs on nodes, as the tests were built: checked for overflow, and nothing more to build.
 node_programs() {
-  cargo test --workspace --locked --quiet --no-run
+  cargo build --workspace --locked --quiet --bins --examples
   export NIPHAS_NODE_PROGRAMS=$CARGO_TARGET_DIR/debug
 }
 
