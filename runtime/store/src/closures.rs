@@ -87,9 +87,11 @@ impl Store {
                     && pack.used + NOTED_EVERY < now
                 {
                     pack.used = now;
-                    stale.push(self.shared.layout.pack(&pack.name));
+                    let file = index.file(id);
+                    stale.extend(file.map(|file| self.shared.layout.pack(&file.name)));
                 }
             }
+            stale.dedup();
             stale
         };
         let time = Timespec {

@@ -1,30 +1,50 @@
-//! The pack that small store paths have in common.
+//! Packs that many small store paths have in common: their contents and their records.
 //!
-//! A file for each pack is opened whenever a closure is mounted, so the contents of small paths do not get one each: they
-//! stand one after the other in a pack without a path, as if other packs' paths had been collected from it. Every path still
-//! has a pack of its own, with its record in it. A common pack is full after so many paths or bytes; and it is written to no
-//! more once it is to be marked as being on disk, or once garbage is collected.
+//! A file for each path is what small paths cost: to make it, to rename it, to sync it, and to open it whenever a closure is
+//! mounted. So paths with a small NAR share one. In `packs/<id>.common`:
+//!
+//! | | |
+//! |---|---|
+//! | bytes 0–4095 | 64 slots of 64 bytes |
+//! | from the next multiple of 512, for each path | contents of its files, as in a [pack](crate::pack) of one path; then its [record](crate::record) |
+//!
+//! The first slot is `niphascm`, the version (u32, little-endian like all numbers here), and zeros. Each other one is zeros, or
+//! tells of a path: its number (u64), where its record starts (u64), how long that is (u32), 4 zero bytes, 8 more, and the
+//! BLAKE3 hash of the record and of the first 24 bytes of the slot. A path is there once its slot is written, which comes last,
+//! and is gone once the slot is zeros.
+//!
+//! Every path has a number of its own, as if it had a pack of its own. A common pack is full after 63 paths; and it is written
+//! to no more once it is to be marked as being on disk, or once garbage is collected.
 
 use crate::{
     BLOCK,
     error::{FileError, failed},
-    index::Pack,
+    index::{Pack, Within},
     layout::{PackId, PackName},
-    record::Place,
-    store::{Shared, lock},
+    pack::{ReadError, SmallPath, VERSION},
+    record::{ContentHash, Place, Record, RecordError},
+    store::{Leases, Shared, lock},
 };
+use nix_formats::{NarInfo, StoreDir};
 use std::{
     fs::File,
+    io,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::PathBuf,
-    sync::Mutex,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
+
+const MAGIC: &[u8; 8] = b"niphascm";
+const SLOT_LEN: u64 = 64;
+const SLOT_HEAD_LEN: usize = 24;
+const CHECKSUM_AT: usize = 32;
+/// With the first, which tells of no path.
+const SLOTS: u32 = 64;
+/// All slots.
+const HEAD_LEN: u64 = SLOT_LEN * SLOTS as u64;
 
 /// The length of its file from the start. Where nothing was written it is a hole.
 const LENGTH: u64 = 16 << 20;
-
-/// Giving back the space of one path reads the records of all.
-const MOST_PATHS: u32 = 64;
 
 /// The common pack that is written to, if there is one.
 #[derive(Debug, Default)]
@@ -37,44 +57,100 @@ struct Open {
     file: File,
     path: PathBuf,
     written: u64,
-    paths: u32,
+    slots: u32,
+}
+
+/// A path that is in a common pack now, but not in the index.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) within: Within,
+    /// Contents that were not stored before, and where they are.
+    pub(crate) contents: Vec<(ContentHash, Place)>,
+    /// All packs that it needs: the one that it is in, too.
+    pub(crate) refers: Vec<PackId>,
+    /// Keeps that one.
+    pub(crate) lease: Leases,
 }
 
 impl Shared {
-    /// Writes contents of a small path, whole blocks, into the common pack, and gives where they start. The caller gets a lease
-    /// of the pack.
-    pub(crate) fn put_in_common(&self, contents: &[u8]) -> Result<Place, FileError> {
+    /// Writes a small path, which was verified, into a common pack.
+    pub(crate) fn put_in_common<K>(
+        self: &Arc<Self>,
+        small: SmallPath<K>,
+        info: &NarInfo,
+    ) -> Result<Put, FileError> {
         let mut common = lock(&self.common.0);
-        let length = contents.len() as u64;
-        let is_full = |open: &Open| open.paths == MOST_PATHS || open.written + length > LENGTH;
-        if common.as_ref().is_some_and(is_full) {
+        // A record tells where its contents are, and so is made anew for another pack.
+        loop {
+            let open = match &mut *common {
+                Some(open) => open,
+                none => none.insert(self.begin()?),
+            };
+            let start = Place {
+                pack: open.id,
+                block: (open.written / BLOCK) as u32,
+            };
+            let record = small.record.clone().moved(start);
+            let refers = record.packs().to_vec();
+            let mut bytes = small.contents.clone();
+            bytes.extend_from_slice(&record.finish(&self.options.store_dir, info));
+            if open.slots < SLOTS && open.written + bytes.len() as u64 <= LENGTH {
+                return self.put(open, small, &bytes, refers);
+            }
+            if open.slots == 1 {
+                let error = io::Error::from(io::ErrorKind::FileTooLarge);
+                return Err(failed("write", &open.path)(error));
+            }
             self.end(common.take());
         }
-        let open = match &mut *common {
-            Some(open) => open,
-            none => none.insert(self.begin()?),
-        };
-        let start = open.written;
-        // Also of what is not written as a whole nothing is used again.
-        open.written += length;
-        open.paths += 1;
-        let written = open.file.write_all_at(contents, start);
+    }
+
+    /// `bytes` are the contents and the record.
+    fn put<K>(
+        self: &Arc<Self>,
+        open: &mut Open,
+        small: SmallPath<K>,
+        bytes: &[u8],
+        mut refers: Vec<PackId>,
+    ) -> Result<Put, FileError> {
+        let (start, number) = (open.written, open.slots);
+        let record = start + small.contents.len() as u64;
+        // What is not written as a whole is not written over, either.
+        open.written = (start + bytes.len() as u64).next_multiple_of(BLOCK);
+        open.slots += 1;
+        let slot = slot(small.id, record, &bytes[small.contents.len()..]);
+        let written = open.file.write_all_at(bytes, start);
+        let written = written.and_then(|()| open.file.write_all_at(&slot, slot_offset(number)));
         let written = written.and_then(|()| open.file.metadata());
         let metadata = written.map_err(failed("write", &open.path))?;
+
+        let pack = open.id;
         let mut index = self.index_mut();
-        index.set_disk_bytes(open.id, metadata.blocks() * 512);
-        if let Some(pack) = index.pack_mut(open.id) {
+        index.set_disk_bytes(pack, metadata.blocks() * 512);
+        if let Some(pack) = index.pack_mut(pack) {
             pack.leases += 1;
         }
-        Ok(Place {
-            pack: open.id,
-            block: (start / BLOCK) as u32,
+        drop(index);
+        if !refers.contains(&pack) {
+            refers.push(pack);
+        }
+        let first = (start / BLOCK) as u32;
+        let own = small.own.into_iter();
+        let contents = own.map(|(hash, block)| {
+            let block = first + block;
+            (hash, Place { pack, block })
+        });
+        Ok(Put {
+            within: Within { pack, slot: number },
+            contents: contents.collect(),
+            refers,
+            lease: Leases::of_leased(Arc::clone(self), pack),
         })
     }
 
     fn begin(&self) -> Result<Open, FileError> {
         let id = self.next_pack()?;
-        let name = PackName { id, path: None };
+        let name = PackName::common(id);
         let path = self.layout.pack(&name);
         let created = File::options()
             .write(true)
@@ -82,7 +158,10 @@ impl Shared {
             .mode(0o644)
             .open(&path);
         let file = created.map_err(failed("create", &path))?;
-        if let Err(error) = file.set_len(LENGTH) {
+        let made = file
+            .set_len(LENGTH)
+            .and_then(|()| file.write_all_at(&head(), 0));
+        if let Err(error) = made {
             let _ = std::fs::remove_file(&path);
             return Err(failed("create", &path)(error));
         }
@@ -94,8 +173,8 @@ impl Shared {
             id,
             file,
             path,
-            written: 0,
-            paths: 0,
+            written: HEAD_LEN,
+            slots: 1,
         })
     }
 
@@ -114,4 +193,180 @@ impl Shared {
             pack.leases -= 1;
         }
     }
+}
+
+/// What a slot tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) number: u32,
+    /// The number of the path.
+    pub(crate) id: PackId,
+    offset: u64,
+    length: u32,
+    head: [u8; SLOT_HEAD_LEN],
+    checksum: [u8; 32],
+}
+
+impl Slot {
+    /// Where its record is, from the first byte to the one after the last.
+    pub(crate) fn record(&self) -> (u64, u64) {
+        let end = self.offset.saturating_add(u64::from(self.length));
+        (self.offset, end)
+    }
+
+    /// Nothing if it is empty.
+    fn parse(number: u32, bytes: &[u8; SLOT_LEN as usize]) -> Option<Self> {
+        let word = |at: usize| {
+            let bytes: [u8; 8] = bytes[at..at + 8].try_into().unwrap_or_default();
+            u64::from_le_bytes(bytes)
+        };
+        if bytes.iter().all(|&byte| byte == 0) {
+            return None;
+        }
+        Some(Self {
+            number,
+            id: PackId(word(0)),
+            offset: word(8),
+            length: word(16) as u32,
+            head: bytes[..SLOT_HEAD_LEN].try_into().unwrap_or_default(),
+            checksum: bytes[CHECKSUM_AT..].try_into().unwrap_or_default(),
+        })
+    }
+
+    /// Reads the record that it tells of.
+    pub(crate) fn read(
+        &self,
+        file: &File,
+        path: &Path,
+        store_dir: &StoreDir,
+    ) -> Result<Record, ReadError> {
+        let wrong = |source| ReadError::Record {
+            path: path.to_owned(),
+            source,
+        };
+        let (start, end) = self.record();
+        if start < HEAD_LEN || end > LENGTH {
+            return Err(wrong(RecordError::NotAPack));
+        }
+        let mut record = vec![0; self.length as usize];
+        match file.read_exact_at(&mut record, self.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(wrong(RecordError::NotAPack));
+            }
+            read => read.map_err(failed("read", path))?,
+        }
+        if checksum(&record, &self.head) != self.checksum {
+            return Err(wrong(RecordError::Checksum));
+        }
+        Record::decode(store_dir, self.id, 0, record).map_err(wrong)
+    }
+}
+
+fn slot(id: PackId, offset: u64, record: &[u8]) -> [u8; SLOT_LEN as usize] {
+    let mut bytes = [0; SLOT_LEN as usize];
+    bytes[..8].copy_from_slice(&id.0.to_le_bytes());
+    bytes[8..16].copy_from_slice(&offset.to_le_bytes());
+    bytes[16..20].copy_from_slice(&(record.len() as u32).to_le_bytes());
+    let checksum = checksum(record, &bytes[..SLOT_HEAD_LEN]);
+    bytes[CHECKSUM_AT..].copy_from_slice(&checksum);
+    bytes
+}
+
+/// A common pack of one path with this record and no contents, for [`crate::fuzzing`].
+pub(crate) fn of_record(id: PackId, record: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; HEAD_LEN as usize];
+    bytes[..SLOT_LEN as usize].copy_from_slice(&head());
+    bytes[SLOT_LEN as usize..2 * SLOT_LEN as usize].copy_from_slice(&slot(id, HEAD_LEN, record));
+    bytes.extend_from_slice(record);
+    bytes
+}
+
+/// The first slot.
+fn head() -> [u8; SLOT_LEN as usize] {
+    let mut head = [0; SLOT_LEN as usize];
+    head[..8].copy_from_slice(MAGIC);
+    head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    head
+}
+
+fn slot_offset(number: u32) -> u64 {
+    u64::from(number) * SLOT_LEN
+}
+
+fn checksum(record: &[u8], slot_head: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    *hasher
+        .update(record)
+        .update(slot_head)
+        .finalize()
+        .as_bytes()
+}
+
+/// What the slots of a common pack tell. An error if it is none.
+pub(crate) fn slots(file: &File, path: &Path) -> Result<Vec<Slot>, ReadError> {
+    let wrong = |source| ReadError::Record {
+        path: path.to_owned(),
+        source,
+    };
+    let mut head = [0; HEAD_LEN as usize];
+    match file.read_exact_at(&mut head, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(wrong(RecordError::NotAPack));
+        }
+        read => read.map_err(failed("read", path))?,
+    }
+    let (slots, _) = head.as_chunks::<{ SLOT_LEN as usize }>();
+    let mut slots = slots.iter();
+    let first = slots.next().filter(|first| first.starts_with(MAGIC));
+    let first = first.ok_or_else(|| wrong(RecordError::NotAPack))?;
+    let version = u32::from_le_bytes([first[8], first[9], first[10], first[11]]);
+    if version != VERSION {
+        return Err(wrong(RecordError::TooNew(version)));
+    }
+    let numbered = (1..).zip(slots);
+    Ok(numbered
+        .filter_map(|(number, bytes)| Slot::parse(number, bytes))
+        .collect())
+}
+
+/// What in a common pack is not contents, from the first byte to the one after the last each.
+pub(crate) fn kept(path: &Path) -> Result<Vec<(u64, u64)>, ReadError> {
+    let file = File::open(path).map_err(failed("open", path))?;
+    let records = slots(&file, path)?.into_iter();
+    let records = records.map(|slot| slot.record());
+    Ok(std::iter::once((0, HEAD_LEN)).chain(records).collect())
+}
+
+/// Reads the record of one path.
+pub(crate) fn read_record(
+    file: &File,
+    path: &Path,
+    store_dir: &StoreDir,
+    id: PackId,
+    number: u32,
+) -> Result<Record, ReadError> {
+    let wrong = |source| ReadError::Record {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = [0; SLOT_LEN as usize];
+    match file.read_exact_at(&mut bytes, slot_offset(number)) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(wrong(RecordError::NotAPack));
+        }
+        read => read.map_err(failed("read", path))?,
+    }
+    let slot = Slot::parse(number, &bytes).filter(|slot| slot.id == id);
+    let slot = slot.ok_or_else(|| wrong(RecordError::NotAPack))?;
+    slot.read(file, path, store_dir)
+}
+
+/// Makes one path unknown to whoever reads the pack from now on. Nothing if the pack is gone.
+pub(crate) fn clear_slot(path: &Path, number: u32) -> Result<(), FileError> {
+    let file = match crate::discard::open_to_write(path) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    file.write_all_at(&[0; SLOT_LEN as usize], slot_offset(number))
+        .map_err(failed("write", path))
 }

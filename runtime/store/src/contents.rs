@@ -1,6 +1,7 @@
 //! Reading what is stored: files, trees and NARs, from records and packs.
 
 use crate::{
+    common,
     error::{FileError, StoreError, failed},
     layout::{PackId, PackName},
     pack::read_record,
@@ -148,10 +149,14 @@ impl Shared {
 
     /// Reads the tree of a path from its record.
     pub(crate) fn tree(&self, path: &StoredPath) -> Result<Tree, StoreError> {
-        let (file, file_path) = self.open_pack(path.path(), path.pack)?;
-        let read = read_record(&file, &file_path, &self.options.store_dir, path.pack);
-        let (record, _) = read.map_err(|error| error.of(path.path()))?;
-        Ok(record.tree)
+        let (id, store_dir) = (path.pack, &self.options.store_dir);
+        let (file, file_path) = self.open_pack(path.path(), id)?;
+        let within = self.index().pack(id).and_then(|pack| pack.within);
+        let read = match within {
+            Some(within) => common::read_record(&file, &file_path, store_dir, id, within.slot),
+            None => read_record(&file, &file_path, store_dir, id).map(|(record, _)| record),
+        };
+        Ok(read.map_err(|error| error.of(path.path()))?.tree)
     }
 
     /// Opens a pack that has files of `path`.
@@ -166,10 +171,7 @@ impl Shared {
         };
         let known = self.pack_path(pack).ok_or_else(missing)?;
         // The process that writes may have collected the path of the pack meanwhile, and then it has this name.
-        let collected = self.layout.pack(&PackName {
-            id: pack,
-            path: None,
-        });
+        let collected = self.layout.pack(&PackName::of_rest(pack));
         for name in [known, collected] {
             match File::open(&name) {
                 Ok(file) => return Ok((file, name)),

@@ -5,9 +5,11 @@
 
 use crate::{
     BLOCK,
+    common::{clear_slot, kept},
     error::{FileError, StoreError, failed},
     layout::PackId,
-    record::{ContentHash, FileNode},
+    pack::ReadError,
+    record::ContentHash,
     store::{Store, StoredPath, lock},
 };
 use rustix::{
@@ -28,7 +30,7 @@ impl Store {
     /// What it referred to may have [gaps](Self::close_gaps) afterwards.
     pub(crate) fn discard(&self, path: &StoredPath, is_damaged: bool) -> Result<bool, StoreError> {
         let (shared, id) = (&self.shared, path.pack);
-        let _one_at_a_time = lock(&shared.discarding);
+        let mut unsynced = lock(&shared.discarding);
         // With the record goes the knowledge of what the path holds.
         let held: Option<Vec<(ContentHash, PackId)>> = shared.tree(path).ok().map(|tree| {
             let files = tree.extents();
@@ -49,7 +51,12 @@ impl Store {
             if is_held && !is_damaged {
                 return Ok(false);
             }
-            let from = shared.layout.pack(&pack.name);
+            let within = pack.within;
+            let from = index.file(id).map(|file| shared.layout.pack(&file.name));
+            if let (Some(within), Some(from)) = (within, &from) {
+                clear_slot(from, within.slot)?;
+                unsynced.insert(within.pack);
+            }
             let mut packs = index.drop_path(id);
             packs.push(id);
             packs.retain(|&id| index.pack(id).is_some_and(|pack| pack.info.is_none()));
@@ -64,14 +71,18 @@ impl Store {
                 None => packs.iter().for_each(|&id| index.remove_contents_of(id)),
             }
             let is_unused = index.pack(id).is_none_or(crate::index::Pack::is_unused);
-            if !is_unused && let Some(pack) = index.pack(id) {
+            if !is_unused
+                && let Some(pack) = index.pack(id)
+                && let Some(from) = &from
+            {
                 let to = shared.layout.pack(&pack.name);
-                fs::rename(&from, &to).map_err(failed("rename", &from))?;
+                fs::rename(from, &to).map_err(failed("rename", from))?;
             }
-            is_unused.then_some(from)
+            let own_file = from.filter(|_| within.is_none());
+            is_unused.then_some(own_file)
         };
-        if let Some(file) = is_unused {
-            remove_file(&file)?;
+        if let Some(own_file) = is_unused {
+            own_file.map_or(Ok(()), |file| remove_file(&file))?;
             shared.index_mut().remove(id);
         }
         shared.verdicts.forget(id);
@@ -92,8 +103,13 @@ impl Store {
     /// Gives back the space of what nobody refers to in a pack without a path.
     fn close_gaps(&self, id: PackId) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let _one_at_a_time = lock(&shared.discarding);
-        let (file, referrers) = {
+        let mut unsynced = lock(&shared.discarding);
+        // A path that comes back after a power cut must not find holes.
+        while let Some(&pack) = unsynced.iter().next() {
+            shared.sync_contents(pack)?;
+            unsynced.remove(&pack);
+        }
+        let (file, is_common, referrers) = {
             let mut index = shared.index_mut();
             let Some(pack) = index.pack(id).filter(|pack| pack.info.is_none()) else {
                 return Ok(());
@@ -108,9 +124,17 @@ impl Store {
             if pack.leases > 0 {
                 return Ok(());
             }
-            (file, pack.referrers.clone())
+            (file, pack.name.is_common, pack.referrers.clone())
         };
-        let mut used: BTreeMap<u64, FileNode> = BTreeMap::new();
+        let mut used: BTreeMap<u64, u64> = BTreeMap::new();
+        if is_common {
+            match kept(&file) {
+                Ok(kept) => used.extend(kept),
+                // It has no records, so all that is in it is others' contents.
+                Err(ReadError::Record { .. }) => {}
+                Err(ReadError::File(error)) => return Err(error.into()),
+            }
+        }
         let mut all_trusted = Vec::new();
         for referrer in referrers {
             let Some(path) = shared.stored(referrer) else {
@@ -120,13 +144,14 @@ impl Store {
             let is_suspect = |pack: &crate::index::Pack| pack.is_suspect;
             let is_trusted = !shared.index().pack(referrer).is_some_and(is_suspect);
             for file in tree.extents().filter(|file| file.place.pack == id) {
-                used.insert(file.place.offset(), file);
+                let start = file.place.offset();
+                used.insert(start, (start + file.size).next_multiple_of(BLOCK));
                 if is_trusted {
                     all_trusted.push(file);
                 }
             }
         }
-        let left = punch(&file, used.values())?;
+        let left = punch(&file, used.into_iter())?;
         let mut index = shared.index_mut();
         for file in all_trusted {
             index.add_content(file.hash, file.place);
@@ -139,16 +164,13 @@ impl Store {
     }
 }
 
-/// Makes holes in a pack wherever none of these files is, which come in order. Gives the bytes that are left on disk.
-fn punch<'a>(path: &Path, used: impl Iterator<Item = &'a FileNode>) -> Result<u64, FileError> {
+/// Makes holes in a pack wherever none of these is, which come in order, each from its first byte to the one after its last.
+/// Gives the bytes that are left on disk.
+fn punch(path: &Path, used: impl Iterator<Item = (u64, u64)>) -> Result<u64, FileError> {
     let file = open_to_write(path)?;
     let length = file.metadata().map_err(failed("read", path))?.len();
     let mut free = 0;
-    let ends = used.map(|file| {
-        let start = file.place.offset();
-        (start, (start + file.size).next_multiple_of(BLOCK))
-    });
-    for (start, end) in ends.chain([(length, length)]) {
+    for (start, end) in used.chain([(length, length)]) {
         if start > free {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             match fallocate(&file, flags, free, start - free) {

@@ -1,7 +1,7 @@
 //! What the fuzz targets call. No part of the interface.
 
 use crate::{
-    Options, Store, StoredPath,
+    Options, Store, StoredPath, common,
     layout::PackId,
     pack::{PackWriter, read_record, trailer},
     record::{FileNode, Place, Record, RecordWriter, TreeEvent},
@@ -15,6 +15,7 @@ use std::{
 };
 
 const OWN: PackId = PackId(7);
+const OTHER: PackId = PackId(3);
 
 /// Reads a record. One that is read is read the same after it was written again.
 pub fn record(data: u64, bytes: &[u8]) {
@@ -42,9 +43,11 @@ pub fn record(data: u64, bytes: &[u8]) {
     assert_eq!(entries, all);
 }
 
-/// Reads a file as a pack, and as the record of one whose checksum is right, which no fuzzer finds.
+/// Reads a file as a pack of one path and of many, and as the record of one whose checksum is right, which no fuzzer finds.
 pub fn pack(bytes: &[u8]) {
     read(bytes);
+    read_common(bytes);
+    read_common(&common::of_record(OWN, bytes));
     for data in [0, 4096] {
         let contents = vec![0; data as usize];
         read(&[&contents, bytes, &trailer(data, bytes)].concat());
@@ -52,9 +55,7 @@ pub fn pack(bytes: &[u8]) {
 }
 
 fn read(bytes: &[u8]) {
-    let file = rustix::fs::memfd_create("pack", rustix::fs::MemfdFlags::CLOEXEC);
-    let mut file = File::from(file.expect("memory is there"));
-    file.write_all(bytes).expect("memory is there");
+    let file = in_memory(bytes);
     let read = read_record(&file, Path::new("pack"), &StoreDir::default(), OWN);
     if let Ok((record, data)) = read {
         assert!(data <= bytes.len() as u64);
@@ -63,6 +64,25 @@ fn read(bytes: &[u8]) {
             assert!(place.pack != OWN || place.offset() + size <= data);
         }
     }
+}
+
+fn read_common(bytes: &[u8]) {
+    let file = in_memory(bytes);
+    let (path, store_dir) = (Path::new("pack"), StoreDir::default());
+    for slot in common::slots(&file, path).unwrap_or_default() {
+        let (start, end) = slot.record();
+        if let Ok(record) = slot.read(&file, path, &store_dir) {
+            assert!(start < end && end <= bytes.len() as u64);
+            assert!(record.tree.extents().all(|file| file.place.pack != slot.id));
+        }
+    }
+}
+
+fn in_memory(bytes: &[u8]) -> File {
+    let file = rustix::fs::memfd_create("pack", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = File::from(file.expect("memory is there"));
+    file.write_all(bytes).expect("memory is there");
+    file
 }
 
 /// Takes a NAR into a store, and out again: it is the same.
@@ -84,8 +104,7 @@ pub fn nar(bytes: &[u8]) {
     let info = Arc::new(NarInfo::parse(&store_dir, &text).expect("it is well formed"));
     let id = store.shared.next_pack().expect("there is space");
     let path = store.shared.layout.tmp().join(id.to_string());
-    let writer = PackWriter::create(id, path, None).expect("there is space");
-    let read = writer.read(bytes, &info);
+    let read = PackWriter::new(id, path, None).read(bytes, &info);
     let Ok(draft) = read.and_then(|read| read.finish(&store_dir, &info)) else {
         let left = std::fs::read_dir(store.shared.layout.tmp()).expect("it is there");
         assert_eq!(left.count(), 0);
@@ -106,6 +125,11 @@ pub fn nar(bytes: &[u8]) {
 
 /// A record's bytes, for the fuzzer to start from.
 pub fn example_record() -> Vec<u8> {
+    record_of(&[(b"a", OWN), (b"b", OTHER)])
+}
+
+/// The record of a directory of files in these packs.
+fn record_of(files: &[(&[u8], PackId)]) -> Vec<u8> {
     let store_dir = StoreDir::default();
     let text = format!(
         "StorePath: /nix/store/{0}-x\nURL: x\nNarHash: sha256:{1}\nNarSize: 1\n",
@@ -115,7 +139,7 @@ pub fn example_record() -> Vec<u8> {
     let info = NarInfo::parse(&store_dir, &text).expect("it is well formed");
     let mut writer = RecordWriter::default();
     writer.enter(b"");
-    for (name, pack) in [(b"a", OWN), (b"b", PackId(3))] {
+    for &(name, pack) in files {
         let file = FileNode {
             executable: pack == OWN,
             size: 5,
@@ -144,6 +168,23 @@ mod tests {
                 changed[at] = byte;
                 record(512, &changed);
             }
+        }
+    }
+
+    #[test]
+    fn every_change_of_a_common_pack_is_read_or_refused() {
+        let good = common::of_record(OWN, &record_of(&[(b"b", OTHER)]));
+        let (file, path) = (in_memory(&good), Path::new("pack"));
+        let slots = common::slots(&file, path).unwrap();
+        let read = slots[0].read(&file, path, &StoreDir::default()).unwrap();
+        assert_eq!(read.tree.packs(), [OTHER]);
+        for at in (0..192).chain(4096..good.len()) {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut changed = good.clone();
+                changed[at] = byte;
+                pack(&changed);
+            }
+            pack(&good[..at]);
         }
     }
 

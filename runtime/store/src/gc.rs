@@ -126,7 +126,11 @@ impl Store {
                 }
             }
             if options.dry_run {
-                would_free += shared.index().pack(path.pack).map_or(0, |pack| pack.disk);
+                // Of a path in a common pack it is not known what it takes.
+                would_free += shared.index().pack(path.pack).map_or(0, |pack| {
+                    let within = pack.within.map(|_| path.info.nar_size);
+                    within.unwrap_or(pack.disk)
+                });
             } else if !self.discard(&path, false)? {
                 continue;
             }

@@ -11,10 +11,13 @@ use hashbrown::{HashMap, HashSet, HashTable};
 use nix_formats::{NarInfo, StorePath};
 use std::sync::Arc;
 
-/// One pack.
+/// One pack, or one path in a [common](crate::common) one.
 #[derive(Debug)]
 pub(crate) struct Pack {
+    /// That of its file, if it has one of its own.
     pub(crate) name: PackName,
+    /// Where it is if it has none.
+    pub(crate) within: Option<Within>,
     /// What is known of its path. A pack whose path was collected has none.
     pub(crate) info: Option<Arc<NarInfo>>,
     /// Bytes of contents.
@@ -44,6 +47,7 @@ impl Pack {
         Self {
             has_gaps: name.path.is_none(),
             name,
+            within: None,
             info,
             data: 0,
             disk: 0,
@@ -57,16 +61,17 @@ impl Pack {
         }
     }
 
-    /// Whether it is on disk for good once what is written of it is: nothing is added to it, and no record in it wants to be
-    /// verified.
-    pub(crate) fn may_be_marked(&self) -> bool {
-        self.info.is_none() && self.leases == 0
-    }
-
     /// Whether its file may go.
     pub(crate) fn is_unused(&self) -> bool {
         self.info.is_none() && self.referrers.is_empty() && self.leases == 0
     }
+}
+
+/// A place in a common pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Within {
+    pub(crate) pack: PackId,
+    pub(crate) slot: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +99,13 @@ impl Index {
 
     pub(crate) fn pack_mut(&mut self, id: PackId) -> Option<&mut Pack> {
         self.packs.get_mut(&id)
+    }
+
+    /// The pack whose file a pack is in: itself, or a common one.
+    pub(crate) fn file(&self, id: PackId) -> Option<&Pack> {
+        let pack = self.pack(id)?;
+        pack.within
+            .map_or(Some(pack), |within| self.pack(within.pack))
     }
 
     pub(crate) fn packs(&self) -> impl Iterator<Item = (PackId, &Pack)> {

@@ -35,23 +35,51 @@ impl fmt::Display for PackId {
 }
 
 /// The name of a pack's file: `<id>-<base name>` while its store path is there, `<id>` once the path was collected but
-/// other paths' files are still in it.
+/// other paths' files are still in it, and `<id>.common` of one that many paths are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PackName {
     pub(crate) id: PackId,
     pub(crate) path: Option<StorePath>,
+    pub(crate) is_common: bool,
 }
 
+/// See [`crate::common`].
+const COMMON: &str = ".common";
+
 impl PackName {
+    pub(crate) fn of_path(id: PackId, path: StorePath) -> Self {
+        Self {
+            id,
+            path: Some(path),
+            is_common: false,
+        }
+    }
+
+    pub(crate) fn of_rest(id: PackId) -> Self {
+        Self {
+            id,
+            path: None,
+            is_common: false,
+        }
+    }
+
+    pub(crate) fn common(id: PackId) -> Self {
+        Self {
+            id,
+            path: None,
+            is_common: true,
+        }
+    }
+
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let (id, path) = match name.split_once('-') {
-            Some((id, path)) => (id, Some(StorePath::from_base_name(path).ok()?)),
-            None => (name, None),
-        };
-        Some(Self {
-            id: PackId::parse(id)?,
-            path,
-        })
+        if let Some((id, path)) = name.split_once('-') {
+            let path = StorePath::from_base_name(path).ok()?;
+            return Some(Self::of_path(PackId::parse(id)?, path));
+        }
+        match name.strip_suffix(COMMON) {
+            Some(id) => Some(Self::common(PackId::parse(id)?)),
+            None => Some(Self::of_rest(PackId::parse(name)?)),
+        }
     }
 }
 
@@ -59,6 +87,7 @@ impl fmt::Display for PackName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             Some(path) => write!(f, "{}-{path}", self.id),
+            None if self.is_common => write!(f, "{}{COMMON}", self.id),
             None => self.id.fmt(f),
         }
     }
@@ -144,6 +173,7 @@ mod tests {
         for name in [
             "00000000ff-0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
             "0000000000",
+            "0000000001.common",
             "ffffffffffffffff",
         ] {
             assert_eq!(PackName::parse(name).unwrap().to_string(), name);
@@ -153,10 +183,8 @@ mod tests {
     #[test]
     fn the_longest_store_path_makes_a_name_of_a_file() {
         let path = format!("0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-{}", "n".repeat(211));
-        let name = PackName {
-            id: PackId(0xff_ffff_ffff),
-            path: StorePath::from_base_name(&path).ok(),
-        };
+        let path = StorePath::from_base_name(&path).unwrap();
+        let name = PackName::of_path(PackId(0xff_ffff_ffff), path);
         assert_eq!(name.to_string().len(), 255);
     }
 
@@ -170,6 +198,9 @@ mod tests {
             "00000000000000ff",
             "00000000ff-",
             "00000000ff-web",
+            "00000000ff.",
+            "ff.common",
+            ".common",
             "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0",
         ] {
             assert_eq!(PackName::parse(name), None, "{name}");

@@ -1,8 +1,9 @@
 //! Reading what is in a store when it is opened.
 
 use crate::{
+    common::{self, Slot},
     error::{FileError, OpenError, failed},
-    index::{Index, Pack},
+    index::{Index, Pack, Within},
     layout::{Layout, PackId, PackName},
     pack::{ReadError, read_record},
     record::{Record, RecordError},
@@ -34,7 +35,14 @@ pub(crate) fn load(
 ) -> Result<Loaded, OpenError> {
     let mut names = names(layout)?;
     names.sort_by_key(|name| name.id);
-    let next_pack = names.last().map_or(0, |name| name.id.0 + 1);
+    let mut next_pack = names.last().map_or(0, |name| name.id.0 + 1);
+    let mut in_common = Vec::new();
+    for name in names.iter().filter(|name| name.is_common) {
+        let slots = slots_of(layout, name)?;
+        let after = slots.iter().map(|slot| slot.id.0.saturating_add(1));
+        next_pack = next_pack.max(after.max().unwrap_or(0));
+        in_common.push((name.clone(), slots));
+    }
     let state = State::load(layout, boot_id, PackId(next_pack))?;
     let mut loader = Loader {
         layout,
@@ -48,6 +56,9 @@ pub(crate) fn load(
     let present: hashbrown::HashSet<PackId> = names.iter().map(|name| name.id).collect();
     for name in names {
         found.extend(loader.read(name, &present)?);
+    }
+    for (name, slots) in in_common {
+        loader.read_common(&name, &slots, &present, may_repair, &mut found)?;
     }
     for (pack, record) in found {
         loader.insert(pack, record.as_ref());
@@ -76,6 +87,30 @@ fn names(layout: &Layout) -> Result<Vec<PackName>, FileError> {
         }
     }
     Ok(names)
+}
+
+/// What the slots of a common pack tell; none if it is damaged or went meanwhile.
+fn slots_of(layout: &Layout, name: &PackName) -> Result<Vec<Slot>, OpenError> {
+    let path = layout.pack(name);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file.map_err(failed("open", &path))?,
+    };
+    match common::slots(&file, &path) {
+        Ok(slots) => Ok(slots),
+        Err(ReadError::Record {
+            path,
+            source: RecordError::TooNew(found),
+        }) => Err(OpenError::TooNew {
+            path,
+            found,
+            known: crate::pack::VERSION,
+        }),
+        Err(error) => {
+            tracing::warn!(pack = %name, error = %nix_formats::chain(&error), "a pack can't be read; its paths will be fetched again");
+            Ok(Vec::new())
+        }
+    }
 }
 
 struct Loader<'a> {
@@ -149,14 +184,69 @@ impl Loader<'_> {
         Ok(Some((pack, Some(record))))
     }
 
+    /// The paths in a common pack.
+    fn read_common(
+        &mut self,
+        name: &PackName,
+        slots: &[Slot],
+        present: &hashbrown::HashSet<PackId>,
+        may_repair: bool,
+        found: &mut Vec<(Pack, Option<Record>)>,
+    ) -> Result<(), OpenError> {
+        let file_path = self.layout.pack(name);
+        let opened = File::open(&file_path).and_then(|file| Ok((file.metadata()?, file)));
+        let Ok((metadata, file)) = opened else {
+            return Ok(());
+        };
+        for slot in slots {
+            let missing = RecordError::Tree("a pack that it refers to is not there");
+            let read = slot.read(&file, &file_path, self.store_dir);
+            let read = read.and_then(|record| {
+                let is_there = record
+                    .tree
+                    .packs()
+                    .iter()
+                    .all(|pack| present.contains(pack));
+                is_there.then_some(record).ok_or(ReadError::Record {
+                    path: file_path.clone(),
+                    source: missing,
+                })
+            });
+            let record = match read {
+                Ok(record) => record,
+                Err(error) => {
+                    tracing::warn!(pack = %name, error = %nix_formats::chain(&error), "a path in a pack can't be read; it will be fetched again");
+                    if may_repair && matches!(error, ReadError::Record { .. }) {
+                        common::clear_slot(&file_path, slot.number)?;
+                    }
+                    continue;
+                }
+            };
+            let info = record.info.clone();
+            let path_name = PackName::of_path(slot.id, info.path.clone());
+            let mut pack = Pack::new(path_name, Some(Arc::new(info)));
+            pack.within = Some(Within {
+                pack: name.id,
+                slot: slot.number,
+            });
+            pack.used = u64::try_from(metadata.mtime()).unwrap_or(0);
+            pack.is_suspect = is_unsynced(&metadata) && self.state.is_suspect(name.id);
+            pack.refers = record.tree.packs().to_vec();
+            if !pack.refers.contains(&name.id) {
+                pack.refers.push(name.id);
+            }
+            found.push((pack, Some(record)));
+        }
+        Ok(())
+    }
+
     fn pack(&mut self, name: PackName, metadata: &Metadata) -> Pack {
         let id = name.id;
         let mut pack = Pack::new(name, None);
         pack.data = metadata.len();
         pack.disk = metadata.blocks() * 512;
         pack.used = u64::try_from(metadata.mtime()).unwrap_or(0);
-        let is_synced = metadata.mode() & 0o222 == 0;
-        if !is_synced {
+        if is_unsynced(metadata) {
             self.unsynced.push(id);
             pack.is_suspect = self.state.is_suspect(id);
         }
@@ -186,10 +276,7 @@ impl Loader<'_> {
                 .index
                 .packs()
                 .any(|(_, pack)| pack.refers.contains(&name.id));
-            let orphan = PackName {
-                id: name.id,
-                path: None,
-            };
+            let orphan = PackName::of_rest(name.id);
             if is_needed {
                 let metadata = fs::metadata(&path).map_err(failed("read", &path))?;
                 let name = if may_repair { orphan } else { name };
@@ -231,6 +318,10 @@ impl Loader<'_> {
         }
         Ok(())
     }
+}
+
+fn is_unsynced(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o222 != 0
 }
 
 /// What can be read of them; they are verified whenever they count.

@@ -338,7 +338,7 @@ impl Record {
 }
 
 /// Writes a record while the tree goes by.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct RecordWriter {
     items: Vec<u8>,
     packs: Vec<PackId>,

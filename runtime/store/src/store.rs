@@ -13,6 +13,7 @@ use crate::{
     sync::Syncer,
     verdicts::Verdicts,
 };
+use hashbrown::HashSet;
 use nix_formats::{NarInfo, StoreDir, StorePath};
 use std::{
     fs, io,
@@ -73,8 +74,9 @@ pub(crate) struct Shared {
     pub(crate) running: Running,
     /// Held while roots are read or changed as a whole, and while garbage is collected.
     pub(crate) collecting: Mutex<()>,
-    /// Held while one path goes, or the space of one pack is given back.
-    pub(crate) discarding: Mutex<()>,
+    /// Held while one path goes, or the space of one pack is given back. Common packs of which paths have gone, which is not on
+    /// disk yet.
+    pub(crate) discarding: Mutex<HashSet<PackId>>,
 }
 
 #[derive(Debug)]
@@ -211,10 +213,10 @@ impl Shared {
         Ok(self.layout.tmp().join(number.to_string()))
     }
 
-    /// The file of a pack that is there.
+    /// The file of a pack that is there, or that it is in.
     pub(crate) fn pack_path(&self, id: PackId) -> Option<PathBuf> {
         let index = self.index();
-        Some(self.layout.pack(&index.pack(id)?.name))
+        Some(self.layout.pack(&index.file(id)?.name))
     }
 }
 
@@ -232,10 +234,19 @@ impl Leases {
             packs: Vec::new(),
         }
     }
+
+    /// The lease that the index counts already for a pack.
+    pub(crate) fn of_leased(shared: Arc<Shared>, pack: PackId) -> Self {
+        Self {
+            shared,
+            packs: vec![pack],
+        }
+    }
 }
 
-impl crate::pack::Known for Leases {
-    fn find(&mut self, hash: &ContentHash) -> Option<Place> {
+impl Leases {
+    /// The place of contents that are stored.
+    pub(crate) fn find(&mut self, hash: &ContentHash) -> Option<Place> {
         let place = self.shared.index().place(hash)?;
         if self.packs.contains(&place.pack) {
             return Some(place);
@@ -246,12 +257,6 @@ impl crate::pack::Known for Leases {
         index.pack_mut(place.pack)?.leases += 1;
         self.packs.push(place.pack);
         Some(place)
-    }
-
-    fn put(&mut self, contents: &[u8]) -> Result<Option<Place>, FileError> {
-        let place = self.shared.put_in_common(contents)?;
-        self.packs.push(place.pack);
-        Ok(Some(place))
     }
 }
 

@@ -94,24 +94,45 @@ impl Drop for Syncer {
     }
 }
 
+impl QueueState {
+    fn failed(&mut self, error: FileError) {
+        tracing::warn!(error = %nix_formats::chain(&error), "a pack is not known to be on disk");
+        self.failure = Some(error);
+    }
+}
+
 impl Queue {
     fn run(&self, shared: &Shared) {
-        while let Some(mut packs) = self.next() {
+        while let Some(packs) = self.next() {
             shared.end_common(|id| packs.contains(&id));
-            // Those that others refer to come first: then it is known of them that they are on disk.
-            packs.sort_by_key(|&id| (shared.info(id).is_some(), id));
+            let packs = packs.into_iter();
+            let packs: Vec<_> = packs
+                .filter_map(|id| Some((id, needs(shared, id)?)))
+                .collect();
             if packs.len() >= MANY {
                 sync_file_system(shared);
             }
-            for pack in packs {
-                let result = sync(shared, pack);
+            let mut synced = HashSet::new();
+            for (id, _) in &packs {
+                let result = sync(shared, *id);
                 let mut state = lock(&self.state);
-                if let Err(error) = result {
-                    tracing::warn!(error = %nix_formats::chain(&error), "a pack is not known to be on disk");
-                    state.failure = Some(error);
+                match result {
+                    Ok(true) => {
+                        synced.insert(*id);
+                    }
+                    Ok(false) => {}
+                    Err(error) => state.failed(error),
                 }
                 if state.has_ended {
                     return;
+                }
+            }
+            for (id, refers) in packs.iter().filter(|(id, _)| synced.contains(id)) {
+                let is_on_disk = |id: &PackId| synced.contains(id) || is_marked(shared, *id);
+                if refers.iter().all(is_on_disk)
+                    && let Err(error) = mark(shared, *id)
+                {
+                    lock(&self.state).failed(error);
                 }
             }
             let mut state = lock(&self.state);
@@ -121,7 +142,7 @@ impl Queue {
     }
 
     /// The packs to sync now; nothing at the end.
-    fn next(&self) -> Option<Vec<PackId>> {
+    fn next(&self) -> Option<HashSet<PackId>> {
         let mut state = lock(&self.state);
         loop {
             if state.has_ended {
@@ -136,7 +157,7 @@ impl Queue {
             if left.is_zero() {
                 state.since = None;
                 state.is_busy = true;
-                return Some(state.waiting.drain().collect());
+                return Some(std::mem::take(&mut state.waiting));
             }
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -150,49 +171,60 @@ fn sync_file_system(shared: &Shared) {
     tracing::debug!(?synced, "many packs are written to disk");
 }
 
-/// Writes a pack, and what it refers to, to disk, and marks it. Nothing if it is gone, or must be verified first.
-fn sync(shared: &Shared, id: PackId) -> Result<(), FileError> {
-    let refers: Vec<(PackId, bool)> = {
-        let index = shared.index();
-        match index.pack(id) {
-            Some(pack) if !pack.is_suspect => {
-                let packs = pack.refers.iter();
-                packs
-                    .filter_map(|&id| Some((id, index.pack(id)?.may_be_marked())))
-                    .collect()
-            }
-            _ => return Ok(()),
-        }
-    };
-    for (other, may_be_marked) in refers {
-        if let Some(file) = open(shared, other)?
-            && is_unsynced(&file)
-        {
-            sync_file(&file, may_be_marked).map_err(failed_in(shared, other))?;
-        }
+/// The packs that the records in a file refer to: what must be on disk with it. Nothing if it is gone, or one of the records
+/// tells of what must be verified first.
+fn needs(shared: &Shared, id: PackId) -> Option<Vec<PackId>> {
+    let index = shared.index();
+    let pack = index.pack(id)?;
+    if pack.info.is_some() {
+        return (!pack.is_suspect).then(|| pack.refers.clone());
     }
-    if let Some(file) = open(shared, id)? {
-        sync_file(&file, true).map_err(failed_in(shared, id))?;
+    let referrers = pack.referrers.iter().filter_map(|id| index.pack(*id));
+    let within = referrers.filter(|pack| pack.within.is_some_and(|within| within.pack == id));
+    let mut needed = HashSet::new();
+    for pack in within {
+        if pack.is_suspect {
+            return None;
+        }
+        needed.extend(pack.refers.iter().filter(|refers| **refers != id));
     }
-    Ok(())
+    Some(needed.into_iter().collect())
 }
 
-fn sync_file(file: &File, is_marked: bool) -> io::Result<()> {
-    file.sync_all()?;
-    if is_marked {
-        file.set_permissions(Permissions::from_mode(0o444))?;
+/// Writes a pack to disk; gives whether it is there.
+fn sync(shared: &Shared, id: PackId) -> Result<bool, FileError> {
+    let Some(file) = open(shared, id)? else {
+        return Ok(false);
+    };
+    file.sync_all().map_err(failed_in(shared, id))?;
+    Ok(true)
+}
+
+fn mark(shared: &Shared, id: PackId) -> Result<(), FileError> {
+    let Some(file) = open(shared, id)? else {
+        return Ok(());
+    };
+    file.set_permissions(Permissions::from_mode(0o444))
+        .map_err(failed_in(shared, id))
+}
+
+fn is_marked(shared: &Shared, id: PackId) -> bool {
+    let metadata = shared.pack_path(id).and_then(|path| path.metadata().ok());
+    metadata.is_some_and(|metadata| metadata.permissions().mode() & 0o222 == 0)
+}
+
+impl Shared {
+    /// Waits until all that was written to a pack is on disk, if it is there.
+    pub(crate) fn sync_contents(&self, id: PackId) -> Result<(), FileError> {
+        let file = open(self, id)?;
+        file.map_or(Ok(()), |file| file.sync_data())
+            .map_err(failed_in(self, id))
     }
-    Ok(())
 }
 
 fn failed_in(shared: &Shared, id: PackId) -> impl FnOnce(io::Error) -> FileError {
     let path = shared.layout.packs().join(id.to_string());
     move |error| FileError::new("write", path, error)
-}
-
-fn is_unsynced(file: &File) -> bool {
-    file.metadata()
-        .is_ok_and(|metadata| metadata.permissions().mode() & 0o222 != 0)
 }
 
 /// The file of a pack, unless garbage collection was quicker.

@@ -193,7 +193,8 @@ impl Store {
             return Err(RepairError::OtherContents { path });
         }
         // It must not refer to anything: that may be what is damaged.
-        let draft = self.fetch_draft(caches, &found, false).await?;
+        let read = self.read_nar(caches, &found, false).await?;
+        let draft = self.finish(read, &found)?;
         let (store, path, files) = (self.clone(), path.clone(), damage.files.clone());
         let in_place = damage.tree.is_some() && !files.is_empty();
         let mended = tokio::task::spawn_blocking(move || {
@@ -287,8 +288,11 @@ impl Store {
                 index.add_content(file.hash, file.place);
             }
         }
-        if self.writable().is_ok() {
-            self.sync_soon(pack);
+        let file = self.shared.index().file(pack).map(|file| file.name.id);
+        if let Some(file) = file
+            && self.writable().is_ok()
+        {
+            self.sync_soon(file);
         }
         Ok(true)
     }

@@ -77,16 +77,17 @@ fn small_tree(number: u64) -> Tree {
 async fn many_packs_are_all_on_disk_in_the_end() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
     let dir = folder.path();
-    let mut paths = Vec::new();
-    for number in 0..40 {
-        let tree = if number % 2 == 0 { tree } else { small_tree };
-        paths.push(cache.add(&format!("path-{number}"), &tree(number), &[]));
+    let (mut large, mut paths) = (Vec::new(), Vec::new());
+    for number in 0..20 {
+        large.push(cache.add(&format!("large-{number}"), &tree(number), &[]));
+        paths.push(cache.add(&format!("small-{number}"), &small_tree(number), &[]));
     }
+    paths.extend_from_slice(&large);
     let store = open(dir);
     realise(&store, &paths, &cache.client()).await.unwrap();
-    assert!(paths.iter().all(|path| !is_on_disk(dir, path)));
+    assert!(large.iter().all(|path| !is_on_disk(dir, path)));
     store.close().await.unwrap();
-    assert!(paths.iter().all(|path| is_on_disk(dir, path)));
+    assert!(large.iter().all(|path| is_on_disk(dir, path)));
     let in_common = packs_without_path(dir);
     assert_eq!(in_common.len(), 1);
     assert!(is_marked(&in_common[0]));
@@ -187,7 +188,13 @@ async fn what_a_power_cut_took_of_small_paths_is_fetched_again() {
             .unwrap();
     }
     drop(store);
-    for (lost, fetched) in [(Some(5_200), 1), (Some(100), 4), (None, 4)] {
+    for (lost, fetched) in [
+        (Some(9_300), 1),
+        (Some(4_200), 4),
+        (Some(70), 1),
+        (Some(0), 4),
+        (None, 4),
+    ] {
         let in_common = packs_without_path(dir);
         match lost {
             Some(offset) => damage(&in_common[0], offset),

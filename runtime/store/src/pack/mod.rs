@@ -12,7 +12,7 @@
 
 mod writer;
 
-pub(crate) use writer::{Draft, Known, PackWriter, WriteError};
+pub(crate) use writer::{Draft, Known, PackWriter, SmallPath, WriteError};
 
 use crate::{
     BLOCK,

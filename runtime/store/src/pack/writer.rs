@@ -26,8 +26,8 @@ const SMALL: u64 = 1 << 20;
 /// As many bytes are gathered before they are written.
 const GATHERED: usize = 1 << 20;
 
-/// The largest NAR whose contents are put with those of others, in bytes. All of them fits into what is gathered: a file has a
-/// fifth of a kilobyte in a NAR beside its contents, and takes at most one block more than those.
+/// The largest NAR of a path that is put with [others](crate::common), in bytes. All of its contents fit into what is
+/// gathered: a file has a fifth of a kilobyte in a NAR beside its contents, and takes at most one block more than those.
 const SMALL_NAR: u64 = 256 << 10;
 
 /// Pieces in which larger files go by. Those of zeros only are not written.
@@ -55,15 +55,17 @@ pub(crate) trait Known {
     /// The place of contents that are stored already. A writer asks for each file.
     fn find(&mut self, hash: &ContentHash) -> Option<Place>;
 
-    /// Stores the contents of a small path, whole blocks, and gives where they start; nothing if they are to be in its own pack.
-    fn put(&mut self, contents: &[u8]) -> Result<Option<Place>, FileError>;
+    /// Whether a small path may be put with others; else it gets a pack of its own, which refers to no other.
+    fn shares(&self) -> bool;
 }
 
 /// A pack in the making. Its file is removed unless it is [published](Draft::publish).
 #[derive(Debug)]
 pub(crate) struct PackWriter<K> {
     id: PackId,
-    file: TemporaryFile,
+    path: PathBuf,
+    /// Made when something is to be written.
+    file: Option<TemporaryFile>,
     known: K,
     /// Contents of this very pack.
     own: HashMap<ContentHash, u32>,
@@ -71,23 +73,23 @@ pub(crate) struct PackWriter<K> {
     /// What is to be written at `written`. Its length is a multiple of the block size between files.
     buffer: Vec<u8>,
     written: u64,
-    /// All contents are in the buffer, and may be put with those of others.
     is_small: bool,
 }
 
 impl<K: Known> PackWriter<K> {
     /// A pack that is made at `path`.
-    pub(crate) fn create(id: PackId, path: PathBuf, known: K) -> Result<Self, WriteError> {
-        Ok(Self {
+    pub(crate) fn new(id: PackId, path: PathBuf, known: K) -> Self {
+        Self {
             id,
-            file: TemporaryFile::create(path)?,
+            path,
+            file: None,
             known,
             own: HashMap::new(),
             record: RecordWriter::default(),
             buffer: Vec::new(),
             written: 0,
             is_small: false,
-        })
+        }
     }
 
     /// Reads a NAR to its end. Whether it is the NAR that was wanted the caller finds out before it
@@ -125,11 +127,27 @@ impl<K: Known> PackWriter<K> {
                 return Err(WriteError::TooManyEntries);
             }
         }
-        self.is_small = info.nar_size <= SMALL_NAR && self.written == 0;
+        self.is_small = info.nar_size <= SMALL_NAR && self.written == 0 && self.known.shares();
         if !self.is_small {
             self.flush()?;
         }
         Ok(self)
+    }
+
+    /// Whether the path is one to be put with [others](crate::common): nothing of it was written.
+    pub(crate) fn is_small(&self) -> bool {
+        self.is_small
+    }
+
+    /// What was read of a [small](Self::is_small) path.
+    pub(crate) fn into_small(self) -> SmallPath<K> {
+        SmallPath {
+            id: self.id,
+            contents: self.buffer,
+            own: self.own,
+            record: self.record,
+            _known: self.known,
+        }
     }
 
     fn small_file(
@@ -179,7 +197,7 @@ impl<K: Known> PackWriter<K> {
         self.buffer = piece;
         let hash = *hasher.finalize().as_bytes();
         if let Some(place) = self.find(&hash) {
-            self.file.set_len(start)?;
+            self.file()?.set_len(start)?;
             self.written = start;
             return Ok((place, hash));
         }
@@ -219,8 +237,15 @@ impl<K: Known> PackWriter<K> {
         Ok(())
     }
 
-    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
-        Ok(self.file.write_all_at(bytes, offset)?)
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
+        Ok(self.file()?.write_all_at(bytes, offset)?)
+    }
+
+    fn file(&mut self) -> Result<&TemporaryFile, WriteError> {
+        Ok(match &mut self.file {
+            Some(file) => file,
+            none => none.insert(TemporaryFile::create(self.path.clone())?),
+        })
     }
 
     /// Writes what is missing of the pack.
@@ -229,25 +254,7 @@ impl<K: Known> PackWriter<K> {
         store_dir: &StoreDir,
         info: &NarInfo,
     ) -> Result<Draft<K>, WriteError> {
-        let mut record = std::mem::take(&mut self.record);
-        let own = self.own.iter();
-        let mut contents: Vec<(ContentHash, Place)> =
-            own.map(|(hash, &block)| (*hash, self.at(block))).collect();
-        let mut common = None;
-        if self.is_small
-            && !self.buffer.is_empty()
-            && let Some(place) = self.known.put(&self.buffer)?
-        {
-            self.buffer.clear();
-            common = Some(place.pack);
-            record = record.moved(place);
-            for (_, content) in &mut contents {
-                *content = Place {
-                    pack: place.pack,
-                    block: place.block + content.block,
-                };
-            }
-        }
+        let record = std::mem::take(&mut self.record);
         let refers = record.packs().to_vec();
         let record = record.finish(store_dir, info);
         if record.len() > MAX_RECORD_LEN {
@@ -257,16 +264,36 @@ impl<K: Known> PackWriter<K> {
         self.buffer.extend_from_slice(&record);
         self.buffer.extend_from_slice(&trailer(data, &record));
         self.flush()?;
+        let own = self.own.iter();
+        let contents = own.map(|(hash, &block)| (*hash, self.at(block)));
+        let contents = contents.collect();
+        self.file()?;
+        let Some(file) = self.file else {
+            unreachable!("it was made a moment ago");
+        };
         Ok(Draft {
             id: self.id,
-            file: self.file,
+            file,
             known: self.known,
             contents,
-            common,
             refers,
             data,
         })
     }
+}
+
+/// A small path that was read, of which nothing is written yet.
+#[derive(Debug)]
+pub(crate) struct SmallPath<K> {
+    pub(crate) id: PackId,
+    /// Whole blocks.
+    pub(crate) contents: Vec<u8>,
+    /// Where among them each file's start.
+    pub(crate) own: HashMap<ContentHash, u32>,
+    /// As if the contents were at the start of a pack of its own.
+    pub(crate) record: RecordWriter,
+    /// Keeps what the record refers to.
+    _known: K,
 }
 
 /// A pack that is whole but not yet one of the store's.
@@ -276,7 +303,6 @@ pub(crate) struct Draft<K> {
     file: TemporaryFile,
     known: K,
     contents: Vec<(ContentHash, Place)>,
-    common: Option<PackId>,
     refers: Vec<PackId>,
     data: u64,
 }
@@ -288,10 +314,8 @@ pub(crate) struct Published<K> {
     pub(crate) known: K,
     /// Contents that were not stored before, and where they are.
     pub(crate) contents: Vec<(ContentHash, Place)>,
-    /// The other pack that they were put into.
-    pub(crate) common: Option<PackId>,
     pub(crate) refers: Vec<PackId>,
-    /// Bytes of contents in it.
+    /// Bytes of contents.
     pub(crate) data: u64,
     /// Bytes on disk.
     pub(crate) disk: u64,
@@ -322,7 +346,6 @@ impl<K> Draft<K> {
             id: self.id,
             known: self.known,
             contents: self.contents,
-            common: self.common,
             refers: self.refers,
             data: self.data,
             disk: metadata.blocks() * 512,

@@ -5,8 +5,8 @@ use crate::{
     error::FileError,
     index::Pack,
     layout::PackName,
-    pack::{Draft, PackWriter, WriteError},
-    record::Place,
+    pack::{Draft, PackWriter, SmallPath, WriteError},
+    record::{ContentHash, Place},
     store::{Leases, Options, Pin, Store, lock, now},
 };
 use binary_cache::{Caches, Found, NarError};
@@ -128,16 +128,16 @@ impl Fetch {
             .acquire_many(pieces.min(fetches.most_memory))
             .await;
         let _slot = fetches.slots.acquire().await;
-        let draft = self
-            .store
-            .fetch_draft(&self.caches, &self.found, true)
-            .await?;
-        // One rename and a change of the index: less work than to wake a thread for it.
-        let published = self.store.publish(draft, &self.found.info);
-        let pin = published.map_err(|source| RealiseError::Write {
-            path: self.found.info.path.clone(),
-            source,
-        })?;
+        let read = self.store.read_nar(&self.caches, &self.found, true).await?;
+        // A few writes, or a rename, and a change of the index: less work than to wake a thread for it.
+        let pin = if read.is_small() {
+            let put = self.store.put(read.into_small(), &self.found.info);
+            put.map_err(|error| not_written(&self.found, error.into()))?
+        } else {
+            let draft = self.store.finish(read, &self.found)?;
+            let published = self.store.publish(draft, &self.found.info);
+            published.map_err(|error| not_written(&self.found, error.into()))?
+        };
         let policy = self.caches.policy_id();
         self.store.shared.verdicts.add(policy, pin.pack);
         self.counters.fetched(self.found.info.nar_size);
@@ -146,28 +146,51 @@ impl Fetch {
 }
 
 impl Store {
-    /// Fetches the NAR of a path into a pack that is not one of the store's yet, and verifies it. Files whose contents are
-    /// stored already are not written if it `may_refer` to them.
-    pub(crate) async fn fetch_draft(
+    /// Fetches the NAR of a path, and verifies it. Its contents are in a pack that is not one of the store's yet, or in memory
+    /// if it is a small one. Files whose contents are stored already are not written if it `may_refer` to other packs.
+    pub(crate) async fn read_nar(
         &self,
         caches: &Caches,
         found: &Found,
         may_refer: bool,
-    ) -> Result<Draft<Option<Leases>>, RealiseError> {
+    ) -> Result<PackWriter<Option<Leases>>, RealiseError> {
         let (shared, info) = (Arc::clone(&self.shared), Arc::clone(&found.info));
         let read = move |nar: &mut dyn Read| {
             let id = shared.next_pack().map_err(WriteError::File);
             let known = may_refer.then(|| Leases::new(Arc::clone(&shared)));
             let read = id.and_then(|id| {
                 let path = shared.layout.tmp().join(id.to_string());
-                PackWriter::create(id, path, known)?.read(nar, &info)
+                PackWriter::new(id, path, known).read(nar, &info)
             });
             read.map_err(into_io)
         };
         let fetched = caches.fetch_nar(found, read).await;
-        let read = fetched.map_err(|error| out_of_io(found, error))?;
+        fetched.map_err(|error| out_of_io(found, error))
+    }
+
+    /// Writes what is missing of a pack.
+    pub(crate) fn finish(
+        &self,
+        read: PackWriter<Option<Leases>>,
+        found: &Found,
+    ) -> Result<Draft<Option<Leases>>, RealiseError> {
         let finished = read.finish(&self.shared.options.store_dir, &found.info);
         finished.map_err(|error| not_written(found, error))
+    }
+
+    /// Makes a verified small path one of the store's, and holds it.
+    fn put(&self, small: SmallPath<Option<Leases>>, info: &Arc<NarInfo>) -> Result<Pin, FileError> {
+        let id = small.id;
+        let put = self.shared.put_in_common(small, info)?;
+        let name = PackName::of_path(id, info.path.clone());
+        let mut pack = Pack::new(name, Some(Arc::clone(info)));
+        pack.within = Some(put.within);
+        pack.refers = put.refers;
+        let pin = self.insert(pack, put.contents);
+        // It knows of the path by now.
+        drop(put.lease);
+        self.sync_soon(put.within.pack);
+        Ok(pin)
     }
 
     /// Makes a verified pack one of the store's, and holds its path.
@@ -176,46 +199,43 @@ impl Store {
         draft: Draft<Option<Leases>>,
         info: &Arc<NarInfo>,
     ) -> Result<Pin, FileError> {
-        let name = PackName {
-            id: draft.id(),
-            path: Some(info.path.clone()),
-        };
+        let name = PackName::of_path(draft.id(), info.path.clone());
         let published = draft.publish(&self.shared.layout.pack(&name))?;
         let id = published.id;
         let mut pack = Pack::new(name, Some(Arc::clone(info)));
         pack.data = published.data;
         pack.disk = published.disk;
         pack.refers = published.refers;
-        // Synced with it, or before.
-        if let Some(common) = published.common {
-            self.sync_soon(common);
-        }
-        pack.used = now();
-        let pin = {
-            let mut index = self.shared.index_mut();
-            pack.held_in = index.collection;
-            pack.pins = 1;
-            index.insert(pack);
-            for (hash, place) in published.contents {
-                index.add_content(hash, place);
-            }
-            Pin::of_held(&self.shared, id)
-        };
+        let pin = self.insert(pack, published.contents);
         // What it refers to knows of it by now.
         drop(published.known);
         self.sync_soon(id);
         Ok(pin)
     }
+
+    /// Adds a path to the index, and holds it.
+    fn insert(&self, mut pack: Pack, contents: Vec<(ContentHash, Place)>) -> Pin {
+        let id = pack.name.id;
+        let mut index = self.shared.index_mut();
+        pack.used = now();
+        pack.held_in = index.collection;
+        pack.pins = 1;
+        index.insert(pack);
+        for (hash, place) in contents {
+            index.add_content(hash, place);
+        }
+        drop(index);
+        Pin::of_held(&self.shared, id)
+    }
 }
 
 impl crate::pack::Known for Option<Leases> {
-    fn find(&mut self, hash: &crate::record::ContentHash) -> Option<Place> {
+    fn find(&mut self, hash: &ContentHash) -> Option<Place> {
         self.as_mut()?.find(hash)
     }
 
-    fn put(&mut self, contents: &[u8]) -> Result<Option<Place>, FileError> {
-        self.as_mut()
-            .map_or(Ok(None), |leases| leases.put(contents))
+    fn shares(&self) -> bool {
+        self.is_some()
     }
 }
 
