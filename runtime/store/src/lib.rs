@@ -1,10 +1,10 @@
 //! The node's store: realises closures into packs, makes closure images, collects garbage.
 //!
 //! A store path becomes one *pack*: the contents of its files one after the other, and a record that says where each is. It
-//! is written in the one pass that fetches, decompresses and verifies the path's NAR, and it becomes visible by one rename. A
-//! file whose contents an older pack holds is referred to, not written. Small paths have one pack for their contents together.
-//! Everything that reads back works from records and
-//! packs: NARs, single files, [closure images](Store::image) whose metadata point into the packs, [exports](Store::export).
+//! is written in the one pass that fetches, decompresses and verifies the path's NAR, and it becomes visible at once. A file
+//! whose contents an older pack holds is referred to, not written. Small paths are many to a file. Everything that reads back
+//! works from records and packs: NARs, single files, [closure images](Store::image) whose metadata point into the packs,
+//! [exports](Store::export).
 //!
 //! [`Store`] is the entry. One process at a time writes to a store; any number may read.
 //!
@@ -40,7 +40,8 @@
 //! | | |
 //! |---|---|
 //! | `packs/<id>-<base name>` | the pack of a store path; mode 0444 once it is known to be on disk, 0644 before |
-//! | `packs/<id>` | contents that packs refer to: those of small paths, or what others need of a path that was collected |
+//! | `packs/<id>.common` | many small paths |
+//! | `packs/<id>` | a pack whose path was collected, with files that others refer to |
 //! | `closures/<digest>/paths` | the lines of a closure that was realised |
 //! | `closures/<digest>/<hash>.erofs` | its image, `<hash>` being that of the store path that `root` leads to |
 //! | `roots/<name>` | what is not to be collected, as JSON |
