@@ -358,10 +358,6 @@ class Driver:
     def roots(self):
         return sorted(os.listdir(self.store / "roots"))
 
-    def stored(self):
-        """The packs of store paths. Those without a path hold contents."""
-        return [name for name in os.listdir(self.store / "packs") if "-" in name]
-
     def records(self):
         return sorted(os.listdir(self.state / "volumes"))
 
