@@ -170,7 +170,10 @@ nodes_down() {
       ((${#pids[@]} == 0)) || kill -9 "${pids[@]}" 2>/dev/null || true
     done
   done
-  mapfile -t pids < <(pgrep --full "containerd-shim-runc-v2 .*$STATE/" || true)
+  # A shim's command line does not tell whose it is, but where it runs does.
+  mapfile -t pids < <(for pid in $(pgrep containerd-shim || true); do
+    [[ $(readlink "/proc/$pid/cwd") != "$STATE"/* ]] || echo "$pid"
+  done)
   stop "${pids[@]}"
   pids=()
   for file in "$STATE"/log/containerd-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done

@@ -18,7 +18,13 @@ step_csi_sanity() {
 
 step_csi() {
   csi_build
-  NIPHAS_ORACLE=$oracle ci/csi
+  local parts
+  if command -v go >/dev/null; then
+    # For the base image: the containerd of the tests' cluster.
+    ci/cluster build
+    parts=$(ci/cluster env | sed -n 's/^NIPHAS_CLUSTER_PARTS=//p')
+  fi
+  PATH=${parts:+$parts:}$PATH NIPHAS_ORACLE=$oracle ci/csi
 }
 
 step_csi_faults() {
