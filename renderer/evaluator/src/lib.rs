@@ -30,6 +30,7 @@ mod print_plain;
 mod profile;
 mod regex;
 mod settings;
+mod sort;
 mod store;
 mod symbol;
 mod toml;

@@ -45,6 +45,8 @@ struct Source<'a> {
     base: u32,
     origin: Origin,
     text: &'a [u8],
+    /// Where its relative paths start.
+    directory: &'a [u8],
     /// Byte offsets at which lines start, made when first asked for.
     lines: OnceCell<Vec<u32>>,
 }
@@ -69,13 +71,19 @@ pub struct Positions<'a> {
 
 impl<'a> Positions<'a> {
     /// Takes in a source text; the base is what [`Positions::at`] adds offsets to. `None`: more than 4 GiB of sources.
-    pub(crate) fn add(&mut self, origin: Origin, text: &'a [u8]) -> Option<u32> {
+    pub(crate) fn add(
+        &mut self,
+        origin: Origin,
+        text: &'a [u8],
+        directory: &'a [u8],
+    ) -> Option<u32> {
         let base = self.end.checked_add(1)?;
         self.end = base.checked_add(u32::try_from(text.len()).ok()?)?;
         self.sources.push(Source {
             base,
             origin,
             text,
+            directory,
             lines: OnceCell::new(),
         });
         Some(base)
@@ -96,10 +104,10 @@ impl<'a> Positions<'a> {
         self.sources.get(after.checked_sub(1)?)
     }
 
-    /// The source text that a position lies in, where it came from, and the byte offset in it.
-    pub(crate) fn source_of(&self, position: PosIdx) -> Option<(&Origin, &'a [u8], u32)> {
+    /// The source text that a position lies in, where its relative paths start, and the byte offset in it.
+    pub(crate) fn source_of(&self, position: PosIdx) -> Option<(&'a [u8], &'a [u8], u32)> {
         let source = self.source(position)?;
-        Some((&source.origin, source.text, position.0 - source.base))
+        Some((source.text, source.directory, position.0 - source.base))
     }
 
     /// The position in words.

@@ -5,6 +5,7 @@ use crate::attrs::{Attr, Attrs};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
+use crate::sort::peeksort;
 use crate::value::{Mapped, MappedOver, Slot, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
@@ -398,84 +399,19 @@ fn sort<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
     let builtin_order = matches!(function, Value::Builtin(builtin) if builtin.name == "lessThan");
     if builtin_order {
         let what = "while evaluating the ordering function passed to builtins.sort";
-        merge_sort(&mut values, &mut |left, right| {
+        peeksort(&mut values, |left, right| {
             evaluator.look_after_if_due()?;
             evaluator.less(left, right, NONE, what)
         })?;
     } else {
         let what =
             "while evaluating the return value of the sorting function passed to builtins.sort";
-        merge_sort(&mut values, &mut |left, right| {
+        peeksort(&mut values, |left, right| {
             let result = evaluator.call_2(function, left, right, NONE)?;
             evaluator.expect_bool(result, NONE, what)
         })?;
     }
     Ok(evaluator.list_of(&values))
-}
-
-/// Runs shorter than this are sorted by insertion.
-const SHORT_RUN: usize = 8;
-
-/// A stable sort in n log n whose order may fail, and may be no order at all.
-fn merge_sort<'a>(
-    values: &mut [Value<'a>],
-    less: &mut dyn FnMut(Value<'a>, Value<'a>) -> Result<bool>,
-) -> Result<()> {
-    for run in values.chunks_mut(SHORT_RUN) {
-        for end in 1..run.len() {
-            let value = run[end];
-            let mut place = end;
-            while place > 0 && less(value, run[place - 1])? {
-                run[place] = run[place - 1];
-                place -= 1;
-            }
-            run[place] = value;
-        }
-    }
-    // All have been compared, so all are there now: no need to go through their cells any more.
-    for value in &mut *values {
-        if let Value::Thunk(slot) = value {
-            *value = slot.share();
-        }
-    }
-    let mut buffer = Vec::with_capacity(values.len() / 2 + SHORT_RUN);
-    let mut width = SHORT_RUN;
-    while width < values.len() {
-        for pair in values.chunks_mut(2 * width) {
-            if pair.len() > width {
-                merge(pair, width, &mut buffer, less)?;
-            }
-        }
-        width *= 2;
-    }
-    Ok(())
-}
-
-/// Merges the sorted halves that meet at `middle`.
-fn merge<'a>(
-    values: &mut [Value<'a>],
-    middle: usize,
-    buffer: &mut Vec<Value<'a>>,
-    less: &mut dyn FnMut(Value<'a>, Value<'a>) -> Result<bool>,
-) -> Result<()> {
-    if !less(values[middle], values[middle - 1])? {
-        return Ok(());
-    }
-    buffer.clear();
-    buffer.extend_from_slice(&values[..middle]);
-    let (mut left, mut right, mut out) = (0, middle, 0);
-    while left < buffer.len() && right < values.len() {
-        let (l, r) = (buffer[left], values[right]);
-        // Which is taken cannot be foretold, so this is no branch.
-        let takes_right = less(r, l)?;
-        values[out] = if takes_right { r } else { l };
-        right += usize::from(takes_right);
-        left += usize::from(!takes_right);
-        out += 1;
-    }
-    let rest = &buffer[left..];
-    values[out..out + rest.len()].copy_from_slice(rest);
-    Ok(())
 }
 
 fn tail<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {

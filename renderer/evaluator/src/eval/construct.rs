@@ -72,6 +72,7 @@ impl<'a> Evaluator<'a> {
             Expr::Lambda(code) if value.kind == LazyKind::Constructor => {
                 into.set(self.make_lambda(code, level));
             }
+            Expr::List { items: [] } => into.set(Value::list(self.arena, &[])),
             _ => into.set(Value::Delayed(value.id, level)),
         }
     }

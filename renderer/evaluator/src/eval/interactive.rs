@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
             return None;
         };
         let position = *lambda.code.positions.first()?;
-        let (_, text, offset) = self.positions.source_of(position)?;
+        let (text, _, offset) = self.positions.source_of(position)?;
         let before = text.get(..offset as usize)?.trim_ascii_end();
         let comment = doc_comment(before).or_else(|| {
             // `name = function`, where the name may be a path of attributes.

@@ -175,15 +175,17 @@ impl<'a> Evaluator<'a> {
 
     /// The tree of a source text whose variables all have a meaning. `directory` is where its relative paths start.
     pub fn parse(&mut self, source: &[u8], origin: Origin, directory: &[u8]) -> Result<Ast> {
-        let (ast, base) = self.read_tree(source, origin)?;
+        let (ast, base) = self.read_tree(source, origin, directory)?;
         self.compile_tree(&ast, base, directory, None)?;
         Ok(ast)
     }
 
     /// The tree of a source text, and the number that [`Positions::at`] wants for it.
-    fn read_tree(&mut self, source: &[u8], origin: Origin) -> Result<(Ast, u32)> {
+    fn read_tree(&mut self, source: &[u8], origin: Origin, directory: &[u8]) -> Result<(Ast, u32)> {
         let kept: &'a [u8] = self.arena.alloc_slice_copy(source);
-        let base = self.positions.add(origin, kept).ok_or_else(|| {
+        let directory: &'a [u8] = self.arena.alloc_slice_copy(directory);
+        let added = self.positions.add(origin, kept, directory);
+        let base = added.ok_or_else(|| {
             EvalError::new(
                 ErrorKind::Eval,
                 "the sources of one evaluation are larger than 4 GiB",
@@ -208,7 +210,7 @@ impl<'a> Evaluator<'a> {
         directory: &[u8],
         variables: Option<&[Symbol]>,
     ) -> Result<&'a Expr<'a>> {
-        let (ast, base) = self.read_tree(source, origin)?;
+        let (ast, base) = self.read_tree(source, origin, directory)?;
         self.compile_tree(&ast, base, directory, variables)
     }
 
@@ -312,7 +314,7 @@ impl<'a> Evaluator<'a> {
         let found = self
             .positions
             .source_of(position)
-            .and_then(|(origin, text, offset)| {
+            .and_then(|(text, directory, offset)| {
                 let options = ParseOptions {
                     pipe_operators: true,
                 };
@@ -320,13 +322,9 @@ impl<'a> Evaluator<'a> {
                 let root = (0..ast.nodes.len())
                     .filter(|&index| ast.positions[index] == offset)
                     .find_map(|index| pick(&ast, &ast.nodes[index]))?;
-                let directory = match origin {
-                    Origin::File(path) => path::parent(path).to_vec(),
-                    _ => b"/".to_vec(),
-                };
                 let home = self.io.env_var(b"HOME").unwrap_or_default();
                 let paths = PathContext {
-                    base: &directory,
+                    base: directory,
                     home: &home,
                 };
                 let tree = Ast {

@@ -1,0 +1,2 @@
+# A long list is looked at in its middle first.
+builtins.sort builtins.lessThan (builtins.split "()" "foo/bar/baz")
