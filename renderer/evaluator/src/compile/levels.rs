@@ -161,17 +161,23 @@ impl<'a> Compiler<'a, '_> {
         merged: bool,
     ) -> Result<(&'a [BindingCode<'a>], &'a [Lazy<'a>])> {
         let inherited = self.inherited(bindings, merged)?;
-        self.add_names(
-            (bindings.entries.iter().enumerate())
-                .map(|(index, entry)| (entry.name, first + index as u32))
-                .collect::<Vec<_>>()
-                .into_iter(),
-        );
+        let order = self.order(bindings);
+        let slots = order.iter().zip(first..);
+        let slots: Vec<_> = slots
+            .map(|(&index, slot)| (bindings.entries[index].name, slot))
+            .collect();
+        self.add_names(slots.into_iter());
         let froms = first + bindings.entries.len() as u32;
-        let order: Vec<_> = (0..bindings.entries.len()).collect();
         let compiled = self.bindings(bindings, &order, inherited, froms)?;
         let inherit_from = self.lazies(&bindings.inherit_from)?;
         Ok((compiled, inherit_from))
+    }
+
+    /// The entries in the order of symbols, in which Nix looks at them.
+    fn order(&self, bindings: &Bindings) -> Vec<usize> {
+        let mut order: Vec<_> = (0..bindings.entries.len()).collect();
+        order.sort_by_key(|&index| self.symbol(bindings.entries[index].name));
+        order
     }
 
     /// What `inherit x;` refers to: names as they are around the level that was just opened (`merged`: around its
@@ -251,8 +257,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     pub(super) fn attrs(&mut self, bindings: &Bindings, position: PosIdx) -> Result<Expr<'a>> {
-        let mut order: Vec<_> = (0..bindings.entries.len()).collect();
-        order.sort_by_key(|&index| self.symbol(bindings.entries[index].name));
+        let order = self.order(bindings);
         let has_level = bindings.recursive || !bindings.inherit_from.is_empty();
         if has_level {
             self.captures = true;

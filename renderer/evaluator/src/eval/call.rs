@@ -406,12 +406,13 @@ impl<'a> Evaluator<'a> {
         }
         let mut used = 0;
         let mut walk = attrs.walk();
-        for (formal, slot) in pattern.formals.iter().zip(formals) {
+        let first_formal = (slots.len() - formals.len()) as u32;
+        for ((formal, slot), index) in pattern.formals.iter().zip(formals).zip(first_formal..) {
             if let Some(attr) = walk.get(formal.name) {
                 used += 1;
                 slot.set(attr.value.share());
             } else if let Some(default) = &formal.default {
-                self.delay_in_level(default, level, slot);
+                self.delay_in_level(default, level, Some(index), slot);
             } else {
                 let message = format!(
                     "function '{}' called without required argument '{}'",

@@ -26,7 +26,7 @@ impl<'a> Evaluator<'a> {
     /// Fills slots of the enclosing function's level, which is in the arena for having such bindings.
     pub(super) fn fill_own_level(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>, first: u32) {
         let level = env.capture(self.arena);
-        self.fill_level(code.bindings, code.inherit_from, level, level, first);
+        self.fill_level(code.bindings, code.inherit_from, level, level, first, true);
     }
 
     /// The level in which the body of a `let` is evaluated.
@@ -34,11 +34,11 @@ impl<'a> Evaluator<'a> {
         let outer = env.capture(self.arena);
         let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
         let inner = Level::new(self.arena, Some(outer), slots);
-        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0);
+        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0, true);
         inner
     }
 
-    /// Puts bindings into the slots of `inner` from `first` on.
+    /// Puts bindings into the slots of `inner` from `first` on. Whoever `shares` has variables that are there already.
     fn fill_level(
         &mut self,
         bindings: &'a [BindingCode<'a>],
@@ -46,28 +46,39 @@ impl<'a> Evaluator<'a> {
         inner: &'a Level<'a>,
         outer: &'a Level<'a>,
         first: u32,
+        shares: bool,
     ) {
         let around = Env::of(outer);
         for (index, binding) in (first..).zip(bindings) {
             let slot = inner.slot(index);
             match binding.scope {
-                Scope::Inner => self.delay_in_level(&binding.value, inner, slot),
+                Scope::Inner => {
+                    let filled = shares.then_some(index);
+                    self.delay_in_level(&binding.value, inner, filled, slot);
+                }
                 Scope::Outer => self.delay(&binding.value, &around, slot.cell()),
             }
         }
         for (index, from) in (first + bindings.len() as u32..).zip(inherit_from) {
-            self.delay_in_level(from, inner, inner.slot(index));
+            self.delay_in_level(from, inner, Some(first), inner.slot(index));
         }
     }
 
-    /// As [`Evaluator::delay`], but looks at no other variable: those of this level need not be in their places yet.
+    /// As [`Evaluator::delay`], but of the variables of this level only so many are in their places yet, if any may be looked
+    /// at. Those it shares, as Nix does: which lists are the same one is seen when they are printed.
     pub(super) fn delay_in_level(
         &mut self,
         value: &Lazy<'a>,
         level: &'a Level<'a>,
+        filled: Option<u32>,
         into: &Slot<'a>,
     ) {
         match value.expr {
+            Expr::Variable { depth, index, .. }
+                if filled.is_some_and(|filled| *depth > 0 || *index < filled) =>
+            {
+                into.set(Env::of(level).share(*depth, *index));
+            }
             Expr::Constant(value) => into.set(*value),
             Expr::Lambda(code) if value.kind == LazyKind::Constructor => {
                 into.set(self.make_lambda(code, level));
@@ -139,7 +150,9 @@ impl<'a> Evaluator<'a> {
         let outer = env.capture(self.arena);
         let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
         let inner = Level::new(self.arena, Some(outer), slots);
-        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0);
+        // What overrides may replace is asked for later.
+        let shares = code.overrides.is_none();
+        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0, shares);
         let entries: &'a [Attr<'a>] =
             self.arena
                 .alloc_slice_fill_with(code.bindings.len(), |index| {
