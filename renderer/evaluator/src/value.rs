@@ -165,6 +165,7 @@ pub struct List<'a> {
 }
 
 /// A function written in Nix, with the environment it was made in.
+#[derive(Clone, Copy)]
 pub struct Lambda<'a> {
     /// What to do.
     pub(crate) code: &'a LambdaCode<'a>,
@@ -173,6 +174,7 @@ pub struct Lambda<'a> {
 }
 
 /// A function with its first arguments.
+#[derive(Clone, Copy)]
 pub struct PartialApplication<'a> {
     /// The function.
     pub(crate) function: Value<'a>,

@@ -29,6 +29,7 @@ use crate::symbol::Symbol;
 use crate::value::{Slot, Value};
 
 /// A function that is part of the language, or that the embedding program adds to it.
+#[derive(Clone, Copy)]
 pub struct Builtin<'a> {
     /// Its name in `builtins` and in messages.
     pub name: &'a str,

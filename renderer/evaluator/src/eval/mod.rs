@@ -348,21 +348,47 @@ impl<'a> Evaluator<'a> {
                 let Value::Attrs(attrs) = known(env.slot(*depth, *index).get()) else {
                     return None;
                 };
-                Some(attrs.get_hinted(*name, hint)?.value.share())
+                self.copied(&attrs.get_hinted(*name, hint)?.value)
             }
             Expr::WithVariable(variable) => {
                 let scope = env.slot(variable.scopes.first()?.0, 0).get();
                 let Value::Attrs(attrs) = known(scope) else {
                     return None;
                 };
-                Some(
-                    attrs
-                        .get_hinted(variable.name, &variable.hint)?
-                        .value
-                        .share(),
-                )
+                let attr = attrs.get_hinted(variable.name, &variable.hint)?;
+                self.copied(&attr.value)
             }
             _ => None,
+        }
+    }
+
+    /// The value of a cell for another that Nix would copy it into, if it is there.
+    fn copied(&self, slot: &Slot<'a>) -> Option<Value<'a>> {
+        let value = known(slot.get());
+        value.is_whnf().then(|| self.as_another(value))
+    }
+
+    /// A value that was copied into a cell of its own. That only shows in functions: two are equal if they are in the same
+    /// cell, and so these need to be others.
+    #[inline]
+    fn as_another(&self, value: Value<'a>) -> Value<'a> {
+        match value {
+            Value::Lambda(_) | Value::Builtin(_) | Value::PartialApplication(_) => {
+                self.another_function(value)
+            }
+            value => value,
+        }
+    }
+
+    #[inline(never)]
+    fn another_function(&self, value: Value<'a>) -> Value<'a> {
+        match value {
+            Value::Lambda(lambda) => Value::Lambda(self.arena.alloc(*lambda)),
+            Value::Builtin(builtin) => Value::Builtin(self.arena.alloc(*builtin)),
+            Value::PartialApplication(partial) => {
+                Value::PartialApplication(self.arena.alloc(*partial))
+            }
+            value => value,
         }
     }
 
@@ -469,6 +495,7 @@ impl<'a> Evaluator<'a> {
         };
         match result {
             Ok(value) => {
+                let value = self.as_another(value);
                 slot.set(value);
                 Ok(value)
             }
