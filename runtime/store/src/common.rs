@@ -337,14 +337,14 @@ pub(crate) fn kept(path: &Path) -> Result<Vec<(u64, u64)>, ReadError> {
     Ok(std::iter::once((0, HEAD_LEN)).chain(records).collect())
 }
 
-/// Reads the record of one path.
+/// Reads the record of one path; nothing if it is not in the pack any more.
 pub(crate) fn read_record(
     file: &File,
     path: &Path,
     store_dir: &StoreDir,
     id: PackId,
     number: u32,
-) -> Result<Record, ReadError> {
+) -> Result<Option<Record>, ReadError> {
     let wrong = |source| ReadError::Record {
         path: path.to_owned(),
         source,
@@ -357,8 +357,8 @@ pub(crate) fn read_record(
         read => read.map_err(failed("read", path))?,
     }
     let slot = Slot::parse(number, &bytes).filter(|slot| slot.id == id);
-    let slot = slot.ok_or_else(|| wrong(RecordError::NotAPack))?;
-    slot.read(file, path, store_dir)
+    slot.map(|slot| slot.read(file, path, store_dir))
+        .transpose()
 }
 
 /// Makes one path unknown to whoever reads the pack from now on. Nothing if the pack is gone.

@@ -154,9 +154,15 @@ impl Shared {
         let within = self.index().pack(id).and_then(|pack| pack.within);
         let read = match within {
             Some(within) => common::read_record(&file, &file_path, store_dir, id, within.slot),
-            None => read_record(&file, &file_path, store_dir, id).map(|(record, _)| record),
+            None => read_record(&file, &file_path, store_dir, id).map(|(record, _)| Some(record)),
         };
-        Ok(read.map_err(|error| error.of(path.path()))?.tree)
+        let record = read.map_err(|error| error.of(path.path()))?;
+        // The process that writes may have collected it meanwhile.
+        let missing = || StoreError::PackMissing {
+            path: path.path().clone(),
+            pack: id,
+        };
+        Ok(record.ok_or_else(missing)?.tree)
     }
 
     /// Opens a pack that has files of `path`.

@@ -109,7 +109,7 @@ impl Store {
             shared.sync_contents(pack)?;
             unsynced.remove(&pack);
         }
-        let (file, is_common, referrers) = {
+        let (file, has_records, referrers) = {
             let mut index = shared.index_mut();
             let Some(pack) = index.pack(id).filter(|pack| pack.info.is_none()) else {
                 return Ok(());
@@ -124,14 +124,16 @@ impl Store {
             if pack.leases > 0 {
                 return Ok(());
             }
-            (file, pack.name.is_common, pack.referrers.clone())
+            let mut referrers = pack.referrers.iter().filter_map(|id| index.pack(*id));
+            let has_records = referrers.any(|pack| pack.within.is_some_and(|at| at.pack == id));
+            (file, has_records, pack.referrers.clone())
         };
         let mut used: BTreeMap<u64, u64> = BTreeMap::new();
-        if is_common {
+        if has_records {
             match kept(&file) {
                 Ok(kept) => used.extend(kept),
-                // It has no records, so all that is in it is others' contents.
-                Err(ReadError::Record { .. }) => {}
+                // Where they are is not known any more; what cannot be read of them is fetched again.
+                Err(ReadError::Record { .. }) => return Ok(()),
                 Err(ReadError::File(error)) => return Err(error.into()),
             }
         }
