@@ -66,7 +66,7 @@ pub(crate) struct Put {
     pub(crate) within: Within,
     /// Contents that were not stored before, and where they are.
     pub(crate) contents: Vec<(ContentHash, Place)>,
-    /// All packs that it needs: the one that it is in, too.
+    /// Packs that its record refers to.
     pub(crate) refers: Vec<PackId>,
     /// Keeps that one.
     pub(crate) lease: Leases,
@@ -76,9 +76,11 @@ impl Shared {
     /// Writes a small path, which was verified, into a common pack.
     pub(crate) fn put_in_common<K>(
         self: &Arc<Self>,
-        small: SmallPath<K>,
+        mut small: SmallPath<K>,
         info: &NarInfo,
     ) -> Result<Put, FileError> {
+        let mut bytes = std::mem::take(&mut small.contents);
+        let contents_len = bytes.len();
         let mut common = lock(&self.common.0);
         // A record tells where its contents are, and so is made anew for another pack.
         loop {
@@ -92,10 +94,10 @@ impl Shared {
             };
             let record = small.record.clone().moved(start);
             let refers = record.packs().to_vec();
-            let mut bytes = small.contents.clone();
+            bytes.truncate(contents_len);
             bytes.extend_from_slice(&record.finish(&self.options.store_dir, info));
             if open.slots < SLOTS && open.written + bytes.len() as u64 <= LENGTH {
-                return self.put(open, small, &bytes, refers);
+                return self.put(open, small, &bytes, contents_len, refers);
             }
             if open.slots == 1 {
                 let error = io::Error::from(io::ErrorKind::FileTooLarge);
@@ -105,20 +107,21 @@ impl Shared {
         }
     }
 
-    /// `bytes` are the contents and the record.
+    /// `bytes` are the contents, of that length, and the record.
     fn put<K>(
         self: &Arc<Self>,
         open: &mut Open,
         small: SmallPath<K>,
         bytes: &[u8],
-        mut refers: Vec<PackId>,
+        contents_len: usize,
+        refers: Vec<PackId>,
     ) -> Result<Put, FileError> {
         let (start, number) = (open.written, open.slots);
-        let record = start + small.contents.len() as u64;
+        let record = start + contents_len as u64;
         // What is not written as a whole is not written over, either.
         open.written = (start + bytes.len() as u64).next_multiple_of(BLOCK);
         open.slots += 1;
-        let slot = slot(small.id, record, &bytes[small.contents.len()..]);
+        let slot = slot(small.id, record, &bytes[contents_len..]);
         let written = open.file.write_all_at(bytes, start);
         let written = written.and_then(|()| open.file.write_all_at(&slot, slot_offset(number)));
         let written = written.and_then(|()| open.file.metadata());
@@ -131,9 +134,6 @@ impl Shared {
             pack.leases += 1;
         }
         drop(index);
-        if !refers.contains(&pack) {
-            refers.push(pack);
-        }
         let first = (start / BLOCK) as u32;
         let own = small.own.into_iter();
         let contents = own.map(|(hash, block)| {
@@ -240,21 +240,13 @@ impl Slot {
         path: &Path,
         store_dir: &StoreDir,
     ) -> Result<Record, ReadError> {
-        let wrong = |source| ReadError::Record {
-            path: path.to_owned(),
-            source,
-        };
+        let wrong = |source| ReadError::record(path, source);
         let (start, end) = self.record();
         if start < HEAD_LEN || end > LENGTH {
             return Err(wrong(RecordError::NotAPack));
         }
         let mut record = vec![0; self.length as usize];
-        match file.read_exact_at(&mut record, self.offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(wrong(RecordError::NotAPack));
-            }
-            read => read.map_err(failed("read", path))?,
-        }
+        read_at(file, path, &mut record, self.offset)?;
         if checksum(&record, &self.head) != self.checksum {
             return Err(wrong(RecordError::Checksum));
         }
@@ -302,19 +294,21 @@ fn checksum(record: &[u8], slot_head: &[u8]) -> [u8; 32] {
         .as_bytes()
 }
 
+/// A file that ends too early is no pack.
+fn read_at(file: &File, path: &Path, bytes: &mut [u8], offset: u64) -> Result<(), ReadError> {
+    match file.read_exact_at(bytes, offset) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ReadError::record(path, RecordError::NotAPack))
+        }
+        read => Ok(read.map_err(failed("read", path))?),
+    }
+}
+
 /// What the slots of a common pack tell. An error if it is none.
 pub(crate) fn slots(file: &File, path: &Path) -> Result<Vec<Slot>, ReadError> {
-    let wrong = |source| ReadError::Record {
-        path: path.to_owned(),
-        source,
-    };
+    let wrong = |source| ReadError::record(path, source);
     let mut head = [0; HEAD_LEN as usize];
-    match file.read_exact_at(&mut head, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(wrong(RecordError::NotAPack));
-        }
-        read => read.map_err(failed("read", path))?,
-    }
+    read_at(file, path, &mut head, 0)?;
     let (slots, _) = head.as_chunks::<{ SLOT_LEN as usize }>();
     let mut slots = slots.iter();
     let first = slots.next().filter(|first| first.starts_with(MAGIC));
@@ -345,17 +339,8 @@ pub(crate) fn read_record(
     id: PackId,
     number: u32,
 ) -> Result<Option<Record>, ReadError> {
-    let wrong = |source| ReadError::Record {
-        path: path.to_owned(),
-        source,
-    };
     let mut bytes = [0; SLOT_LEN as usize];
-    match file.read_exact_at(&mut bytes, slot_offset(number)) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(wrong(RecordError::NotAPack));
-        }
-        read => read.map_err(failed("read", path))?,
-    }
+    read_at(file, path, &mut bytes, slot_offset(number))?;
     let slot = Slot::parse(number, &bytes).filter(|slot| slot.id == id);
     slot.map(|slot| slot.read(file, path, store_dir))
         .transpose()

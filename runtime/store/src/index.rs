@@ -61,6 +61,22 @@ impl Pack {
         }
     }
 
+    /// A path in a common pack, whose record refers to these packs. It needs the one that it is in, too.
+    pub(crate) fn within(
+        id: PackId,
+        info: Arc<NarInfo>,
+        within: Within,
+        mut refers: Vec<PackId>,
+    ) -> Self {
+        if !refers.contains(&within.pack) {
+            refers.push(within.pack);
+        }
+        let mut pack = Self::new(PackName::of_path(id, info.path.clone()), Some(info));
+        pack.within = Some(within);
+        pack.refers = refers;
+        pack
+    }
+
     /// Whether its file may go.
     pub(crate) fn is_unused(&self) -> bool {
         self.info.is_none() && self.referrers.is_empty() && self.leases == 0

@@ -199,7 +199,6 @@ impl Loader<'_> {
             return Ok(());
         };
         for slot in slots {
-            let missing = RecordError::Tree("a pack that it refers to is not there");
             let read = slot.read(&file, &file_path, self.store_dir);
             let read = read.and_then(|record| {
                 let is_there = record
@@ -207,10 +206,10 @@ impl Loader<'_> {
                     .packs()
                     .iter()
                     .all(|pack| present.contains(pack));
-                is_there.then_some(record).ok_or(ReadError::Record {
-                    path: file_path.clone(),
-                    source: missing,
-                })
+                let missing = RecordError::Tree("a pack that it refers to is not there");
+                is_there
+                    .then_some(record)
+                    .ok_or_else(|| ReadError::record(&file_path, missing))
             });
             let record = match read {
                 Ok(record) => record,
@@ -222,19 +221,14 @@ impl Loader<'_> {
                     continue;
                 }
             };
-            let info = record.info.clone();
-            let path_name = PackName::of_path(slot.id, info.path.clone());
-            let mut pack = Pack::new(path_name, Some(Arc::new(info)));
-            pack.within = Some(Within {
+            let within = Within {
                 pack: name.id,
                 slot: slot.number,
-            });
+            };
+            let (info, refers) = (record.info.clone(), record.tree.packs().to_vec());
+            let mut pack = Pack::within(slot.id, Arc::new(info), within, refers);
             pack.used = u64::try_from(metadata.mtime()).unwrap_or(0);
             pack.is_suspect = is_unsynced(&metadata) && self.state.is_suspect(name.id);
-            pack.refers = record.tree.packs().to_vec();
-            if !pack.refers.contains(&name.id) {
-                pack.refers.push(name.id);
-            }
             found.push((pack, Some(record)));
         }
         Ok(())

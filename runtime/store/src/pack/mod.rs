@@ -105,6 +105,14 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
+    /// What is in the file at `path` is wrong.
+    pub(crate) fn record(path: &Path, source: RecordError) -> Self {
+        Self::Record {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// The error for whoever wanted `path`.
     pub(crate) fn of(self, path: &StorePath) -> StoreError {
         match self {
@@ -130,10 +138,7 @@ pub(crate) fn read_record(
         file.read_exact_at(bytes, offset)
             .map_err(failed("read", path))
     };
-    let wrong = |source| ReadError::Record {
-        path: path.to_owned(),
-        source,
-    };
+    let wrong = |source| ReadError::record(path, source);
     let size = file.metadata().map_err(failed("read", path))?.len();
     let mut tail = vec![0; GUESS.min(usize::try_from(size).unwrap_or(GUESS))];
     let start = size - tail.len() as u64;

@@ -267,9 +267,8 @@ impl<K: Known> PackWriter<K> {
         let own = self.own.iter();
         let contents = own.map(|(hash, &block)| (*hash, self.at(block)));
         let contents = contents.collect();
-        self.file()?;
         let Some(file) = self.file else {
-            unreachable!("it was made a moment ago");
+            unreachable!("the trailer was written to it");
         };
         Ok(Draft {
             id: self.id,

@@ -182,10 +182,7 @@ impl Store {
     fn put(&self, small: SmallPath<Option<Leases>>, info: &Arc<NarInfo>) -> Result<Pin, FileError> {
         let id = small.id;
         let put = self.shared.put_in_common(small, info)?;
-        let name = PackName::of_path(id, info.path.clone());
-        let mut pack = Pack::new(name, Some(Arc::clone(info)));
-        pack.within = Some(put.within);
-        pack.refers = put.refers;
+        let pack = Pack::within(id, Arc::clone(info), put.within, put.refers);
         let pin = self.insert(pack, put.contents);
         // It knows of the path by now.
         drop(put.lease);
