@@ -12,7 +12,7 @@ use crate::value::{Slot, Value};
 /// Number of an expression that can be delayed: index into the evaluator's table. Half as large as a pointer, so that a
 /// delayed expression and its environment fit a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThunkId(pub(crate) u32);
+pub(crate) struct ThunkId(pub(crate) u32);
 
 /// An expression in a place where Nix makes a thunk.
 #[derive(Clone, Copy)]

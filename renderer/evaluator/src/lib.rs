@@ -53,5 +53,8 @@ pub use position::{Origin, PosIdx, Position, Positions};
 pub use print::PrintOptions;
 pub use settings::Settings;
 pub use symbol::{Symbol, Symbols};
-pub use value::{Lambda, List, Mapped, NixPath, NixString, PartialApplication, Slot, Value};
+pub use value::{
+    Bool, Delayed, Float, Lambda, List, MappedItem, NixPath, NixString, PartialApplication, Slot,
+    Value,
+};
 pub use xml::XmlOptions;

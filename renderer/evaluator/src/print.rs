@@ -7,7 +7,7 @@ use crate::attrs::Attr;
 use crate::error::ErrorKind;
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
-use crate::value::{Slot, Value};
+use crate::value::{Bool, Slot, Value};
 
 /// How values are printed.
 #[derive(Clone, Copy, Debug)]
@@ -196,10 +196,10 @@ impl<'a> Printer<'_, 'a> {
         }
         match value {
             Value::Null => self.text("null"),
-            Value::Bool(true) => self.text("true"),
-            Value::Bool(false) => self.text("false"),
+            Value::Bool(Bool::True) => self.text("true"),
+            Value::Bool(Bool::False) => self.text("false"),
             Value::Int(value) => self.text(&value.to_string()),
-            Value::Float(value) => self.text(&format_float(value)),
+            Value::Float(value) => self.text(&format_float(value.into())),
             Value::String(string) => {
                 write_string(&mut self.out, string.bytes, self.options.max_string);
             }

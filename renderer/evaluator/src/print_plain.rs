@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 use crate::ast_print::write_name;
 use crate::eval::{Evaluator, Result};
 use crate::print::{format_float, write_string};
-use crate::value::{Slot, Value};
+use crate::value::{Bool, Slot, Value};
 
 impl<'a> Evaluator<'a> {
     /// A value as far as it is evaluated.
@@ -42,10 +42,10 @@ impl<'a> Evaluator<'a> {
         self.check_depth(depth)?;
         match value {
             Value::Null => out.extend(b"null"),
-            Value::Bool(true) => out.extend(b"true"),
-            Value::Bool(false) => out.extend(b"false"),
+            Value::Bool(Bool::True) => out.extend(b"true"),
+            Value::Bool(Bool::False) => out.extend(b"false"),
             Value::Int(value) => out.extend(value.to_string().bytes()),
-            Value::Float(value) => out.extend(format_float(value).bytes()),
+            Value::Float(value) => out.extend(format_float(value.into()).bytes()),
             Value::String(string) => write_string(out, string.bytes, usize::MAX),
             Value::Path(path) => out.extend(path.bytes),
             Value::List(list) => {

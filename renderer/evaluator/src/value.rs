@@ -6,10 +6,13 @@ use std::cell::Cell;
 use crate::attrs::{Attr, Attrs};
 use crate::builtins::Builtin;
 use crate::context::Context;
-use crate::env::Level;
+use crate::env::LevelId;
 use crate::expr::{LambdaCode, ThunkId};
 
-/// A Nix value in 16 bytes. Everything behind it lives in the evaluation's arena.
+/// A Nix value. Everything behind it lives in the evaluation's arena.
+///
+/// It is two words, which variant and its payload: each payload is as wide as a pointer, so that a value travels in two
+/// registers and is read from memory in the pieces that it was written in.
 ///
 /// What an evaluation hands out is in weak head normal form: one of the variants up to [`Value::PartialApplication`].
 /// The variants after that say how a value that is not there yet is to be made. All but [`Value::Thunk`] occur only
@@ -19,11 +22,11 @@ pub enum Value<'a> {
     /// `null`
     Null,
     /// `true`, `false`
-    Bool(bool),
+    Bool(Bool),
     /// A 64-bit integer.
     Int(i64),
     /// A double.
-    Float(f64),
+    Float(Float),
     /// Bytes with a context.
     String(&'a NixString<'a>),
     /// An absolute, normalised path.
@@ -42,9 +45,9 @@ pub enum Value<'a> {
     /// The value is, or will be, in that cell.
     Thunk(&'a Slot<'a>),
     /// An expression to be evaluated.
-    Delayed(ThunkId, &'a Level<'a>),
-    /// Element number n of a mapped list, set or range.
-    Mapped(u32, &'a Mapped<'a>),
+    Delayed(Delayed),
+    /// An element of a mapped list, set or range.
+    Mapped(MappedItem),
     /// A call to be made.
     Application(&'a PartialApplication<'a>),
     /// The value is being computed: whoever finds this needs it for itself.
@@ -52,6 +55,112 @@ pub enum Value<'a> {
     /// Computing the value has failed, and would fail again.
     Failed(&'a Failure<'a>),
 }
+
+/// `true` or `false`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Bool {
+    /// `false`
+    False,
+    /// `true`
+    True,
+}
+
+impl From<bool> for Bool {
+    #[inline]
+    fn from(value: bool) -> Self {
+        if value { Bool::True } else { Bool::False }
+    }
+}
+
+impl From<Bool> for bool {
+    #[inline]
+    fn from(value: Bool) -> Self {
+        value == Bool::True
+    }
+}
+
+impl From<bool> for Value<'_> {
+    #[inline]
+    fn from(value: bool) -> Self {
+        Value::Bool(value.into())
+    }
+}
+
+/// A double, by its bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Float(u64);
+
+impl From<f64> for Float {
+    #[inline]
+    fn from(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+}
+
+impl From<Float> for f64 {
+    #[inline]
+    fn from(value: Float) -> Self {
+        f64::from_bits(value.0)
+    }
+}
+
+impl From<f64> for Value<'_> {
+    #[inline]
+    fn from(value: f64) -> Self {
+        Value::Float(value.into())
+    }
+}
+
+/// An expression, and the level in which it is to be evaluated.
+#[derive(Clone, Copy)]
+pub struct Delayed(u64);
+
+impl Delayed {
+    #[inline]
+    pub(crate) fn new(thunk: ThunkId, level: LevelId) -> Self {
+        Self(u64::from(thunk.0) << 32 | u64::from(level.0))
+    }
+
+    /// The expression.
+    #[inline]
+    pub(crate) fn thunk(self) -> ThunkId {
+        ThunkId((self.0 >> 32) as u32)
+    }
+
+    /// The level.
+    #[inline]
+    pub(crate) fn level(self) -> LevelId {
+        LevelId(self.0 as u32)
+    }
+}
+
+/// One element of what is mapped.
+#[derive(Clone, Copy)]
+pub struct MappedItem(u64);
+
+impl MappedItem {
+    #[inline]
+    pub(crate) fn new(mapped: MappedId, index: usize) -> Self {
+        Self(u64::from(mapped.0) << 32 | index as u64)
+    }
+
+    /// What it is an element of.
+    #[inline]
+    pub(crate) fn mapped(self) -> MappedId {
+        MappedId((self.0 >> 32) as u32)
+    }
+
+    /// Its number.
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// Number of a [`Mapped`]: index into the evaluator's table.
+#[derive(Clone, Copy)]
+pub(crate) struct MappedId(pub(crate) u32);
 
 /// What is left of a value whose computation failed.
 #[derive(Clone, Copy)]
@@ -170,7 +279,7 @@ pub struct Lambda<'a> {
     /// What to do.
     pub(crate) code: &'a LambdaCode<'a>,
     /// Where its free variables are.
-    pub(crate) level: &'a Level<'a>,
+    pub(crate) level: LevelId,
 }
 
 /// A function with its first arguments.
@@ -182,8 +291,8 @@ pub struct PartialApplication<'a> {
     pub(crate) args: &'a [Value<'a>],
 }
 
-/// What a whole mapped list or set has in common; its elements are [`Value::Mapped`] with a number each.
-pub struct Mapped<'a> {
+/// What a whole mapped list or set has in common.
+pub(crate) struct Mapped<'a> {
     /// The function.
     pub(crate) function: Value<'a>,
     /// It has been called.

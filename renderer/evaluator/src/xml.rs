@@ -130,9 +130,11 @@ impl<'a> Writer<'_, 'a> {
         let value = self.known(value, position)?;
         match value {
             Value::Null => self.empty("null", &[]),
-            Value::Bool(value) => self.scalar("bool", if value { b"true" } else { b"false" }),
+            Value::Bool(value) => {
+                self.scalar("bool", if value.into() { b"true" } else { b"false" })
+            }
             Value::Int(value) => self.scalar("int", value.to_string().as_bytes()),
-            Value::Float(value) => self.scalar("float", format_float(value).as_bytes()),
+            Value::Float(value) => self.scalar("float", format_float(value.into()).as_bytes()),
             Value::String(string) => {
                 self.context.add(string.context);
                 self.scalar("string", string.bytes);

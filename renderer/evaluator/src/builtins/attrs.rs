@@ -4,7 +4,7 @@ use super::{Global, Row};
 use crate::attrs::{Attr, Attrs};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
-use crate::value::{Mapped, MappedOver, PartialApplication, Slot, Value};
+use crate::value::{Mapped, MappedItem, MappedOver, PartialApplication, Slot, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
@@ -131,7 +131,7 @@ fn has_attr<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         "while evaluating the second argument passed to builtins.hasAttr",
     )?;
     let name = evaluator.symbols.lookup(name);
-    Ok(Value::Bool(
+    Ok(Value::from(
         name.is_some_and(|name| attrs.get(name).is_some()),
     ))
 }
@@ -207,7 +207,7 @@ fn map_attrs<'a>(
         "while evaluating the second argument passed to builtins.mapAttrs",
     )?;
     let entries = attrs.entries(evaluator.arena);
-    let mapped = evaluator.arena.alloc(Mapped {
+    let mapped = evaluator.mapped(Mapped {
         function: args[0],
         called: std::cell::Cell::new(false),
         over: MappedOver::Attrs(entries),
@@ -218,7 +218,7 @@ fn map_attrs<'a>(
             Attr::new(
                 entries[index].name,
                 NONE,
-                Value::Mapped(index as u32, mapped),
+                Value::Mapped(MappedItem::new(mapped, index)),
             )
         });
     Ok(Value::Attrs(Attrs::from_sorted(evaluator.arena, results)))

@@ -9,7 +9,7 @@ use crate::attrs::{Attr, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::position::PosIdx;
-use crate::value::Value;
+use crate::value::{Bool, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
@@ -60,7 +60,7 @@ fn has_context<'a>(
 ) -> Result<Value<'a>> {
     let what = "while evaluating the argument passed to builtins.hasContext";
     let string = evaluator.expect_string(args[0], NONE, what)?;
-    Ok(Value::Bool(string.context.is_some()))
+    Ok(Value::from(string.context.is_some()))
 }
 
 fn discard_string_context<'a>(
@@ -165,13 +165,13 @@ fn get_context<'a>(
     for (path, mention) in mentions {
         let mut inner = Vec::with_capacity(3);
         if mention.path {
-            inner.push(Attr::new(names.path, NONE, Value::Bool(true)));
+            inner.push(Attr::new(names.path, NONE, Value::Bool(Bool::True)));
         }
         if mention.all_outputs {
             inner.push(Attr::new(
                 evaluator.symbols.intern(ALL_OUTPUTS),
                 NONE,
-                Value::Bool(true),
+                Value::Bool(Bool::True),
             ));
         }
         if !mention.outputs.is_empty() {

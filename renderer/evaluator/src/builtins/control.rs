@@ -7,7 +7,7 @@ use crate::error::{ErrorKind, EvalError, Trace};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::position::PosIdx;
 use crate::print::PrintOptions;
-use crate::value::{NixString, PartialApplication, Slot, Value};
+use crate::value::{Bool, NixString, PartialApplication, Slot, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
@@ -124,7 +124,7 @@ fn try_eval<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         Ok(value) => (value, true),
         Err(error) if error.is_catchable() => {
             evaluator.keep_failure(error);
-            (Value::Bool(false), false)
+            (Value::Bool(Bool::False), false)
         }
         Err(error) => return Err(error),
     };
@@ -133,7 +133,7 @@ fn try_eval<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         Attr::new(
             evaluator.symbols.intern(b"success"),
             NONE,
-            Value::Bool(success),
+            Value::from(success),
         ),
         Attr::new(names.value, NONE, value),
     ];

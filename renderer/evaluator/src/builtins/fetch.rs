@@ -121,7 +121,7 @@ impl<'a> Evaluator<'a> {
             let value = match value {
                 FetchAttribute::String(text) => Value::string(self.arena, text.as_bytes()),
                 FetchAttribute::Int(number) => Value::Int(number),
-                FetchAttribute::Bool(flag) => Value::Bool(flag),
+                FetchAttribute::Bool(flag) => Value::from(flag),
             };
             Attr::new(self.symbols.intern(name.as_bytes()), NONE, value)
         });
@@ -232,7 +232,7 @@ fn input_attribute<'a>(
                 String::from_utf8_lossy(text).into_owned(),
             ))
         }
-        Value::Bool(flag) => Ok(FetchAttribute::Bool(flag)),
+        Value::Bool(flag) => Ok(FetchAttribute::Bool(flag.into())),
         Value::Int(number) if number < 0 => {
             let name = evaluator.shown_name(attr.name);
             let message =

@@ -83,7 +83,7 @@ fn flake_ref_to_string<'a>(
                 return Err(EvalError::new(ErrorKind::Eval, message));
             }
             Value::Int(number) => FetchAttribute::Int(number),
-            Value::Bool(flag) => FetchAttribute::Bool(flag),
+            Value::Bool(flag) => FetchAttribute::Bool(flag.into()),
             Value::String(text) => {
                 FetchAttribute::String(String::from_utf8_lossy(text.bytes).into_owned())
             }

@@ -48,7 +48,7 @@ fn function_args<'a>(
             Attr::new(
                 formal.name,
                 formal.position,
-                Value::Bool(formal.default.is_some()),
+                Value::from(formal.default.is_some()),
             )
         });
     Ok(Value::Attrs(Attrs::from_sorted(evaluator.arena, entries)))

@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
 use crate::sort::peeksort;
-use crate::value::{Mapped, MappedOver, Slot, Value};
+use crate::value::{Bool, Mapped, MappedItem, MappedOver, Slot, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
@@ -57,10 +57,10 @@ fn all<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
     for item in items {
         let result = evaluator.call_1(function, item.share(), NONE)?;
         if !evaluator.expect_bool(result, NONE, what)? {
-            return Ok(Value::Bool(false));
+            return Ok(Value::Bool(Bool::False));
         }
     }
-    Ok(Value::Bool(true))
+    Ok(Value::Bool(Bool::True))
 }
 
 fn any<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
@@ -78,10 +78,10 @@ fn any<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
     for item in items {
         let result = evaluator.call_1(function, item.share(), NONE)?;
         if evaluator.expect_bool(result, NONE, what)? {
-            return Ok(Value::Bool(true));
+            return Ok(Value::Bool(Bool::True));
         }
     }
-    Ok(Value::Bool(false))
+    Ok(Value::Bool(Bool::False))
 }
 
 fn concat_lists<'a>(
@@ -155,10 +155,10 @@ fn elem<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Res
     for item in items {
         let found = evaluator.equal_slots(wanted, item, NONE)?;
         if found {
-            return Ok(Value::Bool(true));
+            return Ok(Value::Bool(Bool::True));
         }
     }
-    Ok(Value::Bool(false))
+    Ok(Value::Bool(Bool::False))
 }
 
 fn elem_at<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
@@ -253,7 +253,7 @@ fn gen_list<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         "while evaluating the first argument passed to builtins.genList",
     )?;
     evaluator.make_room((count as usize).saturating_mul(size_of::<Slot<'_>>()))?;
-    let mapped = evaluator.arena.alloc(Mapped {
+    let mapped = evaluator.mapped(Mapped {
         function,
         called: std::cell::Cell::new(false),
         over: MappedOver::Indices,
@@ -261,7 +261,7 @@ fn gen_list<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     let items = evaluator
         .arena
         .alloc_slice_fill_with(count as usize, |index| {
-            Slot::new(Value::Mapped(index as u32, mapped))
+            Slot::new(Value::Mapped(MappedItem::new(mapped, index)))
         });
     Ok(Value::list(evaluator.arena, items))
 }
@@ -332,13 +332,13 @@ fn map<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Resu
         "while evaluating the first argument passed to builtins.map",
     )?;
     evaluator.make_room(size_of_val(items))?;
-    let mapped = evaluator.arena.alloc(Mapped {
+    let mapped = evaluator.mapped(Mapped {
         function,
         called: std::cell::Cell::new(false),
         over: MappedOver::Items(items),
     });
     let results = evaluator.arena.alloc_slice_fill_with(items.len(), |index| {
-        Slot::new(Value::Mapped(index as u32, mapped))
+        Slot::new(Value::Mapped(MappedItem::new(mapped, index)))
     });
     Ok(Value::list(evaluator.arena, results))
 }

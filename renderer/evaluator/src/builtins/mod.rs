@@ -26,7 +26,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
 use crate::symbol::Symbol;
-use crate::value::{Slot, Value};
+use crate::value::{Bool, Slot, Value};
 
 /// A function that is part of the language, or that the embedding program adds to it.
 #[derive(Clone, Copy)]
@@ -90,8 +90,8 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
     }
     let arena = evaluator.arena;
     for (name, value) in [
-        ("true", Value::Bool(true)),
-        ("false", Value::Bool(false)),
+        ("true", Value::Bool(Bool::True)),
+        ("false", Value::Bool(Bool::False)),
         ("null", Value::Null),
     ] {
         add(evaluator, &mut attrs, name, Global::Bare, value);

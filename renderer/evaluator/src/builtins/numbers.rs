@@ -93,7 +93,7 @@ fn less_than<'a>(
 ) -> Result<Value<'a>> {
     let left = evaluator.force(args[0], PosIdx::NONE)?;
     let right = evaluator.force(args[1], PosIdx::NONE)?;
-    Ok(Value::Bool(evaluator.less(
+    Ok(Value::from(evaluator.less(
         left,
         right,
         PosIdx::NONE,

@@ -117,7 +117,7 @@ fn path_exists<'a>(
         Err(error) if error.kind == ErrorKind::Restricted => false,
         Err(error) => return Err(error),
     };
-    Ok(Value::Bool(exists))
+    Ok(Value::from(exists))
 }
 
 fn read_file<'a>(

@@ -50,7 +50,7 @@ fn is<'a>(
     test: fn(Value<'a>) -> bool,
 ) -> Result<Value<'a>> {
     let value = evaluator.force(args[0], PosIdx::NONE)?;
-    Ok(Value::Bool(test(value)))
+    Ok(Value::from(test(value)))
 }
 
 fn type_of<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {

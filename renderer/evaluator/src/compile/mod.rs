@@ -160,7 +160,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
         let ast = self.ast;
         Ok(match ast.node(id) {
             Node::Int(value) => Expr::Constant(Value::Int(value)),
-            Node::Float(value) => Expr::Constant(Value::Float(value)),
+            Node::Float(value) => Expr::Constant(Value::from(value)),
             Node::String(text) => Expr::Constant(self.string(ast.text(text))),
             Node::Interpolation(parts) => Expr::Concat {
                 parts: self.parts(ast.children(parts))?,
@@ -270,7 +270,9 @@ impl<'a, 'c> Compiler<'a, 'c> {
             Expr::Constant(Value::Int(value)) if *value != i64::MIN => {
                 Expr::Constant(Value::Int(-value))
             }
-            Expr::Constant(Value::Float(value)) => Expr::Constant(Value::Float(0.0 - value)),
+            Expr::Constant(Value::Float(value)) => {
+                Expr::Constant(Value::from(0.0 - f64::from(*value)))
+            }
             _ => Expr::Negate { operand, position },
         })
     }

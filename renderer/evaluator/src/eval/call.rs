@@ -4,14 +4,13 @@ use std::cell::Cell;
 
 use crate::attrs::Attrs;
 use crate::builtins::Builtin;
-use crate::env::{Env, Level};
+use crate::env::{Env, LevelId};
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, LambdaCode, Lazy, PatternCode};
 use crate::limits::Callee;
 use crate::position::PosIdx;
 use crate::value::{Lambda, PartialApplication, Slot, Value};
 
-use super::ready::ready_lambda;
 use super::{Evaluator, Result};
 
 /// Calls with more arguments than this take a slower way.
@@ -20,7 +19,8 @@ const MOST_ARGS: usize = 8;
 pub(crate) const MOST_ON_STACK: usize = 4;
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn make_lambda(&self, code: &'a LambdaCode<'a>, level: &'a Level<'a>) -> Value<'a> {
+    pub(super) fn make_lambda(&mut self, code: &'a LambdaCode<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        let level = self.capture(env);
         Value::Lambda(self.arena.alloc(Lambda { code, level }))
     }
 
@@ -31,7 +31,7 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        if let Some(lambda) = ready_lambda(function, env)
+        if let Some(lambda) = self.ready_lambda(function, env)
             && lambda.code.arity() == args.len()
         {
             return self.call_exactly(lambda, args, position, env);
@@ -93,11 +93,11 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         let code = lambda.code;
         if !code.starts_on_stack {
-            let slots = self.null_slots(code.slots as usize);
+            let (level, slots) = self.open_level(lambda.level, code.slots as usize);
             for (slot, arg) in slots.iter().zip(args) {
                 self.delay(arg, env, slot.cell());
             }
-            return self.enter_in_arena(lambda, slots, position);
+            return self.enter_in_arena(lambda, level, slots, position);
         }
         match args {
             [a] => {
@@ -290,12 +290,11 @@ impl<'a> Evaluator<'a> {
         args: &[Value<'a>],
         position: PosIdx,
     ) -> Result<Value<'a>> {
-        let slots = self
-            .arena
-            .alloc_slice_fill_with(lambda.code.slots as usize, |index| {
-                Slot::new(args.get(index).copied().unwrap_or(Value::Null))
-            });
-        self.enter_in_arena(lambda, slots, position)
+        let (level, slots) = self.open_level(lambda.level, lambda.code.slots as usize);
+        for (slot, arg) in slots.iter().zip(args) {
+            slot.set(*arg);
+        }
+        self.enter_in_arena(lambda, level, slots, position)
     }
 
     #[inline]
@@ -337,19 +336,20 @@ impl<'a> Evaluator<'a> {
     fn enter_in_arena(
         &mut self,
         lambda: &'a Lambda<'a>,
+        level: LevelId,
         slots: &'a [Slot<'a>],
         position: PosIdx,
     ) -> Result<Value<'a>> {
         self.enter(Callee::Function(lambda.code), position)?;
         let code = lambda.code;
-        let level = Level::new(self.arena, Some(lambda.level), slots);
+        let env = Env::opened(lambda.level, level, slots);
         if let Some(pattern) = &code.pattern
-            && let Err(error) = self.match_pattern(code, pattern, level, slots, position)
+            && let Err(error) = self.match_pattern(code, pattern, &env, slots, position)
         {
             self.call_depth -= 1;
             return Err(error);
         }
-        let result = self.eval(code.body, &Env::of(level));
+        let result = self.eval(code.body, &env);
         self.call_depth -= 1;
         match result {
             Ok(value) => Ok(value),
@@ -383,7 +383,7 @@ impl<'a> Evaluator<'a> {
         &mut self,
         code: &'a LambdaCode<'a>,
         pattern: &'a PatternCode<'a>,
-        level: &'a Level<'a>,
+        env: &Env<'_, 'a>,
         slots: &'a [Slot<'a>],
         position: PosIdx,
     ) -> Result<()> {
@@ -412,7 +412,7 @@ impl<'a> Evaluator<'a> {
                 used += 1;
                 slot.set(attr.value.share());
             } else if let Some(default) = &formal.default {
-                self.delay_in_level(default, level, Some(index), slot);
+                self.delay_in_level(default, env, Some(index), slot);
             } else {
                 let message = format!(
                     "function '{}' called without required argument '{}'",
@@ -435,10 +435,7 @@ impl<'a> Evaluator<'a> {
     /// Forces an argument where it is, in a copy of what its slot holds.
     fn force_argument(&mut self, argument: Value<'a>, position: PosIdx) -> Result<Value<'a>> {
         match argument {
-            Value::Delayed(id, level) => {
-                let expr = self.thunks[id.0 as usize];
-                self.eval(expr, &Env::of(level))
-            }
+            Value::Delayed(delayed) => self.eval_delayed(delayed),
             value if value.is_whnf() => Ok(value),
             Value::Thunk(slot) => self.force_slot(slot, position),
             value => {

@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::files;
 use crate::position::PosIdx;
 use crate::symbol::Symbol;
-use crate::value::{NixString, Slot, Value};
+use crate::value::{Bool, NixString, Slot, Value};
 
 use super::compare::is_function;
 use super::{Evaluator, Result};
@@ -112,7 +112,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<f64> {
         match self.forced(value, position, what)? {
             Value::Int(value) => Ok(value as f64),
-            Value::Float(value) => Ok(value),
+            Value::Float(value) => Ok(value.into()),
             other => Err(self.wrong_type("a float", other, position, what)),
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a> {
         what: &'static str,
     ) -> Result<bool> {
         match value {
-            Value::Bool(value) => Ok(value),
+            Value::Bool(value) => Ok(value.into()),
             value => self.bool_of(value, position, what),
         }
     }
@@ -134,7 +134,7 @@ impl<'a> Evaluator<'a> {
     #[inline(never)]
     fn bool_of(&mut self, value: Value<'a>, position: PosIdx, what: &'static str) -> Result<bool> {
         match self.forced(value, position, what)? {
-            Value::Bool(value) => Ok(value),
+            Value::Bool(value) => Ok(value.into()),
             other => Err(self.wrong_type("a Boolean", other, position, what)),
         }
     }
@@ -295,11 +295,12 @@ impl<'a> Evaluator<'a> {
                 }
                 Err(self.cannot_coerce(value).trace(position, what))
             }
-            Value::Bool(true) if how.more => Ok(b"1"),
-            Value::Bool(false) | Value::Null if how.more => Ok(b""),
+            Value::Bool(Bool::True) if how.more => Ok(b"1"),
+            Value::Bool(Bool::False) | Value::Null if how.more => Ok(b""),
             Value::Int(value) if how.more => Ok(self.digits(value)),
             Value::Float(value) if how.more => {
-                Ok(self.arena.alloc_str(&format!("{value:.6}")).as_bytes())
+                let text = format!("{:.6}", f64::from(value));
+                Ok(self.arena.alloc_str(&text).as_bytes())
             }
             Value::List(list) if how.more => {
                 self.coerce_list(list.items, position, context, what, how)

@@ -21,11 +21,11 @@ impl<'a> Evaluator<'a> {
             (Value::Bool(l), Value::Bool(r)) => l == r,
             (Value::Null, Value::Null) => true,
             #[expect(clippy::float_cmp, reason = "Nix compares floats exactly")]
-            (Value::Float(l), Value::Float(r)) => l == r,
+            (Value::Float(l), Value::Float(r)) => f64::from(l) == f64::from(r),
             #[expect(clippy::float_cmp, reason = "Nix compares floats exactly")]
-            (Value::Int(l), Value::Float(r)) => l as f64 == r,
+            (Value::Int(l), Value::Float(r)) => l as f64 == f64::from(r),
             #[expect(clippy::float_cmp, reason = "Nix compares floats exactly")]
-            (Value::Float(l), Value::Int(r)) => l == r as f64,
+            (Value::Float(l), Value::Int(r)) => f64::from(l) == r as f64,
             (Value::Path(l), Value::Path(r)) => l.bytes == r.bytes,
             (Value::List(l), Value::List(r)) => {
                 if l.items.len() != r.items.len() {
@@ -294,9 +294,9 @@ impl<'a> Evaluator<'a> {
         self.check_stack()?;
         Ok(match (left, right) {
             (Value::Int(l), Value::Int(r)) => l < r,
-            (Value::Float(l), Value::Float(r)) => l < r,
-            (Value::Int(l), Value::Float(r)) => (l as f64) < r,
-            (Value::Float(l), Value::Int(r)) => l < r as f64,
+            (Value::Float(l), Value::Float(r)) => f64::from(l) < f64::from(r),
+            (Value::Int(l), Value::Float(r)) => (l as f64) < f64::from(r),
+            (Value::Float(l), Value::Int(r)) => f64::from(l) < r as f64,
             (Value::String(l), Value::String(r)) => l.bytes < r.bytes,
             (Value::Path(l), Value::Path(r)) => {
                 self.io.observed(l.bytes);

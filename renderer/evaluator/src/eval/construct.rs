@@ -1,11 +1,11 @@
 //! Making sets, lists and levels of variables.
 
 use crate::attrs::{Attr, Attrs};
-use crate::env::{Env, Level};
+use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
 use crate::position::PosIdx;
-use crate::value::{Slot, Value};
+use crate::value::{Delayed, Slot, Value};
 
 use super::{Evaluator, Result};
 
@@ -25,42 +25,56 @@ impl<'a> Evaluator<'a> {
 
     /// Fills slots of the enclosing function's level, which is in the arena for having such bindings.
     pub(super) fn fill_own_level(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>, first: u32) {
-        let level = env.capture(self.arena);
-        self.fill_level(code.bindings, code.inherit_from, level, level, first, true);
+        let level = self.capture(env);
+        let slots = self.levels.slots(level);
+        self.fill_level(
+            code.bindings,
+            code.inherit_from,
+            slots,
+            [env; 2],
+            first,
+            true,
+        );
     }
 
-    /// The level in which the body of a `let` is evaluated.
-    pub(super) fn open_let(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>) -> &'a Level<'a> {
-        let outer = env.capture(self.arena);
-        let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
-        let inner = Level::new(self.arena, Some(outer), slots);
-        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0, true);
+    /// A level of `count` variables inside that of `env`.
+    fn open_inside(&mut self, env: &Env<'_, 'a>, count: usize) -> (Env<'a, 'a>, &'a [Slot<'a>]) {
+        let outer = self.capture(env);
+        let (level, slots) = self.open_level(outer, count);
+        (Env::opened(outer, level, slots), slots)
+    }
+
+    /// What the body of a `let` is evaluated in.
+    pub(super) fn open_let(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>) -> Env<'a, 'a> {
+        let count = code.bindings.len() + code.inherit_from.len();
+        let (inner, slots) = self.open_inside(env, count);
+        let scopes = [&inner, env];
+        self.fill_level(code.bindings, code.inherit_from, slots, scopes, 0, true);
         inner
     }
 
-    /// Puts bindings into the slots of `inner` from `first` on. Whoever `shares` has variables that are there already.
+    /// Puts bindings into a level's slots from `first` on; `scopes` are the level itself and what is around it. Whoever `shares` has variables that are there already.
     fn fill_level(
         &mut self,
         bindings: &'a [BindingCode<'a>],
         inherit_from: &'a [Lazy<'a>],
-        inner: &'a Level<'a>,
-        outer: &'a Level<'a>,
+        slots: &'a [Slot<'a>],
+        [inner, outer]: [&Env<'_, 'a>; 2],
         first: u32,
         shares: bool,
     ) {
-        let around = Env::of(outer);
-        for (index, binding) in (first..).zip(bindings) {
-            let slot = inner.slot(index);
+        let (own, from_others) = slots[first as usize..].split_at(bindings.len());
+        for ((index, binding), slot) in (first..).zip(bindings).zip(own) {
             match binding.scope {
                 Scope::Inner => {
                     let filled = shares.then_some(index);
                     self.delay_in_level(&binding.value, inner, filled, slot);
                 }
-                Scope::Outer => self.delay(&binding.value, &around, slot.cell()),
+                Scope::Outer => self.delay(&binding.value, outer, slot.cell()),
             }
         }
-        for (index, from) in (first + bindings.len() as u32..).zip(inherit_from) {
-            self.delay_in_level(from, inner, Some(first), inner.slot(index));
+        for (from, slot) in inherit_from.iter().zip(from_others) {
+            self.delay_in_level(from, inner, Some(first), slot);
         }
     }
 
@@ -69,7 +83,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn delay_in_level(
         &mut self,
         value: &Lazy<'a>,
-        level: &'a Level<'a>,
+        env: &Env<'_, 'a>,
         filled: Option<u32>,
         into: &Slot<'a>,
     ) {
@@ -77,14 +91,14 @@ impl<'a> Evaluator<'a> {
             Expr::Variable { depth, index, .. }
                 if filled.is_some_and(|filled| *depth > 0 || *index < filled) =>
             {
-                into.set(Env::of(level).share(*depth, *index));
+                into.set(env.share(&self.levels, *depth, *index));
             }
             Expr::Constant(value) => into.set(*value),
             Expr::Lambda(code) if value.kind == LazyKind::Constructor => {
-                into.set(self.make_lambda(code, level));
+                into.set(self.make_lambda(code, env));
             }
             Expr::List { items: [] } => into.set(Value::list(self.arena, &[])),
-            _ => into.set(Value::Delayed(value.id, level)),
+            _ => into.set(Value::Delayed(Delayed::new(value.id, self.capture(env)))),
         }
     }
 
@@ -99,20 +113,20 @@ impl<'a> Evaluator<'a> {
         if code.inherit_from.is_empty() && code.dynamic.is_empty() {
             return Ok(self.make_plain_attrs(code, env));
         }
-        let outer = env.capture(self.arena);
-        let mut inner = outer;
+        let opened;
+        let mut inner = env;
         if !code.inherit_from.is_empty() {
-            let slots = self.null_slots(code.inherit_from.len());
+            let slots;
+            (opened, slots) = self.open_inside(env, code.inherit_from.len());
             for (slot, from) in slots.iter().zip(code.inherit_from) {
                 self.delay(from, env, slot.cell());
             }
-            inner = Level::new(self.arena, Some(outer), slots);
+            inner = &opened;
         }
-        let inner_env = Env::of(inner);
         let entries = self.new_entries(code.bindings);
         for (entry, binding) in entries.iter().zip(code.bindings) {
             let env = match binding.scope {
-                Scope::Inner => &inner_env,
+                Scope::Inner => inner,
                 Scope::Outer => env,
             };
             self.delay(&binding.value, env, entry.value.cell());
@@ -147,12 +161,12 @@ impl<'a> Evaluator<'a> {
         code: &'a AttrsCode<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let outer = env.capture(self.arena);
-        let slots = self.null_slots(code.bindings.len() + code.inherit_from.len());
-        let inner = Level::new(self.arena, Some(outer), slots);
+        let count = code.bindings.len() + code.inherit_from.len();
+        let (inner, slots) = self.open_inside(env, count);
         // What overrides may replace is asked for later.
         let shares = code.overrides.is_none();
-        self.fill_level(code.bindings, code.inherit_from, inner, outer, 0, shares);
+        let scopes = [&inner, env];
+        self.fill_level(code.bindings, code.inherit_from, slots, scopes, 0, shares);
         let entries: &'a [Attr<'a>] =
             self.arena
                 .alloc_slice_fill_with(code.bindings.len(), |index| {
@@ -163,7 +177,7 @@ impl<'a> Evaluator<'a> {
         if let Some(index) = code.overrides {
             attrs = self.apply_overrides(attrs, index, code.bindings, slots)?;
         }
-        self.add_dynamic(attrs, code.dynamic, inner)
+        self.add_dynamic(attrs, code.dynamic, &inner)
     }
 
     /// `__overrides`: its attributes replace variables of the set as well as attributes.
@@ -195,12 +209,11 @@ impl<'a> Evaluator<'a> {
         &mut self,
         attrs: &'a Attrs<'a>,
         dynamic: &'a [DynamicCode<'a>],
-        level: &'a Level<'a>,
+        env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         if dynamic.is_empty() {
             return Ok(Value::Attrs(attrs));
         }
-        let env = &Env::of(level);
         let mut added: Vec<Attr<'a>> = Vec::new();
         for code in dynamic {
             let name = match self.eval(code.name, env)? {
@@ -249,12 +262,11 @@ impl<'a> Evaluator<'a> {
         )
     }
 
-    /// The level of a `with`, whose only slot is the set.
-    pub(super) fn open_with(&mut self, scope: &Lazy<'a>, env: &Env<'_, 'a>) -> &'a Level<'a> {
-        let outer = env.capture(self.arena);
-        let slots = self.null_slots(1);
+    /// What the body of a `with` is evaluated in: its only variable is the set.
+    pub(super) fn open_with(&mut self, scope: &Lazy<'a>, env: &Env<'_, 'a>) -> Env<'a, 'a> {
+        let (inner, slots) = self.open_inside(env, 1);
         self.delay(scope, env, slots[0].cell());
-        Level::new(self.arena, Some(outer), slots)
+        inner
     }
 
     /// `{ file, line, column }`, or null.

@@ -59,7 +59,7 @@ impl<'a> Evaluator<'a> {
     fn force_part(&mut self, slot: &'a Slot<'a>, seen: &mut FxHashSet<usize>) -> Result<()> {
         // Cells that name others stay as they are: printing tells by them which values are the same one.
         let slot = slot.last();
-        let position = application_position(slot.get());
+        let position = self.application_position(slot.get());
         self.enter_call(position)?;
         let result = self
             .check_stack()
@@ -68,21 +68,24 @@ impl<'a> Evaluator<'a> {
         self.leave_call();
         result
     }
-}
 
-/// Where errors in a call that is still to be made say that it is made: where the function stands.
-fn application_position(state: Value<'_>) -> PosIdx {
-    let function = match state {
-        Value::Mapped(_, mapped) => match mapped.over {
-            // Its function was not evaluated when the set was made.
-            MappedOver::Attrs(_) if !mapped.called.get() => return PosIdx::NONE,
-            _ => mapped.function,
-        },
-        Value::Application(application) => application.function,
-        _ => return PosIdx::NONE,
-    };
-    match function {
-        Value::Lambda(lambda) => lambda.code.positions[0],
-        _ => PosIdx::NONE,
+    /// Where errors in a call that is still to be made say that it is made: where the function stands.
+    fn application_position(&self, state: Value<'a>) -> PosIdx {
+        let function = match state {
+            Value::Mapped(item) => {
+                let mapped = self.mapped_of(item);
+                match mapped.over {
+                    // Its function was not evaluated when the set was made.
+                    MappedOver::Attrs(_) if !mapped.called.get() => return PosIdx::NONE,
+                    _ => mapped.function,
+                }
+            }
+            Value::Application(application) => application.function,
+            _ => return PosIdx::NONE,
+        };
+        match function {
+            Value::Lambda(lambda) => lambda.code.positions[0],
+            _ => PosIdx::NONE,
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! What an interactive session asks: source texts that see variables of its own, names to complete, documentation.
 
-use crate::attrs::Attrs;
-use crate::env::{Env, Level};
+use crate::attrs::{Attr, Attrs};
+use crate::env::{LevelId, Levels};
 use crate::expr::Expr;
 use crate::expr::ThunkId;
 use crate::position::Origin;
 use crate::symbol::Symbol;
-use crate::value::{Slot, Value};
+use crate::value::{Delayed, Slot, Value};
 
 use super::{Evaluator, Result};
 
@@ -21,7 +21,8 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
             let (expr, level) = evaluator.compile_in(source, origin, directory, variables)?;
-            evaluator.eval(expr, &Env::of(level))
+            let env = evaluator.levels.env(level);
+            evaluator.eval(expr, &env)
         })
     }
 
@@ -37,7 +38,8 @@ impl<'a> Evaluator<'a> {
             let (expr, level) = evaluator.compile_in(source, origin, directory, variables)?;
             let id = ThunkId(evaluator.thunks.len() as u32);
             evaluator.thunks.push(expr);
-            let slot = evaluator.arena.alloc(Slot::new(Value::Delayed(id, level)));
+            let delayed = Value::Delayed(Delayed::new(id, level));
+            let slot = evaluator.arena.alloc(Slot::new(delayed));
             Ok(Value::Thunk(slot))
         })
     }
@@ -48,14 +50,20 @@ impl<'a> Evaluator<'a> {
         origin: Origin,
         directory: &[u8],
         variables: &'a Attrs<'a>,
-    ) -> Result<(&'a Expr<'a>, &'a Level<'a>)> {
+    ) -> Result<(&'a Expr<'a>, LevelId)> {
         let entries = variables.entries(self.arena);
         let names: Vec<Symbol> = entries.iter().map(|attr| attr.name).collect();
-        let slots = self.arena.alloc_slice_fill_with(entries.len(), |index| {
-            Slot::new(entries[index].value.share())
-        });
         let expr = self.compile(source, origin, directory, Some(&names))?;
-        Ok((expr, Level::new(self.arena, Some(self.root), slots)))
+        Ok((expr, self.level_of(entries)))
+    }
+
+    /// A level whose variables are attributes.
+    pub(super) fn level_of(&mut self, entries: &'a [Attr<'a>]) -> LevelId {
+        let (level, slots) = self.open_level(Levels::ROOT, entries.len());
+        for (slot, entry) in slots.iter().zip(entries) {
+            slot.set(entry.value.share());
+        }
+        level
     }
 
     /// Whether errors from now on record the functions on the way to them.

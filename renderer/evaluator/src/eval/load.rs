@@ -4,7 +4,7 @@ use crate::ast::{Ast, AttrName, Node, NodeId};
 use crate::ast_print::PathContext;
 use crate::attrs::Attrs;
 use crate::compile::{self, Compiler};
-use crate::env::{Env, Level};
+use crate::env::{Env, LevelId, Levels};
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::Expr;
 use crate::feature::Feature;
@@ -19,9 +19,9 @@ use crate::value::{Slot, Value};
 use super::{Evaluator, Result};
 
 /// Variables that a source text sees beside the global ones: names and their slots in one level.
-struct Scope<'a> {
+struct Scope {
     names: Vec<Symbol>,
-    level: &'a Level<'a>,
+    level: LevelId,
 }
 
 impl<'a> Evaluator<'a> {
@@ -34,8 +34,8 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         self.on_stack(|evaluator| {
             let expr = evaluator.compile(source, origin, directory, None)?;
-            let root = evaluator.root;
-            evaluator.eval(expr, &Env::of(root))
+            let env = evaluator.levels.env(Levels::ROOT);
+            evaluator.eval(expr, &env)
         })
     }
 
@@ -73,8 +73,8 @@ impl<'a> Evaluator<'a> {
         self.on_stack(|evaluator| {
             let path = evaluator.resolve_file(path)?;
             let expr = evaluator.compile_file(&path, None)?;
-            let root = evaluator.root;
-            evaluator.eval(expr, &Env::of(root))
+            let env = evaluator.levels.env(Levels::ROOT);
+            evaluator.eval(expr, &env)
         })
     }
 
@@ -86,12 +86,9 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value<'a>> {
         let path = self.resolve_file(path)?;
         let entries = variables.entries(self.arena);
-        let slots = self.arena.alloc_slice_fill_with(entries.len(), |index| {
-            Slot::new(entries[index].value.share())
-        });
         let scope = Scope {
             names: entries.iter().map(|attr| attr.name).collect(),
-            level: Level::new(self.arena, Some(self.root), slots),
+            level: self.level_of(entries),
         };
         self.eval_resolved(&path, Some(&scope))
     }
@@ -104,10 +101,11 @@ impl<'a> Evaluator<'a> {
         self.compile(&source, Origin::File(path.to_vec()), &directory, variables)
     }
 
-    fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope<'a>>) -> Result<Value<'a>> {
+    fn eval_resolved(&mut self, path: &[u8], scope: Option<&Scope>) -> Result<Value<'a>> {
         let expr = self.compile_file(path, scope.map(|scope| scope.names.as_slice()))?;
-        let level = scope.map_or(self.root, |scope| scope.level);
-        self.eval(expr, &Env::of(level)).map_err(|error| {
+        let level = scope.map_or(Levels::ROOT, |scope| scope.level);
+        let env = self.levels.env(level);
+        self.eval(expr, &env).map_err(|error| {
             let path = String::from_utf8_lossy(path);
             error.trace(PosIdx::NONE, format!("while evaluating the file '{path}':"))
         })
@@ -169,8 +167,8 @@ impl<'a> Evaluator<'a> {
         source: &'static str,
     ) -> Result<Value<'a>> {
         let expr = self.compile(source.as_bytes(), Origin::Internal(name), b"/", None)?;
-        let root = self.root;
-        self.eval(expr, &Env::of(root))
+        let env = self.levels.env(Levels::ROOT);
+        self.eval(expr, &env)
     }
 
     /// The tree of a source text whose variables all have a meaning. `directory` is where its relative paths start.

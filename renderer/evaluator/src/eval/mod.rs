@@ -18,18 +18,18 @@ use std::cell::Cell;
 
 use crate::builtins::{Builtin, BuiltinFn, GetFlake};
 use crate::context::Contexts;
-use crate::env::{Env, Level};
+use crate::env::{Env, LevelId, Levels};
 use crate::error::{ErrorKind, EvalError};
-use crate::expr::{Expr, Lazy, LazyKind, ThunkId};
+use crate::expr::{Expr, Lazy, LazyKind};
 use crate::io::EvalIo;
 use crate::limits::Watch;
 use crate::position::{PosIdx, Positions};
 use crate::settings::Settings;
 use crate::symbol::{Symbol, Symbols};
-use crate::value::{Failure, MappedOver, Slot, Value};
+use crate::value::{Delayed, Failure, Mapped, MappedId, MappedItem, MappedOver, Slot, Value};
 use crate::well_known::WellKnown;
 
-use ready::{known, ready_int, try_arithmetic};
+use ready::known;
 
 pub use coerce::Coercion;
 pub use top_level::FoundDerivation;
@@ -51,12 +51,14 @@ pub struct Evaluator<'a> {
     pub(crate) io: &'a dyn EvalIo,
     pub(crate) settings: Settings,
     pub(crate) names: WellKnown,
-    /// Expressions by [`ThunkId`].
+    /// Expressions by [`crate::expr::ThunkId`].
     thunks: Vec<&'a Expr<'a>>,
     /// The variables that every file sees.
     globals: FxHashMap<Symbol, &'a Slot<'a>>,
-    /// The level around every file: empty.
-    root: &'a Level<'a>,
+    /// The variables of all scopes.
+    pub(crate) levels: Levels<'a>,
+    /// What is mapped, by [`MappedId`].
+    mapped: Vec<&'a Mapped<'a>>,
     /// Values of files that were imported, by their own paths and by those that led to them.
     pub(crate) imported: FxHashMap<Vec<u8>, &'a Slot<'a>>,
     pub(crate) store: crate::store::StoreState<'a>,
@@ -89,7 +91,8 @@ impl<'a> Evaluator<'a> {
             names,
             thunks: Vec::with_capacity(4096),
             globals: FxHashMap::default(),
-            root: Level::new(arena, None, &[]),
+            levels: Levels::new(arena),
+            mapped: Vec::new(),
             imported: FxHashMap::default(),
             store: crate::store::StoreState::default(),
             regexes: crate::regex::RegexCache::default(),
@@ -148,6 +151,30 @@ impl<'a> Evaluator<'a> {
         self.globals.insert(symbol, slot);
     }
 
+    /// This scope as one that can be kept.
+    #[inline]
+    pub(crate) fn capture(&mut self, env: &Env<'_, 'a>) -> LevelId {
+        env.capture(&mut self.levels, self.arena)
+    }
+
+    /// Opens a level: see [`Levels::open`].
+    #[inline]
+    pub(crate) fn open_level(&mut self, up: LevelId, count: usize) -> (LevelId, &'a [Slot<'a>]) {
+        self.levels.open(self.arena, up, count)
+    }
+
+    /// A number for what is mapped.
+    pub(crate) fn mapped(&mut self, mapped: Mapped<'a>) -> MappedId {
+        let id = MappedId(self.mapped.len() as u32);
+        self.mapped.push(self.arena.alloc(mapped));
+        id
+    }
+
+    /// What an element of something mapped is an element of.
+    pub(crate) fn mapped_of(&self, item: MappedItem) -> &'a Mapped<'a> {
+        self.mapped[item.mapped().0 as usize]
+    }
+
     /// Runs `work` on a stack that is large enough for deep evaluation. Every public entry goes through here.
     pub(crate) fn on_stack<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         if self.stack_limit != 0 {
@@ -179,12 +206,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A value up to its outermost constructor.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn eval(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
         match expr {
             Expr::Constant(value) => Ok(*value),
             Expr::Variable { depth, index, .. } => {
-                let value = env.slot(*depth, *index).get();
+                let value = env.slot(&self.levels, *depth, *index).get();
                 if value.is_whnf() {
                     return Ok(value);
                 }
@@ -202,23 +229,24 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let slot = env.slot(depth, index);
+        let slot = env.slot(&self.levels, depth, index);
         let value = match slot.get() {
             Value::Thunk(inner) => self.force_slot(inner, position)?,
-            _ => return self.force_slot(env.arena_slot(depth, index), position),
+            _ => return self.force_slot(env.arena_slot(&self.levels, depth, index), position),
         };
         slot.set(value);
         Ok(value)
     }
 
     /// What is in tail position is evaluated in turn, not one inside the other.
+    #[inline(never)]
     fn eval_compound(&mut self, mut expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
         self.check_stack()?;
         loop {
             match expr {
                 Expr::Constant(value) => return Ok(*value),
                 Expr::Variable { depth, index, .. } => {
-                    let value = env.slot(*depth, *index).get();
+                    let value = env.slot(&self.levels, *depth, *index).get();
                     if value.is_whnf() {
                         return Ok(value);
                     }
@@ -255,11 +283,11 @@ impl<'a> Evaluator<'a> {
                     position,
                     starts,
                 } => return self.eval_binary(*op, left, right, *position, *starts, env),
-                Expr::Lambda(code) => return Ok(self.make_lambda(code, env.capture(self.arena))),
+                Expr::Lambda(code) => return Ok(self.make_lambda(code, env)),
                 Expr::Let(code) => {
                     let Some(first) = code.merged_at else {
-                        let level = self.open_let(code, env);
-                        return self.eval(code.body, &Env::of(level));
+                        let inner = self.open_let(code, env);
+                        return self.eval(code.body, &inner);
                     };
                     self.fill_own_level(code, env, first);
                     expr = code.body;
@@ -270,8 +298,8 @@ impl<'a> Evaluator<'a> {
                 Expr::SelectPath(select) => return self.eval_select_path(select, env),
                 Expr::HasAttr { base, path } => return self.eval_has_attr(base, path, env),
                 Expr::With { scope, body, .. } => {
-                    let level = self.open_with(scope, env);
-                    return self.eval(body, &Env::of(level));
+                    let inner = self.open_with(scope, env);
+                    return self.eval(body, &inner);
                 }
                 Expr::Concat {
                     parts,
@@ -281,7 +309,7 @@ impl<'a> Evaluator<'a> {
                 Expr::Not { operand, .. } => {
                     let what = "in the argument of the not operator";
                     let value = self.eval_bool(operand, env, operand.position(), what)?;
-                    return Ok(Value::Bool(!value));
+                    return Ok(Value::from(!value));
                 }
                 Expr::Negate { operand, position } => {
                     return self.eval_negate(operand, *position, env);
@@ -312,10 +340,10 @@ impl<'a> Evaluator<'a> {
         match (lazy.kind, lazy.expr) {
             (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
             (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
-                into.set(env.share(*depth, *index));
+                into.set(env.share(&self.levels, *depth, *index));
             }
             (LazyKind::Thunk, _) => {
-                into.set(Value::Delayed(lazy.id, env.capture(self.arena)));
+                into.set(Value::Delayed(Delayed::new(lazy.id, self.capture(env))));
             }
             _ => self.delay_other(lazy, env, into),
         }
@@ -324,19 +352,19 @@ impl<'a> Evaluator<'a> {
     #[inline(never)]
     fn delay_other(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
         if lazy.kind == LazyKind::Arithmetic {
-            if let Some(value) = try_arithmetic(lazy.expr, env) {
+            if let Some(value) = self.try_arithmetic(lazy.expr, env) {
                 return into.set(value);
             }
         } else if let Some(value) = self.try_at_once(lazy, env) {
             return into.set(value);
         }
-        into.set(Value::Delayed(lazy.id, env.capture(self.arena)));
+        into.set(Value::Delayed(Delayed::new(lazy.id, self.capture(env))));
     }
 
     #[inline]
     fn try_at_once(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
         match lazy.expr {
-            Expr::Lambda(code) => Some(self.make_lambda(code, env.capture(self.arena))),
+            Expr::Lambda(code) => Some(self.make_lambda(code, env)),
             Expr::List { items } => Some(self.make_list(items, env)),
             Expr::Attrs(code) => Some(self.make_plain_attrs(code, env)),
             Expr::Select {
@@ -345,13 +373,14 @@ impl<'a> Evaluator<'a> {
                 let Expr::Variable { depth, index, .. } = base else {
                     return None;
                 };
-                let Value::Attrs(attrs) = known(env.slot(*depth, *index).get()) else {
+                let Value::Attrs(attrs) = known(env.slot(&self.levels, *depth, *index).get())
+                else {
                     return None;
                 };
                 self.copied(&attrs.get_hinted(*name, hint)?.value)
             }
             Expr::WithVariable(variable) => {
-                let scope = env.slot(variable.scopes.first()?.0, 0).get();
+                let scope = env.slot(&self.levels, variable.scopes.first()?.0, 0).get();
                 let Value::Attrs(attrs) = known(scope) else {
                     return None;
                 };
@@ -403,10 +432,10 @@ impl<'a> Evaluator<'a> {
         match (lazy.kind, lazy.expr) {
             (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
             (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
-                into.set(env.share(*depth, *index));
+                into.set(env.share(&self.levels, *depth, *index));
             }
             (LazyKind::Thunk, _) => {
-                let delayed = Value::Delayed(lazy.id, env.capture(self.arena));
+                let delayed = Value::Delayed(Delayed::new(lazy.id, self.capture(env)));
                 into.set(Value::Thunk(self.arena.alloc(Slot::new(delayed))));
             }
             _ => {
@@ -463,24 +492,24 @@ impl<'a> Evaluator<'a> {
                 )
                 .at(position));
             }
-            Value::Delayed(ThunkId(id), level) => {
+            Value::Delayed(delayed) => {
                 slot.set(Value::Blackhole);
-                let expr = self.thunks[id as usize];
-                self.eval(expr, &Env::of(level))
+                self.eval_delayed(delayed)
             }
-            Value::Mapped(index, mapped) => {
+            Value::Mapped(item) => {
                 slot.set(Value::Blackhole);
+                let (mapped, index) = (self.mapped_of(item), item.index());
                 match mapped.over {
                     MappedOver::Indices => {
-                        self.call_1(mapped.function, Value::Int(i64::from(index)), position)
+                        self.call_1(mapped.function, Value::Int(index as i64), position)
                     }
                     MappedOver::Items(items) => {
-                        let item = items[index as usize].share();
+                        let item = items[index].share();
                         self.call_1(mapped.function, item, position)
                     }
                     MappedOver::Attrs(attrs) => {
                         mapped.called.set(true);
-                        let attr = &attrs[index as usize];
+                        let attr = &attrs[index];
                         let name = Value::String(self.symbols.string(attr.name));
                         self.call_2(mapped.function, name, attr.value.share(), position)
                     }
@@ -501,6 +530,14 @@ impl<'a> Evaluator<'a> {
             }
             Err(error) => Err(self.fail(slot, state, error)),
         }
+    }
+
+    /// An expression in its level.
+    #[inline]
+    pub(crate) fn eval_delayed(&mut self, delayed: Delayed) -> Result<Value<'a>> {
+        let expr = self.thunks[delayed.thunk().0 as usize];
+        let env = self.levels.env(delayed.level());
+        self.eval(expr, &env)
     }
 
     /// A value could not be computed: it will not be tried again.
@@ -561,8 +598,8 @@ impl<'a> Evaluator<'a> {
                 starts,
             } => {
                 if op.compares()
-                    && let Some(left) = ready_int(left, env)
-                    && let Some(right) = ready_int(right, env)
+                    && let Some(left) = self.ready_int(left, env)
+                    && let Some(right) = self.ready_int(right, env)
                 {
                     return Ok(op.holds(left, right));
                 }
@@ -571,7 +608,7 @@ impl<'a> Evaluator<'a> {
             _ => self.eval(expr, env),
         };
         match value {
-            Ok(Value::Bool(value)) => Ok(value),
+            Ok(Value::Bool(value)) => Ok(value.into()),
             Ok(other) => Err(self.not_a_boolean(other, position, what)),
             Err(error) => Err(error.trace(position, what)),
         }

@@ -8,7 +8,6 @@ use crate::path::normalise;
 use crate::position::PosIdx;
 use crate::value::{Slot, Value};
 
-use super::ready::ready_int;
 use super::{Coercion, Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
@@ -31,7 +30,7 @@ impl<'a> Evaluator<'a> {
                 );
                 let value = self.eval_bool(left, env, position, in_left)?
                     && self.eval_bool(right, env, position, in_right)?;
-                Ok(Value::Bool(value))
+                Ok(Value::from(value))
             }
             Op::Or => {
                 let (in_left, in_right) = (
@@ -40,7 +39,7 @@ impl<'a> Evaluator<'a> {
                 );
                 let value = self.eval_bool(left, env, position, in_left)?
                     || self.eval_bool(right, env, position, in_right)?;
-                Ok(Value::Bool(value))
+                Ok(Value::from(value))
             }
             Op::Implies => {
                 let (in_left, in_right) = (
@@ -49,7 +48,7 @@ impl<'a> Evaluator<'a> {
                 );
                 let value = !self.eval_bool(left, env, position, in_left)?
                     || self.eval_bool(right, env, position, in_right)?;
-                Ok(Value::Bool(value))
+                Ok(Value::from(value))
             }
             Op::Update => self.eval_update(left, right, env),
             Op::Add => self.eval_add(left, right, position, starts, env),
@@ -68,8 +67,8 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        if let Some(l) = ready_int(left, env)
-            && let Some(r) = ready_int(right, env)
+        if let Some(l) = self.ready_int(left, env)
+            && let Some(r) = self.ready_int(right, env)
             && let Some(value) = on_ints(op, l, r)
         {
             return Ok(value);
@@ -100,18 +99,18 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         match op {
-            Op::Eq => Ok(Value::Bool(self.equal(l, r, PosIdx::NONE)?)),
-            Op::NotEq => Ok(Value::Bool(!self.equal(l, r, PosIdx::NONE)?)),
+            Op::Eq => Ok(Value::from(self.equal(l, r, PosIdx::NONE)?)),
+            Op::NotEq => Ok(Value::from(!self.equal(l, r, PosIdx::NONE)?)),
             Op::Concat => self.concat_lists(l, r, position),
             Op::Sub | Op::Mul | Op::Div => self.arithmetic(op, l, r, PosIdx::NONE),
-            Op::Less => self.less(l, r, PosIdx::NONE, "").map(Value::Bool),
-            Op::Greater => self.less(r, l, PosIdx::NONE, "").map(Value::Bool),
+            Op::Less => self.less(l, r, PosIdx::NONE, "").map(Value::from),
+            Op::Greater => self.less(r, l, PosIdx::NONE, "").map(Value::from),
             Op::LessEq => self
                 .less(r, l, PosIdx::NONE, "")
-                .map(|less| Value::Bool(!less)),
+                .map(|less| Value::from(!less)),
             _ => self
                 .less(l, r, PosIdx::NONE, "")
-                .map(|less| Value::Bool(!less)),
+                .map(|less| Value::from(!less)),
         }
     }
 
@@ -171,7 +170,7 @@ impl<'a> Evaluator<'a> {
         }
         let l = self.expect_float(left, position, first)?;
         let r = self.expect_float(right, position, second)?;
-        Ok(Value::Float(match op {
+        Ok(Value::from(match op {
             Op::Sub => l - r,
             Op::Mul => l * r,
             Op::Add => l + r,
@@ -271,8 +270,8 @@ impl<'a> Evaluator<'a> {
         starts: [PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        if let Some(l) = ready_int(left, env)
-            && let Some(r) = ready_int(right, env)
+        if let Some(l) = self.ready_int(left, env)
+            && let Some(r) = self.ready_int(right, env)
             && let Some(sum) = l.checked_add(r)
         {
             return Ok(Value::Int(sum));
@@ -285,12 +284,12 @@ impl<'a> Evaluator<'a> {
                     let message = format!("integer overflow in adding {l} + {r}");
                     EvalError::new(ErrorKind::Eval, message).at(r_start)
                 }),
-                Value::Float(r) => Ok(Value::Float(l as f64 + r)),
+                Value::Float(r) => Ok(Value::from(l as f64 + f64::from(r))),
                 other => Err(self.cannot_add(other, "an integer", r_start)),
             },
             Value::Float(l) => match self.eval(right, env)? {
-                Value::Int(r) => Ok(Value::Float(l + r as f64)),
-                Value::Float(r) => Ok(Value::Float(l + r)),
+                Value::Int(r) => Ok(Value::from(f64::from(l) + r as f64)),
+                Value::Float(r) => Ok(Value::from(f64::from(l) + f64::from(r))),
                 other => Err(self.cannot_add(other, "a float", r_start)),
             },
             Value::String(l) => {
@@ -423,7 +422,7 @@ fn on_ints<'a>(op: Op, left: i64, right: i64) -> Option<Value<'a>> {
     match op {
         Op::Sub => left.checked_sub(right).map(Value::Int),
         Op::Mul => left.checked_mul(right).map(Value::Int),
-        _ if op.compares() => Some(Value::Bool(op.holds(left, right))),
+        _ if op.compares() => Some(Value::from(op.holds(left, right))),
         _ => None,
     }
 }

@@ -5,6 +5,8 @@ use crate::env::Env;
 use crate::expr::{Expr, Op};
 use crate::value::{Lambda, Slot, Value};
 
+use super::Evaluator;
+
 /// A value that is there, whether in this cell or in the one that it names.
 pub(super) fn known(value: Value<'_>) -> Value<'_> {
     match value {
@@ -13,23 +15,100 @@ pub(super) fn known(value: Value<'_>) -> Value<'_> {
     }
 }
 
-/// A number that is there, or what arithmetic makes of such; `None` where that does not do or would fail.
-fn try_int<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
-    match expr {
-        Expr::Constant(Value::Int(value)) => Some(*value),
-        Expr::Variable { depth, index, .. } => known_int(env.slot(*depth, *index)),
-        Expr::Binary {
-            op, left, right, ..
-        } => {
-            let (left, right) = (try_int(left, env)?, try_int(right, env)?);
-            match op {
-                Op::Add => left.checked_add(right),
-                Op::Sub => left.checked_sub(right),
-                Op::Mul => left.checked_mul(right),
-                _ => None,
+impl<'a> Evaluator<'a> {
+    /// A number that is there, or what arithmetic makes of such; `None` where that does not do or would fail.
+    fn try_int(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
+        match expr {
+            Expr::Constant(Value::Int(value)) => Some(*value),
+            Expr::Variable { depth, index, .. } => {
+                known_int(env.slot(&self.levels, *depth, *index))
             }
+            Expr::Binary {
+                op, left, right, ..
+            } => {
+                let (left, right) = (self.try_int(left, env)?, self.try_int(right, env)?);
+                match op {
+                    Op::Add => left.checked_add(right),
+                    Op::Sub => left.checked_sub(right),
+                    Op::Mul => left.checked_mul(right),
+                    _ => None,
+                }
+            }
+            _ => None,
         }
-        _ => None,
+    }
+
+    /// A comparison of numbers, as [`Evaluator::try_int`].
+    fn try_comparison(
+        &self,
+        op: Op,
+        left: &Expr<'a>,
+        right: &Expr<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Option<bool> {
+        if !op.compares() {
+            return None;
+        }
+        let (left, right) = (self.try_int(left, env)?, self.try_int(right, env)?);
+        Some(op.holds(left, right))
+    }
+
+    /// Arithmetic or a comparison, as [`Evaluator::try_int`].
+    #[inline]
+    pub(super) fn try_arithmetic(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
+        match expr {
+            Expr::Binary {
+                op, left, right, ..
+            } if op.compares() => self.try_comparison(*op, left, right, env).map(Value::from),
+            _ => self.try_int(expr, env).map(Value::Int),
+        }
+    }
+
+    /// The set that a variable is, if it is there.
+    #[inline]
+    pub(super) fn ready_attrs(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Attrs<'a>> {
+        match expr {
+            Expr::Variable { depth, index, .. } => {
+                match env.slot(&self.levels, *depth, *index).get() {
+                    Value::Attrs(attrs) => Some(attrs),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The function written in Nix that a variable is, if it is there.
+    #[inline]
+    pub(super) fn ready_lambda(
+        &self,
+        expr: &Expr<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Option<&'a Lambda<'a>> {
+        match expr {
+            Expr::Variable { depth, index, .. } => {
+                match env.slot(&self.levels, *depth, *index).get() {
+                    Value::Lambda(lambda) => Some(lambda),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// A number that a variable or a literal has, if it is there.
+    #[inline]
+    pub(super) fn ready_int(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
+        match expr {
+            Expr::Constant(Value::Int(value)) => Some(*value),
+            Expr::Variable { depth, index, .. } => {
+                match env.slot(&self.levels, *depth, *index).get() {
+                    Value::Int(value) => Some(value),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 }
 
@@ -38,68 +117,6 @@ fn known_int(slot: &Slot<'_>) -> Option<i64> {
     match slot.get() {
         Value::Int(value) => Some(value),
         Value::Thunk(inner) => match inner.get() {
-            Value::Int(value) => Some(value),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// A comparison of numbers, as [`try_int`].
-fn try_comparison<'a>(
-    op: Op,
-    left: &Expr<'a>,
-    right: &Expr<'a>,
-    env: &Env<'_, 'a>,
-) -> Option<bool> {
-    if !op.compares() {
-        return None;
-    }
-    let (left, right) = (try_int(left, env)?, try_int(right, env)?);
-    Some(op.holds(left, right))
-}
-
-/// Arithmetic or a comparison, as [`try_int`].
-#[inline]
-pub(super) fn try_arithmetic<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
-    match expr {
-        Expr::Binary {
-            op, left, right, ..
-        } if op.compares() => try_comparison(*op, left, right, env).map(Value::Bool),
-        _ => try_int(expr, env).map(Value::Int),
-    }
-}
-
-/// The set that a variable is, if it is there.
-#[inline]
-pub(super) fn ready_attrs<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Attrs<'a>> {
-    match expr {
-        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
-            Value::Attrs(attrs) => Some(attrs),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The function written in Nix that a variable is, if it is there.
-#[inline]
-pub(super) fn ready_lambda<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Lambda<'a>> {
-    match expr {
-        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
-            Value::Lambda(lambda) => Some(lambda),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// A number that a variable or a literal has, if it is there.
-#[inline]
-pub(super) fn ready_int<'a>(expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
-    match expr {
-        Expr::Constant(Value::Int(value)) => Some(*value),
-        Expr::Variable { depth, index, .. } => match env.slot(*depth, *index).get() {
             Value::Int(value) => Some(value),
             _ => None,
         },

@@ -8,9 +8,8 @@ use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, SelectPath, Step, WithVariable};
 use crate::position::{Origin, PosIdx};
 use crate::symbol::Symbol;
-use crate::value::Value;
+use crate::value::{Bool, Value};
 
-use super::ready::ready_attrs;
 use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
@@ -23,7 +22,7 @@ impl<'a> Evaluator<'a> {
         hint: &Cell<u32>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let attrs = match ready_attrs(base, env) {
+        let attrs = match self.ready_attrs(base, env) {
             Some(attrs) => attrs,
             None => match self.eval(base, env)? {
                 Value::Attrs(attrs) => attrs,
@@ -191,16 +190,16 @@ impl<'a> Evaluator<'a> {
         for (index, &step) in path.iter().enumerate() {
             let name = self.step_name(step, env)?;
             let Value::Attrs(attrs) = value else {
-                return Ok(Value::Bool(false));
+                return Ok(Value::Bool(Bool::False));
             };
             let Some(attr) = find(attrs, step, name) else {
-                return Ok(Value::Bool(false));
+                return Ok(Value::Bool(Bool::False));
             };
             if index + 1 < path.len() {
                 value = self.force_slot(&attr.value, base.position())?;
             }
         }
-        Ok(Value::Bool(true))
+        Ok(Value::Bool(Bool::True))
     }
 
     pub(super) fn eval_with_variable(
@@ -209,9 +208,9 @@ impl<'a> Evaluator<'a> {
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
         for &(depth, position) in variable.scopes {
-            let mut scope = env.slot(depth, 0).get();
+            let mut scope = env.slot(&self.levels, depth, 0).get();
             if !scope.is_whnf() {
-                scope = self.force_slot(env.arena_slot(depth, 0), position)?;
+                scope = self.force_slot(env.arena_slot(&self.levels, depth, 0), position)?;
             }
             let attrs = self.expect_attrs(scope, position, WITH_SCOPE)?;
             if let Some(attr) = attrs.get_hinted(variable.name, &variable.hint) {

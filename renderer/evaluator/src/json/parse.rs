@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
 use crate::symbol::{Symbol, Symbols};
-use crate::value::{Slot, Value};
+use crate::value::{Bool, Slot, Value};
 
 impl<'a> Evaluator<'a> {
     /// The value that a JSON text stands for. Of attributes with one name, the last stays.
@@ -50,10 +50,10 @@ impl<'a> Parser<'_, 'a> {
         loop {
             let mut value = match token {
                 Token::Null => Value::Null,
-                Token::True => Value::Bool(true),
-                Token::False => Value::Bool(false),
+                Token::True => Value::Bool(Bool::True),
+                Token::False => Value::Bool(Bool::False),
                 Token::Int(value) => Value::Int(value),
-                Token::Float(value) if value.is_finite() => Value::Float(value),
+                Token::Float(value) if value.is_finite() => Value::from(value),
                 Token::Float(_) => return Err(self.number_overflow()),
                 Token::Unsigned(value) => {
                     let message =

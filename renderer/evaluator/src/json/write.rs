@@ -6,7 +6,7 @@ use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::position::PosIdx;
-use crate::value::{Slot, Value};
+use crate::value::{Bool, Slot, Value};
 
 /// How values become JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,12 @@ impl<'a> Writer<'_, 'a> {
             value => value,
         };
         match value {
-            Value::Bool(true) => self.out.extend_from_slice(b"true"),
-            Value::Bool(false) => self.out.extend_from_slice(b"false"),
+            Value::Bool(Bool::True) => self.out.extend_from_slice(b"true"),
+            Value::Bool(Bool::False) => self.out.extend_from_slice(b"false"),
             Value::Int(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
-            Value::Float(value) if value.is_finite() => float::write(&mut self.out, value),
+            Value::Float(value) if f64::from(value).is_finite() => {
+                float::write(&mut self.out, value.into());
+            }
             Value::Null | Value::Float(_) => self.out.extend_from_slice(b"null"),
             Value::String(string) => {
                 self.context.add(string.context);

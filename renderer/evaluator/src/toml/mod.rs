@@ -58,9 +58,9 @@ impl<'a> Evaluator<'a> {
 
     fn toml_scalar(&mut self, scalar: &Scalar) -> Result<Value<'a>> {
         Ok(match scalar {
-            Scalar::Bool(value) => Value::Bool(*value),
+            Scalar::Bool(value) => Value::from(*value),
             Scalar::Int(value) => Value::Int(*value),
-            Scalar::Float(value) => Value::Float(*value),
+            Scalar::Float(value) => Value::from(*value),
             Scalar::String(bytes) => {
                 refuse_null(bytes)?;
                 Value::string(self.arena, bytes)
