@@ -20,7 +20,25 @@ pub(crate) struct CheckEnvironments<'w> {
     pub wanted: &'w [String],
     /// Told what is being done.
     pub say: &'w dyn Fn(&str),
+    /// Whether nothing is to be done about environments of these names that evaluate to what has this digest.
+    pub is_up_to_date: &'w dyn Fn(&BTreeSet<String>, &Digest) -> bool,
 }
+
+/// What comes of environments.
+pub(crate) enum Environments {
+    /// They are as they were, and nothing is to be done about them.
+    UpToDate,
+    /// They are to be rendered.
+    Checked {
+        /// Each of them.
+        environments: Vec<CheckedEnvironment>,
+        /// Of all that they evaluate to, where that can be told.
+        digest: Option<Digest>,
+    },
+}
+
+/// A digest, as BLAKE3 makes them.
+pub(crate) type Digest = [u8; 32];
 
 /// What is kept of an environment itself.
 #[derive(Serialize, Deserialize)]
@@ -83,8 +101,31 @@ impl CheckEnvironments<'_> {
     }
 }
 
+/// A digest of what environments evaluate to, if all of it is there.
+fn digest(answers: &Answers<'_>, environments: &BTreeSet<String>) -> Option<Digest> {
+    let data = answers.data();
+    let mut names = Vec::new();
+    for name in environments {
+        names.push(head_name(name));
+        let head: Head = serde_json::from_slice(data(&head_name(name))?).ok()?;
+        names.extend(
+            head.workloads
+                .iter()
+                .map(|workload| workload_name(name, workload)),
+        );
+    }
+    let mut hasher = blake3::Hasher::new();
+    for name in names {
+        for part in [name.as_bytes(), data(&name)?] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    Some(*hasher.finalize().as_bytes())
+}
+
 impl CachedWork for CheckEnvironments<'_> {
-    type Output = Vec<CheckedEnvironment>;
+    type Output = Environments;
 
     fn known(&self, answers: &Answers<'_>) -> Option<Self::Output> {
         let names: Vec<String> = decode(answers, NAMES)?;
@@ -92,7 +133,11 @@ impl CachedWork for CheckEnvironments<'_> {
         if !chosen.iter().all(|name| names.contains(name)) {
             return None;
         }
-        let mut checked = Vec::new();
+        let digest = digest(answers, &chosen)?;
+        if (self.is_up_to_date)(&chosen, &digest) {
+            return Some(Environments::UpToDate);
+        }
+        let mut environments = Vec::new();
         for name in chosen {
             let head: Head = decode(answers, &head_name(&name))?;
             let mut workloads = BTreeMap::new();
@@ -105,9 +150,12 @@ impl CachedWork for CheckEnvironments<'_> {
                 workloads,
             };
             // What is wrong is told better by an evaluation, which knows positions.
-            checked.push(data.check(&name, answers, &|_| None).ok()?);
+            environments.push(data.check(&name, answers, &|_| None).ok()?);
         }
-        Some(checked)
+        Some(Environments::Checked {
+            environments,
+            digest: Some(digest),
+        })
     }
 
     fn run<'a>(
@@ -135,9 +183,10 @@ impl CachedWork for CheckEnvironments<'_> {
             .map(|attr| evaluator.symbol_text(attr.name))
             .collect();
         keep(answers, NAMES.to_owned(), answers.mark(), &names);
-        let mut checked = Vec::new();
-        for name in self.chosen(&names) {
-            let Some(attr) = evaluator.find_attr(all, &name) else {
+        let mut environments = Vec::new();
+        let chosen = self.chosen(&names);
+        for name in &chosen {
+            let Some(attr) = evaluator.find_attr(all, name) else {
                 let known = if names.is_empty() {
                     "none".to_owned()
                 } else {
@@ -149,13 +198,16 @@ impl CachedWork for CheckEnvironments<'_> {
             };
             (self.say)(&format!("evaluating environment {name}"));
             let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
-            let data = evaluate(evaluator, &name, value, answers)?;
-            let result = data.check(&name, answers, &|path| position(evaluator, value, path));
-            checked.push(
-                result.map_err(|problems| WorkError::Other(Failure::problems(&name, &problems)))?,
+            let data = evaluate(evaluator, name, value, answers)?;
+            let result = data.check(name, answers, &|path| position(evaluator, value, path));
+            environments.push(
+                result.map_err(|problems| WorkError::Other(Failure::problems(name, &problems)))?,
             );
         }
-        Ok(checked)
+        Ok(Environments::Checked {
+            environments,
+            digest: digest(answers, &chosen),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flakes on the command line: from a reference to an evaluator with the flake's outputs.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -280,6 +281,16 @@ impl Answers<'_> {
         self.cache?.answer(name)
     }
 
+    /// What is known, or has been found in this run.
+    pub(crate) fn data<'s>(&'s self) -> impl Fn(&str) -> Option<&'s [u8]> {
+        let found: HashMap<&str, &[u8]> = self
+            .found
+            .iter()
+            .map(|(name, _, data)| (name.as_str(), data.as_slice()))
+            .collect();
+        move |name| self.known(name).or_else(|| found.get(name).copied())
+    }
+
     /// Whether it is best found last.
     pub(crate) fn has_changed(&self, name: &str) -> bool {
         self.cache.is_some_and(|cache| cache.has_changed(name))
@@ -433,8 +444,9 @@ fn with_io<T>(
     })
 }
 
-/// What an arena starts with: most of it is only touched where it is needed.
-const FIRST_CHUNK: usize = 2 << 20;
+/// What an arena starts with. Each further chunk is twice as large as the one before; with what a chunk needs for itself
+/// the first is a little smaller than a huge page, so that small evaluations need none, and the others fill theirs.
+const FIRST_CHUNK: usize = (2 << 20) - 4096;
 
 /// The folder that a variable names, or the usual one in the home folder.
 pub(crate) fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {

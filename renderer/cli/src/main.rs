@@ -13,6 +13,7 @@ mod failure;
 mod flake;
 mod huge_pages;
 mod keys;
+mod last_rendering;
 mod logging;
 mod memory;
 mod nix_config;

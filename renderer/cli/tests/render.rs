@@ -59,7 +59,10 @@ impl Project {
     fn render(&self, args: &[&str]) -> Output {
         let repository = self.path("gitops");
         let mut command = self.command(&["--to", repository.to_str().unwrap(), "--init"]);
-        command.args(["--author", "CI <ci@example.org>", "--cache", &self.cache()]);
+        command.args(["--author", "CI <ci@example.org>"]);
+        if !args.contains(&"--cache") {
+            command.args(["--cache", &self.cache()]);
+        }
         command
             .arg("--key-file")
             .arg(self.key())
@@ -147,6 +150,57 @@ fn the_example_is_committed_once() {
     let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["outcome"], "unchanged");
     assert_eq!(again["commit"], first["commit"]);
+}
+
+#[test]
+fn a_run_with_nothing_to_do_asks_no_cache_unless_it_is_to() {
+    let project = Project::new();
+    let cache = project.path("source/examples/hello/cache");
+    let elsewhere = project.path("cache");
+    let url = format!("file://{}", elsewhere.display());
+    copy(&cache, &elsewhere);
+    let render = |more: &[&str]| project.render(&[&["--cache", url.as_str()], more].concat());
+    let first = render(&[]);
+    assert!(first.status.success(), "{}", project.text(&first.stderr));
+    for file in fs::read_dir(&elsewhere).unwrap() {
+        let path = file.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "narinfo")
+        {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let again = render(&[]);
+    let said = project.text(&again.stdout) + &project.text(&again.stderr);
+    assert_eq!(said, "nothing to commit: branch 'main' is up to date\n");
+    assert_eq!(render(&["--check"]).status.code(), Some(0));
+    assert_eq!(render(&["--refresh"]).status.code(), Some(1));
+    assert_eq!(render(&["--no-eval-cache"]).status.code(), Some(1));
+    assert_eq!(render(&["--expand"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_branch_that_others_changed_is_looked_at_in_full() {
+    let project = Project::new();
+    assert!(project.render(&[]).status.success());
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(project.path("gitops")).args(args);
+        assert!(git.output().unwrap().status.success(), "git {args:?}");
+    };
+    let name = "deploy/staging/status/NiphasWorkload-status.yaml";
+    let file = project.path("gitops").join(name);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + "# mine\n").unwrap();
+    git(&["add", "."]);
+    let commit = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    let commit = [&commit[..], &["commit", "--message", "by hand"]].concat();
+    git(&commit);
+    let again = project.render(&[]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = project.text(&again.stderr);
+    assert!(said.contains(name) && said.contains("edited"), "{said}");
 }
 
 #[test]

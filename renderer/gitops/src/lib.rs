@@ -23,6 +23,7 @@ mod timeouts;
 
 pub use access::{Access, Token};
 pub use error::{Error, GitError};
+pub use git2::Oid;
 pub use local::init;
 pub use location::{BadLocation, Location};
 pub use owned_files::{ChangeKind, FileChange};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::time::Duration;
 
-use git2::{Commit, DiffFormat, Oid, Repository, Signature, Tree};
+use git2::{Commit, DiffFormat, ErrorCode, Oid, Repository, Signature, Tree};
 use niphas_render::RenderedEnvironment;
 
 use crate::access::Access;
@@ -120,11 +121,25 @@ impl GitOpsRepository {
         }
     }
 
-    fn tip(&self) -> Result<Option<Oid>, Error> {
+    /// The branch's tip now; `None` if it has no commit yet.
+    pub fn tip(&self) -> Result<Option<Oid>, Error> {
         match &self.backend {
             Backend::Local(local) => local.tip(),
             Backend::Remote(remote) => remote.tip(),
         }
+    }
+
+    /// What a commit has at each of these paths: Git's names of the files and folders there, if any.
+    pub fn objects(&self, commit: Oid, paths: &[String]) -> Result<Vec<Option<Oid>>, Error> {
+        let tree = self.tree(Some(commit))?;
+        paths
+            .iter()
+            .map(|path| match tree.get_path(Path::new(path)) {
+                Ok(entry) => Ok(Some(entry.id())),
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            })
+            .collect()
     }
 
     /// What [`GitOpsRepository::commit`] would do now. Nothing is written that anybody sees.

@@ -23,5 +23,5 @@ pub use attribute_path::{AttributePath, Element};
 pub use environment::{CheckedEnvironment, CheckedWorkload, Evaluated, check};
 pub use lock::{FileHash, Lock, LockError};
 pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};
-pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment};
+pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment, places};
 pub use problem::{Problem, ProblemKind, Problems};

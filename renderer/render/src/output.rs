@@ -98,6 +98,15 @@ impl RenderedEnvironment {
     }
 }
 
+/// The folders and the file in which all is that [`CheckedEnvironment::render`] and [`RenderedEnvironment::lock`] make.
+pub fn places(folder: &DeployFolder, environment: &str) -> [String; 3] {
+    [
+        folder.join(environment),
+        format!(".niphas/{environment}"),
+        Lock::path(environment),
+    ]
+}
+
 /// Paths and bytes of files.
 type Files = Vec<(String, Vec<u8>)>;
 

@@ -1,10 +1,11 @@
 //! `niphas render`
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use binary_cache::{CacheUrl, Caches, Limits};
@@ -12,18 +13,21 @@ use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
 use niphas_gitops::{
-    Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Outcome, Plan, Provenance,
-    Relation, Request, Token, history_in,
+    Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Oid, Outcome, Plan,
+    Provenance, Relation, Request, Token, history_in,
 };
-use niphas_render::{CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment};
+use niphas_render::{
+    CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment, places,
+};
 use nix_formats::StoreDir;
 use serde_json::json;
 
-use crate::environment::CheckEnvironments;
+use crate::environment::{CheckEnvironments, Environments};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Source};
 use crate::keys::KeyArgs;
+use crate::last_rendering::LastRendering;
 use crate::provenance;
 
 /// Render a flake's environments and commit them to a GitOps repository
@@ -31,6 +35,9 @@ use crate::provenance;
 /// Evaluates `niphasConfigurations.<environment>` of the flake, finds the closure of each workload in the given binary
 /// caches, checks every signature on the way, and commits one NiphasWorkload for each workload to a branch of the
 /// repository. If everything is there already, nothing is committed. Nothing is written when anything is wrong.
+///
+/// A run that finds all as the last one with the same arguments left it is over at once; with --refresh, or an hour later, it
+/// asks the caches all the same.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   niphas render . --to ../gitops --cache https://cache.example.org --trusted-public-key example-1:AbC…=
@@ -132,12 +139,42 @@ impl Args {
         let source = self.locking.open(&self.flake)?;
         phases.end("fetching");
         progress.say("evaluating");
+        let last = self.last_rendering(&source)?;
+        let up_to_date = OnceCell::new();
         let work = CheckEnvironments {
             wanted: &self.environments,
             say: &|what| progress.say(what),
+            is_up_to_date: &|names, digest| {
+                last.is_of(digest, || {
+                    // What is wrong with the repository is told when it is written to.
+                    let repository = self.open().ok()?;
+                    let tip = repository.tip().ok()??;
+                    let objects = self.objects(&repository, tip, names).ok()?;
+                    let _ = up_to_date.set((repository, tip));
+                    Some(objects)
+                })
+            },
         };
         let checked = source.evaluate_cached(&self.evaluation, "environments", &work)?;
         phases.end("evaluation");
+        let (checked, digest) = match (checked, up_to_date.into_inner()) {
+            (Environments::UpToDate, Some((repository, tip))) => {
+                progress.clear();
+                self.tell_unchanged(&repository, tip);
+                return Ok(ExitCode::SUCCESS);
+            }
+            (Environments::UpToDate, None) => {
+                unreachable!("what is up to date was looked at")
+            }
+            (
+                Environments::Checked {
+                    environments,
+                    digest,
+                },
+                _,
+            ) => (environments, digest),
+        };
+        let asked = SystemTime::now();
         let closures = resolve(&caches, &checked, &progress)?;
         phases.end("closures");
         let form = if self.expand {
@@ -156,10 +193,63 @@ impl Args {
         }
         phases.end("files");
         progress.say("writing to the repository");
-        let result = self.write(&source, environments);
+        let names: BTreeSet<String> = environments.keys().cloned().collect();
+        if let Location::Path(path) = &self.to
+            && self.init
+            && !path.exists()
+        {
+            niphas_gitops::init(path, self.branch.as_deref().unwrap_or("main"))?;
+        }
+        let repository = self.open().map_err(Failure::gitops)?;
+        let (code, commit) = self.write(&repository, &source, environments)?;
+        if self.evaluation.uses_cache()
+            && let (Some(digest), Some(commit)) = (digest, commit)
+            && let Ok(objects) = self.objects(&repository, commit, &names)
+        {
+            last.note(digest, asked, objects);
+        }
         phases.end("repository");
         progress.clear();
-        result
+        Ok(code)
+    }
+
+    /// What is noted about runs with the same arguments.
+    fn last_rendering(&self, source: &Source) -> Result<LastRendering, Failure> {
+        let to = match &self.to {
+            Location::Path(path) => std::path::absolute(path)?.display().to_string(),
+            Location::Remote(url) => url.clone(),
+        };
+        let arguments = format!(
+            "{:?}",
+            (
+                nix_flake::program(),
+                source.locked.flake.resolved.to_string(),
+                (&to, &self.branch, &self.environments, &self.folder),
+                (self.expand, &self.base_image),
+                (&self.caches, self.keys.read()?),
+            )
+        );
+        let settings = source.fetcher.settings();
+        let (folder, counts_for) = (&settings.cache_dir, settings.ttl);
+        Ok(LastRendering::new(folder, counts_for, &arguments))
+    }
+
+    /// What a commit has in the places of environments.
+    fn objects(
+        &self,
+        repository: &GitOpsRepository,
+        commit: Oid,
+        environments: &BTreeSet<String>,
+    ) -> Result<Vec<Option<String>>, niphas_gitops::Error> {
+        let places: Vec<String> = environments
+            .iter()
+            .flat_map(|name| places(&self.folder, name))
+            .collect();
+        let objects = repository.objects(commit, &places)?;
+        Ok(objects
+            .into_iter()
+            .map(|object| Some(object?.to_string()))
+            .collect())
     }
 
     fn caches(&self) -> Result<Arc<Caches>, Failure> {
@@ -183,17 +273,7 @@ impl Args {
         Ok(Arc::new(caches))
     }
 
-    fn write(
-        &self,
-        source: &Source,
-        environments: BTreeMap<String, RenderedEnvironment>,
-    ) -> Result<ExitCode, Failure> {
-        if let Location::Path(path) = &self.to
-            && self.init
-            && !path.exists()
-        {
-            niphas_gitops::init(path, self.branch.as_deref().unwrap_or("main"))?;
-        }
+    fn open(&self) -> Result<GitOpsRepository, niphas_gitops::Error> {
         let access = Access {
             token: match (&self.token_file, &self.token_env) {
                 (Some(file), _) => Some(Token::File(file.clone())),
@@ -202,8 +282,17 @@ impl Args {
             },
             ssh_key: self.ssh_key.clone(),
         };
-        let repository = GitOpsRepository::open(&self.to, self.branch.as_deref(), access)
-            .map_err(Failure::gitops)?;
+        GitOpsRepository::open(&self.to, self.branch.as_deref(), access)
+    }
+
+    /// Writes the environments to the repository, or tells what would be written. With the exit code comes the commit that
+    /// has them, if one does.
+    fn write(
+        &self,
+        repository: &GitOpsRepository,
+        source: &Source,
+        environments: BTreeMap<String, RenderedEnvironment>,
+    ) -> Result<(ExitCode, Option<Oid>), Failure> {
         let origin = provenance::of(source)?;
         let clone = origin.clone.as_deref().map(history_in);
         let history = |ours: &str, recorded: &str| match &clone {
@@ -225,11 +314,30 @@ impl Args {
         };
         if self.dry_run || self.diff || self.check {
             let plan = repository.plan(&request).map_err(Failure::gitops)?;
-            return Ok(self.tell_plan(&repository, &plan));
+            let code = self.tell_plan(repository, &plan);
+            return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
         let outcome = repository.commit(&request).map_err(Failure::gitops)?;
-        self.tell_outcome(&repository, &outcome);
-        Ok(ExitCode::SUCCESS)
+        self.tell_outcome(repository, &outcome);
+        let tip = match outcome {
+            Outcome::Unchanged { tip } => tip,
+            Outcome::Committed { commit, .. } => Some(commit),
+        };
+        Ok((ExitCode::SUCCESS, tip))
+    }
+
+    /// What is told of a branch that is as it should be, whatever was asked for.
+    fn tell_unchanged(&self, repository: &GitOpsRepository, tip: Oid) {
+        if self.dry_run || self.diff || self.check {
+            let nothing = Plan {
+                tip: Some(tip),
+                changes: Vec::new(),
+                diff: String::new(),
+            };
+            self.tell_plan(repository, &nothing);
+        } else {
+            self.tell_outcome(repository, &Outcome::Unchanged { tip: Some(tip) });
+        }
     }
 
     fn tell_plan(&self, repository: &GitOpsRepository, plan: &Plan) -> ExitCode {

@@ -233,7 +233,7 @@ impl EvaluationCache {
 }
 
 /// This very program: what another build gives may differ.
-fn program() -> String {
+pub fn program() -> String {
     let about = std::env::current_exe()
         .and_then(std::fs::metadata)
         .map(|about| (about.len(), about.modified().ok()));
