@@ -169,6 +169,10 @@ impl<'s, 'a> Env<'s, 'a> {
     }
 
     /// The cell of a variable.
+    #[expect(
+        clippy::inline_always,
+        reason = "it is small, and nothing is called as often"
+    )]
     #[inline(always)]
     pub(crate) fn slot(&self, levels: &Levels<'a>, depth: u32, index: u32) -> &Slot<'a> {
         match depth {

@@ -131,7 +131,7 @@ impl<'a> Writer<'_, 'a> {
         match value {
             Value::Null => self.empty("null", &[]),
             Value::Bool(value) => {
-                self.scalar("bool", if value.into() { b"true" } else { b"false" })
+                self.scalar("bool", if value.into() { b"true" } else { b"false" });
             }
             Value::Int(value) => self.scalar("int", value.to_string().as_bytes()),
             Value::Float(value) => self.scalar("float", format_float(value.into()).as_bytes()),

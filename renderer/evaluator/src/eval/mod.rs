@@ -206,6 +206,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A value up to its outermost constructor.
+    #[expect(
+        clippy::inline_always,
+        reason = "it is small, and nothing is called as often"
+    )]
     #[inline(always)]
     pub(crate) fn eval(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
         match expr {
