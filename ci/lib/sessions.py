@@ -46,7 +46,9 @@ def run(command, lines, first=(), seconds=300, echoes=False, **environment):
             if echoes:
                 shown = shown[2:] if results else shown[2 * len(first) + 1 :]
             value = "\n".join(shown).strip()
-            results.append(("value", value) if value else ("error", next(errors, "no message")))
+            # Nix may have opened a set or list when it finds that what is in it fails.
+            failed = value in ("", "{", "[")
+            results.append(("error", next(errors, "no message")) if failed else ("value", value))
             shown = []
         else:
             shown.append(line)

@@ -1,8 +1,8 @@
 # `derivation`: what `derivationStrict` computes, as a set for each output that also has all attributes it was made of.
 #
-# Traces of failing derivations lead through this file and show lines of it. In Nix's traces these are number 37 (what is
-# strict) and 49 to 51 (the set of one output), so here they have the same numbers and read the same: whoever compares
-# two reports, or looks one up, finds what they know.
+# Programs see where it stands: traces of failing derivations lead through this file, and `unsafeGetAttrPos` tells the lines
+# of its attributes. So everything that has a place has the one that it has in Nix, line and column: whoever compares two
+# reports, or looks one up, finds what they know.
 #
 # It is lazy on purpose:
 #
@@ -20,30 +20,30 @@
 # - `outputName`: which output the set is.
 #
 # What it gives is the set of the first output.
+#
+# The arguments: the names of the outputs, and whatever else the builder is to see.
+#
+# All that takes work is in `strict`: the arguments as strings, the derivation's file, the paths of its
+# outputs. It is evaluated when the first of them is asked for, and both paths of every output's set
+# come from it.
 
 drvAttrs@{
-  # The names of the outputs; what the first one is called matters to nobody but users.
   outputs ? [ "out" ],
-
-  # Whatever else the builder is to see.
   ...
 }:
 
 let
 
-  # All that takes work: the arguments as strings, the derivation's file, the paths of its
-  # outputs. Both paths of every output's set come from here.
-
   strict = derivationStrict drvAttrs;
 
-  commonAttrs = drvAttrs // builtins.listToAttrs outputSets // {
-    all = map (output: output.value) outputSets;
-    inherit drvAttrs;
-  };
+  commonAttrs =
+    drvAttrs
+    // (builtins.listToAttrs outputAttrs)
+    // {
+      all = map (output: output.value) outputAttrs;
+      inherit drvAttrs;
+    };
 
-  outputSets = map outputSet outputs;
-
-  # An attribute as `listToAttrs` wants it.
   outputSet = outputName: {
     name = outputName;
     value = commonAttrs // {
@@ -54,5 +54,7 @@ let
     };
   };
 
+  outputAttrs = map outputSet outputs;
+
 in
-(builtins.head outputSets).value
+(builtins.head outputAttrs).value

@@ -4,7 +4,7 @@ use crate::attrs::{Attr, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
-use crate::position::PosIdx;
+use crate::position::{Origin, PosIdx};
 use crate::value::{Delayed, Slot, Value};
 
 use super::{Evaluator, Result};
@@ -274,11 +274,14 @@ impl<'a> Evaluator<'a> {
         let Some(found) = self.positions.resolve(position) else {
             return Value::Null;
         };
-        let crate::position::Origin::File(path) = found.origin else {
-            return Value::Null;
+        let file = match found.origin {
+            Origin::File(path) => {
+                self.io.observed(path);
+                Value::string(self.arena, path)
+            }
+            Origin::Internal(name) => Value::string(self.arena, format!("/{name}").as_bytes()),
+            Origin::String | Origin::Stdin => return Value::Null,
         };
-        self.io.observed(path);
-        let file = Value::string(self.arena, path);
         let (line, column) = (i64::from(found.line), i64::from(found.column));
         let names = self.names;
         Value::Attrs(Attrs::from_unsorted(
