@@ -17,6 +17,7 @@ pub(super) fn known(value: Value<'_>) -> Value<'_> {
 
 impl<'a> Evaluator<'a> {
     /// A number that is there, or what arithmetic makes of such; `None` where that does not do or would fail.
+    #[inline]
     fn try_int(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
         match expr {
             Expr::Constant(Value::Int(value)) => Some(*value),
@@ -25,32 +26,21 @@ impl<'a> Evaluator<'a> {
             }
             Expr::Binary {
                 op, left, right, ..
-            } => {
-                let (left, right) = (self.try_int(left, env)?, self.try_int(right, env)?);
-                match op {
-                    Op::Add => left.checked_add(right),
-                    Op::Sub => left.checked_sub(right),
-                    Op::Mul => left.checked_mul(right),
-                    _ => None,
-                }
-            }
+            } => self.try_sum(*op, left, right, env),
             _ => None,
         }
     }
 
-    /// A comparison of numbers, as [`Evaluator::try_int`].
-    fn try_comparison(
-        &self,
-        op: Op,
-        left: &Expr<'a>,
-        right: &Expr<'a>,
-        env: &Env<'_, 'a>,
-    ) -> Option<bool> {
-        if !op.compares() {
-            return None;
-        }
+    /// Arithmetic, as [`Evaluator::try_int`].
+    #[inline(never)]
+    fn try_sum(&self, op: Op, left: &Expr<'a>, right: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
         let (left, right) = (self.try_int(left, env)?, self.try_int(right, env)?);
-        Some(op.holds(left, right))
+        match op {
+            Op::Add => left.checked_add(right),
+            Op::Sub => left.checked_sub(right),
+            Op::Mul => left.checked_mul(right),
+            _ => None,
+        }
     }
 
     /// Arithmetic or a comparison, as [`Evaluator::try_int`].
@@ -59,7 +49,10 @@ impl<'a> Evaluator<'a> {
         match expr {
             Expr::Binary {
                 op, left, right, ..
-            } if op.compares() => self.try_comparison(*op, left, right, env).map(Value::from),
+            } if op.compares() => {
+                let (left, right) = (self.try_int(left, env)?, self.try_int(right, env)?);
+                Some(Value::from(op.holds(left, right)))
+            }
             _ => self.try_int(expr, env).map(Value::Int),
         }
     }

@@ -161,10 +161,16 @@ impl EvaluationCache {
 
     /// What was said on the way to the answers that count.
     pub fn messages(&self) -> Vec<String> {
+        // Of a session's answers the last depends on most.
+        let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+        for &(session, place) in self.valid.values() {
+            let last = last.entry(session).or_default();
+            *last = place.max(*last);
+        }
         let mut reads: BTreeSet<u32> = BTreeSet::new();
-        for (session, place) in self.valid.values() {
-            let session = &self.stored.sessions[*session];
-            let until = session.answers[*place].reads as usize;
+        for (session, place) in last {
+            let session = &self.stored.sessions[session];
+            let until = session.answers[place].reads as usize;
             reads.extend(&session.reads[..until]);
         }
         reads
