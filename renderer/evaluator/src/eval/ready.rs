@@ -90,7 +90,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A number that a variable or a literal has, if it is there.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is small, and every operator asks it"
+    )]
+    #[inline(always)]
     pub(super) fn ready_int(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
         match expr {
             Expr::Constant(Value::Int(value)) => Some(*value),
