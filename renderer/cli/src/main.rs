@@ -18,6 +18,7 @@ mod logging;
 mod memory;
 mod nix_config;
 mod output;
+mod progress;
 mod provenance;
 
 use clap::Parser;

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use binary_cache::{CacheUrl, Caches, Limits};
 use futures::StreamExt as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
 use niphas_gitops::{
     Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Oid, Outcome, Plan,
@@ -28,6 +27,7 @@ use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Source};
 use crate::keys::KeyArgs;
 use crate::last_rendering::LastRendering;
+use crate::progress::{Phases, Progress};
 use crate::provenance;
 
 /// Render a flake's environments and commit them to a GitOps repository
@@ -513,51 +513,4 @@ fn resolve(
             Err(Failure::closures(&missing))
         }
     })
-}
-
-/// How long each phase of a run takes, for `NIPHAS_LOG=debug`.
-struct Phases(Instant);
-
-impl Phases {
-    fn new() -> Self {
-        Self(Instant::now())
-    }
-
-    fn end(&mut self, name: &str) {
-        let milliseconds = self.0.elapsed().as_secs_f64() * 1000.0;
-        tracing::debug!("phase {name}: {milliseconds:.2} ms");
-        self.0 = Instant::now();
-    }
-}
-
-/// What is being done, on a terminal.
-struct Progress {
-    bar: ProgressBar,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let bar = ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("{spinner} {msg} [{elapsed}]")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
-        // Hides itself where standard error is no terminal.
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        bar.enable_steady_tick(std::time::Duration::from_millis(100));
-        Self { bar }
-    }
-
-    fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
-    }
-
-    fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.clear();
-    }
 }

@@ -5,6 +5,7 @@ mod coerce;
 mod compare;
 mod construct;
 mod deep;
+mod delay;
 mod interactive;
 mod load;
 mod operators;
@@ -14,13 +15,12 @@ mod top_level;
 
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
-use std::cell::Cell;
 
 use crate::builtins::{Builtin, BuiltinFn, GetFlake};
 use crate::context::Contexts;
 use crate::env::{Env, LevelId, Levels};
 use crate::error::{ErrorKind, EvalError};
-use crate::expr::{Expr, Lazy, LazyKind};
+use crate::expr::Expr;
 use crate::io::EvalIo;
 use crate::limits::Watch;
 use crate::position::{PosIdx, Positions};
@@ -28,8 +28,6 @@ use crate::settings::Settings;
 use crate::symbol::{Symbol, Symbols};
 use crate::value::{Delayed, Failure, Mapped, MappedId, MappedItem, MappedOver, Slot, Value};
 use crate::well_known::WellKnown;
-
-use ready::known;
 
 pub use coerce::Coercion;
 pub use top_level::FoundDerivation;
@@ -331,122 +329,6 @@ impl<'a> Evaluator<'a> {
                 }
                 Expr::Global(slot) => return self.force_slot(slot, PosIdx::NONE),
                 Expr::CurPos { position } => return Ok(self.position_value(*position)),
-            }
-        }
-    }
-
-    /// Puts into a cell the value of an expression in a place where Nix makes a thunk.
-    ///
-    /// Values go straight into the cell they are for: one on the way from here to there is copied in other pieces than
-    /// it was written in, which processors are slow at.
-    #[inline]
-    pub(crate) fn delay(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
-        match (lazy.kind, lazy.expr) {
-            (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
-            (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
-                into.set(env.share(&self.levels, *depth, *index));
-            }
-            (LazyKind::Thunk, _) => {
-                into.set(Value::Delayed(Delayed::new(lazy.id, self.capture(env))));
-            }
-            _ => self.delay_other(lazy, env, into),
-        }
-    }
-
-    #[inline(never)]
-    fn delay_other(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
-        if lazy.kind == LazyKind::Arithmetic {
-            if let Some(value) = self.try_arithmetic(lazy.expr, env) {
-                return into.set(value);
-            }
-        } else if let Some(value) = self.try_at_once(lazy, env) {
-            return into.set(value);
-        }
-        into.set(Value::Delayed(Delayed::new(lazy.id, self.capture(env))));
-    }
-
-    #[inline]
-    fn try_at_once(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Option<Value<'a>> {
-        match lazy.expr {
-            Expr::Lambda(code) => Some(self.make_lambda(code, env)),
-            Expr::List { items } => Some(self.make_list(items, env)),
-            Expr::Attrs(code) => Some(self.make_plain_attrs(code, env)),
-            Expr::Select {
-                base, name, hint, ..
-            } => {
-                let Expr::Variable { depth, index, .. } = base else {
-                    return None;
-                };
-                let Value::Attrs(attrs) = known(env.slot(&self.levels, *depth, *index).get())
-                else {
-                    return None;
-                };
-                self.copied(&attrs.get_hinted(*name, hint)?.value)
-            }
-            Expr::WithVariable(variable) => {
-                let scope = env.slot(&self.levels, variable.scopes.first()?.0, 0).get();
-                let Value::Attrs(attrs) = known(scope) else {
-                    return None;
-                };
-                let attr = attrs.get_hinted(variable.name, &variable.hint)?;
-                self.copied(&attr.value)
-            }
-            _ => None,
-        }
-    }
-
-    /// The value of a cell for another that Nix would copy it into, if it is there.
-    fn copied(&self, slot: &Slot<'a>) -> Option<Value<'a>> {
-        let value = known(slot.get());
-        value.is_whnf().then(|| self.as_another(value))
-    }
-
-    /// A value that was copied into a cell of its own. That only shows in functions: two are equal if they are in the same
-    /// cell, and so these need to be others.
-    #[inline]
-    fn as_another(&self, value: Value<'a>) -> Value<'a> {
-        match value {
-            Value::Lambda(_) | Value::Builtin(_) | Value::PartialApplication(_) => {
-                self.another_function(value)
-            }
-            value => value,
-        }
-    }
-
-    #[inline(never)]
-    fn another_function(&self, value: Value<'a>) -> Value<'a> {
-        match value {
-            Value::Lambda(lambda) => Value::Lambda(self.arena.alloc(*lambda)),
-            Value::Builtin(builtin) => Value::Builtin(self.arena.alloc(*builtin)),
-            Value::PartialApplication(partial) => {
-                Value::PartialApplication(self.arena.alloc(*partial))
-            }
-            value => value,
-        }
-    }
-
-    /// [`Evaluator::delay`], where what needs a cell of its own gets one.
-    #[inline]
-    pub(crate) fn delay_boxed(
-        &mut self,
-        lazy: &Lazy<'a>,
-        env: &Env<'_, 'a>,
-        into: &Cell<Value<'a>>,
-    ) {
-        match (lazy.kind, lazy.expr) {
-            (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
-            (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
-                into.set(env.share(&self.levels, *depth, *index));
-            }
-            (LazyKind::Thunk, _) => {
-                let delayed = Value::Delayed(Delayed::new(lazy.id, self.capture(env)));
-                into.set(Value::Thunk(self.arena.alloc(Slot::new(delayed))));
-            }
-            _ => {
-                self.delay_other(lazy, env, into);
-                if let Value::Delayed(..) = into.get() {
-                    into.set(into.get().boxed(self.arena));
-                }
             }
         }
     }
