@@ -160,7 +160,7 @@ impl<'a> Compiler<'a, '_> {
         first: u32,
         merged: bool,
     ) -> Result<(&'a [BindingCode<'a>], &'a [Lazy<'a>])> {
-        let inherited = self.inherited(bindings, merged)?;
+        let inherited = self.inherited(bindings, merged);
         let order = self.order(bindings);
         let slots = order.iter().zip(first..);
         let slots: Vec<_> = slots
@@ -168,8 +168,8 @@ impl<'a> Compiler<'a, '_> {
             .collect();
         self.add_names(slots.into_iter());
         let froms = first + bindings.entries.len() as u32;
-        let compiled = self.bindings(bindings, &order, inherited, froms)?;
         let inherit_from = self.lazies(&bindings.inherit_from)?;
+        let compiled = self.bindings(bindings, &order, inherited, froms)?;
         Ok((compiled, inherit_from))
     }
 
@@ -181,23 +181,22 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// What `inherit x;` refers to: names as they are around the level that was just opened (`merged`: around its
-    /// additional names).
-    fn inherited(&mut self, bindings: &Bindings, merged: bool) -> Result<Vec<Option<Lazy<'a>>>> {
+    /// additional names). That there is no such name is told in its turn.
+    fn inherited(&mut self, bindings: &Bindings, merged: bool) -> Vec<Option<Result<Lazy<'a>>>> {
         let opened = u32::from(!merged);
         self.scopes.level -= opened;
         let mut inherited = Vec::with_capacity(bindings.entries.len());
         for entry in &bindings.entries {
             inherited.push(match entry.value {
                 BindingValue::Inherit => {
-                    let variable = self.variable(entry.name, self.at(entry.position))?;
-                    let variable = self.arena.alloc(variable);
-                    Some(self.delayable(variable))
+                    let variable = self.variable(entry.name, self.at(entry.position));
+                    Some(variable.map(|variable| self.delayable(self.arena.alloc(variable))))
                 }
                 _ => None,
             });
         }
         self.scopes.level += opened;
-        Ok(inherited)
+        inherited
     }
 
     /// The entries in `order`; the n-th `inherit (e)` is in slot `froms + n` of the innermost level.
@@ -205,7 +204,7 @@ impl<'a> Compiler<'a, '_> {
         &mut self,
         bindings: &Bindings,
         order: &[usize],
-        mut inherited: Vec<Option<Lazy<'a>>>,
+        mut inherited: Vec<Option<Result<Lazy<'a>>>>,
         froms: u32,
     ) -> Result<&'a [BindingCode<'a>]> {
         let mut compiled = bumpalo::collections::Vec::with_capacity_in(order.len(), self.arena);
@@ -217,7 +216,7 @@ impl<'a> Compiler<'a, '_> {
                 BindingValue::Inherit => {
                     let value = inherited[index]
                         .take()
-                        .expect("made above for every plain inherit");
+                        .expect("made above for every plain inherit")?;
                     (Scope::Outer, value)
                 }
                 BindingValue::InheritFrom(from) => {
@@ -263,7 +262,7 @@ impl<'a> Compiler<'a, '_> {
             self.captures = true;
             self.scopes.level += 1;
         }
-        let inherited = self.inherited(bindings, !has_level)?;
+        let inherited = self.inherited(bindings, !has_level);
         let mut overrides = None;
         let mut froms = 0;
         let mut inherit_from: &'a [Lazy<'a>] = &[];

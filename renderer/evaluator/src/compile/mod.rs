@@ -227,21 +227,38 @@ impl<'a, 'c> Compiler<'a, 'c> {
                     position,
                 }
             }
-            Node::Binary { op, left, right } => match self.shadowed_operator(op) {
-                Some(function) => self.shadowed_call(op, function, left, right, position)?,
-                None => Expr::Binary {
-                    op: op_of(op),
-                    left: self.alloc(left)?,
-                    right: self.alloc(right)?,
-                    position,
-                    starts: [self.start(left), self.start(right)],
-                },
-            },
+            Node::Binary { op, left, right } => self.binary(op, left, right, position)?,
             Node::Not(operand) => Expr::Not {
                 operand: self.alloc(operand)?,
                 position,
             },
             Node::Negate(operand) => self.negate(operand, position)?,
+        })
+    }
+
+    fn binary(
+        &mut self,
+        op: BinaryOp,
+        left: NodeId,
+        right: NodeId,
+        position: PosIdx,
+    ) -> Result<Expr<'a>> {
+        if let Some(function) = self.shadowed_operator(op) {
+            return self.shadowed_call(op, function, left, right, position);
+        }
+        let starts = [self.start(left), self.start(right)];
+        let (left, right) = if is_reversed(op) {
+            let right = self.alloc(right)?;
+            (self.alloc(left)?, right)
+        } else {
+            (self.alloc(left)?, self.alloc(right)?)
+        };
+        Ok(Expr::Binary {
+            op: op_of(op),
+            left,
+            right,
+            position,
+            starts,
         })
     }
 
@@ -308,10 +325,12 @@ impl<'a, 'c> Compiler<'a, 'c> {
     ) -> Result<Expr<'a>> {
         let function = self.variable_of_symbol(function, position)?;
         let function = self.arena.alloc(function);
-        let mut args = [self.lazy(left)?, self.lazy(right)?];
-        if matches!(op, BinaryOp::Greater | BinaryOp::LessEq) {
-            args.reverse();
-        }
+        let [first, second] = if is_reversed(op) {
+            [right, left]
+        } else {
+            [left, right]
+        };
+        let args = [self.lazy(first)?, self.lazy(second)?];
         let call = Expr::Call {
             function,
             args: self.arena.alloc_slice_copy(&args),
@@ -376,6 +395,11 @@ fn select_symbol<'a>(base: &'a Expr<'a>, name: Symbol, position: PosIdx) -> Expr
         position,
         hint: Cell::new(0),
     }
+}
+
+/// `a > b` is `b < a`, and `a <= b` is `!(b < a)`: what is wrong with `b` is told first.
+fn is_reversed(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Greater | BinaryOp::LessEq)
 }
 
 fn op_of(op: BinaryOp) -> Op {

@@ -1,0 +1,1 @@
+let a = y; inherit (x) b; in a

@@ -1,0 +1,1 @@
+{ x.y = a; inherit c; }
