@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use niphas_render::{CheckedEnvironment, Evaluated, Problems, check};
 use nix_evaluator::{Attrs, ContextBuilder, EvalError, Evaluator, JsonOptions, PosIdx, Value};
+use nix_flake::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
@@ -36,9 +37,6 @@ pub(crate) enum Environments {
         digest: Option<Digest>,
     },
 }
-
-/// A digest, as BLAKE3 makes them.
-pub(crate) type Digest = [u8; 32];
 
 /// What is kept of an environment itself.
 #[derive(Serialize, Deserialize)]
@@ -106,22 +104,20 @@ fn digest(answers: &Answers<'_>, environments: &BTreeSet<String>) -> Option<Dige
     let data = answers.data();
     let mut names = Vec::new();
     for name in environments {
-        names.push(head_name(name));
-        let head: Head = serde_json::from_slice(data(&head_name(name))?).ok()?;
+        let head_name = head_name(name);
+        let head: Head = serde_json::from_slice(data(&head_name)?).ok()?;
+        names.push(head_name);
         names.extend(
             head.workloads
                 .iter()
                 .map(|workload| workload_name(name, workload)),
         );
     }
-    let mut hasher = blake3::Hasher::new();
-    for name in names {
-        for part in [name.as_bytes(), data(&name)?] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+    let mut parts = Vec::with_capacity(2 * names.len());
+    for name in &names {
+        parts.extend([name.as_bytes(), data(name)?]);
     }
-    Some(*hasher.finalize().as_bytes())
+    Some(nix_flake::digest(&parts))
 }
 
 impl CachedWork for CheckEnvironments<'_> {

@@ -10,9 +10,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nix_flake::{Digest, digest, hex};
 use serde::{Deserialize, Serialize};
-
-use crate::environment::Digest;
 
 /// The note of runs with certain arguments.
 pub(crate) struct LastRendering {
@@ -37,9 +36,9 @@ const MOST_NOTES: usize = 256;
 impl LastRendering {
     /// The note in a folder about runs with these arguments: all that the files depend on beside the environments.
     pub(crate) fn new(folder: &Path, counts_for: Duration, arguments: &str) -> Self {
-        let name = blake3::hash(arguments.as_bytes()).to_hex();
+        let name = hex(&digest(&[arguments.as_bytes()]));
         Self {
-            file: folder.join("renderings").join(name.as_str()),
+            file: folder.join("renderings").join(name),
             counts_for,
         }
     }

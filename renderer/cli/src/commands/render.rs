@@ -18,7 +18,7 @@ use niphas_gitops::{
 use niphas_render::{
     CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment, places,
 };
-use nix_formats::StoreDir;
+use nix_formats::{PublicKeys, StoreDir};
 use serde_json::json;
 
 use crate::environment::{CheckEnvironments, Environments};
@@ -132,14 +132,14 @@ impl Args {
     }
 
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let caches = self.caches()?;
+        let (caches, keys) = self.caches()?;
         let progress = Progress::new();
         progress.say("fetching the flake");
         let mut phases = Phases::new();
         let source = self.locking.open(&self.flake)?;
         phases.end("fetching");
         progress.say("evaluating");
-        let last = self.last_rendering(&source)?;
+        let last = self.last_rendering(&source, &keys)?;
         let up_to_date = OnceCell::new();
         let work = CheckEnvironments {
             wanted: &self.environments,
@@ -214,7 +214,7 @@ impl Args {
     }
 
     /// What is noted about runs with the same arguments.
-    fn last_rendering(&self, source: &Source) -> Result<LastRendering, Failure> {
+    fn last_rendering(&self, source: &Source, keys: &PublicKeys) -> Result<LastRendering, Failure> {
         let to = match &self.to {
             Location::Path(path) => std::path::absolute(path)?.display().to_string(),
             Location::Remote(url) => url.clone(),
@@ -226,7 +226,7 @@ impl Args {
                 source.locked.flake.resolved.to_string(),
                 (&to, &self.branch, &self.environments, &self.folder),
                 (self.expand, &self.base_image),
-                (&self.caches, self.keys.read()?),
+                (&self.caches, keys),
             )
         );
         let settings = source.fetcher.settings();
@@ -252,7 +252,8 @@ impl Args {
             .collect())
     }
 
-    fn caches(&self) -> Result<Arc<Caches>, Failure> {
+    /// The caches to ask, and the keys that they are believed by.
+    fn caches(&self) -> Result<(Arc<Caches>, PublicKeys), Failure> {
         let urls: Vec<CacheUrl> = self
             .caches
             .iter()
@@ -264,13 +265,10 @@ impl Args {
                 "name the caches that your builds are pushed to with --cache or NIPHAS_CACHES",
             ));
         }
-        let caches = Caches::new(
-            StoreDir::default(),
-            urls,
-            self.keys.read()?,
-            Limits::default(),
-        )?;
-        Ok(Arc::new(caches))
+        let keys = self.keys.read()?;
+        let limits = Limits::default();
+        let caches = Caches::new(StoreDir::default(), urls, keys.clone(), limits)?;
+        Ok((Arc::new(caches), keys))
     }
 
     fn open(&self) -> Result<GitOpsRepository, niphas_gitops::Error> {

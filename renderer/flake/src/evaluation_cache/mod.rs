@@ -31,7 +31,7 @@ pub use record::{Read, RecordingIo};
 const MOST_SESSIONS: usize = 16;
 
 /// A digest, as BLAKE3 makes them.
-type Digest = [u8; 32];
+pub type Digest = [u8; 32];
 
 /// The answers about one flake, on its way through a run.
 #[derive(Debug)]
@@ -246,7 +246,8 @@ pub fn program() -> String {
     format!("{} {about:?}", env!("CARGO_PKG_VERSION"))
 }
 
-fn digest(parts: &[&[u8]]) -> Digest {
+/// A digest of several parts: of others, or parted elsewhere, it is another.
+pub fn digest(parts: &[&[u8]]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -255,6 +256,7 @@ fn digest(parts: &[&[u8]]) -> Digest {
     *hasher.finalize().as_bytes()
 }
 
-fn hex(digest: &Digest) -> String {
+/// A digest as a file is named by it: 64 hexadecimal digits.
+pub fn hex(digest: &Digest) -> String {
     data_encoding::HEXLOWER.encode(digest)
 }
