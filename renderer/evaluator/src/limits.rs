@@ -3,9 +3,9 @@
 //! A thread ticks; a tick has the next call look up from its work, at the time and at the arena's size. So calls pay nothing
 //! for it: that they are not nested too deeply they ask anyway. What makes much at once asks for room first.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, EvalError};
@@ -16,12 +16,49 @@ use crate::profile::{Frame, Profile};
 use crate::settings::Settings;
 
 /// How much an evaluation may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// Time from the evaluation's start.
     pub time: Option<Duration>,
     /// Bytes of the arena that holds its values. What is being written besides (a large string, say) may be as large again.
     pub memory: Option<usize>,
+    /// Ends it from another thread.
+    pub interrupt: Option<Interrupt>,
+}
+
+/// A way to end evaluations from another thread: at their next call they fail with [`ErrorKind::Limit`], and so does all that
+/// they are asked afterwards.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    is_wanted: AtomicBool,
+    /// See [`Watch::depth`].
+    depths: Mutex<Vec<Weak<AtomicU32>>>,
+}
+
+impl Interrupt {
+    /// Ends all evaluations that have this in their [`Limits`], and those that will.
+    pub fn interrupt(&self) {
+        self.0.is_wanted.store(true, Ordering::SeqCst);
+        let depths = self.0.depths.lock().unwrap_or_else(PoisonError::into_inner);
+        for depth in depths.iter().filter_map(Weak::upgrade) {
+            depth.store(0, Ordering::SeqCst);
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.0.is_wanted.load(Ordering::SeqCst)
+    }
+
+    fn watch(&self, depth: &Arc<AtomicU32>) {
+        let mut depths = self.0.depths.lock().unwrap_or_else(PoisonError::into_inner);
+        depths.push(Arc::downgrade(depth));
+        if self.is_wanted() {
+            depth.store(0, Ordering::SeqCst);
+        }
+    }
 }
 
 const TICK: Duration = Duration::from_millis(4);
@@ -39,11 +76,14 @@ pub(crate) struct Watch<'a> {
 impl Watch<'_> {
     pub(crate) fn new(settings: &Settings) -> Self {
         let depth = Arc::new(AtomicU32::new(usual_depth(settings)));
-        let limits = settings.limits;
+        let limits = &settings.limits;
         let ticks = limits.time.is_some() || limits.memory.is_some();
         if ticks {
             // The first call looks, too.
             depth.store(0, Ordering::Relaxed);
+        }
+        if let Some(interrupt) = &limits.interrupt {
+            interrupt.watch(&depth);
         }
         Self {
             started: Instant::now(),
@@ -98,7 +138,7 @@ impl<'a> Evaluator<'a> {
             None => self
                 .watch
                 .depth
-                .store(usual_depth(&self.settings), Ordering::Relaxed),
+                .store(usual_depth(&self.settings), Ordering::SeqCst),
         }
         self.check_limits().map_err(|error| error.at(position))
     }
@@ -121,6 +161,13 @@ impl<'a> Evaluator<'a> {
                 most.as_secs_f64()
             );
             return Err(EvalError::new(ErrorKind::Limit, message));
+        }
+        let interrupt = &self.settings.limits.interrupt;
+        if interrupt.as_ref().is_some_and(Interrupt::is_wanted) {
+            return Err(EvalError::new(
+                ErrorKind::Limit,
+                "the evaluation was interrupted",
+            ));
         }
         self.make_room(0)
     }

@@ -2,10 +2,12 @@
 
 use nix_formats::StoreDir;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::feature::Feature;
 use crate::limits::Limits;
 use crate::lint::Lints;
+use crate::parse_cache::ParseCache;
 
 /// Settings of one evaluation.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Record which functions the time goes to: see [`Evaluator::write_profile`](crate::Evaluator::write_profile).
     pub profile: bool,
+    /// What evaluations on other threads parse, too.
+    pub parse_cache: Option<Arc<ParseCache>>,
     /// Experimental features that are on.
     pub features: BTreeSet<Feature>,
     /// What to warn of.
@@ -60,6 +64,7 @@ impl Default for Settings {
             write_store: false,
             limits: Limits::default(),
             profile: false,
+            parse_cache: None,
             features: BTreeSet::new(),
             lints: Lints::default(),
         }

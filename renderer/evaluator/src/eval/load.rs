@@ -1,5 +1,7 @@
 //! From source text to values: parsing, compiling and importing files.
 
+use std::sync::Arc;
+
 use crate::ast::{Ast, AttrName, Node, NodeId};
 use crate::ast_print::PathContext;
 use crate::attrs::Attrs;
@@ -172,14 +174,19 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The tree of a source text whose variables all have a meaning. `directory` is where its relative paths start.
-    pub fn parse(&mut self, source: &[u8], origin: Origin, directory: &[u8]) -> Result<Ast> {
+    pub fn parse(&mut self, source: &[u8], origin: Origin, directory: &[u8]) -> Result<Arc<Ast>> {
         let (ast, base) = self.read_tree(source, origin, directory)?;
         self.compile_tree(&ast, base, directory, None)?;
         Ok(ast)
     }
 
     /// The tree of a source text, and the number that [`Positions::at`] wants for it.
-    fn read_tree(&mut self, source: &[u8], origin: Origin, directory: &[u8]) -> Result<(Ast, u32)> {
+    fn read_tree(
+        &mut self,
+        source: &[u8],
+        origin: Origin,
+        directory: &[u8],
+    ) -> Result<(Arc<Ast>, u32)> {
         let kept: &'a [u8] = self.arena.alloc_slice_copy(source);
         let directory: &'a [u8] = self.arena.alloc_slice_copy(directory);
         let added = self.positions.add(origin, kept, directory);
@@ -192,7 +199,11 @@ impl<'a> Evaluator<'a> {
         let options = ParseOptions {
             pipe_operators: self.settings.features.contains(&Feature::PipeOperators),
         };
-        let ast = parse_with(source, options).map_err(|error| {
+        let parsed = match &self.settings.parse_cache {
+            Some(shared) => shared.parse(source, options),
+            None => parse_with(source, options).map(Arc::new),
+        };
+        let ast = parsed.map_err(|error| {
             let message =
                 error.message_with(|offset| self.describe_position(Positions::at(base, offset)));
             EvalError::new(ErrorKind::Parse, message).at(Positions::at(base, error.start))

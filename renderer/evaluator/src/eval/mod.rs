@@ -173,10 +173,14 @@ impl<'a> Evaluator<'a> {
         self.mapped[item.mapped().0 as usize]
     }
 
-    /// Runs `work` on a stack that is large enough for deep evaluation. Every public entry goes through here.
-    pub(crate) fn on_stack<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs `work` on a stack that is large enough for deep evaluation. Every public entry goes through here; who makes many
+    /// is faster when all of them are in one such `work`, for then there is one stack.
+    pub fn on_stack<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         if self.stack_limit != 0 {
-            return work(self);
+            let depth = self.call_depth;
+            let result = work(self);
+            self.call_depth = depth;
+            return result;
         }
         stacker::grow(STACK_SIZE, || {
             self.stack_limit = stack_address() - STACK_SIZE + STACK_RESERVE;

@@ -24,7 +24,12 @@ use crate::path::{base_name, join, parent};
 pub struct LocalIo {
     objects: Mutex<HashMap<Vec<u8>, Object>>,
     folder: Option<StoreFolder>,
+    /// Where messages go that do not go to standard error.
+    messages: Option<Box<Hear>>,
 }
+
+/// Whoever hears messages.
+type Hear = dyn Fn(&str);
 
 /// What an evaluation put into the store.
 enum Object {
@@ -61,6 +66,14 @@ impl LocalIo {
     pub fn with_store(folder: StoreFolder) -> Self {
         Self {
             folder: Some(folder),
+            ..Self::default()
+        }
+    }
+
+    /// Files of this machine, with messages for `hear`, not for standard error.
+    pub fn with_messages(hear: impl Fn(&str) + 'static) -> Self {
+        Self {
+            messages: Some(Box::new(hear)),
             ..Self::default()
         }
     }
@@ -193,7 +206,10 @@ impl EvalIo for LocalIo {
         reason = "messages of the evaluated program belong on the terminal"
     )]
     fn message(&self, text: &str) {
-        eprintln!("{text}");
+        match &self.messages {
+            Some(hear) => hear(text),
+            None => eprintln!("{text}"),
+        }
     }
 }
 

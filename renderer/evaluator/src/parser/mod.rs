@@ -25,7 +25,7 @@ const MAX_SOURCE: usize = 1 << 28;
 const MAX_DEPTH: u32 = 100_000;
 
 /// What the parser accepts beyond the stable language.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ParseOptions {
     /// `|>` and `<|`.
     pub pipe_operators: bool,
