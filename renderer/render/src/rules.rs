@@ -4,10 +4,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use cel::{Context, Env, Program, Value as CelValue};
-use serde_json::{Map, Value, json};
+use cel::common::types::{
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString,
+};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, Program, Value as CelValue};
+use regex_lite::Regex;
+use serde_json::{Map, Value};
 
 use crate::attribute_path::AttributePath;
 use crate::problem::ProblemKind;
@@ -20,10 +26,73 @@ pub(crate) struct Rules {
     lenient: Cell<bool>,
 }
 
+/// What a rule is asked of.
+struct Asked<'v> {
+    this: &'v (dyn Val + 'v),
+    /// A variable beside `self`, and its value.
+    key: Option<(&'v str, &'v str)>,
+}
+
+impl VariableResolver for Asked<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        match self.key {
+            _ if variable == "self" => Some(CowVal::Borrowed(self.this)),
+            Some((name, key)) if variable == name => Some(CowVal::owned(CelString::from(key))),
+            _ => None,
+        }
+    }
+}
+
+/// The language that rules are written in. Its own `matches` would make the same expression anew for every string.
+fn language() -> Env {
+    fn matches(
+        this: &CelString<'_>,
+        expression: &CelString<'_>,
+    ) -> Result<CelBool, ExecutionError> {
+        static KNOWN: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let expression = expression.inner();
+        if !known.contains_key(expression) {
+            let compiled = Regex::new(expression)
+                .map_err(|error| ExecutionError::function_error("matches", error.to_string()))?;
+            known.insert(expression.to_owned(), compiled);
+        }
+        Ok(CelBool::from(known[expression].is_match(this.inner())))
+    }
+    let mut env = Env::stdlib();
+    cel::add_member_overload!(env, fn matches: (CelString, CelString) -> Result<CelBool>)
+        .expect("the language has no other function of that name");
+    env
+}
+
+/// A value as rules see it.
+fn to_cel(value: &Value) -> Box<dyn Val + '_> {
+    match value {
+        Value::Null => Box::new(CelNull),
+        Value::Bool(flag) => Box::new(CelBool::from(*flag)),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => Box::new(CelInt::from(number)),
+            None => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
+        },
+        Value::String(text) => Box::new(CelString::from(text.as_str())),
+        Value::Array(items) => {
+            let items: Vec<Box<dyn Val + '_>> = items.iter().map(to_cel).collect();
+            Box::new(CelList::from(items))
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields: HashMap<CelMapKey<'_>, Box<dyn Val + '_>> = fields
+                .map(|(name, field)| (CelMapKey::from(name.as_str()), to_cel(field)))
+                .collect();
+            Box::new(CelMap::from(fields))
+        }
+    }
+}
+
 impl Rules {
     pub(crate) fn new() -> Self {
         Self {
-            env: Arc::new(Env::stdlib()),
+            env: Arc::new(language()),
             compiled: RefCell::default(),
             lenient: Cell::new(false),
         }
@@ -39,7 +108,8 @@ impl Rules {
     ) {
         // A rule cannot be asked of what has a wrong type, and that was reported.
         self.lenient.set(!checker.problems.is_empty());
-        self.walk(checker, path, schema, &with_defaults(schema, attributes));
+        let value = with_defaults(schema, attributes);
+        self.walk(checker, path, schema, &value, to_cel(&value).as_ref());
     }
 
     fn compiled(&self, rule: &str) -> Option<Rc<Program>> {
@@ -52,28 +122,51 @@ impl Rules {
         program
     }
 
-    fn walk(&self, checker: &mut Checker<'_>, path: &AttributePath, schema: &Value, value: &Value) {
+    /// `value` and `asked` are the same, for us and for rules.
+    fn walk(
+        &self,
+        checker: &mut Checker<'_>,
+        path: &AttributePath,
+        schema: &Value,
+        value: &Value,
+        asked: &dyn Val,
+    ) {
         let rules = schema["x-kubernetes-validations"].as_array();
         for rule in rules.into_iter().flatten() {
             let text = |name: &str| rule[name].as_str().unwrap_or_default();
             // What may not change is for the API server to say: it knows how the object was.
             if !text("rule").contains("oldSelf") {
                 let path = below(path, text("fieldPath"));
-                self.ask(checker, &path, text("rule"), text("message"), value);
+                self.ask(
+                    checker,
+                    &path,
+                    (text("rule"), text("message")),
+                    value,
+                    asked,
+                );
             }
         }
         match value {
             Value::Object(fields) => {
+                let Some(asked) = asked.downcast_ref::<CelMap<'_>>() else {
+                    return;
+                };
                 for (name, field) in fields {
                     let inner = schema["properties"].get(name);
-                    if let Some(inner) = inner.or_else(|| schema.get("additionalProperties")) {
-                        self.walk(checker, &path.attribute(name), inner, field);
+                    if let Some(inner) = inner.or_else(|| schema.get("additionalProperties"))
+                        && let Some(asked) = asked.inner().get(&CelMapKey::from(name.as_str()))
+                    {
+                        self.walk(checker, &path.attribute(name), inner, field, asked.as_ref());
                     }
                 }
             }
             Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.walk(checker, &path.index(index), &schema["items"], item);
+                let Some(asked) = asked.downcast_ref::<CelList<'_>>() else {
+                    return;
+                };
+                for (index, (item, asked)) in items.iter().zip(asked.inner()).enumerate() {
+                    let path = path.index(index);
+                    self.walk(checker, &path, &schema["items"], item, asked.as_ref());
                 }
             }
             _ => {}
@@ -84,9 +177,9 @@ impl Rules {
         &self,
         checker: &mut Checker<'_>,
         path: &AttributePath,
-        rule: &str,
-        message: &str,
+        (rule, message): (&str, &str),
         value: &Value,
+        this: &dyn Val,
     ) {
         let mut report = |path: &AttributePath| {
             let rule = message.to_owned();
@@ -96,24 +189,20 @@ impl Rules {
             // Then the problem has the key's place, and each key that breaks the rule is told.
             (Some((variable, condition)), Value::Object(fields)) => {
                 for name in fields.keys() {
-                    if self.is_broken(condition, &[("self", value), (variable, &json!(name))]) {
+                    let key = Some((variable, name.as_str()));
+                    if self.is_broken(condition, &Asked { this, key }) {
                         report(&path.attribute(name));
                     }
                 }
             }
-            _ if self.is_broken(rule, &[("self", value)]) => report(path),
+            _ if self.is_broken(rule, &Asked { this, key: None }) => report(path),
             _ => {}
         }
     }
 
-    fn is_broken(&self, rule: &str, variables: &[(&str, &Value)]) -> bool {
+    fn is_broken(&self, rule: &str, asked: &Asked<'_>) -> bool {
         let mut context = Context::with_env(Arc::clone(&self.env));
-        for (variable, value) in variables {
-            let Ok(value) = cel::to_value(value) else {
-                return false;
-            };
-            context.add_variable_from_value(*variable, value);
-        }
+        context.set_variable_resolver(asked);
         let answer = self.compiled(rule).map(|rule| rule.execute(&context));
         match answer {
             Some(Ok(CelValue::Bool(holds))) => !holds,
@@ -181,6 +270,8 @@ fn with_defaults(schema: &Value, value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use serde_json::json;
 
     use super::*;
     use crate::schema::{object_schema, workload_schema};
@@ -338,6 +429,6 @@ mod tests {
             };
             count + inner
         }
-        assert!(parse(&Env::stdlib(), &workload_schema(object_schema())) > 20);
+        assert!(parse(&language(), &workload_schema(object_schema())) > 20);
     }
 }
