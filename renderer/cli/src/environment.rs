@@ -9,20 +9,22 @@ use niphas_render::{CheckedEnvironment, Evaluated, Problems, check};
 use nix_evaluator::{Attrs, ContextBuilder, EvalError, Evaluator, JsonOptions, PosIdx, Value};
 use nix_flake::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use crate::attributes::attribute;
+use crate::cached_work::{Answers, CachedWork, Help, Mark};
 use crate::failure::Failure;
-use crate::flake::{Answers, CachedWork, WorkError};
+use crate::flake::WorkError;
+use crate::workloads::{FindWorkloads, Workload, workload_name};
 
 /// Evaluates and checks environments.
 pub(crate) struct CheckEnvironments<'w> {
-    /// Their names; none: all.
-    pub wanted: &'w [String],
     /// Told what is being done.
     pub say: &'w dyn Fn(&str),
     /// Whether nothing is to be done about environments of these names that evaluate to what has this digest.
     pub is_up_to_date: &'w dyn Fn(&BTreeSet<String>, &Digest) -> bool,
+    /// The workloads, which helpers find, too.
+    pub workloads: FindWorkloads<'w>,
 }
 
 /// What comes of environments.
@@ -47,56 +49,24 @@ struct Head {
     workloads: Vec<String>,
 }
 
-/// What is kept of a workload.
-#[derive(Clone, Serialize, Deserialize)]
-struct Workload {
-    systems: BTreeMap<String, OnSystem>,
-    position: Option<Place>,
-}
-
-/// What a workload evaluates to on one system.
-#[derive(Clone, Serialize, Deserialize)]
-struct OnSystem {
-    value: Json,
-    /// The store paths that its strings refer to.
-    references: Vec<String>,
-}
-
-/// Where a workload is defined.
-#[derive(Clone, Serialize, Deserialize)]
-struct Place {
-    /// The file is in the flake's own tree, and its path counts from there.
-    in_root: bool,
-    file: String,
-    line: u64,
-    column: u64,
-}
-
 /// An environment as plain data.
-struct Data {
-    attributes: Map<String, Json>,
-    workloads: BTreeMap<String, Workload>,
+pub(crate) struct Data {
+    pub attributes: Map<String, Json>,
+    pub workloads: BTreeMap<String, Workload>,
+}
+
+/// An environment whose workloads are still to be evaluated.
+pub(crate) struct Open<'a> {
+    pub name: String,
+    value: Value<'a>,
+    pub attributes: Map<String, Json>,
+    pub workloads: Option<&'a Attrs<'a>>,
 }
 
 const NAMES: &str = "environments";
 
 fn head_name(environment: &str) -> String {
     format!("environment {environment:?}")
-}
-
-fn workload_name(environment: &str, workload: &str) -> String {
-    format!("workload {environment:?} {workload:?}")
-}
-
-impl CheckEnvironments<'_> {
-    /// The environments that are wanted, of those there are.
-    fn chosen(&self, all: &[String]) -> BTreeSet<String> {
-        if self.wanted.is_empty() {
-            all.iter().cloned().collect()
-        } else {
-            self.wanted.iter().cloned().collect()
-        }
-    }
 }
 
 /// A digest of what environments evaluate to, if all of it is there.
@@ -125,7 +95,7 @@ impl CachedWork for CheckEnvironments<'_> {
 
     fn known(&self, answers: &Answers<'_>) -> Option<Self::Output> {
         let names: Vec<String> = decode(answers, NAMES)?;
-        let chosen = self.chosen(&names);
+        let chosen = self.workloads.chosen(&names);
         if !chosen.iter().all(|name| names.contains(name)) {
             return None;
         }
@@ -160,27 +130,11 @@ impl CachedWork for CheckEnvironments<'_> {
         flake: Value<'a>,
         answers: &mut Answers<'_>,
     ) -> Result<Self::Output, WorkError> {
-        let Value::Attrs(outputs) = flake else {
-            return Err(WorkError::Other(
-                anyhow::anyhow!("the flake's outputs are not a set").into(),
-            ));
-        };
-        let Some(all) = evaluator.find_attr(outputs, "niphasConfigurations") else {
-            return Err(WorkError::Other(Failure::with_hint(
-                anyhow::anyhow!("the flake has no output 'niphasConfigurations'"),
-                "declare environments with niphas.lib.mkEnvironment, as docs/reference/environment.md shows",
-            )));
-        };
-        let what = "while evaluating the flake output 'niphasConfigurations'";
-        let all = evaluator.expect_attrs(all.value.share(), all.position, what)?;
-        let names: Vec<String> = evaluator
-            .sorted_attrs(all)
-            .iter()
-            .map(|attr| evaluator.symbol_text(attr.name))
-            .collect();
+        let all = configurations(evaluator, flake)?;
+        let names = names_of(evaluator, all);
         keep(answers, NAMES.to_owned(), answers.mark(), &names);
-        let mut environments = Vec::new();
-        let chosen = self.chosen(&names);
+        let chosen = self.workloads.chosen(&names);
+        let mut opened = Vec::new();
         for name in &chosen {
             let Some(attr) = evaluator.find_attr(all, name) else {
                 let known = if names.is_empty() {
@@ -194,10 +148,18 @@ impl CachedWork for CheckEnvironments<'_> {
             };
             (self.say)(&format!("evaluating environment {name}"));
             let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
-            let data = evaluate(evaluator, name, value, answers)?;
-            let result = data.check(name, answers, &|path| position(evaluator, value, path));
+            opened.push(Open::new(evaluator, name, value, answers)?);
+        }
+        let values: Vec<(String, Value<'a>)> = opened
+            .iter()
+            .map(|open| (open.name.clone(), open.value))
+            .collect();
+        let data = self.workloads.find(evaluator, opened, answers, self.say)?;
+        let mut environments = Vec::new();
+        for ((name, value), data) in values.into_iter().zip(data) {
+            let result = data.check(&name, answers, &|path| position(evaluator, value, path));
             environments.push(
-                result.map_err(|problems| WorkError::Other(Failure::problems(name, &problems)))?,
+                result.map_err(|problems| WorkError::Other(Failure::problems(&name, &problems)))?,
             );
         }
         Ok(Environments::Checked {
@@ -205,13 +167,43 @@ impl CachedWork for CheckEnvironments<'_> {
             digest: digest(answers, &chosen),
         })
     }
+
+    fn help(&self) -> Option<&dyn Help> {
+        Some(&self.workloads)
+    }
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(answers: &Answers<'_>, name: &str) -> Option<T> {
+/// The flake's environments.
+pub(crate) fn configurations<'a>(
+    evaluator: &mut Evaluator<'a>,
+    flake: Value<'a>,
+) -> Result<&'a Attrs<'a>, WorkError> {
+    let Value::Attrs(outputs) = flake else {
+        return Err(WorkError::Other(
+            anyhow::anyhow!("the flake's outputs are not a set").into(),
+        ));
+    };
+    let Some(all) = evaluator.find_attr(outputs, "niphasConfigurations") else {
+        return Err(WorkError::Other(Failure::with_hint(
+            anyhow::anyhow!("the flake has no output 'niphasConfigurations'"),
+            "declare environments with niphas.lib.mkEnvironment, as docs/reference/environment.md shows",
+        )));
+    };
+    let what = "while evaluating the flake output 'niphasConfigurations'";
+    Ok(evaluator.expect_attrs(all.value.share(), all.position, what)?)
+}
+
+pub(crate) fn names_of<'a>(evaluator: &Evaluator<'a>, set: &'a Attrs<'a>) -> Vec<String> {
+    let attrs = evaluator.sorted_attrs(set);
+    let names = attrs.iter().map(|attr| evaluator.symbol_text(attr.name));
+    names.collect()
+}
+
+pub(crate) fn decode<T: for<'de> Deserialize<'de>>(answers: &Answers<'_>, name: &str) -> Option<T> {
     serde_json::from_slice(answers.known(name)?).ok()
 }
 
-fn keep(answers: &mut Answers<'_>, name: String, mark: usize, data: &impl Serialize) {
+pub(crate) fn keep(answers: &mut Answers<'_>, name: String, mark: Mark, data: &impl Serialize) {
     if answers.known(&name).is_some() {
         return;
     }
@@ -221,130 +213,64 @@ fn keep(answers: &mut Answers<'_>, name: String, mark: usize, data: &impl Serial
     }
 }
 
-/// Evaluates an environment all the way down, as far as it is not known.
-fn evaluate<'a>(
-    evaluator: &mut Evaluator<'a>,
-    name: &str,
-    value: Value<'a>,
-    answers: &mut Answers<'_>,
-) -> Result<Data, Box<EvalError>> {
-    let mut attributes = Map::new();
-    let mut workloads = None;
-    match value {
-        Value::Attrs(environment) => {
-            for attr in evaluator.sorted_attrs(environment) {
-                let attr_name = evaluator.symbol_text(attr.name);
-                if attr_name == "positions" {
-                    continue;
-                }
-                let value = evaluator.force(attr.value.share(), attr.position)?;
-                match value {
-                    Value::Attrs(set) if attr_name == "workloads" => workloads = Some(set),
-                    value => {
-                        let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
-                        attributes.insert(attr_name, data);
+impl<'a> Open<'a> {
+    /// Evaluates all of an environment but its workloads.
+    fn new(
+        evaluator: &mut Evaluator<'a>,
+        name: &str,
+        value: Value<'a>,
+        answers: &mut Answers<'_>,
+    ) -> Result<Self, Box<EvalError>> {
+        let mut attributes = Map::new();
+        let mut workloads = None;
+        match value {
+            Value::Attrs(environment) => {
+                for attr in evaluator.sorted_attrs(environment) {
+                    let attr_name = evaluator.symbol_text(attr.name);
+                    if attr_name == "positions" {
+                        continue;
+                    }
+                    let value = evaluator.force(attr.value.share(), attr.position)?;
+                    match value {
+                        Value::Attrs(set) if attr_name == "workloads" => workloads = Some(set),
+                        value => {
+                            let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
+                            attributes.insert(attr_name, data);
+                        }
                     }
                 }
             }
-        }
-        // The check finds fault with it.
-        value => {
-            let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
-            attributes.insert("_type".to_owned(), data);
-        }
-    }
-    let Some(workloads) = workloads else {
-        return Ok(Data {
-            attributes,
-            workloads: BTreeMap::new(),
-        });
-    };
-    let names: Vec<String> = evaluator
-        .sorted_attrs(workloads)
-        .iter()
-        .map(|attr| evaluator.symbol_text(attr.name))
-        .collect();
-    let head = Head {
-        attributes,
-        workloads: names.clone(),
-    };
-    keep(answers, head_name(name), answers.mark(), &head);
-    let workloads = evaluate_workloads(evaluator, name, value, workloads, names, answers)?;
-    Ok(Data {
-        attributes: head.attributes,
-        workloads,
-    })
-}
-
-fn evaluate_workloads<'a>(
-    evaluator: &mut Evaluator<'a>,
-    environment: &str,
-    value: Value<'a>,
-    set: &'a Attrs<'a>,
-    names: Vec<String>,
-    answers: &mut Answers<'_>,
-) -> Result<BTreeMap<String, Workload>, Box<EvalError>> {
-    let mut workloads = BTreeMap::new();
-    let mut missing = Vec::new();
-    for name in names {
-        match decode(answers, &workload_name(environment, &name)) {
-            Some(known) => {
-                workloads.insert(name, known);
+            // The check finds fault with it.
+            value => {
+                let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
+                attributes.insert("_type".to_owned(), data);
             }
-            None => missing.push(name),
         }
-    }
-    missing.sort_by_key(|name| answers.has_changed(&workload_name(environment, name)));
-    let mut found = Vec::new();
-    for name in missing {
-        let Some(attr) = evaluator.find_attr(set, &name) else {
-            continue;
+        let mut head = Head {
+            attributes,
+            workloads: Vec::new(),
         };
-        let workload = evaluator.force(attr.value.share(), attr.position)?;
-        let mut systems = BTreeMap::new();
-        for (system, value) in members(evaluator, workload)? {
-            let mut context = ContextBuilder::default();
-            let value = to_json(evaluator, value, &mut context)?;
-            let references = evaluator.referred_paths(&context)?;
-            systems.insert(system, OnSystem { value, references });
+        if let Some(workloads) = workloads {
+            head.workloads = names_of(evaluator, workloads);
+            keep(answers, head_name(name), answers.mark(), &head);
         }
-        found.push((name, answers.mark(), systems));
-    }
-    // Last of all: asking where something stands counts as looking at where the whole flake is.
-    let positions = match attribute(evaluator, value, "positions")? {
-        Some(positions) => to_json(evaluator, positions, &mut ContextBuilder::default())?,
-        None => Json::Null,
-    };
-    for (name, mark, systems) in found {
-        let workload = Workload {
-            systems,
-            position: Place::read(&positions[&name], answers),
-        };
-        keep(answers, workload_name(environment, &name), mark, &workload);
-        workloads.insert(name, workload);
-    }
-    Ok(workloads)
-}
-
-impl Place {
-    fn read(json: &Json, answers: &Answers<'_>) -> Option<Self> {
-        let file = json["file"].as_str()?;
-        let below = answers.root().and_then(|cache| cache.below_root(file));
-        Some(Place {
-            in_root: below.is_some(),
-            file: below.unwrap_or(file).to_owned(),
-            line: json["line"].as_u64()?,
-            column: json["column"].as_u64()?,
+        Ok(Self {
+            name: name.to_owned(),
+            value,
+            attributes: head.attributes,
+            workloads,
         })
     }
 
-    fn to_json(&self, answers: &Answers<'_>) -> Json {
-        let root = match answers.root() {
-            Some(cache) if self.in_root => cache.root(),
-            _ => String::new(),
-        };
-        let file = format!("{root}{}", self.file);
-        json!({ "file": file, "line": self.line, "column": self.column })
+    /// Where the workloads are defined.
+    pub(crate) fn positions(&self, evaluator: &mut Evaluator<'a>) -> Result<Json, Box<EvalError>> {
+        if self.workloads.is_none() {
+            return Ok(Json::Null);
+        }
+        match attribute(evaluator, self.value, "positions")? {
+            Some(positions) => to_json(evaluator, positions, &mut ContextBuilder::default()),
+            None => Ok(Json::Null),
+        }
     }
 }
 
@@ -386,23 +312,7 @@ impl Data {
     }
 }
 
-/// The members of a set, evaluated; nothing of anything else, which the check finds fault with.
-fn members<'a>(
-    evaluator: &mut Evaluator<'a>,
-    value: Value<'a>,
-) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
-    let Value::Attrs(attrs) = value else {
-        return Ok(Vec::new());
-    };
-    let mut members = Vec::new();
-    for attr in evaluator.sorted_attrs(attrs) {
-        let name = evaluator.symbol_text(attr.name);
-        members.push((name, evaluator.force(attr.value.share(), attr.position)?));
-    }
-    Ok(members)
-}
-
-fn to_json<'a>(
+pub(crate) fn to_json<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
     context: &mut ContextBuilder,

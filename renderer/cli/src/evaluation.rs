@@ -117,6 +117,7 @@ impl EvaluationArgs {
                 Some(mib) => Some(mib.saturating_mul(1 << 20)),
                 None => crate::memory::available().map(|bytes| bytes / 4 * 3),
             },
+            interrupt: None,
         };
         if let Some(depth) = self.max_call_depth {
             settings.max_call_depth = depth;
@@ -201,6 +202,11 @@ impl EvaluationArgs {
     /// What earlier runs found may be used: nobody wants to see this evaluation itself.
     pub(crate) fn uses_cache(&self) -> bool {
         !self.no_eval_cache && self.profile.is_none() && !self.keep_texts
+    }
+
+    /// Other threads may help: nobody wants to see one evaluation.
+    pub(crate) fn can_be_shared(&self) -> bool {
+        self.profile.is_none() && !self.keep_texts
     }
 
     /// What answers depend on beside the flake and the evaluator's settings.

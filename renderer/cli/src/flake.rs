@@ -1,6 +1,5 @@
 //! Flakes on the command line: from a reference to an evaluator with the flake's outputs.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +7,8 @@ use anyhow::Context as _;
 use nix_evaluator::io::{EvalIo, LocalIo};
 use nix_evaluator::{Bump, EvalError, Evaluator, Settings, Value};
 use nix_flake::{
-    EvaluationCache, FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath,
-    LockOptions, LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock,
-    read_flake_nix,
+    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions,
+    LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,
 };
 use nix_formats::StoreDir;
 
@@ -251,136 +249,7 @@ impl From<Box<EvalError>> for WorkError {
     }
 }
 
-/// Work on an evaluated flake whose parts may be known from earlier runs.
-pub(crate) trait CachedWork {
-    /// What comes of it.
-    type Output;
-
-    /// What comes of it if everything is known.
-    fn known(&self, answers: &Answers<'_>) -> Option<Self::Output>;
-
-    /// Does it. `flake` is the flake's value.
-    fn run<'a>(
-        &self,
-        evaluator: &mut Evaluator<'a>,
-        flake: Value<'a>,
-        answers: &mut Answers<'_>,
-    ) -> Result<Self::Output, WorkError>;
-}
-
-/// What earlier runs found, and what this one finds.
-pub(crate) struct Answers<'c> {
-    cache: Option<&'c EvaluationCache>,
-    count: &'c dyn Fn() -> usize,
-    found: Vec<(String, usize, Vec<u8>)>,
-}
-
-impl Answers<'_> {
-    /// What is known.
-    pub(crate) fn known(&self, name: &str) -> Option<&[u8]> {
-        self.cache?.answer(name)
-    }
-
-    /// What is known, or has been found in this run.
-    pub(crate) fn data<'s>(&'s self) -> impl Fn(&str) -> Option<&'s [u8]> {
-        let found: HashMap<&str, &[u8]> = self
-            .found
-            .iter()
-            .map(|(name, _, data)| (name.as_str(), data.as_slice()))
-            .collect();
-        move |name| self.known(name).or_else(|| found.get(name).copied())
-    }
-
-    /// Whether it is best found last.
-    pub(crate) fn has_changed(&self, name: &str) -> bool {
-        self.cache.is_some_and(|cache| cache.has_changed(name))
-    }
-
-    /// What was evaluated up to now depends on what was read up to now: the number to hand on to [`Answers::add`].
-    pub(crate) fn mark(&self) -> usize {
-        (self.count)()
-    }
-
-    /// Adds what is to be known from now on, in the order of the marks.
-    pub(crate) fn add(&mut self, name: String, mark: usize, data: Vec<u8>) {
-        self.found.push((name, mark, data));
-    }
-
-    /// The flake's own tree, whose name in the store changes.
-    pub(crate) fn root(&self) -> Option<&EvaluationCache> {
-        self.cache
-    }
-}
-
 impl Source {
-    /// Evaluates the flake as far as work on it is not known from earlier runs. `about` names the kind of work.
-    pub(crate) fn evaluate_cached<W: CachedWork>(
-        &self,
-        args: &EvaluationArgs,
-        about: &str,
-        work: &W,
-    ) -> Result<W::Output, Failure> {
-        let settings = args.settings(true)?;
-        let fetch_settings = self.fetcher.settings();
-        let store_dir = &fetch_settings.store_dir;
-        let mut cache = if args.uses_cache() {
-            let about = format!("{about} {}", args.cache_key());
-            self.locked
-                .evaluation_cache(&fetch_settings.cache_dir, store_dir, &settings, &about)?
-        } else {
-            None
-        };
-        let io = FlakeIo::new(&self.fetcher, LocalIo::default(), settings.pure);
-        let restricted = args.restricted(&settings, &io)?;
-        let io: &dyn EvalIo = match &restricted {
-            Some(view) => view,
-            None => &io,
-        };
-        let Some(cache) = &mut cache else {
-            let count = || 0;
-            let mut answers = Answers {
-                cache: None,
-                count: &count,
-                found: Vec::new(),
-            };
-            return with_io(args, settings, &self.fetcher, io, |evaluator| {
-                let flake = self.locked.evaluate(evaluator, store_dir)?;
-                work.run(evaluator, flake, &mut answers)
-            });
-        };
-        cache.read(io);
-        let recording = cache.record(io, &self.fetcher);
-        let count = || recording.count();
-        let mut answers = Answers {
-            cache: Some(cache),
-            count: &count,
-            found: Vec::new(),
-        };
-        let known = work.known(&answers);
-        let result = match known {
-            Some(output) => Ok(output),
-            None => with_io(args, settings, &self.fetcher, &recording, |evaluator| {
-                let flake = self.locked.evaluate(evaluator, store_dir)?;
-                work.run(evaluator, flake, &mut answers)
-            }),
-        };
-        let found = answers.found;
-        tracing::debug!(
-            "evaluation cache: {} answers known, {} found",
-            cache.known_answers(),
-            found.len()
-        );
-        for message in cache.messages() {
-            if !recording.has_said(&message) {
-                io.message(&message);
-            }
-        }
-        if result.is_ok() && !found.is_empty() {
-            cache.keep(recording.into_reads(), found);
-        }
-        result
-    }
-
     /// Evaluates the flake and does some work on it.
     pub(crate) fn evaluate<W: FlakeWork>(
         &self,
@@ -425,7 +294,7 @@ pub(crate) fn with_fetcher_and_store<T>(
 }
 
 /// Runs `work` with an evaluator that sees the world through `io`.
-fn with_io<T>(
+pub(crate) fn with_io<T>(
     args: &EvaluationArgs,
     settings: Settings,
     fetcher: &Fetcher,
@@ -436,7 +305,7 @@ fn with_io<T>(
     let arena = Bump::with_capacity(FIRST_CHUNK);
     let mut evaluator = Evaluator::new(&arena, io, settings);
     install_get_flake(&mut evaluator, fetcher, pure);
-    let result = work(&mut evaluator);
+    let result = evaluator.on_stack(work);
     args.write_profile(&mut evaluator)?;
     result.map_err(|error| match error {
         WorkError::Eval(error) => args.failure(&evaluator, &error),

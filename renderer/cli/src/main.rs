@@ -5,6 +5,7 @@
 )]
 
 mod attributes;
+mod cached_work;
 mod cli;
 mod commands;
 mod environment;
@@ -20,6 +21,8 @@ mod nix_config;
 mod output;
 mod progress;
 mod provenance;
+mod shared_work;
+mod workloads;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -113,6 +113,11 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
         })
     }
 
+    fn fetch_in_turn(&self, request: &FetchRequest) -> Result<Fetched, FlakeError> {
+        let work = || self.fetch_request(request);
+        self.fetcher.in_turn(format!("{request:?}"), work)
+    }
+
     fn fetch_request(&self, request: &FetchRequest) -> Result<Fetched, FlakeError> {
         match request {
             FetchRequest::Tree {
@@ -362,7 +367,7 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
     }
 
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {
-        self.fetch_request(request).map_err(fetch_error)
+        self.fetch_in_turn(request).map_err(fetch_error)
     }
 
     fn parse_flake_ref(&self, reference: &str) -> io::Result<ParsedFlakeRef> {

@@ -23,7 +23,9 @@ mod url;
 pub use attrs::{Attr, Attrs};
 pub use decl::{Flake, FlakeDecl, InputDecl, Place, ReadFlake};
 pub use error::{FlakeError, LockFileError, RefError, UrlError};
-pub use evaluation_cache::{Digest, EvaluationCache, Read, RecordingIo, digest, hex, program};
+pub use evaluation_cache::{
+    Digest, EvaluationCache, Found, Read, RecordingIo, Session, digest, hex, program,
+};
 pub use fetch::{FetchSettings, Fetched, FetchedFile, Fetcher, Resolved, TreeAttrOptions};
 pub use flake_nix::{FlakeNixError, SourcePlace, parse_flake_nix, read_flake_nix};
 pub use flake_ref::{FlakeRef, ParseOptions};

@@ -6,6 +6,7 @@ use nix_evaluator::{Builtin, ErrorKind, EvalError, Evaluator, GetFlake, Origin, 
 use serde::Serialize;
 
 use crate::attrs::Attrs;
+use crate::decl::Place;
 use crate::error::FlakeError;
 use crate::fetch::{Fetcher, TreeAttrOptions};
 use crate::flake_nix::read_flake_nix;
@@ -132,15 +133,11 @@ fn get_flake<'a>(
         allow_unlocked: !pure,
         ..LockOptions::default()
     };
-    let locked = FlakeRef::parse(reference, &ParseOptions::absolute())
-        .map_err(FlakeError::from)
-        .and_then(|reference| {
-            lock(
-                fetcher,
-                &|place| read_flake_nix(place, store_dir),
-                &reference,
-                &options,
-            )
+    let parsed = FlakeRef::parse(reference, &ParseOptions::absolute()).map_err(FlakeError::from);
+    let read = |place: &Place| read_flake_nix(place, store_dir);
+    let locked = fetcher
+        .in_turn(format!("getFlake {reference}"), || {
+            parsed.and_then(|reference| lock(fetcher, &read, &reference, &options))
         })
         .map_err(|error| eval_error(&error))?;
     locked.unwritten().evaluate(evaluator, store_dir)

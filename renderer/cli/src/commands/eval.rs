@@ -9,9 +9,10 @@ use nix_evaluator::{
 };
 
 use crate::attributes::{attribute, select_first};
+use crate::cached_work::{Answers, CachedWork};
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
-use crate::flake::{Answers, CachedWork, FlakeArgs, LockFileArgs, WorkError, with_fetcher};
+use crate::flake::{FlakeArgs, LockFileArgs, WorkError, with_fetcher};
 use crate::output::print_bytes;
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does

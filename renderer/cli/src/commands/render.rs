@@ -29,6 +29,7 @@ use crate::keys::KeyArgs;
 use crate::last_rendering::LastRendering;
 use crate::progress::{Phases, Progress};
 use crate::provenance;
+use crate::workloads::FindWorkloads;
 
 /// Render a flake's environments and commit them to a GitOps repository
 ///
@@ -142,8 +143,8 @@ impl Args {
         let last = self.last_rendering(&source, &keys)?;
         let up_to_date = OnceCell::new();
         let work = CheckEnvironments {
-            wanted: &self.environments,
             say: &|what| progress.say(what),
+            workloads: FindWorkloads::new(&self.environments),
             is_up_to_date: &|names, digest| {
                 last.is_of(digest, || {
                     // What is wrong with the repository is told when it is written to.

@@ -6,9 +6,10 @@ use nix_evaluator::{EvalError, Evaluator, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::attributes::{attribute, members};
+use crate::cached_work::{Answers, CachedWork};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
-use crate::flake::{Answers, CachedWork, FlakeArgs, LockFileArgs, WorkError};
+use crate::flake::{FlakeArgs, LockFileArgs, WorkError};
 use crate::output::print_line;
 
 /// Show what a flake outputs

@@ -23,12 +23,12 @@ pub(super) struct Stored {
     /// Everything that was read, once.
     pub(super) reads: Vec<Read>,
     /// Oldest first.
-    pub(super) sessions: Vec<Session>,
+    pub(super) sessions: Vec<StoredSession>,
 }
 
 /// One evaluation.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Session {
+pub(super) struct StoredSession {
     /// What it read, in that order: numbers of [`Stored::reads`].
     pub(super) reads: Vec<u32>,
     /// What came of it, in that order.
@@ -139,7 +139,7 @@ mod tests {
             reads: 0,
             data: data.as_bytes().to_vec(),
         };
-        let session = Session {
+        let session = StoredSession {
             reads: Vec::new(),
             answers: vec![answer],
         };

@@ -23,12 +23,32 @@ use crate::fetch::Fetcher;
 use crate::lock::LockedFlake;
 use crate::lock_file::LockedInput;
 
-use file::{Answer, Session, Stored};
+use file::{Answer, Stored, StoredSession};
 use record::Root;
 pub use record::{Read, RecordingIo};
 
 /// More sessions are not kept: what is only in older ones is evaluated anew.
 const MOST_SESSIONS: usize = 16;
+
+/// What one evaluation read and found.
+#[derive(Debug)]
+pub struct Session {
+    /// What it read, in that order; nothing where something was asked whose answer may be another the next time.
+    pub reads: Option<Vec<Read>>,
+    /// What it found, in that order.
+    pub found: Vec<Found>,
+}
+
+/// An answer that was not known.
+#[derive(Debug)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// So many of the evaluation's reads came before it was there.
+    pub reads: usize,
+    /// The answer.
+    pub data: Vec<u8>,
+}
 
 /// A digest, as BLAKE3 makes them.
 pub type Digest = [u8; 32];
@@ -137,6 +157,17 @@ impl EvaluationCache {
         self.valid.len()
     }
 
+    /// How many answers there were and no longer count; more than any number if nothing is kept of the flake.
+    pub fn missing_answers(&self) -> usize {
+        let sessions = self.stored.sessions.iter();
+        let answers = sessions.flat_map(|session| &session.answers);
+        let names: BTreeSet<&str> = answers.map(|answer| answer.name.as_str()).collect();
+        if names.is_empty() {
+            return usize::MAX;
+        }
+        names.len() - self.valid.len()
+    }
+
     /// Whether what the answer of that name depends on has changed since it was kept, as far as can be told. Such answers
     /// are best found last: then the next change of the same leaves all others as they are.
     pub fn has_changed(&self, name: &str) -> bool {
@@ -179,11 +210,9 @@ impl EvaluationCache {
             .collect()
     }
 
-    /// Keeps new answers, with those before that still count. Each is given with how many reads were recorded before it
-    /// was there, in that order. Where that cannot be done the next run is slower; nothing else is lost.
-    pub fn keep(&self, reads: Option<Vec<Read>>, answers: Vec<(String, usize, Vec<u8>)>) {
-        // What the evaluation depends on cannot be told.
-        let Some(reads) = reads else { return };
+    /// Keeps what evaluations found, with the answers before that still count. Where that cannot be done the next run is
+    /// slower; nothing else is lost.
+    pub fn keep(&self, sessions: Vec<Session>) {
         let mut stored = Stored::default();
         let mut numbers = BTreeMap::new();
         let mut number = |stored: &mut Stored, read: Read| {
@@ -192,11 +221,23 @@ impl EvaluationCache {
                 (stored.reads.len() - 1) as u32
             })
         };
-        let new: BTreeSet<&str> = answers.iter().map(|(name, ..)| name.as_str()).collect();
+        // What an evaluation depends on that has no reads cannot be told.
+        let known: Vec<(Vec<Read>, Vec<Found>)> = sessions
+            .into_iter()
+            .filter_map(|session| Some((session.reads?, session.found)))
+            .filter(|(_, found)| !found.is_empty())
+            .collect();
+        if known.is_empty() {
+            return;
+        }
+        let new: BTreeSet<String> = known
+            .iter()
+            .flat_map(|(_, found)| found.iter().map(|found| found.name.clone()))
+            .collect();
         for (index, session) in self.stored.sessions.iter().enumerate() {
-            let mut kept = Session::default();
+            let mut kept = StoredSession::default();
             for (place, answer) in session.answers.iter().enumerate() {
-                if !new.contains(answer.name.as_str())
+                if !new.contains(&answer.name)
                     && self.valid.get(&answer.name) == Some(&(index, place))
                 {
                     kept.answers.push(answer.clone());
@@ -214,19 +255,19 @@ impl EvaluationCache {
                 stored.sessions.push(kept);
             }
         }
-        let mut session = Session::default();
-        for read in reads {
-            session.reads.push(number(&mut stored, read));
+        for (reads, found) in known {
+            let mut session = StoredSession::default();
+            for read in reads {
+                session.reads.push(number(&mut stored, read));
+            }
+            let answers = found.into_iter().map(|found| Answer {
+                name: found.name,
+                reads: found.reads as u32,
+                data: found.data,
+            });
+            session.answers = answers.collect();
+            stored.sessions.push(session);
         }
-        session.answers = answers
-            .into_iter()
-            .map(|(name, reads, data)| Answer {
-                name,
-                reads: reads as u32,
-                data,
-            })
-            .collect();
-        stored.sessions.push(session);
         let too_many = stored.sessions.len().saturating_sub(MOST_SESSIONS);
         stored.sessions.drain(..too_many);
         if let Err(error) = file::write(&self.file, &stored) {

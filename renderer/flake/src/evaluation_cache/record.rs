@@ -189,12 +189,6 @@ impl<'f, I: EvalIo> RecordingIo<'f, I> {
         let store_path = self.fetcher.settings().store_dir.parse_subpath(path);
         store_path.is_ok_and(|(store_path, _)| self.fetcher.source(&store_path).is_some())
     }
-
-    /// This was said.
-    pub fn has_said(&self, message: &str) -> bool {
-        let key = (What::Message, message.as_bytes().to_vec());
-        self.log.borrow().seen.contains(&key)
-    }
 }
 
 impl<I: EvalIo> EvalIo for RecordingIo<'_, I> {

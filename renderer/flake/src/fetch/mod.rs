@@ -185,6 +185,8 @@ pub struct Fetcher {
     local_registries: OnceLock<[Registry; 3]>,
     global_registry: Mutex<Option<Registry>>,
     seen: Mutex<BTreeMap<Input, Resolved>>,
+    /// What evaluations on several threads ask for: one that asks for the same as another waits for it.
+    turns: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     sources: Mutex<BTreeMap<StorePath, Arc<SourceTree>>>,
 }
 
@@ -204,6 +206,7 @@ impl Fetcher {
             local_registries: OnceLock::new(),
             global_registry: Mutex::default(),
             seen: Mutex::default(),
+            turns: Mutex::default(),
             sources: Mutex::default(),
         }
     }
@@ -211,6 +214,14 @@ impl Fetcher {
     /// The settings.
     pub fn settings(&self) -> &FetchSettings {
         &self.settings
+    }
+
+    /// Does what an evaluation asks for, not at the same time as another asks for the same: it finds in the cache what the
+    /// first brings there.
+    pub(crate) fn in_turn<T>(&self, asked: String, work: impl FnOnce() -> T) -> T {
+        let turn = Arc::clone(lock(&self.turns).entry(asked).or_default());
+        let _turn = lock(&turn);
+        work()
     }
 
     /// The files behind a store path that a fetch gave.
