@@ -32,33 +32,34 @@ impl Folder {
         Stage::new(&self.path)
     }
 
-    /// Puts a file in its place by a rename.
-    pub(super) async fn put(&self, name: &str, payload: Payload) -> Result<(), FetchError> {
+    /// Puts a file in its place by a rename. It blocks, but for less time than it takes to have another thread do it: what
+    /// is large was written before.
+    pub(super) fn put(&self, name: &str, payload: &Payload) -> Result<(), FetchError> {
         let path = self.path(name)?;
-        let folder = self.path.clone();
-        let write = move || {
-            if let Some(parent) = path.parent().filter(|parent| *parent != folder) {
-                std::fs::create_dir_all(parent)?;
-            }
-            match payload {
-                Payload::Staged(staged) => std::fs::rename(staged, &path),
-                Payload::Memory(bytes) => {
-                    let mut file = tempfile::Builder::new()
-                        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                        .prefix(".niphas-put-")
-                        .tempfile_in(&folder)?;
-                    file.write_all(&bytes)?;
-                    file.persist(&path)?;
-                    Ok(())
-                }
-                Payload::File(..) => Err(io::ErrorKind::Unsupported.into()),
-            }
+        let written = match self.put_at(&path, payload) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path
+                .parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| self.put_at(&path, payload)),
+            result => result,
         };
-        let shown = self.path.join(name);
-        let written = tokio::task::spawn_blocking(write).await;
-        written
-            .unwrap_or_else(|error| Err(error.into()))
-            .map_err(|error| not_written(&shown, error))
+        written.map_err(|error| not_written(&path, error))
+    }
+
+    fn put_at(&self, path: &Path, payload: &Payload) -> io::Result<()> {
+        match payload {
+            Payload::Staged(staged) => std::fs::rename(staged, path),
+            Payload::Memory(bytes) => {
+                let mut file = tempfile::Builder::new()
+                    .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+                    .prefix(".niphas-put-")
+                    .tempfile_in(&self.path)?;
+                file.write_all(bytes)?;
+                file.persist(path)?;
+                Ok(())
+            }
+            Payload::File(..) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     pub(super) fn path(&self, name: &str) -> Result<PathBuf, FetchError> {

@@ -177,7 +177,7 @@ impl Transport {
         };
         loop {
             let put = match self {
-                Self::File(folder) => return folder.put(name, payload).await,
+                Self::File(folder) => return folder.put(name, &payload),
                 Self::Http(server) => server.put(name, content_type, &payload).await,
                 Self::S3(bucket) => bucket.put(name, content_type, &payload).await,
             };

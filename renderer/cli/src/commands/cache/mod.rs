@@ -8,6 +8,7 @@ mod sources;
 mod verify;
 mod why_depends;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -66,10 +67,12 @@ enum OutputFormat {
 }
 
 /// A runtime for commands that talk to caches: the work that takes time is done
-/// on its blocking threads.
+/// on its blocking threads, of which more than a few for each processor only wait for one another.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     Ok(tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(4 * processors.max(4))
         .enable_all()
         .build()?)
 }
