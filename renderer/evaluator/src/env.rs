@@ -11,15 +11,20 @@ use crate::value::{Slot, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LevelId(pub(crate) u32);
 
-/// Cells in a block, but where one level needs more.
+/// Cells in a block.
 const BLOCK: usize = 1 << BLOCK_BITS;
 const BLOCK_BITS: u32 = 11;
 
-/// The cells of all levels. A level's first cell says, as a number, how many variables follow and which level is around it.
+type Block<'a> = [Slot<'a>; BLOCK];
+
+/// The cells of all levels, numbered from the first block's first one. A level's first cell says, as a number, how many
+/// variables follow and which level is around it.
 pub(crate) struct Levels<'a> {
-    blocks: Vec<&'a [Slot<'a>]>,
+    blocks: Vec<&'a Block<'a>>,
     /// Cells in use of the last block.
     used: usize,
+    /// Levels larger than a block, whole. Their cells are several blocks one after the other.
+    large: Vec<(LevelId, &'a [Slot<'a>])>,
 }
 
 impl<'a> Levels<'a> {
@@ -31,6 +36,7 @@ impl<'a> Levels<'a> {
         let mut levels = Self {
             blocks: Vec::new(),
             used: BLOCK,
+            large: Vec::new(),
         };
         levels.open(arena, Self::ROOT, 0);
         levels
@@ -45,41 +51,65 @@ impl<'a> Levels<'a> {
         count: usize,
     ) -> (LevelId, &'a [Slot<'a>]) {
         if self.used + count >= BLOCK {
-            self.add_block(arena, count);
+            if count >= BLOCK {
+                return self.open_large(arena, up, count);
+            }
+            self.add_blocks(arena, 1);
         }
         let number = self.blocks.len() - 1;
         let (head, slots) = self.blocks[number][self.used..=self.used + count]
             .split_first()
             .expect("a level has a first cell");
-        head.set(Value::Int((count as i64) << 32 | i64::from(up.0)));
+        head.set(Self::head(up, count));
         let id = LevelId((number << BLOCK_BITS | self.used) as u32);
         self.used += 1 + count;
         (id, slots)
     }
 
     #[cold]
-    fn add_block(&mut self, arena: &'a Bump, count: usize) {
+    fn open_large(
+        &mut self,
+        arena: &'a Bump,
+        up: LevelId,
+        count: usize,
+    ) -> (LevelId, &'a [Slot<'a>]) {
+        let cells = self.add_blocks(arena, (1 + count).div_ceil(BLOCK));
+        self.used = BLOCK;
+        let first = self.blocks.len() - cells.len() / BLOCK;
+        let id = LevelId((first << BLOCK_BITS) as u32);
+        cells[0].set(Self::head(up, count));
+        let slots = &cells[1..=count];
+        self.large.push((id, slots));
+        (id, slots)
+    }
+
+    #[cold]
+    fn add_blocks(&mut self, arena: &'a Bump, count: usize) -> &'a [Slot<'a>] {
         assert!(
-            self.blocks.len() < 1 << (u32::BITS - BLOCK_BITS),
+            self.blocks.len() + count <= 1 << (u32::BITS - BLOCK_BITS),
             "an evaluation has room for 64 GiB of variables"
         );
-        let cells = BLOCK.max(1 + count);
-        self.blocks
-            .push(arena.alloc_slice_fill_with(cells, |_| Slot::new(Value::Null)));
+        let cells: &'a [Slot<'a>] =
+            arena.alloc_slice_fill_with(count * BLOCK, |_| Slot::new(Value::Null));
+        self.blocks.extend(cells.as_chunks().0);
         self.used = 0;
+        cells
     }
 
-    /// The block that a level is in, and its place there.
-    #[inline]
-    fn place(&self, level: LevelId) -> (&'a [Slot<'a>], usize) {
-        let block = self.blocks[(level.0 >> BLOCK_BITS) as usize];
-        (block, level.0 as usize % BLOCK)
+    /// What a first cell says.
+    fn head(up: LevelId, count: usize) -> Value<'a> {
+        Value::Int((count as i64) << 32 | i64::from(up.0))
     }
 
-    /// What a first cell says: the level around, and how many variables there are.
     #[inline]
-    fn head(cell: &Slot<'a>) -> (LevelId, usize) {
-        match cell.get() {
+    fn cell(&self, number: u32) -> &'a Slot<'a> {
+        &self.blocks[(number >> BLOCK_BITS) as usize][number as usize % BLOCK]
+    }
+
+    /// The level around one, and how many variables it has.
+    #[inline]
+    fn around(&self, level: LevelId) -> (LevelId, usize) {
+        match self.cell(level.0).get() {
             Value::Int(head) => (LevelId(head as u32), (head >> 32) as usize),
             _ => unreachable!("a level starts with a number"),
         }
@@ -88,30 +118,43 @@ impl<'a> Levels<'a> {
     /// The cell of a variable of this scope.
     #[inline]
     pub(crate) fn slot(&self, level: LevelId, index: u32) -> &'a Slot<'a> {
-        let (block, start) = self.place(level);
-        &block[start + 1 + index as usize]
+        self.cell(level.0 + 1 + index)
     }
 
     /// The cells of all variables of this scope.
     #[inline]
     pub(crate) fn slots(&self, level: LevelId) -> &'a [Slot<'a>] {
-        let (block, start) = self.place(level);
-        &block[start + 1..][..Self::head(&block[start]).1]
+        self.slots_of(level, self.around(level).1)
+    }
+
+    #[inline]
+    fn slots_of(&self, level: LevelId, count: usize) -> &'a [Slot<'a>] {
+        let block: &'a Block<'a> = self.blocks[(level.0 >> BLOCK_BITS) as usize];
+        let start = level.0 as usize % BLOCK + 1;
+        match block.get(start..start + count) {
+            Some(slots) => slots,
+            None => self.large_slots(level),
+        }
+    }
+
+    #[cold]
+    fn large_slots(&self, level: LevelId) -> &'a [Slot<'a>] {
+        let place = self.large.binary_search_by_key(&level.0, |(id, _)| id.0);
+        self.large[place.expect("a level is in one block, or large")].1
     }
 
     /// What code in this level runs in.
     #[inline]
     pub(crate) fn env(&self, level: LevelId) -> Env<'a, 'a> {
-        let (block, start) = self.place(level);
-        let (up, count) = Self::head(&block[start]);
-        Env::opened(up, level, &block[start + 1..][..count])
+        let (up, count) = self.around(level);
+        Env::opened(up, level, self.slots_of(level, count))
     }
 
     /// The scope `depth` levels out of `level`.
+    #[inline]
     fn outer(&self, mut level: LevelId, depth: u32) -> LevelId {
         for _ in 0..depth {
-            let (block, start) = self.place(level);
-            level = Self::head(&block[start]).0;
+            level = self.around(level).0;
         }
         level
     }
@@ -204,6 +247,41 @@ impl<'s, 'a> Env<'s, 'a> {
             Value::Thunk(inner) => inner.share(),
             value if value.is_whnf() => value,
             _ => Value::Thunk(self.arena_slot(levels, depth, index)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Levels of all sizes, around the size of a block and beyond it, keep their variables and what is around them.
+    #[test]
+    fn levels_of_all_sizes_are_found_again() {
+        let arena = Bump::new();
+        let mut levels = Levels::new(&arena);
+        let sizes = [0, 1, 3, 2046, 2047, 2048, 5, 2049, 4095, 4096, 10_000, 1];
+        let mut opened = Vec::new();
+        let mut up = Levels::ROOT;
+        for (number, size) in sizes.into_iter().enumerate() {
+            let (level, slots) = levels.open(&arena, up, size);
+            assert_eq!(slots.len(), size);
+            for (index, slot) in slots.iter().enumerate() {
+                slot.set(Value::Int((number * 100_000 + index) as i64));
+            }
+            opened.push((level, up, size));
+            up = level;
+        }
+        for (number, (level, up, size)) in opened.into_iter().enumerate() {
+            assert_eq!(levels.around(level), (up, size));
+            assert_eq!(levels.slots(level).len(), size);
+            for index in 0..size {
+                let expected = (number * 100_000 + index) as i64;
+                let found = levels.slot(level, index as u32).get();
+                assert!(matches!(found, Value::Int(found) if found == expected));
+                let found = levels.env(level).slots[index].get();
+                assert!(matches!(found, Value::Int(found) if found == expected));
+            }
         }
     }
 }

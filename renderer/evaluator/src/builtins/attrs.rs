@@ -290,22 +290,24 @@ fn zip_attrs_with<'a>(
     )?;
     let what =
         "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
-    let mut all = Vec::new();
+    let arena = evaluator.arena;
+    let mut all = Vec::with_capacity(16);
     for item in items {
         let attrs = evaluator.expect_attrs(item.share(), NONE, what)?;
-        all.extend(attrs.entries(evaluator.arena).iter());
+        all.extend(attrs.entries(arena).iter());
     }
     // Stable: the values of one name stay in the order of the list.
     all.sort_by_key(|attr| attr.name);
-    let mut result = Vec::new();
-    for group in all.chunk_by(|l, r| l.name == r.name) {
-        let values: Vec<_> = group.iter().map(|attr| attr.value.share()).collect();
+    let groups = || all.chunk_by(|l: &&Attr<'a>, r: &&Attr<'a>| l.name == r.name);
+    let mut result = bumpalo::collections::Vec::with_capacity_in(groups().count(), arena);
+    for group in groups() {
+        let values =
+            arena.alloc_slice_fill_with(group.len(), |index| Slot::new(group[index].value.share()));
         let name = Value::String(evaluator.symbols.string(group[0].name));
-        let args = evaluator
-            .arena
-            .alloc_slice_copy(&[name, evaluator.list_of(&values)]);
-        let call = evaluator.arena.alloc(PartialApplication { function, args });
+        let args = arena.alloc_slice_copy(&[name, Value::list(arena, values)]);
+        let call = arena.alloc(PartialApplication { function, args });
         result.push(Attr::new(group[0].name, NONE, Value::Application(call)));
     }
-    Ok(Value::Attrs(Attrs::from_unsorted(evaluator.arena, result)))
+    let result = result.into_bump_slice();
+    Ok(Value::Attrs(Attrs::from_sorted(arena, result)))
 }

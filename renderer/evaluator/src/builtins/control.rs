@@ -7,7 +7,7 @@ use crate::error::{ErrorKind, EvalError, Trace};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::position::PosIdx;
 use crate::print::PrintOptions;
-use crate::value::{Bool, NixString, PartialApplication, Slot, Value};
+use crate::value::{Bool, NixString, Slot, Value};
 
 pub(super) fn table<'a>() -> Vec<Row<'a>> {
     use Global::{Bare, Underscored};
@@ -38,21 +38,12 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// `derivation` is written in Nix; its source is read when it is first needed.
-pub(super) fn install_derivation<'a>(evaluator: &mut Evaluator<'a>, attrs: &mut Vec<Attr<'a>>) {
-    let load: &'a super::Builtin<'a> = evaluator.arena.alloc(super::Builtin {
-        name: "derivation",
-        arity: 1,
-        function: |evaluator, _, _| {
-            evaluator.internal_source("derivation-internal.nix", DERIVATION)
-        },
-    });
-    let args = evaluator.arena.alloc_slice_copy(&[Value::Null]);
-    let call = evaluator.arena.alloc(PartialApplication {
-        function: Value::Builtin(load),
-        args,
-    });
-    let slot: &'a Slot<'a> = evaluator.arena.alloc(Slot::new(Value::Application(call)));
+/// `derivation` is written in Nix; its cell is filled by [`read_derivation`].
+pub(super) fn install_derivation<'a>(
+    evaluator: &mut Evaluator<'a>,
+    attrs: &mut Vec<Attr<'a>>,
+) -> &'a Slot<'a> {
+    let slot: &'a Slot<'a> = evaluator.arena.alloc(Slot::new(Value::Null));
     super::add(
         evaluator,
         attrs,
@@ -60,6 +51,16 @@ pub(super) fn install_derivation<'a>(evaluator: &mut Evaluator<'a>, attrs: &mut 
         Global::Bare,
         Value::Thunk(slot),
     );
+    slot
+}
+
+/// Reads the source of `derivation`, once all that it refers to is there.
+pub(super) fn read_derivation<'a>(evaluator: &mut Evaluator<'a>, slot: &'a Slot<'a>) {
+    let derivation = evaluator.internal_source("derivation-internal.nix", DERIVATION);
+    let Ok(derivation) = derivation else {
+        unreachable!("the source of 'derivation' is a function")
+    };
+    slot.set(derivation);
 }
 
 const DERIVATION: &str = include_str!("derivation.nix");

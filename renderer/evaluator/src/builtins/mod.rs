@@ -131,7 +131,7 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
         Global::Underscored,
         nix_path,
     );
-    control::install_derivation(evaluator, &mut attrs);
+    let derivation = control::install_derivation(evaluator, &mut attrs);
 
     let name = evaluator.symbols.intern(b"builtins");
     let itself: &Slot<'_> = arena.alloc(Slot::new(Value::Null));
@@ -139,6 +139,7 @@ pub(crate) fn install(evaluator: &mut Evaluator<'_>) {
     let builtins = Value::Attrs(Attrs::from_unsorted(arena, attrs));
     itself.set(builtins);
     evaluator.define_global("builtins", builtins);
+    control::read_derivation(evaluator, derivation);
 }
 
 /// An error without a position: the call that led to it has one.

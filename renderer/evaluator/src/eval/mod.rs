@@ -369,6 +369,42 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
     ) -> Result<Value<'a>> {
         self.check_stack()?;
+        let Value::Delayed(delayed) = state else {
+            return self.force_otherwise(slot, state, position);
+        };
+        slot.set(Value::Blackhole);
+        match self.eval_delayed(delayed) {
+            Ok(value) => Ok(self.keep_value(slot, value)),
+            Err(error) => Err(self.fail(slot, state, error)),
+        }
+    }
+
+    /// An expression in its level.
+    #[expect(
+        clippy::inline_always,
+        reason = "half of all values are computed by it"
+    )]
+    #[inline(always)]
+    pub(crate) fn eval_delayed(&mut self, delayed: Delayed) -> Result<Value<'a>> {
+        let expr = self.thunks[delayed.thunk().0 as usize];
+        let env = self.levels.env(delayed.level());
+        self.eval(expr, &env)
+    }
+
+    /// What a cell held was computed.
+    #[inline]
+    fn keep_value(&self, slot: &'a Slot<'a>, value: Value<'a>) -> Value<'a> {
+        let value = self.as_another(value);
+        slot.set(value);
+        value
+    }
+
+    fn force_otherwise(
+        &mut self,
+        slot: &'a Slot<'a>,
+        state: Value<'a>,
+        position: PosIdx,
+    ) -> Result<Value<'a>> {
         let result = match state {
             Value::Thunk(inner) => {
                 let value = self.force_slot(inner, position)?;
@@ -381,10 +417,6 @@ impl<'a> Evaluator<'a> {
                     "infinite recursion encountered",
                 )
                 .at(position));
-            }
-            Value::Delayed(delayed) => {
-                slot.set(Value::Blackhole);
-                self.eval_delayed(delayed)
             }
             Value::Mapped(item) => {
                 slot.set(Value::Blackhole);
@@ -413,21 +445,9 @@ impl<'a> Evaluator<'a> {
             value => return Ok(value),
         };
         match result {
-            Ok(value) => {
-                let value = self.as_another(value);
-                slot.set(value);
-                Ok(value)
-            }
+            Ok(value) => Ok(self.keep_value(slot, value)),
             Err(error) => Err(self.fail(slot, state, error)),
         }
-    }
-
-    /// An expression in its level.
-    #[inline]
-    pub(crate) fn eval_delayed(&mut self, delayed: Delayed) -> Result<Value<'a>> {
-        let expr = self.thunks[delayed.thunk().0 as usize];
-        let env = self.levels.env(delayed.level());
-        self.eval(expr, &env)
     }
 
     /// A value could not be computed: it will not be tried again.
