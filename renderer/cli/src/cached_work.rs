@@ -97,6 +97,11 @@ impl Answers<'_> {
         }
     }
 
+    /// This very evaluation made the mark.
+    pub(crate) fn is_own(&self, mark: Mark) -> bool {
+        mark.evaluation == self.evaluation
+    }
+
     /// Adds what is to be known from now on, each evaluation's in the order of its marks.
     pub(crate) fn add(&mut self, name: String, mark: Mark, data: Vec<u8>) {
         let reads = mark.reads;

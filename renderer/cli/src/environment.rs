@@ -15,7 +15,7 @@ use crate::attributes::attribute;
 use crate::cached_work::{Answers, CachedWork, Help, Mark};
 use crate::failure::Failure;
 use crate::flake::WorkError;
-use crate::workloads::{FindWorkloads, Workload, workload_name};
+use crate::workloads::{FindWorkloads, Workload, evaluate_again, workload_name};
 
 /// Evaluates and checks environments.
 pub(crate) struct CheckEnvironments<'w> {
@@ -50,9 +50,12 @@ struct Head {
 }
 
 /// An environment as plain data.
+#[derive(Clone)]
 pub(crate) struct Data {
     pub attributes: Map<String, Json>,
     pub workloads: BTreeMap<String, Workload>,
+    /// The workloads that other evaluations found.
+    pub found_elsewhere: Vec<String>,
 }
 
 /// An environment whose workloads are still to be evaluated.
@@ -114,6 +117,7 @@ impl CachedWork for CheckEnvironments<'_> {
             let data = Data {
                 attributes: head.attributes,
                 workloads,
+                found_elsewhere: Vec::new(),
             };
             // What is wrong is told better by an evaluation, which knows positions.
             environments.push(data.check(&name, answers, &|_| None).ok()?);
@@ -156,8 +160,15 @@ impl CachedWork for CheckEnvironments<'_> {
             .collect();
         let data = self.workloads.find(evaluator, opened, answers, self.say)?;
         let mut environments = Vec::new();
-        for ((name, value), data) in values.into_iter().zip(data) {
-            let result = data.check(&name, answers, &|path| position(evaluator, value, path));
+        for ((name, value), mut data) in values.into_iter().zip(data) {
+            let elsewhere = std::mem::take(&mut data.found_elsewhere);
+            let again = (!elsewhere.is_empty()).then(|| data.clone());
+            let mut result = data.check(&name, answers, &|path| position(evaluator, value, path));
+            if let (Err(_), Some(data)) = (&result, again) {
+                // Where something stands is only seen in what was evaluated here.
+                evaluate_again(evaluator, value, &elsewhere)?;
+                result = data.check(&name, answers, &|path| position(evaluator, value, path));
+            }
             environments.push(
                 result.map_err(|problems| WorkError::Other(Failure::problems(&name, &problems)))?,
             );

@@ -153,7 +153,12 @@ impl FindWorkloads<'_> {
         for open in &opened {
             positions.insert(open.name.clone(), open.positions(evaluator)?);
         }
+        let mut elsewhere: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for ((environment, name), (mark, systems)) in found {
+            if !answers.is_own(mark) {
+                let names = elsewhere.entry(environment.clone()).or_default();
+                names.push(name.clone());
+            }
             let workload = Workload {
                 systems,
                 position: Place::read(&positions[&environment][&name], answers),
@@ -164,10 +169,25 @@ impl FindWorkloads<'_> {
         }
         let data = opened.into_iter().map(|open| Data {
             workloads: known.remove(&open.name).unwrap_or_default(),
+            found_elsewhere: elsewhere.remove(&open.name).unwrap_or_default(),
             attributes: open.attributes,
         });
         Ok(data.collect())
     }
+}
+
+/// Evaluates workloads of an environment that other evaluations found.
+pub(crate) fn evaluate_again<'a>(
+    evaluator: &mut Evaluator<'a>,
+    environment: Value<'a>,
+    names: &[String],
+) -> Result<(), Box<EvalError>> {
+    if let Some(Value::Attrs(set)) = attribute(evaluator, environment, "workloads")? {
+        for name in names {
+            evaluate_workload(evaluator, set, name)?;
+        }
+    }
+    Ok(())
 }
 
 /// Evaluates a workload all the way down.

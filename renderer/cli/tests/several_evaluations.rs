@@ -141,6 +141,17 @@ fn limits_end_all_evaluations() {
     assert!(error.contains("more memory than 200 MiB"), "{error}");
 }
 
+/// What the check finds fault with has its place, whichever evaluation found it.
+#[test]
+fn wrong_attributes_have_their_places() {
+    let project = Project::new("1");
+    let alone = project.error(&ONE_PROCESSOR, &UNCACHED);
+    assert_eq!(alone.matches("flake.nix:").count(), 40, "{alone}");
+    for _ in 0..5 {
+        assert_eq!(project.error(&[], &UNCACHED), alone);
+    }
+}
+
 /// All evaluations need what is fetched, and wait for the one that fetches it.
 #[test]
 fn what_all_need_is_fetched_once() {
