@@ -39,7 +39,17 @@ impl Project {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
+        self.command_with(Command::new(env!("CARGO_BIN_EXE_niphas")), args)
+    }
+
+    /// The same with one processor, and so one evaluation.
+    fn command_alone(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", env!("CARGO_BIN_EXE_niphas")]);
+        self.command_with(command, args)
+    }
+
+    fn command_with(&self, mut command: Command, args: &[&str]) -> Command {
         command
             .args(args)
             .env_clear()
@@ -297,7 +307,8 @@ fn a_workload_that_changes_leaves_the_others_known() {
             "--cache",
             &cache,
         ];
-        let output = project.command(&args).env("NIPHAS_LOG", "debug").output();
+        let mut command = project.command_alone(&args);
+        let output = command.env("NIPHAS_LOG", "debug").output();
         let stderr = String::from_utf8(output.unwrap().stderr).unwrap();
         let line = stderr
             .lines()
