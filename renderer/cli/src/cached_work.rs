@@ -37,7 +37,8 @@ pub(crate) trait CachedWork {
 
 /// The part of [`CachedWork`] that other threads can do, each with an evaluator of its own.
 pub(crate) trait Help: Sync {
-    /// Does as much of it as the others leave. What fails here is done again by [`CachedWork::run`], and told by it.
+    /// Does as much of it as the others leave. What fails here is done again by [`CachedWork::run`], and told by it. An error
+    /// is for before anything was found.
     fn help<'a>(
         &self,
         evaluator: &mut Evaluator<'a>,
@@ -247,7 +248,7 @@ impl Evaluations<'_> {
             for helper in helpers {
                 match helper.join() {
                     Ok(Ok(evaluated)) => reads.push(evaluated.reads),
-                    // It had found nothing, or the work would have waited for it.
+                    // What all need could not be evaluated, or was interrupted: it has found nothing.
                     Ok(Err(_)) => reads.push(None),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }

@@ -201,7 +201,7 @@ impl EvaluationArgs {
 
     /// What earlier runs found may be used: nobody wants to see this evaluation itself.
     pub(crate) fn uses_cache(&self) -> bool {
-        !self.no_eval_cache && self.profile.is_none() && !self.keep_texts
+        !self.no_eval_cache && self.can_be_shared()
     }
 
     /// Other threads may help: nobody wants to see one evaluation.

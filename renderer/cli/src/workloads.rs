@@ -83,7 +83,10 @@ impl Help for FindWorkloads<'_> {
             let Some(set) = sets.get(environment) else {
                 continue;
             };
-            let systems = evaluate_workload(evaluator, set, name)?;
+            // It is given up, and this evaluation with it: what it has found before counts all the same.
+            let Ok(systems) = evaluate_workload(evaluator, set, name) else {
+                break;
+            };
             taken.done((answers.mark(), systems));
         }
         Ok(())
