@@ -21,8 +21,9 @@ type Block<'a> = [Slot<'a>; BLOCK];
 /// variables follow and which level is around it.
 pub(crate) struct Levels<'a> {
     blocks: Vec<&'a Block<'a>>,
-    /// Cells in use of the last block.
-    used: usize,
+    /// The cells of the last block that no level has yet, and the number of the first of them.
+    free: &'a [Slot<'a>],
+    next: u32,
     /// Levels larger than a block, whole. Their cells are several blocks one after the other.
     large: Vec<(LevelId, &'a [Slot<'a>])>,
 }
@@ -35,7 +36,8 @@ impl<'a> Levels<'a> {
     pub(crate) fn new(arena: &'a Bump) -> Self {
         let mut levels = Self {
             blocks: Vec::new(),
-            used: BLOCK,
+            free: &[],
+            next: 0,
             large: Vec::new(),
         };
         levels.open(arena, Self::ROOT, 0);
@@ -50,23 +52,33 @@ impl<'a> Levels<'a> {
         up: LevelId,
         count: usize,
     ) -> (LevelId, &'a [Slot<'a>]) {
-        if self.used + count >= BLOCK {
-            if count >= BLOCK {
-                return self.open_large(arena, up, count);
-            }
-            self.add_blocks(arena, 1);
+        if let Some((head, rest)) = self.free.split_first()
+            && let Some((slots, free)) = rest.split_at_checked(count)
+        {
+            head.set(Self::head(up, count));
+            let id = LevelId(self.next);
+            self.free = free;
+            self.next += 1 + count as u32;
+            return (id, slots);
         }
-        let number = self.blocks.len() - 1;
-        let (head, slots) = self.blocks[number][self.used..=self.used + count]
-            .split_first()
-            .expect("a level has a first cell");
-        head.set(Self::head(up, count));
-        let id = LevelId((number << BLOCK_BITS | self.used) as u32);
-        self.used += 1 + count;
-        (id, slots)
+        self.open_in_new_block(arena, up, count)
     }
 
     #[cold]
+    fn open_in_new_block(
+        &mut self,
+        arena: &'a Bump,
+        up: LevelId,
+        count: usize,
+    ) -> (LevelId, &'a [Slot<'a>]) {
+        if count >= BLOCK {
+            return self.open_large(arena, up, count);
+        }
+        self.next = (self.blocks.len() << BLOCK_BITS) as u32;
+        self.free = self.add_blocks(arena, 1);
+        self.open(arena, up, count)
+    }
+
     fn open_large(
         &mut self,
         arena: &'a Bump,
@@ -74,7 +86,6 @@ impl<'a> Levels<'a> {
         count: usize,
     ) -> (LevelId, &'a [Slot<'a>]) {
         let cells = self.add_blocks(arena, (1 + count).div_ceil(BLOCK));
-        self.used = BLOCK;
         let first = self.blocks.len() - cells.len() / BLOCK;
         let id = LevelId((first << BLOCK_BITS) as u32);
         cells[0].set(Self::head(up, count));
@@ -83,7 +94,6 @@ impl<'a> Levels<'a> {
         (id, slots)
     }
 
-    #[cold]
     fn add_blocks(&mut self, arena: &'a Bump, count: usize) -> &'a [Slot<'a>] {
         assert!(
             self.blocks.len() + count <= 1 << (u32::BITS - BLOCK_BITS),
@@ -92,7 +102,6 @@ impl<'a> Levels<'a> {
         let cells: &'a [Slot<'a>] =
             arena.alloc_slice_fill_with(count * BLOCK, |_| Slot::new(Value::Null));
         self.blocks.extend(cells.as_chunks().0);
-        self.used = 0;
         cells
     }
 
@@ -109,7 +118,13 @@ impl<'a> Levels<'a> {
     /// The level around one, and how many variables it has.
     #[inline]
     fn around(&self, level: LevelId) -> (LevelId, usize) {
-        match self.cell(level.0).get() {
+        Self::said_by(self.cell(level.0))
+    }
+
+    /// What a level's first cell says: the level around it, and how many variables it has.
+    #[inline]
+    fn said_by(head: &Slot<'a>) -> (LevelId, usize) {
+        match head.get() {
             Value::Int(head) => (LevelId(head as u32), (head >> 32) as usize),
             _ => unreachable!("a level starts with a number"),
         }
@@ -124,17 +139,7 @@ impl<'a> Levels<'a> {
     /// The cells of all variables of this scope.
     #[inline]
     pub(crate) fn slots(&self, level: LevelId) -> &'a [Slot<'a>] {
-        self.slots_of(level, self.around(level).1)
-    }
-
-    #[inline]
-    fn slots_of(&self, level: LevelId, count: usize) -> &'a [Slot<'a>] {
-        let block: &'a Block<'a> = self.blocks[(level.0 >> BLOCK_BITS) as usize];
-        let start = level.0 as usize % BLOCK + 1;
-        match block.get(start..start + count) {
-            Some(slots) => slots,
-            None => self.large_slots(level),
-        }
+        self.env(level).slots
     }
 
     #[cold]
@@ -146,8 +151,15 @@ impl<'a> Levels<'a> {
     /// What code in this level runs in.
     #[inline]
     pub(crate) fn env(&self, level: LevelId) -> Env<'a, 'a> {
-        let (up, count) = self.around(level);
-        Env::opened(up, level, self.slots_of(level, count))
+        let block: &'a Block<'a> = self.blocks[(level.0 >> BLOCK_BITS) as usize];
+        let (head, rest) = block[level.0 as usize % BLOCK..]
+            .split_first()
+            .expect("a level is within its block");
+        let (up, count) = Self::said_by(head);
+        let slots = rest
+            .get(..count)
+            .unwrap_or_else(|| self.large_slots(level));
+        Env::opened(up, level, slots)
     }
 
     /// The scope `depth` levels out of `level`.
@@ -243,11 +255,21 @@ impl<'s, 'a> Env<'s, 'a> {
     /// A variable's value in a form that may be copied.
     #[inline]
     pub(crate) fn share(&self, levels: &Levels<'a>, depth: u32, index: u32) -> Value<'a> {
-        match self.slot(levels, depth, index).get() {
-            Value::Thunk(inner) => inner.share(),
-            value if value.is_whnf() => value,
-            _ => Value::Thunk(self.arena_slot(levels, depth, index)),
-        }
+        let slot = match depth {
+            0 => {
+                let value = self.slots[index as usize].get();
+                if value.is_whnf() {
+                    return value;
+                }
+                match value {
+                    Value::Thunk(inner) => inner,
+                    _ => self.arena_slot(levels, 0, index),
+                }
+            }
+            1 => levels.slot(self.up, index),
+            _ => self.outer_slot(levels, depth, index),
+        };
+        slot.share()
     }
 }
 

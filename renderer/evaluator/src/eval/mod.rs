@@ -540,8 +540,8 @@ impl<'a> Evaluator<'a> {
 /// Roughly where the native stack ends now.
 #[inline]
 fn stack_address() -> usize {
-    let here = 0_u8;
-    std::ptr::from_ref(std::hint::black_box(&here)).addr()
+    let here = std::mem::MaybeUninit::<u8>::uninit();
+    std::ptr::from_ref(&here).addr()
 }
 
 pub(crate) fn call_depth_exceeded() -> Box<EvalError> {

@@ -91,16 +91,19 @@ impl<'a> Evaluator<'a> {
     fn step_name(&mut self, step: Step<'a>, env: &Env<'_, 'a>) -> Result<Symbol> {
         match step {
             Step::Static(name, _) => Ok(name),
-            Step::Dynamic(expr) => {
-                let value = self.eval(expr, env)?;
-                let name = self.expect_string_no_context(
-                    value,
-                    expr.position(),
-                    "while evaluating an attribute name",
-                )?;
-                Ok(self.symbols.intern(name))
-            }
+            Step::Dynamic(expr) => self.dynamic_name(expr, env),
         }
+    }
+
+    #[inline(never)]
+    fn dynamic_name(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Symbol> {
+        let value = self.eval(expr, env)?;
+        let name = self.expect_string_no_context(
+            value,
+            expr.position(),
+            "while evaluating an attribute name",
+        )?;
+        Ok(self.symbols.intern(name))
     }
 
     pub(super) fn eval_select_path(
