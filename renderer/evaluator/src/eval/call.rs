@@ -31,11 +31,6 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        if let Some(lambda) = self.ready_lambda(function, env)
-            && lambda.code.arity() == args.len()
-        {
-            return self.call_exactly(lambda, args, position, env);
-        }
         let function = self.eval(function, env)?;
         match function {
             Value::Lambda(lambda) if lambda.code.arity() == args.len() => {

@@ -1,9 +1,8 @@
 //! What can be had of expressions without evaluating anything: values that are there already.
 
-use crate::attrs::Attrs;
 use crate::env::Env;
 use crate::expr::{Expr, Op};
-use crate::value::{Lambda, Slot, Value};
+use crate::value::{Slot, Value};
 
 use super::Evaluator;
 
@@ -54,38 +53,6 @@ impl<'a> Evaluator<'a> {
                 Some(Value::from(op.holds(left, right)))
             }
             _ => self.try_int(expr, env).map(Value::Int),
-        }
-    }
-
-    /// The set that a variable is, if it is there.
-    #[inline]
-    pub(super) fn ready_attrs(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<&'a Attrs<'a>> {
-        match expr {
-            Expr::Variable { depth, index, .. } => {
-                match env.slot(&self.levels, *depth, *index).get() {
-                    Value::Attrs(attrs) => Some(attrs),
-                    _ => None,
-                }
-            }
-            _ => None,
-        }
-    }
-
-    /// The function written in Nix that a variable is, if it is there.
-    #[inline]
-    pub(super) fn ready_lambda(
-        &self,
-        expr: &Expr<'a>,
-        env: &Env<'_, 'a>,
-    ) -> Option<&'a Lambda<'a>> {
-        match expr {
-            Expr::Variable { depth, index, .. } => {
-                match env.slot(&self.levels, *depth, *index).get() {
-                    Value::Lambda(lambda) => Some(lambda),
-                    _ => None,
-                }
-            }
-            _ => None,
         }
     }
 

@@ -22,12 +22,9 @@ impl<'a> Evaluator<'a> {
         hint: &Cell<u32>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let attrs = match self.ready_attrs(base, env) {
-            Some(attrs) => attrs,
-            None => match self.eval(base, env)? {
-                Value::Attrs(attrs) => attrs,
-                other => return Err(self.select_from_other(other, position)),
-            },
+        let attrs = match self.eval(base, env)? {
+            Value::Attrs(attrs) => attrs,
+            other => return Err(self.select_from_other(other, position)),
         };
         let Some(attr) = attrs.get_hinted(name, hint) else {
             return Err(self.missing_attribute(attrs, name).at(position));
