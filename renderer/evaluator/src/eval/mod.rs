@@ -507,11 +507,12 @@ impl<'a> Evaluator<'a> {
                 position,
                 starts,
             } => {
+                // What a number is compared with is mostly a literal.
                 if op.compares()
+                    && let Expr::Constant(Value::Int(right)) = right
                     && let Some(left) = self.ready_int(left, env)
-                    && let Some(right) = self.ready_int(right, env)
                 {
-                    return Ok(op.holds(left, right));
+                    return Ok(op.holds(left, *right));
                 }
                 self.eval_binary(*op, left, right, *position, *starts, env)
             }

@@ -67,12 +67,6 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        if let Some(l) = self.ready_int(left, env)
-            && let Some(r) = self.ready_int(right, env)
-            && let Some(value) = on_ints(op, l, r)
-        {
-            return Ok(value);
-        }
         let (l, r) = match op {
             // `a > b` is `lessThan b a`, and a builtin's arguments are evaluated in order.
             Op::Greater | Op::LessEq => {
@@ -270,12 +264,6 @@ impl<'a> Evaluator<'a> {
         starts: [PosIdx; 2],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        if let Some(l) = self.ready_int(left, env)
-            && let Some(r) = self.ready_int(right, env)
-            && let Some(sum) = l.checked_add(r)
-        {
-            return Ok(Value::Int(sum));
-        }
         let l = self.eval(left, env)?;
         let [l_start, r_start] = starts;
         match l {
