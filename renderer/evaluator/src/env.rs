@@ -204,6 +204,11 @@ impl<'s, 'a> Env<'s, 'a> {
         }
     }
 
+    /// The cells of its variables.
+    pub(crate) fn slots(&self) -> &'s [Slot<'a>] {
+        self.slots
+    }
+
     /// This scope as one that can be kept.
     #[inline]
     pub(crate) fn capture(&self, levels: &mut Levels<'a>, arena: &'a Bump) -> LevelId {
@@ -237,6 +242,7 @@ impl<'s, 'a> Env<'s, 'a> {
         }
     }
 
+    #[inline]
     fn outer_slot(&self, levels: &Levels<'a>, depth: u32, index: u32) -> &'a Slot<'a> {
         levels.slot(levels.outer(self.up, depth - 1), index)
     }

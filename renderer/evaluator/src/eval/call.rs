@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::attrs::Attrs;
 use crate::builtins::Builtin;
-use crate::env::{Env, LevelId};
+use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, LambdaCode, Lazy, PatternCode};
 use crate::limits::Callee;
@@ -15,28 +15,52 @@ use super::{Evaluator, Result};
 
 /// Calls with more arguments than this take a slower way.
 const MOST_ARGS: usize = 8;
+/// A builtin with more arguments takes a slower way, too; none of our own has.
+const MOST_BUILTIN_ARGS: usize = 3;
 /// Levels with more variables than this are made in the arena.
 pub(crate) const MOST_ON_STACK: usize = 4;
 
 impl<'a> Evaluator<'a> {
+    #[inline(never)]
+    pub(super) fn eval_lambda(
+        &mut self,
+        code: &'a LambdaCode<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        Ok(self.make_lambda(code, env))
+    }
+
+    #[inline]
     pub(super) fn make_lambda(&mut self, code: &'a LambdaCode<'a>, env: &Env<'_, 'a>) -> Value<'a> {
         let level = self.capture(env);
         Value::Lambda(self.arena.alloc(Lambda { code, level }))
     }
 
+    #[inline(never)]
     pub(super) fn eval_call(
         &mut self,
-        function: &'a Expr<'a>,
-        args: &'a [Lazy<'a>],
-        position: PosIdx,
+        expr: &'a Expr<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        let function = self.eval(function, env)?;
-        match function {
+        let &Expr::Call {
+            function,
+            args,
+            position,
+        } = expr
+        else {
+            unreachable!("a call has arguments");
+        };
+        self.check_stack()?;
+        match self.eval(function, env)? {
             Value::Lambda(lambda) if lambda.code.arity() == args.len() => {
                 self.call_exactly(lambda, args, position, env)
             }
-            _ => self.call_otherwise(function, args, position, env),
+            Value::Builtin(builtin)
+                if builtin.arity as usize == args.len() && args.len() <= MOST_BUILTIN_ARGS =>
+            {
+                self.call_builtin(builtin, args, position, env)
+            }
+            function => self.call_otherwise(function, expr, env),
         }
     }
 
@@ -45,40 +69,45 @@ impl<'a> Evaluator<'a> {
     fn call_otherwise(
         &mut self,
         function: Value<'a>,
+        expr: &'a Expr<'a>,
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        let &Expr::Call { args, position, .. } = expr else {
+            unreachable!("a call has arguments");
+        };
+        if args.len() <= MOST_ARGS {
+            let mut values = [Value::Null; MOST_ARGS];
+            for (value, arg) in values.iter_mut().zip(args) {
+                self.delay_boxed(arg, env, Cell::from_mut(value));
+            }
+            return self.call_here(function, &values[..args.len()], position);
+        }
+        let mut values = vec![Value::Null; args.len()];
+        for (value, arg) in values.iter_mut().zip(args) {
+            self.delay_boxed(arg, env, Cell::from_mut(value));
+        }
+        self.call_here(function, &values, position)
+    }
+
+    /// A builtin that gets just the arguments it wants.
+    #[inline]
+    fn call_builtin(
+        &mut self,
+        builtin: &'a Builtin<'a>,
         args: &'a [Lazy<'a>],
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
-        match (function, args) {
-            (Value::Builtin(builtin), [a]) if builtin.arity == 1 => {
-                let mut values = [Value::Null];
-                self.delay_boxed(a, env, Cell::from_mut(&mut values[0]));
-                self.enter_builtin(builtin, &values, position)
-            }
-            (Value::Builtin(builtin), [a, b]) if builtin.arity == 2 => {
-                let mut values = [Value::Null; 2];
-                self.delay_boxed(a, env, Cell::from_mut(&mut values[0]));
-                self.delay_boxed(b, env, Cell::from_mut(&mut values[1]));
-                self.enter_builtin(builtin, &values, position)
-            }
-            _ if args.len() <= MOST_ARGS => {
-                let mut values = [Value::Null; MOST_ARGS];
-                for (value, arg) in values.iter_mut().zip(args) {
-                    self.delay_boxed(arg, env, Cell::from_mut(value));
-                }
-                self.call(function, &values[..args.len()], position)
-            }
-            _ => {
-                let mut values = vec![Value::Null; args.len()];
-                for (value, arg) in values.iter_mut().zip(args) {
-                    self.delay_boxed(arg, env, Cell::from_mut(value));
-                }
-                self.call(function, &values, position)
-            }
+        let mut values = [Value::Null; MOST_BUILTIN_ARGS];
+        let values = &mut values[..args.len()];
+        for (value, arg) in values.iter_mut().zip(args) {
+            self.delay_boxed(arg, env, Cell::from_mut(value));
         }
+        self.enter_builtin(builtin, values, position)
     }
 
     /// A function that gets just the arguments it wants: they go straight into its level.
+    #[inline]
     fn call_exactly(
         &mut self,
         lambda: &'a Lambda<'a>,
@@ -92,28 +121,15 @@ impl<'a> Evaluator<'a> {
             for (slot, arg) in slots.iter().zip(args) {
                 self.delay(arg, env, slot.cell());
             }
-            return self.enter_in_arena(lambda, level, slots, position);
+            let inner = Env::opened(lambda.level, level, slots);
+            return self.enter_in_arena(lambda, &inner, position);
         }
-        match args {
-            [a] => {
-                let slots = [Slot::new(Value::Null)];
-                self.delay_boxed(a, env, slots[0].cell());
-                self.enter_on_stack(lambda, &slots, position)
-            }
-            [a, b] => {
-                let slots = [const { Slot::new(Value::Null) }; 2];
-                self.delay_boxed(a, env, slots[0].cell());
-                self.delay_boxed(b, env, slots[1].cell());
-                self.enter_on_stack(lambda, &slots, position)
-            }
-            _ => {
-                let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
-                for (slot, arg) in slots.iter().zip(args) {
-                    self.delay_boxed(arg, env, slot.cell());
-                }
-                self.enter_on_stack(lambda, &slots[..args.len()], position)
-            }
+        let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
+        let slots = &slots[..args.len()];
+        for (slot, arg) in slots.iter().zip(args) {
+            self.delay_boxed(arg, env, slot.cell());
         }
+        self.enter_on_stack(lambda, slots, position)
     }
 
     /// [`Evaluator::call`] with one argument, the fast way for what lists are mapped with.
@@ -289,7 +305,8 @@ impl<'a> Evaluator<'a> {
         for (slot, arg) in slots.iter().zip(args) {
             slot.set(*arg);
         }
-        self.enter_in_arena(lambda, level, slots, position)
+        let env = Env::opened(lambda.level, level, slots);
+        self.enter_in_arena(lambda, &env, position)
     }
 
     #[inline]
@@ -331,20 +348,18 @@ impl<'a> Evaluator<'a> {
     fn enter_in_arena(
         &mut self,
         lambda: &'a Lambda<'a>,
-        level: LevelId,
-        slots: &'a [Slot<'a>],
+        env: &Env<'a, 'a>,
         position: PosIdx,
     ) -> Result<Value<'a>> {
         self.enter(Callee::Function(lambda.code), position)?;
         let code = lambda.code;
-        let env = Env::opened(lambda.level, level, slots);
         if let Some(pattern) = &code.pattern
-            && let Err(error) = self.match_pattern(code, pattern, &env, slots, position)
+            && let Err(error) = self.match_pattern(code, pattern, env, position)
         {
             self.call_depth -= 1;
             return Err(error);
         }
-        let result = self.eval(code.body, &env);
+        let result = self.eval(code.body, env);
         self.call_depth -= 1;
         match result {
             Ok(value) => Ok(value),
@@ -378,10 +393,10 @@ impl<'a> Evaluator<'a> {
         &mut self,
         code: &'a LambdaCode<'a>,
         pattern: &'a PatternCode<'a>,
-        env: &Env<'_, 'a>,
-        slots: &'a [Slot<'a>],
+        env: &Env<'a, 'a>,
         position: PosIdx,
     ) -> Result<()> {
+        let slots = env.slots();
         let own = code.positions[code.arity() - 1];
         let first = code.params.len();
         let argument = slots.get(first).map_or(Value::Null, Slot::get);

@@ -10,6 +10,15 @@ use crate::value::{Delayed, Slot, Value};
 use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
+    #[inline(never)]
+    pub(super) fn eval_list(
+        &mut self,
+        items: &'a [Lazy<'a>],
+        env: &Env<'_, 'a>,
+    ) -> Result<Value<'a>> {
+        Ok(self.make_list(items, env))
+    }
+
     pub(super) fn make_list(&mut self, items: &'a [Lazy<'a>], env: &Env<'_, 'a>) -> Value<'a> {
         let slots = self.null_slots(items.len());
         for (slot, item) in slots.iter().zip(items) {
@@ -102,11 +111,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn eval_attrs(
         &mut self,
         code: &'a AttrsCode<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        self.check_stack()?;
         if code.recursive {
             return self.eval_recursive_attrs(code, env);
         }
@@ -270,9 +281,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `{ file, line, column }`, or null.
-    pub(crate) fn position_value(&mut self, position: PosIdx) -> Value<'a> {
+    #[inline(never)]
+    pub(crate) fn position_value(&mut self, position: PosIdx) -> Result<Value<'a>> {
         let Some(found) = self.positions.resolve(position) else {
-            return Value::Null;
+            return Ok(Value::Null);
         };
         let file = match found.origin {
             Origin::File(path) => {
@@ -280,17 +292,17 @@ impl<'a> Evaluator<'a> {
                 Value::string(self.arena, path)
             }
             Origin::Internal(name) => Value::string(self.arena, format!("/{name}").as_bytes()),
-            Origin::String | Origin::Stdin => return Value::Null,
+            Origin::String | Origin::Stdin => return Ok(Value::Null),
         };
         let (line, column) = (i64::from(found.line), i64::from(found.column));
         let names = self.names;
-        Value::Attrs(Attrs::from_unsorted(
+        Ok(Value::Attrs(Attrs::from_unsorted(
             self.arena,
             vec![
                 Attr::new(names.file, PosIdx::NONE, file),
                 Attr::new(names.line, PosIdx::NONE, Value::Int(line)),
                 Attr::new(names.column, PosIdx::NONE, Value::Int(column)),
             ],
-        ))
+        )))
     }
 }

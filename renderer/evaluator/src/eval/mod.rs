@@ -244,31 +244,48 @@ impl<'a> Evaluator<'a> {
         Ok(value)
     }
 
-    /// What is in tail position is evaluated in turn, not one inside the other.
+    /// What is neither a literal nor a variable that is there. Each kind of expression has a function of its own, called
+    /// last: so this one needs no room on the stack, and they only what they use.
     #[inline(never)]
-    fn eval_compound(&mut self, mut expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+    fn eval_compound(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+        match expr {
+            Expr::Constant(_) | Expr::Variable { .. } => self.eval_leaf(expr, env),
+            Expr::Call { .. } => self.eval_call(expr, env),
+            Expr::Select { .. } => self.eval_select(expr, env),
+            Expr::If { .. } | Expr::Assert { .. } | Expr::Let(_) | Expr::With { .. } => {
+                self.eval_body(expr, env)
+            }
+            Expr::Binary { .. } => self.eval_binary(expr, env),
+            Expr::Lambda(code) => self.eval_lambda(code, env),
+            Expr::Attrs(code) => self.eval_attrs(code, env),
+            Expr::List { items } => self.eval_list(items, env),
+            Expr::WithVariable(variable) => self.eval_with_variable(variable, env),
+            Expr::SelectPath(select) => self.eval_select_path(select, env),
+            Expr::HasAttr { base, path } => self.eval_has_attr(base, path, env),
+            Expr::Concat { .. } => self.eval_concat(expr, env),
+            Expr::Not { operand, .. } => self.eval_not(operand, env),
+            Expr::Negate { operand, position } => self.eval_negate(operand, *position, env),
+            Expr::Global(slot) => self.eval_global(slot),
+            Expr::CurPos { position } => self.position_value(*position),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_leaf(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+        self.eval(expr, env)
+    }
+
+    #[inline(never)]
+    fn eval_global(&mut self, slot: &'a Slot<'a>) -> Result<Value<'a>> {
+        self.force_slot(slot, PosIdx::NONE)
+    }
+
+    /// What has others in tail position: those are evaluated in turn, not one inside the other.
+    #[inline(never)]
+    fn eval_body(&mut self, mut expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
         self.check_stack()?;
         loop {
             match expr {
-                Expr::Constant(value) => return Ok(*value),
-                Expr::Variable { depth, index, .. } => {
-                    let value = env.slot(&self.levels, *depth, *index).get();
-                    if value.is_whnf() {
-                        return Ok(value);
-                    }
-                    return self.eval_variable(*depth, *index, expr.position(), env);
-                }
-                Expr::Call {
-                    function,
-                    args,
-                    position,
-                } => return self.eval_call(function, args, *position, env),
-                Expr::Select {
-                    base,
-                    name,
-                    position,
-                    hint,
-                } => return self.eval_select(base, *name, *position, hint, env),
                 Expr::If {
                     condition,
                     then,
@@ -276,49 +293,11 @@ impl<'a> Evaluator<'a> {
                     position,
                 } => {
                     let what = "while evaluating a branch condition";
-                    expr = if self.eval_bool(condition, env, *position, what)? {
-                        then
-                    } else {
-                        otherwise
+                    let holds = match self.ready_comparison(condition, env) {
+                        Some(holds) => holds,
+                        None => self.eval_bool(condition, env, *position, what)?,
                     };
-                }
-                Expr::Binary {
-                    op,
-                    left,
-                    right,
-                    position,
-                    starts,
-                } => return self.eval_binary(*op, left, right, *position, *starts, env),
-                Expr::Lambda(code) => return Ok(self.make_lambda(code, env)),
-                Expr::Let(code) => {
-                    let Some(first) = code.merged_at else {
-                        let inner = self.open_let(code, env);
-                        return self.eval(code.body, &inner);
-                    };
-                    self.fill_own_level(code, env, first);
-                    expr = code.body;
-                }
-                Expr::Attrs(code) => return self.eval_attrs(code, env),
-                Expr::List { items } => return Ok(self.make_list(items, env)),
-                Expr::WithVariable(variable) => return self.eval_with_variable(variable, env),
-                Expr::SelectPath(select) => return self.eval_select_path(select, env),
-                Expr::HasAttr { base, path } => return self.eval_has_attr(base, path, env),
-                Expr::With { scope, body, .. } => {
-                    let inner = self.open_with(scope, env);
-                    return self.eval(body, &inner);
-                }
-                Expr::Concat {
-                    parts,
-                    position,
-                    path,
-                } => return self.eval_concat(parts, *position, *path, env),
-                Expr::Not { operand, .. } => {
-                    let what = "in the argument of the not operator";
-                    let value = self.eval_bool(operand, env, operand.position(), what)?;
-                    return Ok(Value::from(!value));
-                }
-                Expr::Negate { operand, position } => {
-                    return self.eval_negate(operand, *position, env);
+                    expr = if holds { then } else { otherwise };
                 }
                 Expr::Assert {
                     condition,
@@ -331,10 +310,29 @@ impl<'a> Evaluator<'a> {
                     }
                     expr = body;
                 }
-                Expr::Global(slot) => return self.force_slot(slot, PosIdx::NONE),
-                Expr::CurPos { position } => return Ok(self.position_value(*position)),
+                Expr::Let(code) => {
+                    let Some(first) = code.merged_at else {
+                        let inner = self.open_let(code, env);
+                        return self.eval(code.body, &inner);
+                    };
+                    self.fill_own_level(code, env, first);
+                    expr = code.body;
+                }
+                Expr::With { scope, body, .. } => {
+                    let inner = self.open_with(scope, env);
+                    return self.eval(body, &inner);
+                }
+                _ => return self.eval(expr, env),
             }
         }
+    }
+
+    #[inline(never)]
+    fn eval_not(&mut self, operand: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
+        self.check_stack()?;
+        let what = "in the argument of the not operator";
+        let value = self.eval_bool(operand, env, operand.position(), what)?;
+        Ok(Value::from(!value))
     }
 
     /// Forces a value that may be a [`Value::Thunk`].
@@ -499,42 +497,24 @@ impl<'a> Evaluator<'a> {
         position: PosIdx,
         what: &'static str,
     ) -> Result<bool> {
-        let value = match expr {
-            Expr::Binary {
-                op,
-                left,
-                right,
-                position,
-                starts,
-            } => {
-                // What a number is compared with is mostly a literal.
-                if op.compares()
-                    && let Expr::Constant(Value::Int(right)) = right
-                    && let Some(left) = self.ready_int(left, env)
-                {
-                    return Ok(op.holds(left, *right));
-                }
-                self.eval_binary(*op, left, right, *position, *starts, env)
-            }
-            _ => self.eval(expr, env),
-        };
-        match value {
+        match self.eval(expr, env) {
             Ok(Value::Bool(value)) => Ok(value.into()),
-            Ok(other) => Err(self.not_a_boolean(other, position, what)),
-            Err(error) => Err(error.trace(position, what)),
+            other => Err(self.not_a_boolean(other, position, what)),
         }
     }
 
     #[cold]
     fn not_a_boolean(
         &mut self,
-        value: Value<'a>,
+        result: Result<Value<'a>>,
         position: PosIdx,
         what: &'static str,
     ) -> Box<EvalError> {
-        self.type_error("a Boolean", value)
-            .at(position)
-            .trace(position, what)
+        match result {
+            Ok(value) => self.type_error("a Boolean", value).at(position),
+            Err(error) => error,
+        }
+        .trace(position, what)
     }
 }
 
@@ -552,6 +532,7 @@ pub(crate) fn call_depth_exceeded() -> Box<EvalError> {
     )
 }
 
+#[cold]
 fn stack_overflow() -> Box<EvalError> {
     EvalError::new(
         ErrorKind::StackOverflow,

@@ -14,13 +14,19 @@ impl<'a> Evaluator<'a> {
     #[inline(never)]
     pub(super) fn eval_binary(
         &mut self,
-        op: Op,
-        left: &'a Expr<'a>,
-        right: &'a Expr<'a>,
-        position: PosIdx,
-        starts: [PosIdx; 2],
+        expr: &'a Expr<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        let &Expr::Binary {
+            op,
+            left,
+            right,
+            position,
+            starts,
+        } = expr
+        else {
+            unreachable!("an operator has operands");
+        };
         self.check_stack()?;
         match op {
             Op::And => {
@@ -79,6 +85,11 @@ impl<'a> Evaluator<'a> {
             && let Some(value) = on_ints(op, l, r)
         {
             return Ok(value);
+        }
+        if let (Value::String(l), Value::String(r)) = (l, r)
+            && let Op::Eq | Op::NotEq = op
+        {
+            return Ok(Value::from((l.bytes == r.bytes) == (op == Op::Eq)));
         }
         self.operate(op, l, r, position)
     }
@@ -172,12 +183,14 @@ impl<'a> Evaluator<'a> {
         }))
     }
 
+    #[inline(never)]
     pub(super) fn eval_negate(
         &mut self,
         operand: &'a Expr<'a>,
         position: PosIdx,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        self.check_stack()?;
         self.eval(operand, env)
             .and_then(|value| self.arithmetic(Op::Sub, Value::Int(0), value, PosIdx::NONE))
             .map_err(|error| builtin_trace(error, Op::Sub, position))
@@ -367,13 +380,21 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `"a${b}"` or, if `path`, `./a${b}`.
+    #[inline(never)]
     pub(super) fn eval_concat(
         &mut self,
-        parts: &'a [(&'a Expr<'a>, PosIdx)],
-        position: PosIdx,
-        path: bool,
+        expr: &'a Expr<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        let &Expr::Concat {
+            parts,
+            position,
+            path,
+        } = expr
+        else {
+            unreachable!("an interpolated string has parts");
+        };
+        self.check_stack()?;
         let mut context = ContextBuilder::default();
         let mut text = std::mem::take(&mut self.text);
         text.clear();

@@ -56,21 +56,19 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// A number that a variable or a literal has, if it is there.
-    #[expect(
-        clippy::inline_always,
-        reason = "it is small, and every operator asks it"
-    )]
-    #[inline(always)]
-    pub(super) fn ready_int(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<i64> {
+    /// What a comparison with a literal number says, if the variable that is compared is there.
+    #[inline]
+    pub(super) fn ready_comparison(&self, expr: &Expr<'a>, env: &Env<'_, 'a>) -> Option<bool> {
         match expr {
-            Expr::Constant(Value::Int(value)) => Some(*value),
-            Expr::Variable { depth, index, .. } => {
-                match env.slot(&self.levels, *depth, *index).get() {
-                    Value::Int(value) => Some(value),
-                    _ => None,
-                }
-            }
+            Expr::Binary {
+                op,
+                left: Expr::Variable { depth, index, .. },
+                right: Expr::Constant(Value::Int(right)),
+                ..
+            } if op.compares() => match env.slot(&self.levels, *depth, *index).get() {
+                Value::Int(left) => Some(op.holds(left, *right)),
+                _ => None,
+            },
             _ => None,
         }
     }

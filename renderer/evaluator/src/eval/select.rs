@@ -1,7 +1,5 @@
 //! Attribute selection, and the variables of `with`.
 
-use std::cell::Cell;
-
 use crate::attrs::{Attr, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
@@ -13,15 +11,22 @@ use crate::value::{Bool, Value};
 use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
-    #[inline]
+    #[inline(never)]
     pub(super) fn eval_select(
         &mut self,
-        base: &'a Expr<'a>,
-        name: Symbol,
-        position: PosIdx,
-        hint: &Cell<u32>,
+        expr: &'a Expr<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        let &Expr::Select {
+            base,
+            name,
+            position,
+            ref hint,
+        } = expr
+        else {
+            unreachable!("a selection has a base");
+        };
+        self.check_stack()?;
         let attrs = match self.eval(base, env)? {
             Value::Attrs(attrs) => attrs,
             other => return Err(self.select_from_other(other, position)),
@@ -103,11 +108,13 @@ impl<'a> Evaluator<'a> {
         Ok(self.symbols.intern(name))
     }
 
+    #[inline(never)]
     pub(super) fn eval_select_path(
         &mut self,
         select: &'a SelectPath<'a>,
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        self.check_stack()?;
         let base = self.eval(select.base, env)?;
         let position = select.position;
         let mut found: Option<&'a Attr<'a>> = None;
@@ -180,12 +187,14 @@ impl<'a> Evaluator<'a> {
         names.join(".")
     }
 
+    #[inline(never)]
     pub(super) fn eval_has_attr(
         &mut self,
         base: &'a Expr<'a>,
         path: &'a [Step<'a>],
         env: &Env<'_, 'a>,
     ) -> Result<Value<'a>> {
+        self.check_stack()?;
         let mut value = self.eval(base, env)?;
         for (index, &step) in path.iter().enumerate() {
             let name = self.step_name(step, env)?;
@@ -202,6 +211,7 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Bool(Bool::True))
     }
 
+    #[inline(never)]
     pub(super) fn eval_with_variable(
         &mut self,
         variable: &'a WithVariable<'a>,
