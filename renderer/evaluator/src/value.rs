@@ -192,12 +192,6 @@ impl<'a> Slot<'a> {
         self.0.set(value);
     }
 
-    /// For what puts values into cells that are none of these.
-    #[inline]
-    pub(crate) fn cell(&self) -> &Cell<Value<'a>> {
-        &self.0
-    }
-
     /// The cell that this one names, or this one: the one in which a value is, or will be, computed.
     pub(crate) fn last(&'a self) -> &'a Self {
         let mut cell = self;

@@ -1,7 +1,5 @@
 //! Calling functions.
 
-use std::cell::Cell;
-
 use crate::attrs::Attrs;
 use crate::builtins::Builtin;
 use crate::env::Env;
@@ -78,13 +76,13 @@ impl<'a> Evaluator<'a> {
         if args.len() <= MOST_ARGS {
             let mut values = [Value::Null; MOST_ARGS];
             for (value, arg) in values.iter_mut().zip(args) {
-                self.delay_boxed(arg, env, Cell::from_mut(value));
+                *value = self.delay_boxed(arg, env);
             }
             return self.call_here(function, &values[..args.len()], position);
         }
         let mut values = vec![Value::Null; args.len()];
         for (value, arg) in values.iter_mut().zip(args) {
-            self.delay_boxed(arg, env, Cell::from_mut(value));
+            *value = self.delay_boxed(arg, env);
         }
         self.call_here(function, &values, position)
     }
@@ -101,7 +99,7 @@ impl<'a> Evaluator<'a> {
         let mut values = [Value::Null; MOST_BUILTIN_ARGS];
         let values = &mut values[..args.len()];
         for (value, arg) in values.iter_mut().zip(args) {
-            self.delay_boxed(arg, env, Cell::from_mut(value));
+            *value = self.delay_boxed(arg, env);
         }
         self.enter_builtin(builtin, values, position)
     }
@@ -119,7 +117,7 @@ impl<'a> Evaluator<'a> {
         if !code.starts_on_stack {
             let (level, slots) = self.open_level(lambda.level, code.slots as usize);
             for (slot, arg) in slots.iter().zip(args) {
-                self.delay(arg, env, slot.cell());
+                slot.set(self.delay(arg, env));
             }
             let inner = Env::opened(lambda.level, level, slots);
             return self.enter_in_arena(lambda, &inner, position);
@@ -127,7 +125,7 @@ impl<'a> Evaluator<'a> {
         let slots = [const { Slot::new(Value::Null) }; MOST_ON_STACK];
         let slots = &slots[..args.len()];
         for (slot, arg) in slots.iter().zip(args) {
-            self.delay_boxed(arg, env, slot.cell());
+            slot.set(self.delay_boxed(arg, env));
         }
         self.enter_on_stack(lambda, slots, position)
     }
@@ -422,7 +420,7 @@ impl<'a> Evaluator<'a> {
                 used += 1;
                 slot.set(attr.value.share());
             } else if let Some(default) = &formal.default {
-                self.delay_in_level(default, env, Some(index), slot);
+                slot.set(self.delay_in_level(default, env, Some(index)));
             } else {
                 let message = format!(
                     "function '{}' called without required argument '{}'",

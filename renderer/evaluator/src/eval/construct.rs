@@ -5,7 +5,7 @@ use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
 use crate::position::{Origin, PosIdx};
-use crate::value::{Delayed, Slot, Value};
+use crate::value::{Slot, Value};
 
 use super::{Evaluator, Result};
 
@@ -22,7 +22,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn make_list(&mut self, items: &'a [Lazy<'a>], env: &Env<'_, 'a>) -> Value<'a> {
         let slots = self.null_slots(items.len());
         for (slot, item) in slots.iter().zip(items) {
-            self.delay(item, env, slot.cell());
+            slot.set(self.delay(item, env));
         }
         Value::list(self.arena, slots)
     }
@@ -77,13 +77,13 @@ impl<'a> Evaluator<'a> {
             match binding.scope {
                 Scope::Inner => {
                     let filled = shares.then_some(index);
-                    self.delay_in_level(&binding.value, inner, filled, slot);
+                    slot.set(self.delay_in_level(&binding.value, inner, filled));
                 }
-                Scope::Outer => self.delay(&binding.value, outer, slot.cell()),
+                Scope::Outer => slot.set(self.delay(&binding.value, outer)),
             }
         }
         for (from, slot) in inherit_from.iter().zip(from_others) {
-            self.delay_in_level(from, inner, Some(first), slot);
+            slot.set(self.delay_in_level(from, inner, Some(first)));
         }
     }
 
@@ -94,20 +94,19 @@ impl<'a> Evaluator<'a> {
         value: &Lazy<'a>,
         env: &Env<'_, 'a>,
         filled: Option<u32>,
-        into: &Slot<'a>,
-    ) {
+    ) -> Value<'a> {
         match value.expr {
             Expr::Variable { depth, index, .. }
                 if filled.is_some_and(|filled| *depth > 0 || *index < filled) =>
             {
-                into.set(env.share(&self.levels, *depth, *index));
+                env.share(&self.levels, *depth, *index)
             }
-            Expr::Constant(value) => into.set(*value),
+            Expr::Constant(value) => *value,
             Expr::Lambda(code) if value.kind == LazyKind::Constructor => {
-                into.set(self.make_lambda(code, env));
+                self.make_lambda(code, env)
             }
-            Expr::List { items: [] } => into.set(Value::list(self.arena, &[])),
-            _ => into.set(Value::Delayed(Delayed::new(value.id, self.capture(env)))),
+            Expr::List { items: [] } => Value::list(self.arena, &[]),
+            _ => self.delayed(value, env),
         }
     }
 
@@ -130,7 +129,7 @@ impl<'a> Evaluator<'a> {
             let slots;
             (opened, slots) = self.open_inside(env, code.inherit_from.len());
             for (slot, from) in slots.iter().zip(code.inherit_from) {
-                self.delay(from, env, slot.cell());
+                slot.set(self.delay(from, env));
             }
             inner = &opened;
         }
@@ -140,7 +139,7 @@ impl<'a> Evaluator<'a> {
                 Scope::Inner => inner,
                 Scope::Outer => env,
             };
-            self.delay(&binding.value, env, entry.value.cell());
+            entry.value.set(self.delay(&binding.value, env));
         }
         let attrs = Attrs::from_sorted(self.arena, entries);
         self.add_dynamic(attrs, code.dynamic, inner)
@@ -155,7 +154,7 @@ impl<'a> Evaluator<'a> {
     ) -> Value<'a> {
         let entries = self.new_entries(code.bindings);
         for (entry, binding) in entries.iter().zip(code.bindings) {
-            self.delay(&binding.value, env, entry.value.cell());
+            entry.value.set(self.delay(&binding.value, env));
         }
         Value::Attrs(Attrs::from_sorted(self.arena, entries))
     }
@@ -251,7 +250,7 @@ impl<'a> Evaluator<'a> {
                 function.set_name(name);
             }
             let attr = Attr::new(name, code.position, Value::Null);
-            self.delay(&code.value, env, attr.value.cell());
+            attr.value.set(self.delay(&code.value, env));
             added.push(attr);
         }
         let added = Attrs::from_unsorted(self.arena, added);
@@ -276,7 +275,7 @@ impl<'a> Evaluator<'a> {
     /// What the body of a `with` is evaluated in: its only variable is the set.
     pub(super) fn open_with(&mut self, scope: &Lazy<'a>, env: &Env<'_, 'a>) -> Env<'a, 'a> {
         let (inner, slots) = self.open_inside(env, 1);
-        self.delay(scope, env, slots[0].cell());
+        slots[0].set(self.delay(scope, env));
         inner
     }
 

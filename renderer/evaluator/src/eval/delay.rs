@@ -1,7 +1,5 @@
 //! Expressions in places where Nix makes thunks: what is not needed yet is delayed, what costs nothing is made at once.
 
-use std::cell::Cell;
-
 use crate::env::Env;
 use crate::expr::{Expr, Lazy, LazyKind};
 use crate::value::{Delayed, Slot, Value};
@@ -10,34 +8,32 @@ use super::Evaluator;
 use super::ready::known;
 
 impl<'a> Evaluator<'a> {
-    /// Puts into a cell the value of an expression in a place where Nix makes a thunk.
-    ///
-    /// Values go straight into the cell they are for: one on the way from here to there is copied in other pieces than
-    /// it was written in, which processors are slow at.
+    /// What a cell gets for an expression in a place where Nix makes a thunk.
     #[inline]
-    pub(crate) fn delay(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
+    pub(crate) fn delay(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
         match (lazy.kind, lazy.expr) {
-            (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
+            (LazyKind::Constant, Expr::Constant(value)) => *value,
             (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
-                into.set(env.share(&self.levels, *depth, *index));
+                env.share(&self.levels, *depth, *index)
             }
-            (LazyKind::Thunk, _) => {
-                into.set(Value::Delayed(Delayed::new(lazy.id, self.capture(env))));
-            }
-            _ => self.delay_other(lazy, env, into),
+            (LazyKind::Thunk, _) => self.delayed(lazy, env),
+            _ => self.delay_other(lazy, env),
         }
     }
 
+    /// An expression for later.
+    #[inline]
+    pub(super) fn delayed(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        Value::Delayed(Delayed::new(lazy.id, self.capture(env)))
+    }
+
     #[inline(never)]
-    fn delay_other(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>, into: &Cell<Value<'a>>) {
-        if lazy.kind == LazyKind::Arithmetic {
-            if let Some(value) = self.try_arithmetic(lazy.expr, env) {
-                return into.set(value);
-            }
-        } else if let Some(value) = self.try_at_once(lazy, env) {
-            return into.set(value);
-        }
-        into.set(Value::Delayed(Delayed::new(lazy.id, self.capture(env))));
+    fn delay_other(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        let value = match lazy.kind {
+            LazyKind::Arithmetic => self.try_arithmetic(lazy.expr, env),
+            _ => self.try_at_once(lazy, env),
+        };
+        value.unwrap_or_else(|| self.delayed(lazy, env))
     }
 
     #[inline]
@@ -102,27 +98,22 @@ impl<'a> Evaluator<'a> {
 
     /// [`Evaluator::delay`], where what needs a cell of its own gets one.
     #[inline]
-    pub(crate) fn delay_boxed(
-        &mut self,
-        lazy: &Lazy<'a>,
-        env: &Env<'_, 'a>,
-        into: &Cell<Value<'a>>,
-    ) {
+    pub(crate) fn delay_boxed(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
         match (lazy.kind, lazy.expr) {
-            (LazyKind::Constant, Expr::Constant(value)) => into.set(*value),
+            (LazyKind::Constant, Expr::Constant(value)) => *value,
             (LazyKind::Variable, Expr::Variable { depth, index, .. }) => {
-                into.set(env.share(&self.levels, *depth, *index));
+                env.share(&self.levels, *depth, *index)
             }
-            (LazyKind::Thunk, _) => {
-                let delayed = Value::Delayed(Delayed::new(lazy.id, self.capture(env)));
-                into.set(Value::Thunk(self.arena.alloc(Slot::new(delayed))));
-            }
-            _ => {
-                self.delay_other(lazy, env, into);
-                if let Value::Delayed(..) = into.get() {
-                    into.set(into.get().boxed(self.arena));
-                }
-            }
+            _ => self.delay_other_boxed(lazy, env),
         }
+    }
+
+    #[inline(never)]
+    fn delay_other_boxed(&mut self, lazy: &Lazy<'a>, env: &Env<'_, 'a>) -> Value<'a> {
+        let value = match lazy.kind {
+            LazyKind::Thunk => self.delayed(lazy, env),
+            _ => self.delay_other(lazy, env),
+        };
+        value.boxed(self.arena)
     }
 }
