@@ -156,9 +156,7 @@ impl<'a> Levels<'a> {
             .split_first()
             .expect("a level is within its block");
         let (up, count) = Self::said_by(head);
-        let slots = rest
-            .get(..count)
-            .unwrap_or_else(|| self.large_slots(level));
+        let slots = rest.get(..count).unwrap_or_else(|| self.large_slots(level));
         Env::opened(up, level, slots)
     }
 

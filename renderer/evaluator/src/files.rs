@@ -4,7 +4,7 @@ use std::io;
 
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
-use crate::io::FileType;
+use crate::io::{EntryKind, FileType};
 use crate::path;
 
 /// How far symbolic links in a path are followed.
@@ -60,9 +60,31 @@ impl Evaluator<'_> {
             let file = FileType::Regular { executable: false };
             return Ok(internal(path).map(|_| file));
         }
-        self.io
-            .file_type(path)
-            .map_err(|error| self.io_error(path, &error))
+        let found = self.io.file_type(path);
+        match found.map_err(|error| self.io_error(path, &error))? {
+            None if self.is_store(path) => Ok(Some(FileType::Directory)),
+            found => Ok(found),
+        }
+    }
+
+    /// What lies in a folder.
+    pub(crate) fn read_dir(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, EntryKind)>> {
+        match self.io.read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_store(path) => {
+                Ok(Vec::new())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let path = String::from_utf8_lossy(path);
+                let message = format!("cannot read directory \"{path}\": Not a directory");
+                Err(EvalError::new(ErrorKind::Io, message))
+            }
+            entries => entries.map_err(|error| self.io_error(path, &error)),
+        }
+    }
+
+    /// Whether a path is the store's, which exists though nobody has made the folder yet.
+    fn is_store(&self, path: &[u8]) -> bool {
+        path == self.settings.store_dir.as_str().as_bytes()
     }
 
     /// What lies at a path, where there must be something.

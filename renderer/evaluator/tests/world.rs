@@ -270,3 +270,16 @@ fn a_store_folder_holds_sealed_objects() {
     let text = fs::read_to_string(store.join(&names[0])).unwrap();
     assert!(text.starts_with("Derive([(\"out\",\"/nix/store/"), "{text}");
 }
+
+#[test]
+fn the_store_is_a_folder_before_anybody_made_it() {
+    let root = tree("no-store");
+    let store = StoreDir::new(root.join("nowhere").to_str().unwrap()).unwrap();
+    let settings = Settings {
+        store_dir: store,
+        ..Settings::default()
+    };
+    let expression = "with builtins; [ (pathExists storeDir) (readFileType storeDir) (readDir storeDir) (pathExists (storeDir + \"/foo\")) ]";
+    let printed = evaluate(&LocalIo::default(), settings, &root, expression);
+    assert_eq!(printed.as_deref(), Ok(r#"[ true "directory" { } false ]"#));
+}

@@ -270,7 +270,9 @@ fn unsafe_get_attr_pos<'a>(
         .symbols
         .lookup(name)
         .and_then(|name| attrs.get(name));
-    attr.map_or(Ok(Value::Null), |attr| evaluator.position_value(attr.position))
+    attr.map_or(Ok(Value::Null), |attr| {
+        evaluator.position_value(attr.position)
+    })
 }
 
 fn zip_attrs_with<'a>(

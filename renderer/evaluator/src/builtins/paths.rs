@@ -173,14 +173,7 @@ fn read_dir<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     if let Some(&listing) = evaluator.store.listings.get(&path) {
         return Ok(listing);
     }
-    let entries = match evaluator.io.read_dir(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            let path = String::from_utf8_lossy(&path);
-            let message = format!("cannot read directory \"{path}\": Not a directory");
-            return Err(EvalError::new(ErrorKind::Io, message));
-        }
-        entries => entries.map_err(|error| evaluator.io_error(&path, &error))?,
-    };
+    let entries = evaluator.read_dir(&path)?;
     let mut attrs = Vec::with_capacity(entries.len());
     for (name, kind) in entries {
         let name = evaluator.symbols.intern(&name);

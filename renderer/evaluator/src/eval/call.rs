@@ -35,11 +35,7 @@ impl<'a> Evaluator<'a> {
     }
 
     #[inline(never)]
-    pub(super) fn eval_call(
-        &mut self,
-        expr: &'a Expr<'a>,
-        env: &Env<'_, 'a>,
-    ) -> Result<Value<'a>> {
+    pub(super) fn eval_call(&mut self, expr: &'a Expr<'a>, env: &Env<'_, 'a>) -> Result<Value<'a>> {
         let &Expr::Call {
             function,
             args,
