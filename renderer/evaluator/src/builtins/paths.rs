@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Global, Row, failure};
 use crate::attrs::{Attr, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
-use crate::error::{ErrorKind, EvalError};
+use crate::error::ErrorKind;
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
 use crate::files::{self, Links};
