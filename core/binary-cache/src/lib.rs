@@ -59,8 +59,7 @@ pub use push::{
 };
 pub use realisation::{DerivationOutput, DerivationOutputError, Realisation, RealisationError};
 pub use source::{
-    DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, source_closure,
-    write_tree,
+    DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, write_tree,
 };
 pub use trace::set_traceparent;
 pub use url::{CacheUrl, CacheUrlError};

@@ -3,6 +3,7 @@
 use nix_formats::Compression;
 use std::io::{self, Write};
 use thiserror::Error;
+use zstd::zstd_safe::{self, CCtx, CParameter, ResetDirective};
 
 /// How NARs are compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,18 +95,27 @@ impl Compressor {
     }
 
     /// A writer that compresses what is written to it, `size` bytes, into `out`.
-    pub(crate) fn start<W: Write>(&self, size: u64, out: W) -> io::Result<Encoder<W>> {
+    pub(crate) fn start<'a, W: Write>(
+        &self,
+        context: &'a mut CompressorContext,
+        size: u64,
+        out: W,
+    ) -> io::Result<Encoder<'a, W>> {
         let level = self.level.unsigned_abs();
         Ok(match self.method {
             Compression::None => Encoder::None(out),
             Compression::Zstd => {
-                let mut encoder = zstd::stream::write::Encoder::new(out, self.level)?;
-                encoder.set_pledged_src_size(Some(size))?;
+                let context = context.0.get_or_insert_with(CCtx::create);
                 // Below that there is nothing to share out.
-                if self.threads > 1 && size >= 4 << 20 {
-                    encoder.multithread(self.threads)?;
-                }
-                Encoder::Zstd(encoder)
+                let shared = self.threads > 1 && size >= 4 << 20;
+                let threads = if shared { self.threads } else { 0 };
+                let prepared = context
+                    .reset(ResetDirective::SessionOnly)
+                    .and_then(|_| context.set_parameter(CParameter::CompressionLevel(self.level)))
+                    .and_then(|_| context.set_parameter(CParameter::NbWorkers(threads)))
+                    .and_then(|_| context.set_pledged_src_size(Some(size)));
+                prepared.map_err(|code| io::Error::other(zstd_safe::get_error_name(code)))?;
+                Encoder::Zstd(zstd::stream::write::Encoder::with_context(out, context))
             }
             Compression::Xz => Encoder::Xz(liblzma::write::XzEncoder::new(out, level)),
             Compression::Gzip => Encoder::Gzip(flate2::write::GzEncoder::new(
@@ -127,16 +137,20 @@ impl Compressor {
     }
 }
 
-pub(crate) enum Encoder<W: Write> {
+/// What is made once to compress one NAR after the other.
+#[derive(Default)]
+pub(crate) struct CompressorContext(Option<CCtx<'static>>);
+
+pub(crate) enum Encoder<'a, W: Write> {
     None(W),
-    Zstd(zstd::stream::write::Encoder<'static, W>),
+    Zstd(zstd::stream::write::Encoder<'a, W>),
     Xz(liblzma::write::XzEncoder<W>),
     Gzip(flate2::write::GzEncoder<W>),
     Bzip2(bzip2::write::BzEncoder<W>),
     Brotli(Box<brotli::CompressorWriter<W>>),
 }
 
-impl<W: Write> Encoder<W> {
+impl<W: Write> Encoder<'_, W> {
     pub(crate) fn finish(self) -> io::Result<W> {
         match self {
             Self::None(out) => Ok(out),
@@ -153,7 +167,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-impl<W: Write> Write for Encoder<W> {
+impl<W: Write> Write for Encoder<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::None(out) => out.write(bytes),
@@ -187,11 +201,12 @@ mod tests {
             ("br", &[0, 6]),
         ] {
             let Ok(method) = name.parse::<Compression>();
+            let mut context = CompressorContext::default();
             for &level in levels {
-                for threads in [1, 3] {
+                for threads in [1, 3, 1] {
                     let compressor = Compressor::new(method.clone(), Some(level), threads).unwrap();
                     let size = text.len() as u64;
-                    let mut encoder = compressor.start(size, Vec::new()).unwrap();
+                    let mut encoder = compressor.start(&mut context, size, Vec::new()).unwrap();
                     encoder.write_all(text.as_bytes()).unwrap();
                     let bytes = encoder.finish().unwrap();
                     let mut read = String::new();

@@ -3,34 +3,44 @@
 mod compress;
 mod error;
 mod listing;
+mod order;
 mod pack;
 
 use crate::{
     error::FetchError,
     limits::Limits,
-    source::{NarSource, PathInfo, source_closure},
+    source::{NarSource, PathInfo, walk_closure},
     transport::{Payload, Stage, Transport},
     url::CacheUrl,
 };
 pub use compress::{Compressor, CompressorError};
 pub use error::PushError;
-use futures::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
-use nix_formats::{NarInfo, SecretKey, StorePath, nix32};
-use pack::{Packed, pack};
+use futures::{
+    StreamExt,
+    channel::mpsc::{self, UnboundedReceiver},
+    stream::{self, FuturesUnordered},
+};
+use nix_formats::{NarInfo, SecretKey, StorePath};
+use order::Order;
+use pack::{Packed, Packer};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BinaryHeap,
     num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::Semaphore;
 
 const MAX_CACHE_INFO: usize = 64 * 1024;
 
-/// NARs that are packed or on their way at once, for each that is packed.
+/// NARs that are on their way at once, for each thread that packs.
 const AHEAD: usize = 8;
+
+/// So many bytes of NARs, and so many paths, a thread packs before it is asked again: waking one costs as much as packing a
+/// small path.
+const BATCH_BYTES: u64 = 1 << 20;
+const BATCH_PATHS: usize = 32;
 
 /// A NAR of this size is asked for before it is sent a second time.
 const WORTH_ASKING: u64 = 1 << 20;
@@ -41,7 +51,7 @@ pub struct PushOptions {
     /// How NARs are compressed.
     pub compressor: Compressor,
     /// Who signs. Signatures that paths have already are kept.
-    pub keys: Vec<SecretKey>,
+    pub keys: Arc<[SecretKey]>,
     /// Whether to write a `.ls` listing for each path.
     pub listings: bool,
     /// NARs packed at once.
@@ -55,7 +65,7 @@ impl Default for PushOptions {
     fn default() -> Self {
         Self {
             compressor: Compressor::default(),
-            keys: Vec::new(),
+            keys: Arc::default(),
             listings: false,
             jobs: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             limits: Limits::default(),
@@ -73,7 +83,7 @@ pub struct PushProgress {
 }
 
 impl PushProgress {
-    /// Paths to be pushed; 0 while it is not known.
+    /// Paths to be pushed, as far as it is known.
     pub fn paths(&self) -> u64 {
         self.paths.load(Ordering::Relaxed)
     }
@@ -91,6 +101,11 @@ impl PushProgress {
     /// Bytes of NARs read.
     pub fn bytes_done(&self) -> u64 {
         self.bytes_done.load(Ordering::Relaxed)
+    }
+
+    fn expect(&self, nar_size: u64) {
+        self.paths.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(nar_size, Ordering::Relaxed);
     }
 
     pub(crate) fn count_bytes(&self, bytes: usize) {
@@ -125,16 +140,15 @@ pub async fn push(
     options: PushOptions,
     progress: Arc<PushProgress>,
 ) -> Result<PushReport, PushError> {
-    let closure = {
+    let (found, closure) = mpsc::unbounded();
+    let walk = {
         let (source, roots) = (Arc::clone(&source), roots.to_vec());
-        blocking(move || source_closure(&*source, &roots))
-            .await
-            .map_err(PushError::Closure)?
+        let tell = move |infos| found.unbounded_send(infos).is_ok();
+        blocking(move || walk_closure(&*source, &roots, tell))
     };
     let transport = Transport::for_writing(to, &options.limits)?;
     let stage = transport.stage()?;
     let push = Push {
-        jobs: Semaphore::new(options.jobs.get()),
         source,
         transport,
         stage,
@@ -142,10 +156,11 @@ pub async fn push(
         progress,
     };
     push.check_cache().await?;
-    let mut report = PushReport::default();
-    let missing = push.missing(closure, &mut report).await?;
-    push.run(missing, &mut report).await?;
+    let mut report = push.run(closure).await?;
+    walk.await.map_err(PushError::Closure)?;
     report.pushed.sort();
+    report.present.sort();
+    report.signed.sort();
     Ok(report)
 }
 
@@ -154,7 +169,6 @@ struct Push {
     transport: Transport,
     stage: Option<Stage>,
     options: PushOptions,
-    jobs: Semaphore,
     progress: Arc<PushProgress>,
 }
 
@@ -194,32 +208,13 @@ impl Push {
         }
     }
 
-    /// The paths that the cache lacks. Signatures that it lacks are added.
-    async fn missing(
-        &self,
-        closure: BTreeMap<StorePath, PathInfo>,
-        report: &mut PushReport,
-    ) -> Result<Vec<PathInfo>, PushError> {
-        let mut asked = stream::iter(closure.into_values())
-            .map(|info| async move {
-                let present = self.present(&info).await?;
-                if let Present::Unsigned(signed) = &present {
-                    self.publish(signed).await?;
-                }
-                Ok::<_, PushError>((info, present))
-            })
-            .buffer_unordered(self.options.limits.concurrency.max(1));
-        let mut missing = Vec::new();
-        while let Some((info, present)) = asked.try_next().await? {
-            match present {
-                Present::Nothing => missing.push(info),
-                Present::All => report.present.push(info.path),
-                Present::Unsigned(_) => report.signed.push(info.path),
-            }
+    /// What the cache has of a path. A signature that it lacks is added.
+    async fn check(&self, info: PathInfo) -> Result<(PathInfo, Present), PushError> {
+        let present = self.present(&info).await?;
+        if let Present::Unsigned(signed) = &present {
+            self.publish(signed).await?;
         }
-        report.present.sort();
-        report.signed.sort();
-        Ok(missing)
+        Ok((info, present))
     }
 
     async fn present(&self, info: &PathInfo) -> Result<Present, PushError> {
@@ -245,7 +240,7 @@ impl Push {
             return Ok(Present::All);
         }
         let mut signed = theirs.clone();
-        for key in &self.options.keys {
+        for key in &*self.options.keys {
             signed.sign(store_dir, key);
         }
         Ok(if signed.signatures == theirs.signatures {
@@ -255,40 +250,56 @@ impl Push {
         })
     }
 
-    /// Packs and uploads NARs, the largest first, and writes each path's
-    /// narinfo as soon as those of its references are there.
+    /// Packs and uploads what the cache lacks of the closure, of what is known of that the largest first, and writes each
+    /// path's narinfo as soon as those of its references are there.
     async fn run(
         &self,
-        mut missing: Vec<PathInfo>,
-        report: &mut PushReport,
-    ) -> Result<(), PushError> {
-        missing.sort_by_key(|info| std::cmp::Reverse(info.nar_size));
-        let sum = missing
-            .iter()
-            .fold(0_u64, |sum, info| sum.saturating_add(info.nar_size));
-        self.progress.bytes.store(sum, Ordering::Relaxed);
-        self.progress
-            .paths
-            .store(missing.len() as u64, Ordering::Relaxed);
-        let mut order = Order::new(&missing);
-        let at_once = self.options.jobs.get() * AHEAD;
-        let mut uploads = stream::iter(missing)
-            .map(|info| self.upload(info))
-            .buffer_unordered(at_once);
+        closure: UnboundedReceiver<Vec<PathInfo>>,
+    ) -> Result<PushReport, PushError> {
+        let (jobs, concurrency) = (self.options.jobs.get(), self.options.limits.concurrency);
+        let mut checks = closure
+            .flat_map(stream::iter)
+            .map(|info| self.check(info))
+            .buffer_unordered(concurrency.max(1));
+        let (mut report, mut order, mut waiting) =
+            (PushReport::default(), Order::default(), BinaryHeap::new());
+        let mut packing = FuturesUnordered::new();
+        let mut uploads = FuturesUnordered::new();
         let mut publications = FuturesUnordered::new();
         loop {
+            while packing.len() < jobs && uploads.len() < jobs * AHEAD && !waiting.is_empty() {
+                packing.push(self.pack(next_batch(&mut waiting)));
+            }
             let ready = tokio::select! {
-                Some(narinfo) = uploads.next() => order.uploaded(narinfo?),
+                Some(checked) = checks.next() => {
+                    let (info, present) = checked?;
+                    match present {
+                        Present::Nothing => {
+                            self.progress.expect(info.nar_size);
+                            order.expect(&info);
+                            waiting.push(Waiting(info));
+                            continue;
+                        }
+                        Present::All => report.present.push(info.path.clone()),
+                        Present::Unsigned(_) => report.signed.push(info.path.clone()),
+                    }
+                    order.there(&info.path)
+                }
+                Some(batch) = packing.next() => {
+                    uploads.extend(batch?.into_iter().map(|packed| self.upload(packed)));
+                    continue;
+                }
+                Some(narinfo) = uploads.next() => order.uploaded(narinfo?).into_iter().collect(),
                 Some(published) = publications.next() => {
                     let narinfo: NarInfo = published?;
                     self.progress.paths_done.fetch_add(1, Ordering::Relaxed);
                     report.nar_size = report.nar_size.saturating_add(narinfo.nar_size);
                     report.file_size += narinfo.file_size.unwrap_or_default();
-                    let ready = order.published(&narinfo.path);
+                    let ready = order.there(&narinfo.path);
                     report.pushed.push(narinfo.path);
                     ready
                 }
-                else => return Ok(()),
+                else => return Ok(report),
             };
             for narinfo in ready {
                 publications.push(async move {
@@ -299,50 +310,50 @@ impl Push {
         }
     }
 
-    /// Brings a path's NAR into the cache; its narinfo, which is not yet there.
-    async fn upload(&self, info: PathInfo) -> Result<NarInfo, PushError> {
-        let packed = {
-            // Never closed, so it is always granted.
-            let _permit = self.jobs.acquire().await;
-            let (source, stage, info) =
-                (Arc::clone(&self.source), self.stage.clone(), info.clone());
-            let (compressor, listings) = (self.options.compressor.clone(), self.options.listings);
-            let progress = Arc::clone(&self.progress);
-            let packed = move || {
-                pack(
-                    &*source,
-                    &info,
-                    &compressor,
-                    stage.as_ref(),
-                    listings,
-                    &progress,
-                )
+    /// Packs paths, one after the other, on a thread that may block.
+    fn pack(
+        &self,
+        batch: Vec<PathInfo>,
+    ) -> impl Future<Output = Result<Vec<Packed>, PushError>> + use<> {
+        let (source, stage) = (Arc::clone(&self.source), self.stage.clone());
+        let (compressor, keys) = (
+            self.options.compressor.clone(),
+            Arc::clone(&self.options.keys),
+        );
+        let (listings, progress) = (self.options.listings, Arc::clone(&self.progress));
+        blocking(move || {
+            let mut packer =
+                Packer::new(&*source, &compressor, stage.as_ref(), listings, &progress);
+            let sign = |mut packed: Packed| {
+                for key in &*keys {
+                    packed.narinfo.sign(source.store_dir(), key);
+                }
+                packed
             };
-            blocking(packed).await?
-        };
+            let packed = batch.into_iter().map(|info| packer.pack(info).map(sign));
+            packed.collect()
+        })
+    }
+
+    /// Brings a NAR into the cache; its narinfo, which is not yet there.
+    async fn upload(&self, packed: Packed) -> Result<NarInfo, PushError> {
         let Packed {
             payload,
-            file_hash,
-            file_size,
+            narinfo,
             listing,
         } = packed;
-        let url = format!(
-            "nar/{}.nar{}",
-            nix32::encode(file_hash.as_bytes()),
-            self.options.compressor.suffix()
-        );
         let upload = async {
-            let limits = &self.options.limits;
+            let (limits, url) = (&self.options.limits, &narinfo.url);
             let is_there = self.stage.is_none()
-                && file_size >= WORTH_ASKING
-                && self.transport.exists(&url, limits).await?;
+                && narinfo.file_size >= Some(WORTH_ASKING)
+                && self.transport.exists(url, limits).await?;
             if !is_there {
                 self.transport
-                    .put(&url, "application/x-nix-nar", payload, limits)
+                    .put(url, "application/x-nix-nar", payload, limits)
                     .await?;
             }
             if let Some(listing) = listing {
-                let name = format!("{}.ls", info.path.hash_part());
+                let name = format!("{}.ls", narinfo.path.hash_part());
                 let payload = Payload::Memory(listing.into());
                 self.transport
                     .put(&name, "application/json", payload, limits)
@@ -350,26 +361,10 @@ impl Push {
             }
             Ok(())
         };
-        upload
-            .await
-            .map_err(|error| upload_error(&info.path, error))?;
-        let mut narinfo = NarInfo {
-            path: info.path,
-            url,
-            compression: self.options.compressor.method().clone(),
-            file_hash: Some(file_hash),
-            file_size: Some(file_size),
-            nar_hash: info.nar_hash,
-            nar_size: info.nar_size,
-            references: info.references,
-            deriver: info.deriver,
-            signatures: info.signatures,
-            ca: info.ca,
-        };
-        for key in &self.options.keys {
-            narinfo.sign(self.source.store_dir(), key);
+        match upload.await {
+            Ok(()) => Ok(narinfo),
+            Err(error) => Err(upload_error(&narinfo.path, error)),
         }
-        Ok(narinfo)
     }
 
     async fn publish(&self, narinfo: &NarInfo) -> Result<(), PushError> {
@@ -380,60 +375,6 @@ impl Push {
             .put(&name, "text/x-nix-narinfo", payload, &self.options.limits)
             .await
             .map_err(|error| upload_error(&narinfo.path, error))
-    }
-}
-
-/// Which narinfos may be written.
-struct Order {
-    /// For each path, how many of its references are not yet there.
-    waits_for: HashMap<StorePath, usize>,
-    referrers: HashMap<StorePath, Vec<StorePath>>,
-    /// Those whose NAR is there.
-    uploaded: HashMap<StorePath, NarInfo>,
-}
-
-impl Order {
-    fn new(missing: &[PathInfo]) -> Self {
-        let mut waits_for: HashMap<StorePath, usize> =
-            missing.iter().map(|info| (info.path.clone(), 0)).collect();
-        let mut referrers: HashMap<StorePath, Vec<StorePath>> = HashMap::new();
-        for info in missing {
-            let mut count = 0;
-            for reference in &info.references {
-                if *reference != info.path && waits_for.contains_key(reference) {
-                    count += 1;
-                    let referrers = referrers.entry(reference.clone()).or_default();
-                    referrers.push(info.path.clone());
-                }
-            }
-            waits_for.insert(info.path.clone(), count);
-        }
-        Self {
-            waits_for,
-            referrers,
-            uploaded: HashMap::new(),
-        }
-    }
-
-    fn uploaded(&mut self, narinfo: NarInfo) -> Vec<NarInfo> {
-        if self.waits_for.get(&narinfo.path) == Some(&0) {
-            return vec![narinfo];
-        }
-        self.uploaded.insert(narinfo.path.clone(), narinfo);
-        Vec::new()
-    }
-
-    fn published(&mut self, path: &StorePath) -> Vec<NarInfo> {
-        let mut ready = Vec::new();
-        for referrer in self.referrers.remove(path).unwrap_or_default() {
-            if let Some(count) = self.waits_for.get_mut(&referrer) {
-                *count -= 1;
-                if *count == 0 {
-                    ready.extend(self.uploaded.remove(&referrer));
-                }
-            }
-        }
-        ready
     }
 }
 
@@ -448,13 +389,60 @@ fn upload_error(path: &StorePath, source: FetchError) -> PushError {
     }
 }
 
-/// Runs work that blocks; a panic in it goes on here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => unreachable!("work that blocks is never cancelled"),
-        },
+/// A path to be packed; the greatest has the largest NAR.
+struct Waiting(PathInfo);
+
+impl Waiting {
+    fn key(&self) -> (u64, &StorePath) {
+        (self.0.nar_size, &self.0.path)
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Waiting {}
+
+/// What one thread is to pack next: the largest path, or several small ones.
+fn next_batch(waiting: &mut BinaryHeap<Waiting>) -> Vec<PathInfo> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while bytes < BATCH_BYTES
+        && batch.len() < BATCH_PATHS
+        && let Some(Waiting(info)) = waiting.pop()
+    {
+        bytes += info.nar_size;
+        batch.push(info);
+    }
+    batch
+}
+
+/// Starts work that blocks; done when that is. A panic in it goes on here.
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let work = tokio::task::spawn_blocking(work);
+    async {
+        match work.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => unreachable!("work that blocks is never cancelled"),
+            },
+        }
     }
 }

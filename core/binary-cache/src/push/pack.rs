@@ -1,13 +1,18 @@
 //! One path into one compressed NAR, in one pass: read, hashed, compressed,
 //! hashed again, written.
 
-use super::{PushProgress, compress::Compressor, error::PushError, listing::ListingBuilder};
+use super::{
+    PushProgress,
+    compress::{Compressor, CompressorContext},
+    error::PushError,
+    listing::ListingBuilder,
+};
 use crate::{
     error::FetchError,
     source::{NarSource, PathInfo, SourceError},
     transport::{Payload, Stage},
 };
-use nix_formats::{Hash, HashAlgorithm, HashWriter};
+use nix_formats::{HashAlgorithm, HashWriter, NarInfo, nix32};
 use std::{
     fs::File,
     io::{self, Seek, Write},
@@ -22,66 +27,108 @@ const IN_MEMORY: usize = 4 << 20;
 /// A NAR, ready to be uploaded.
 pub(crate) struct Packed {
     pub(crate) payload: Payload,
-    pub(crate) file_hash: Hash,
-    pub(crate) file_size: u64,
+    /// What is to be told of it, without a signature of ours.
+    pub(crate) narinfo: NarInfo,
     /// The `.ls` file, if it is wanted.
     pub(crate) listing: Option<Vec<u8>>,
 }
 
-/// Packs a path. Its NAR must be the one that the store knows: what changed on
-/// disk is not signed.
-pub(crate) fn pack(
-    source: &dyn NarSource,
-    info: &PathInfo,
-    compressor: &Compressor,
-    stage: Option<&Stage>,
-    with_listing: bool,
-    progress: &PushProgress,
-) -> Result<Packed, PushError> {
-    let failed = |error| PushError::Write {
-        path: info.path.clone(),
-        source: error,
-    };
-    let sink = Sink::new(stage, info.nar_size).map_err(failed)?;
-    let file = HashWriter::new(HashAlgorithm::Sha256, sink);
-    let encoder = compressor.start(info.nar_size, file).map_err(failed)?;
-    let mut nar = NarWriter {
-        nar: HashWriter::new(HashAlgorithm::Sha256, encoder),
-        progress,
-        listing: with_listing
-            .then(ListingBuilder::start)
-            .transpose()
-            .map_err(failed)?,
-    };
-    source
-        .write_nar(info, &mut nar)
-        .map_err(|error| match error {
-            SourceError::Write(error) => failed(error),
-            source => PushError::Source {
-                path: info.path.clone(),
-                source,
-            },
-        })?;
-    let NarWriter { nar, listing, .. } = nar;
-    let (encoder, nar_hash, nar_size) = nar.finish();
-    if (nar_hash, nar_size) != (info.nar_hash, info.nar_size) {
-        return Err(PushError::Changed {
-            path: info.path.clone(),
-            expected: Box::new(info.nar_hash),
-            actual: Box::new(nar_hash),
-        });
+/// Packs one path after the other.
+pub(crate) struct Packer<'a> {
+    source: &'a dyn NarSource,
+    compressor: &'a Compressor,
+    context: CompressorContext,
+    stage: Option<&'a Stage>,
+    listings: bool,
+    progress: &'a PushProgress,
+}
+
+impl<'a> Packer<'a> {
+    pub(crate) fn new(
+        source: &'a dyn NarSource,
+        compressor: &'a Compressor,
+        stage: Option<&'a Stage>,
+        listings: bool,
+        progress: &'a PushProgress,
+    ) -> Self {
+        Self {
+            source,
+            compressor,
+            context: CompressorContext::default(),
+            stage,
+            listings,
+            progress,
+        }
     }
-    let listing = listing.map(ListingBuilder::finish).transpose();
-    let listing = listing.map_err(failed)?;
-    let file = encoder.finish().map_err(failed)?;
-    let (sink, file_hash, file_size) = file.finish();
-    let payload = sink.finish(file_size).map_err(failed)?;
-    Ok(Packed {
-        payload,
-        file_hash,
-        file_size,
-        listing,
-    })
+
+    /// Packs a path. Its NAR must be the one that the store knows: what changed on disk is not signed.
+    pub(crate) fn pack(&mut self, info: PathInfo) -> Result<Packed, PushError> {
+        let failed = |error| PushError::Write {
+            path: info.path.clone(),
+            source: error,
+        };
+        let sink = Sink::new(self.stage, info.nar_size).map_err(failed)?;
+        let file = HashWriter::new(HashAlgorithm::Sha256, sink);
+        let encoder = self
+            .compressor
+            .start(&mut self.context, info.nar_size, file)
+            .map_err(failed)?;
+        let mut nar = NarWriter {
+            nar: HashWriter::new(HashAlgorithm::Sha256, encoder),
+            progress: self.progress,
+            listing: self
+                .listings
+                .then(ListingBuilder::start)
+                .transpose()
+                .map_err(failed)?,
+        };
+        self.source
+            .write_nar(&info, &mut nar)
+            .map_err(|error| match error {
+                SourceError::Write(error) => failed(error),
+                source => PushError::Source {
+                    path: info.path.clone(),
+                    source,
+                },
+            })?;
+        let NarWriter { nar, listing, .. } = nar;
+        let (encoder, nar_hash, nar_size) = nar.finish();
+        if (nar_hash, nar_size) != (info.nar_hash, info.nar_size) {
+            return Err(PushError::Changed {
+                path: info.path.clone(),
+                expected: Box::new(info.nar_hash),
+                actual: Box::new(nar_hash),
+            });
+        }
+        let listing = listing.map(ListingBuilder::finish).transpose();
+        let listing = listing.map_err(failed)?;
+        let file = encoder.finish().map_err(failed)?;
+        let (sink, file_hash, file_size) = file.finish();
+        let payload = sink.finish(file_size).map_err(failed)?;
+        let url = format!(
+            "nar/{}.nar{}",
+            nix32::encode(file_hash.as_bytes()),
+            self.compressor.suffix()
+        );
+        let narinfo = NarInfo {
+            path: info.path,
+            url,
+            compression: self.compressor.method().clone(),
+            file_hash: Some(file_hash),
+            file_size: Some(file_size),
+            nar_hash: info.nar_hash,
+            nar_size: info.nar_size,
+            references: info.references,
+            deriver: info.deriver,
+            signatures: info.signatures,
+            ca: info.ca,
+        };
+        Ok(Packed {
+            payload,
+            narinfo,
+            listing,
+        })
+    }
 }
 
 /// Hands the NAR to those who want it.

@@ -6,10 +6,7 @@ mod local;
 mod tree;
 
 use nix_formats::{ContentAddress, Hash, Signature, StoreDir, StorePath};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::{collections::BTreeSet, io};
 use thiserror::Error;
 
 pub use daemon::{DaemonError, DaemonStore};
@@ -86,31 +83,118 @@ pub enum SourceError {
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// All paths that `roots` need, themselves among them, by path.
-pub fn source_closure(
+/// Paths that a store is asked for at once.
+const AT_ONCE: usize = 128;
+
+/// Tells the paths that `roots` need, themselves among them, each once and as soon as it is known: none before all roots
+/// are. Ends when `tell` says no.
+pub(crate) fn walk_closure(
     source: &dyn NarSource,
     roots: &[StorePath],
-) -> Result<BTreeMap<StorePath, PathInfo>, SourceError> {
-    let mut closure: BTreeMap<StorePath, PathInfo> = BTreeMap::new();
-    let mut wanted: BTreeMap<StorePath, Option<StorePath>> =
-        roots.iter().map(|root| (root.clone(), None)).collect();
+    mut tell: impl FnMut(Vec<PathInfo>) -> bool,
+) -> Result<(), SourceError> {
+    let mut known: BTreeSet<StorePath> = roots.iter().cloned().collect();
+    // Each with a path that refers to it.
+    let mut wanted: Vec<(StorePath, Option<StorePath>)> =
+        known.iter().map(|root| (root.clone(), None)).collect();
+    let mut at_once = wanted.len();
     while !wanted.is_empty() {
-        let paths: Vec<StorePath> = wanted.keys().cloned().collect();
-        let infos = source.infos(&paths)?;
-        let mut next = BTreeMap::new();
-        for (path, info) in paths.iter().zip(infos) {
-            let info = info.ok_or_else(|| SourceError::Missing {
-                path: path.clone(),
-                needed_by: wanted.get(path).cloned().flatten(),
-            })?;
+        let asked = wanted.split_off(wanted.len() - at_once);
+        let paths: Vec<StorePath> = asked.iter().map(|(path, _)| path.clone()).collect();
+        let mut infos = Vec::with_capacity(paths.len());
+        for ((path, needed_by), info) in asked.into_iter().zip(source.infos(&paths)?) {
+            infos.push(info.ok_or(SourceError::Missing { path, needed_by })?);
+        }
+        for info in &infos {
             for reference in &info.references {
-                if !closure.contains_key(reference) && !wanted.contains_key(reference) {
-                    next.insert(reference.clone(), Some(path.clone()));
+                if known.insert(reference.clone()) {
+                    wanted.push((reference.clone(), Some(info.path.clone())));
                 }
             }
-            closure.insert(path.clone(), info);
         }
-        wanted = next;
+        if !tell(infos) {
+            return Ok(());
+        }
+        at_once = wanted.len().min(AT_ONCE);
     }
-    Ok(closure)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix_formats::{HashAlgorithm, Hasher};
+
+    /// Paths by number: each refers to itself and to the next ones, so that most are referred to many times.
+    struct Numbered {
+        store_dir: StoreDir,
+        count: usize,
+    }
+
+    fn path(number: usize) -> StorePath {
+        StorePath::from_base_name(format!("{number:032}-p")).unwrap()
+    }
+
+    impl NarSource for Numbered {
+        fn store_dir(&self) -> &StoreDir {
+            &self.store_dir
+        }
+
+        fn infos(&self, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>, SourceError> {
+            assert!(paths.len() <= AT_ONCE);
+            let info = |path_asked: &StorePath| {
+                let number: usize = path_asked.hash_part().parse().unwrap();
+                (number < self.count).then(|| PathInfo {
+                    path: path_asked.clone(),
+                    nar_hash: Hasher::new(HashAlgorithm::Sha256).finish(),
+                    nar_size: 0,
+                    references: (number..(number * 2 + 300).min(1000)).map(path).collect(),
+                    deriver: None,
+                    signatures: Vec::new(),
+                    ca: None,
+                })
+            };
+            Ok(paths.iter().map(info).collect())
+        }
+
+        fn write_nar(&self, _: &PathInfo, _: &mut dyn io::Write) -> Result<(), SourceError> {
+            unreachable!("nobody asks for NARs")
+        }
+    }
+
+    fn walk(count: usize, told: &mut Vec<StorePath>) -> Result<(), SourceError> {
+        let store_dir = StoreDir::default();
+        walk_closure(&Numbered { store_dir, count }, &[path(0)], |infos| {
+            told.extend(infos.into_iter().map(|info| info.path));
+            true
+        })
+    }
+
+    #[test]
+    fn each_path_of_a_closure_is_told_once() {
+        let mut told = Vec::new();
+        walk(1000, &mut told).unwrap();
+        told.sort();
+        assert_eq!(told, (0..1000).map(path).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_path_that_the_store_lacks_ends_the_walk_and_is_named() {
+        let mut told = Vec::new();
+        let error = walk(900, &mut told).unwrap_err();
+        assert!(!told.contains(&path(900)));
+        let SourceError::Missing { path, needed_by } = error else {
+            panic!("another error: {error}");
+        };
+        assert!(path.hash_part() >= self::path(900).hash_part(), "{path}");
+        assert!(told.contains(&needed_by.unwrap()));
+        let error = walk(0, &mut told).unwrap_err();
+        assert!(matches!(
+            error,
+            SourceError::Missing {
+                needed_by: None,
+                ..
+            }
+        ));
+    }
 }

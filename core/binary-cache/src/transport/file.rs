@@ -71,7 +71,7 @@ impl Folder {
         Ok(self.path.join(name))
     }
 
-    /// Opens a file for whoever may block.
+    /// Opens a file; it is read by whoever may block.
     pub(super) fn open(&self, name: &str) -> Result<Option<std::fs::File>, FetchError> {
         let path = self.path(name)?;
         match std::fs::File::open(&path) {
@@ -82,14 +82,12 @@ impl Folder {
     }
 
     pub(super) async fn get(&self, name: &str, max: usize) -> Result<Option<Bytes>, FetchError> {
-        let path = self.path(name)?;
-        let name = name.to_owned();
+        let (path, name) = (self.path(name)?, name.to_owned());
+        // What is not there is not worth another thread.
+        let Some(file) = self.open(&name)? else {
+            return Ok(None);
+        };
         let read = move || {
-            let file = match std::fs::File::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(failed(&path, error)),
-            };
             let mut bytes = Vec::new();
             let read = file.take(max as u64 + 1).read_to_end(&mut bytes);
             read.map_err(|error| failed(&path, error))?;

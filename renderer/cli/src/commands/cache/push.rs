@@ -115,7 +115,7 @@ impl Args {
         }
         Ok(PushOptions {
             compressor: Compressor::new(self.compression.clone(), self.level, threads)?,
-            keys,
+            keys: keys.into(),
             listings: self.listings,
             jobs: self.jobs.unwrap_or(defaults.jobs),
             limits: Limits::default(),
