@@ -263,12 +263,16 @@ impl Push {
             .buffer_unordered(concurrency.max(1));
         let (mut report, mut order, mut waiting) =
             (PushReport::default(), Order::default(), BinaryHeap::new());
+        let mut idle = self.packers()?;
         let mut packing = FuturesUnordered::new();
         let mut uploads = FuturesUnordered::new();
         let mut publications = FuturesUnordered::new();
         loop {
-            while packing.len() < jobs && uploads.len() < jobs * AHEAD && !waiting.is_empty() {
-                packing.push(self.pack(next_batch(&mut waiting)));
+            while uploads.len() < jobs * AHEAD
+                && !waiting.is_empty()
+                && let Some(packer) = idle.pop()
+            {
+                packing.push(self.pack(packer, next_batch(&mut waiting)));
             }
             let ready = tokio::select! {
                 Some(checked) = checks.next() => {
@@ -285,8 +289,9 @@ impl Push {
                     }
                     order.there(&info.path)
                 }
-                Some(batch) = packing.next() => {
-                    uploads.extend(batch?.into_iter().map(|packed| self.upload(packed)));
+                Some((packer, packed)) = packing.next() => {
+                    idle.push(packer);
+                    uploads.extend(packed?.into_iter().map(|packed| self.upload(packed)));
                     continue;
                 }
                 Some(narinfo) = uploads.next() => order.uploaded(narinfo?).into_iter().collect(),
@@ -310,28 +315,41 @@ impl Push {
         }
     }
 
+    /// Those who pack, as many as may at once.
+    fn packers(&self) -> Result<Vec<Packer>, PushError> {
+        let packer = |_| {
+            let lane = self.stage.as_ref().map(Stage::lane).transpose()?;
+            let source = Arc::clone(&self.source);
+            let compressor = self.options.compressor.clone();
+            let progress = Arc::clone(&self.progress);
+            Ok(Packer::new(
+                source,
+                compressor,
+                lane,
+                self.options.listings,
+                progress,
+            ))
+        };
+        (0..self.options.jobs.get()).map(packer).collect()
+    }
+
     /// Packs paths, one after the other, on a thread that may block.
     fn pack(
         &self,
+        mut packer: Packer,
         batch: Vec<PathInfo>,
-    ) -> impl Future<Output = Result<Vec<Packed>, PushError>> + use<> {
-        let (source, stage) = (Arc::clone(&self.source), self.stage.clone());
-        let (compressor, keys) = (
-            self.options.compressor.clone(),
-            Arc::clone(&self.options.keys),
-        );
-        let (listings, progress) = (self.options.listings, Arc::clone(&self.progress));
+    ) -> impl Future<Output = (Packer, Result<Vec<Packed>, PushError>)> + use<> {
+        let keys = Arc::clone(&self.options.keys);
         blocking(move || {
-            let mut packer =
-                Packer::new(&*source, &compressor, stage.as_ref(), listings, &progress);
-            let sign = |mut packed: Packed| {
+            let pack = |info| {
+                let mut packed = packer.pack(info)?;
                 for key in &*keys {
-                    packed.narinfo.sign(source.store_dir(), key);
+                    packed.narinfo.sign(packer.store_dir(), key);
                 }
-                packed
+                Ok(packed)
             };
-            let packed = batch.into_iter().map(|info| packer.pack(info).map(sign));
-            packed.collect()
+            let packed = batch.into_iter().map(pack).collect();
+            (packer, packed)
         })
     }
 

@@ -10,9 +10,9 @@ use super::{
 use crate::{
     error::FetchError,
     source::{NarSource, PathInfo, SourceError},
-    transport::{Payload, Stage},
+    transport::{Lane, Payload},
 };
-use nix_formats::{HashAlgorithm, HashWriter, NarInfo, nix32};
+use nix_formats::{HashAlgorithm, HashWriter, NarInfo, StoreDir, nix32};
 use std::{
     fs::File,
     io::{self, Seek, Write},
@@ -34,31 +34,36 @@ pub(crate) struct Packed {
 }
 
 /// Packs one path after the other.
-pub(crate) struct Packer<'a> {
-    source: &'a dyn NarSource,
-    compressor: &'a Compressor,
+pub(crate) struct Packer {
+    source: Arc<dyn NarSource>,
+    compressor: Compressor,
     context: CompressorContext,
-    stage: Option<&'a Stage>,
+    lane: Option<Lane>,
     listings: bool,
-    progress: &'a PushProgress,
+    progress: Arc<PushProgress>,
 }
 
-impl<'a> Packer<'a> {
+impl Packer {
     pub(crate) fn new(
-        source: &'a dyn NarSource,
-        compressor: &'a Compressor,
-        stage: Option<&'a Stage>,
+        source: Arc<dyn NarSource>,
+        compressor: Compressor,
+        lane: Option<Lane>,
         listings: bool,
-        progress: &'a PushProgress,
+        progress: Arc<PushProgress>,
     ) -> Self {
         Self {
             source,
             compressor,
             context: CompressorContext::default(),
-            stage,
+            lane,
             listings,
             progress,
         }
+    }
+
+    /// The store that the paths are in.
+    pub(crate) fn store_dir(&self) -> &StoreDir {
+        self.source.store_dir()
     }
 
     /// Packs a path. Its NAR must be the one that the store knows: what changed on disk is not signed.
@@ -67,7 +72,7 @@ impl<'a> Packer<'a> {
             path: info.path.clone(),
             source: error,
         };
-        let sink = Sink::new(self.stage, info.nar_size).map_err(failed)?;
+        let sink = Sink::new(self.lane.as_ref(), info.nar_size).map_err(failed)?;
         let file = HashWriter::new(HashAlgorithm::Sha256, sink);
         let encoder = self
             .compressor
@@ -75,7 +80,7 @@ impl<'a> Packer<'a> {
             .map_err(failed)?;
         let mut nar = NarWriter {
             nar: HashWriter::new(HashAlgorithm::Sha256, encoder),
-            progress: self.progress,
+            progress: &self.progress,
             listing: self
                 .listings
                 .then(ListingBuilder::start)
@@ -161,10 +166,10 @@ enum Sink {
 }
 
 impl Sink {
-    fn new(stage: Option<&Stage>, size: u64) -> io::Result<Self> {
-        Ok(match stage {
-            Some(stage) => {
-                let path = stage.path();
+    fn new(lane: Option<&Lane>, size: u64) -> io::Result<Self> {
+        Ok(match lane {
+            Some(lane) => {
+                let path = lane.path();
                 Self::Staged(File::create_new(&path)?, path)
             }
             None => Self::Memory(Vec::with_capacity(IN_MEMORY.min(size as usize / 2))),

@@ -4,19 +4,24 @@ use super::{Payload, Stage, is_inside};
 use crate::error::FetchError;
 use bytes::Bytes;
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Made once something is to be written.
+    stage: OnceLock<Stage>,
 }
 
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            path,
+            stage: OnceLock::new(),
+        }
     }
 
     pub(super) fn exists(&self, name: &str) -> Result<bool, FetchError> {
@@ -24,42 +29,31 @@ impl Folder {
         path.try_exists().map_err(|error| failed(&path, error))
     }
 
-    /// Makes a folder to make files in, and the cache's own if it is missing.
-    pub(super) fn stage(&self) -> Result<Stage, FetchError> {
+    /// The folder to make files in; it and the cache's own are made if they are missing.
+    pub(super) fn stage(&self) -> Result<&Stage, FetchError> {
+        if let Some(stage) = self.stage.get() {
+            return Ok(stage);
+        }
         for path in [&self.path, &self.path.join("nar")] {
             std::fs::create_dir_all(path).map_err(|error| not_written(path, error))?;
         }
-        Stage::new(&self.path)
+        let stage = Stage::new(&self.path)?;
+        Ok(self.stage.get_or_init(|| stage))
     }
 
-    /// Puts a file in its place by a rename. It blocks, but for less time than it takes to have another thread do it: what
+    /// Puts a file in its place by a rename from the stage. It blocks, but for less time than it takes to have another thread do it: what
     /// is large was written before.
     pub(super) fn put(&self, name: &str, payload: &Payload) -> Result<(), FetchError> {
         let path = self.path(name)?;
-        let written = match self.put_at(&path, payload) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path
-                .parent()
-                .map_or(Ok(()), std::fs::create_dir_all)
-                .and_then(|()| self.put_at(&path, payload)),
-            result => result,
-        };
-        written.map_err(|error| not_written(&path, error))
-    }
-
-    fn put_at(&self, path: &Path, payload: &Payload) -> io::Result<()> {
-        match payload {
-            Payload::Staged(staged) => std::fs::rename(staged, path),
+        let written = match payload {
+            Payload::Staged(staged) => std::fs::rename(staged, &path),
             Payload::Memory(bytes) => {
-                let mut file = tempfile::Builder::new()
-                    .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                    .prefix(".niphas-put-")
-                    .tempfile_in(&self.path)?;
-                file.write_all(bytes)?;
-                file.persist(path)?;
-                Ok(())
+                let staged = self.stage()?.path();
+                std::fs::write(&staged, bytes).and_then(|()| std::fs::rename(staged, &path))
             }
             Payload::File(..) => Err(io::ErrorKind::Unsupported.into()),
-        }
+        };
+        written.map_err(|error| not_written(&path, error))
     }
 
     pub(super) fn path(&self, name: &str) -> Result<PathBuf, FetchError> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 pub(crate) use http::client;
 pub(crate) use payload::Payload;
 use reqwest::Client;
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Lane, Stage};
 use std::time::Duration;
 
 /// Where a cache's files come from.
@@ -191,7 +191,7 @@ impl Transport {
     /// Where files are made that are to be in this cache, if it is a folder.
     pub(crate) fn stage(&self) -> Result<Option<Stage>, FetchError> {
         match self {
-            Self::File(folder) => folder.stage().map(Some),
+            Self::File(folder) => folder.stage().map(|stage| Some(stage.clone())),
             Self::Http(_) | Self::S3(_) => Ok(None),
         }
     }

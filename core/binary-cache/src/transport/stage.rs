@@ -48,10 +48,42 @@ impl Stage {
         Ok(Self(Arc::new(make().map_err(failed)?)))
     }
 
+    /// A folder within this one, in which files are made by somebody who does not want to wait for others.
+    pub(crate) fn lane(&self) -> Result<Lane, FetchError> {
+        let folder = self.path();
+        match fs::create_dir(&folder) {
+            Ok(()) => Ok(Lane {
+                stage: self.clone(),
+                folder,
+            }),
+            Err(error) => Err(FetchError::Write {
+                path: folder.display().to_string(),
+                source: Arc::new(error),
+            }),
+        }
+    }
+
     /// A name that nothing has.
     pub(crate) fn path(&self) -> PathBuf {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.0.folder.join(number.to_string())
+        self.0.folder.join(self.next())
+    }
+
+    fn next(&self) -> String {
+        self.0.next.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+}
+
+/// See [`Stage::lane`].
+#[derive(Debug)]
+pub(crate) struct Lane {
+    stage: Stage,
+    folder: PathBuf,
+}
+
+impl Lane {
+    /// A name that nothing has.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(self.stage.next())
     }
 }
 
