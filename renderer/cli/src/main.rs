@@ -1,9 +1,4 @@
 //! The `niphas` command.
-#![expect(
-    clippy::print_stdout,
-    reason = "printing is what a command line is for"
-)]
-
 mod attributes;
 mod cached_work;
 mod cli;
@@ -33,7 +28,11 @@ static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     logging::start();
-    match commands::run(&cli.command) {
+    let result = commands::run(&cli.command).and_then(|code| match output::failure() {
+        Some(error) => Err(anyhow::anyhow!("cannot write to standard output: {error}").into()),
+        None => Ok(code),
+    });
+    match result {
         Ok(code) => code,
         Err(failure) => {
             failure.report();

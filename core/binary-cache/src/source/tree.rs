@@ -26,7 +26,7 @@ pub fn write_tree(path: &Path, out: &mut dyn Write) -> Result<(), SourceError> {
     let mut tree = Tree {
         nar: Writer::new(out),
         path: path.to_owned(),
-        piece: vec![0; PIECE],
+        piece: Vec::new(),
     };
     tree.node(kind)?;
     let Tree { nar, path, .. } = tree;
@@ -38,6 +38,7 @@ struct Tree<W> {
     nar: Writer<W>,
     /// What is being written.
     path: PathBuf,
+    /// As large as the largest that was read.
     piece: Vec<u8>,
 }
 
@@ -110,6 +111,9 @@ impl<W: Write> Tree<W> {
         let mut left = size;
         while left > 0 {
             let room = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
+            if self.piece.len() < room {
+                self.piece.resize(room, 0);
+            }
             let count = match file.read(&mut self.piece[..room]) {
                 Ok(0) => {
                     let shrunk = io::Error::new(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
+use crate::output::print_bytes;
 
 /// Print a script that lets a shell complete niphas' arguments
 #[derive(Debug, clap::Args)]
@@ -16,12 +17,9 @@ pub(crate) struct Args {
 impl Args {
     #[expect(clippy::unnecessary_wraps, reason = "like every other command")]
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        clap_complete::generate(
-            self.shell,
-            &mut Cli::command(),
-            "niphas",
-            &mut std::io::stdout(),
-        );
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "niphas", &mut script);
+        print_bytes(&script);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::failure::Failure;
+use crate::output::print_bytes;
 
 /// Print the definition of NiphasWorkload as YAML, ready for kubectl apply
 #[derive(Debug, clap::Args)]
@@ -11,7 +12,7 @@ pub(crate) struct Args {}
 impl Args {
     #[expect(clippy::unused_self, reason = "like every other command")]
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        print!("{}", niphas_api::to_yaml(&niphas_api::crd())?);
+        print_bytes(niphas_api::to_yaml(&niphas_api::crd())?.as_bytes());
         Ok(ExitCode::SUCCESS)
     }
 }

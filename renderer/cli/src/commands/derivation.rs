@@ -14,6 +14,7 @@ use crate::attributes::{attribute, select_first};
 use crate::evaluation::{EvaluationArgs, here};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, FlakeWork, WorkError, with_fetcher};
+use crate::output::say;
 
 /// Work on derivations
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,7 @@ impl Args {
                 None => args.show_flake(installable, &mut shown)?,
             }
         }
-        println!("{}", json!({ "derivations": shown, "version": 4 }));
+        say!("{}", json!({ "derivations": shown, "version": 4 }));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -6,12 +6,13 @@ use nix_evaluator::{
     Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx,
     Value, XmlOptions,
 };
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{Read, stdin};
 use std::process::ExitCode;
 
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, with_fetcher_and_store};
+use crate::output::{print_bytes, print_line};
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
 ///
@@ -271,14 +272,4 @@ fn print_parsed(evaluator: &mut Evaluator<'_>, input: &Input) -> Result<(), Box<
     };
     print_line(&ast_print::print(&ast, paths));
     Ok(())
-}
-
-fn print_line(text: &[u8]) {
-    print_bytes(&[text, b"\n"].concat());
-}
-
-/// A reader that closes its end early wants no more: that is no error of ours.
-fn print_bytes(text: &[u8]) {
-    let mut out = stdout().lock();
-    let _ = out.write_all(text).and_then(|()| out.flush());
 }

@@ -7,6 +7,7 @@ use nix_flake::{FlakeError, InputPath, lock};
 
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, parse, read, write_lock_file};
+use crate::output::print_bytes;
 
 /// Write the lock file of a flake, as nix flake lock does
 ///
@@ -47,7 +48,8 @@ impl Args {
             if !locked.is_changed() {
                 return Ok(ExitCode::SUCCESS);
             }
-            print!("{}", locked.lock_file.diff(&locked.old_lock_file));
+            let changes = locked.lock_file.diff(&locked.old_lock_file);
+            print_bytes(changes.as_bytes());
             return Ok(ExitCode::FAILURE);
         }
         if let Some(file) = &self.output_lock_file {

@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Source};
 use crate::keys::KeyArgs;
 use crate::last_rendering::LastRendering;
+use crate::output::{print_bytes, say};
 use crate::progress::{Phases, Progress};
 use crate::provenance;
 use crate::workloads::FindWorkloads;
@@ -350,15 +351,15 @@ impl Args {
                     "changes": changes_json(&plan.changes),
                     "diff": diff,
                 });
-                println!("{plan}");
+                say!("{plan}");
             }
-            OutputFormat::Text if self.diff => print!("{}", plan.diff),
+            OutputFormat::Text if self.diff => print_bytes(plan.diff.as_bytes()),
             OutputFormat::Text if self.check => {}
             OutputFormat::Text if changed => {
-                println!("would commit to branch '{}':", repository.branch());
+                say!("would commit to branch '{}':", repository.branch());
                 print_changes(&plan.changes);
             }
-            OutputFormat::Text => println!(
+            OutputFormat::Text => say!(
                 "nothing to commit: branch '{}' is up to date",
                 repository.branch()
             ),
@@ -376,7 +377,7 @@ impl Args {
         match (self.output, outcome) {
             (OutputFormat::Json, Outcome::Unchanged { tip }) => {
                 let tip = tip.map(|tip| tip.to_string());
-                println!(
+                say!(
                     "{}",
                     json!({ "outcome": "unchanged", "branch": branch, "commit": tip, "changes": [] })
                 );
@@ -396,10 +397,10 @@ impl Args {
                     "changes": changes_json(changes),
                     "attempts": attempts,
                 });
-                println!("{outcome}");
+                say!("{outcome}");
             }
             (OutputFormat::Text, Outcome::Unchanged { .. }) => {
-                println!("nothing to commit: branch '{branch}' is up to date");
+                say!("nothing to commit: branch '{branch}' is up to date");
             }
             (
                 OutputFormat::Text,
@@ -407,7 +408,7 @@ impl Args {
                     commit, changes, ..
                 },
             ) => {
-                println!("committed {commit} to branch '{branch}':");
+                say!("committed {commit} to branch '{branch}':");
                 print_changes(changes);
             }
         }
@@ -424,7 +425,7 @@ fn kind_name(kind: ChangeKind) -> &'static str {
 
 fn print_changes(changes: &[FileChange]) {
     for change in changes {
-        println!("  {:<8} {}", kind_name(change.kind), change.path);
+        say!("  {:<8} {}", kind_name(change.kind), change.path);
     }
 }
 

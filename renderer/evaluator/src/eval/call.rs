@@ -19,6 +19,10 @@ const MOST_BUILTIN_ARGS: usize = 3;
 pub(crate) const MOST_ON_STACK: usize = 4;
 
 impl<'a> Evaluator<'a> {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is called last, for what returns this"
+    )]
     #[inline(never)]
     pub(super) fn eval_lambda(
         &mut self,

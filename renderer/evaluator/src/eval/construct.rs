@@ -10,6 +10,10 @@ use crate::value::{Slot, Value};
 use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is called last, for what returns this"
+    )]
     #[inline(never)]
     pub(super) fn eval_list(
         &mut self,
@@ -280,6 +284,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `{ file, line, column }`, or null.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is called last, for what returns this"
+    )]
     #[inline(never)]
     pub(crate) fn position_value(&mut self, position: PosIdx) -> Result<Value<'a>> {
         let Some(found) = self.positions.resolve(position) else {

@@ -11,6 +11,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::output::print_bytes;
 
 /// Print the objects with which a GitOps controller follows what `niphas render` commits
 ///
@@ -40,7 +41,7 @@ impl Args {
             Controller::Fleet(args) => args.objects(),
         };
         let documents: Result<Vec<String>, _> = objects.iter().map(niphas_api::to_yaml).collect();
-        print!("{}", documents?.join("---\n"));
+        print_bytes(documents?.join("---\n").as_bytes());
         Ok(ExitCode::SUCCESS)
     }
 }

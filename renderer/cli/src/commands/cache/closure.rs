@@ -11,7 +11,7 @@ use serde_json::json;
 use super::sources::{CachesArgs, closure, store_paths};
 use super::{OutputFormat, runtime, size};
 use crate::failure::Failure;
-use crate::output::print_bytes;
+use crate::output::{print_bytes, say};
 
 /// Print the closure of paths, line by line, as it is in the caches
 ///
@@ -55,7 +55,7 @@ impl Args {
                         })
                     })
                     .collect();
-                println!(
+                say!(
                     "{}",
                     json!({
                         "digest": lines.digest().to_string(),
@@ -64,7 +64,7 @@ impl Args {
                     })
                 );
             }
-            OutputFormat::Text if self.digest => println!("{}", lines.digest()),
+            OutputFormat::Text if self.digest => say!("{}", lines.digest()),
             OutputFormat::Text => {
                 // The lines alone: what sha256sum of them gives is the digest.
                 print_bytes(lines.to_string().as_bytes());

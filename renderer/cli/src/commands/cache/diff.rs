@@ -9,6 +9,7 @@ use serde_json::json;
 use super::sources::{CachesArgs, closure, store_paths};
 use super::{OutputFormat, runtime, size};
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Compare two closures, package by package: versions and sizes
 #[derive(Debug, clap::Args)]
@@ -77,7 +78,7 @@ impl Args {
                         })
                     })
                     .collect();
-                println!(
+                say!(
                     "{}",
                     json!({
                         "same": same,
@@ -89,9 +90,9 @@ impl Args {
             }
             OutputFormat::Text => {
                 for change in &changes {
-                    println!("{}", line(change));
+                    say!("{}", line(change));
                 }
-                println!(
+                say!(
                     "{} paths, {} → {} paths, {} ({})",
                     before.paths.len(),
                     size(before.nar_size()),

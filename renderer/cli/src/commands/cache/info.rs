@@ -10,6 +10,7 @@ use serde_json::json;
 use super::sources::{CachesArgs, store_paths};
 use super::{OutputFormat, runtime, size};
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Show what binary caches say of themselves, or of paths
 ///
@@ -71,7 +72,7 @@ impl Args {
         for CacheDescription { cache, answer } in descriptions {
             all_well &= answer.is_ok();
             match (self.output, answer) {
-                (OutputFormat::Json, Ok(info)) => println!(
+                (OutputFormat::Json, Ok(info)) => say!(
                     "{}",
                     json!({
                         "cache": cache,
@@ -82,9 +83,9 @@ impl Args {
                 ),
                 (OutputFormat::Json, Err(error)) => {
                     let error = format!("{:#}", anyhow::Error::new(error.clone()));
-                    println!("{}", json!({ "cache": cache, "error": error }));
+                    say!("{}", json!({ "cache": cache, "error": error }));
                 }
-                (OutputFormat::Text, Ok(info)) => println!(
+                (OutputFormat::Text, Ok(info)) => say!(
                     "{cache}: store folder {}, priority {}{}",
                     info.store_dir,
                     info.priority,
@@ -95,7 +96,7 @@ impl Args {
                     }
                 ),
                 (OutputFormat::Text, Err(error)) => {
-                    println!("{cache}: {:#}", anyhow::Error::new(error.clone()));
+                    say!("{cache}: {:#}", anyhow::Error::new(error.clone()));
                 }
             }
         }
@@ -116,7 +117,7 @@ impl Args {
             Trust::ContentAddressed => &[],
         };
         match self.output {
-            OutputFormat::Json => println!(
+            OutputFormat::Json => say!(
                 "{}",
                 json!({
                     "path": path,
@@ -134,31 +135,31 @@ impl Args {
                 })
             ),
             OutputFormat::Text => {
-                println!("{path}");
-                println!("  cache       {}", found.cache);
+                say!("{path}");
+                say!("  cache       {}", found.cache);
                 match &found.trust {
-                    Trust::Signed(keys) => println!("  signed by   {}", keys.join(", ")),
+                    Trust::Signed(keys) => say!("  signed by   {}", keys.join(", ")),
                     Trust::ContentAddressed => {
-                        println!("  signed by   nobody; its content address makes the path");
+                        say!("  signed by   nobody; its content address makes the path");
                     }
                 }
-                println!("  NAR         {} {}", hash, size(info.nar_size));
+                say!("  NAR         {} {}", hash, size(info.nar_size));
                 let compressed = info
                     .file_size
                     .map_or(String::new(), |bytes| format!(", {}", size(bytes)));
-                println!("  compressed  {}{compressed}", info.compression.name());
-                println!("  references  {}", info.references.len());
+                say!("  compressed  {}{compressed}", info.compression.name());
+                say!("  references  {}", info.references.len());
                 for reference in &info.references {
-                    println!("    {}", print(reference));
+                    say!("    {}", print(reference));
                 }
                 match listing {
                     Some(listing) => {
-                        println!("  files");
+                        say!("  files");
                         for line in files(listing) {
-                            println!("    {line}");
+                            say!("    {line}");
                         }
                     }
-                    None if self.files => println!("  files       the cache has no listing"),
+                    None if self.files => say!("  files       the cache has no listing"),
                     None => {}
                 }
             }

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::sources::{AccessArgs, store_paths};
 use super::{OutputFormat, runtime, size};
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Push closures from a Nix store to a binary cache
 ///
@@ -148,7 +149,7 @@ impl Args {
                 .collect()
         };
         match self.output {
-            OutputFormat::Json => println!(
+            OutputFormat::Json => say!(
                 "{}",
                 json!({
                     "pushed": print(&report.pushed),
@@ -159,14 +160,16 @@ impl Args {
                 })
             ),
             OutputFormat::Text => {
-                for path in print(&report.pushed) {
-                    println!("pushed {path}");
-                }
-                for path in print(&report.signed) {
-                    println!("signed {path}");
-                }
-                println!(
-                    "{} paths pushed ({}, compressed {}), {} signed, {} were there",
+                let lines = [("pushed ", &report.pushed), ("signed ", &report.signed)];
+                let lines = lines.map(|(done, paths)| {
+                    let lines = print(paths)
+                        .into_iter()
+                        .map(|path| done.to_owned() + &path + "\n");
+                    lines.collect::<String>()
+                });
+                let lines = lines.concat();
+                say!(
+                    "{lines}{} paths pushed ({}, compressed {}), {} signed, {} were there",
                     report.pushed.len(),
                     size(report.nar_size),
                     size(report.file_size),

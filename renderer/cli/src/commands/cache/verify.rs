@@ -11,6 +11,7 @@ use serde_json::json;
 use super::sources::{CachesArgs, closure, store_paths};
 use super::{OutputFormat, runtime, size};
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Verify closures in binary caches: signatures, hashes and contents
 ///
@@ -67,18 +68,18 @@ impl Args {
                         })
                     })
                     .collect();
-                println!("{}", json!({ "paths": paths, "narSize": found.nar_size() }));
+                say!("{}", json!({ "paths": paths, "narSize": found.nar_size() }));
             }
             OutputFormat::Text => {
                 for (_, error) in &damaged {
-                    println!("{}", tell(error));
+                    say!("{}", tell(error));
                 }
                 let what = if self.no_contents {
                     "signatures"
                 } else {
                     "signatures and contents"
                 };
-                println!(
+                say!(
                     "{} of {} paths ({}) have sound {what}",
                     found.paths.len() - damaged.len(),
                     found.paths.len(),

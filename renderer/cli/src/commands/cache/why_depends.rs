@@ -9,6 +9,7 @@ use serde_json::json;
 use super::sources::{CachesArgs, closure, store_path};
 use super::{OutputFormat, runtime};
 use crate::failure::Failure;
+use crate::output::say;
 
 /// Show why a path needs another: the shortest way through its references
 #[derive(Debug, clap::Args)]
@@ -52,17 +53,17 @@ impl Args {
                     let way = way.iter().map(|path| store_dir.print(path));
                     way.collect::<Vec<_>>()
                 });
-                println!("{}", json!({ "depends": way.is_some(), "path": way }));
+                say!("{}", json!({ "depends": way.is_some(), "path": way }));
             }
             OutputFormat::Text => match &way {
                 Some(way) => {
                     for (depth, path) in way.iter().enumerate() {
                         let arrow = if depth == 0 { "" } else { "└─ " };
                         let indent = "   ".repeat(depth.saturating_sub(1));
-                        println!("{indent}{arrow}{}", store_dir.print(path));
+                        say!("{indent}{arrow}{}", store_dir.print(path));
                     }
                 }
-                None => println!(
+                None => say!(
                     "'{}' does not depend on '{}'",
                     store_dir.print(&root),
                     self.dependency
