@@ -16,7 +16,7 @@ use crate::{
 pub use compress::{Compressor, CompressorError};
 pub use error::PushError;
 use futures::{
-    StreamExt,
+    StreamExt, TryFutureExt,
     channel::mpsc::{self, UnboundedReceiver},
     stream::{self, FuturesUnordered},
 };
@@ -24,7 +24,7 @@ use nix_formats::{NarInfo, SecretKey, StorePath};
 use order::Order;
 use pack::{Packed, Packer};
 use std::{
-    collections::BinaryHeap,
+    collections::{BinaryHeap, VecDeque},
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -147,17 +147,15 @@ pub async fn push(
         blocking(move || walk_closure(&*source, &roots, tell))
     };
     let transport = Transport::for_writing(to, &options.limits)?;
-    let stage = transport.stage()?;
     let push = Push {
         source,
         transport,
-        stage,
         options,
         progress,
     };
     push.check_cache().await?;
-    let mut report = push.run(closure).await?;
-    walk.await.map_err(PushError::Closure)?;
+    let walk = walk.map_err(PushError::Closure);
+    let (mut report, ()) = futures::try_join!(push.run(closure), walk)?;
     report.pushed.sort();
     report.present.sort();
     report.signed.sort();
@@ -167,7 +165,6 @@ pub async fn push(
 struct Push {
     source: Arc<dyn NarSource>,
     transport: Transport,
-    stage: Option<Stage>,
     options: PushOptions,
     progress: Arc<PushProgress>,
 }
@@ -265,10 +262,17 @@ impl Push {
             (PushReport::default(), Order::default(), BinaryHeap::new());
         let mut idle = self.packers()?;
         let mut packing = FuturesUnordered::new();
+        let mut outgoing = VecDeque::new();
         let mut uploads = FuturesUnordered::new();
         let mut publications = FuturesUnordered::new();
         loop {
             while uploads.len() < jobs * AHEAD
+                && let Some(packed) = outgoing.pop_front()
+            {
+                uploads.push(self.upload(packed));
+            }
+            while outgoing.is_empty()
+                && uploads.len() < jobs * AHEAD
                 && !waiting.is_empty()
                 && let Some(packer) = idle.pop()
             {
@@ -291,7 +295,7 @@ impl Push {
                 }
                 Some((packer, packed)) = packing.next() => {
                     idle.push(packer);
-                    uploads.extend(packed?.into_iter().map(|packed| self.upload(packed)));
+                    outgoing.extend(packed?);
                     continue;
                 }
                 Some(narinfo) = uploads.next() => order.uploaded(narinfo?).into_iter().collect(),
@@ -317,8 +321,9 @@ impl Push {
 
     /// Those who pack, as many as may at once.
     fn packers(&self) -> Result<Vec<Packer>, PushError> {
+        let stage = self.transport.stage()?;
         let packer = |_| {
-            let lane = self.stage.as_ref().map(Stage::lane).transpose()?;
+            let lane = stage.as_ref().map(Stage::lane).transpose()?;
             let source = Arc::clone(&self.source);
             let compressor = self.options.compressor.clone();
             let progress = Arc::clone(&self.progress);
@@ -362,7 +367,7 @@ impl Push {
         } = packed;
         let upload = async {
             let (limits, url) = (&self.options.limits, &narinfo.url);
-            let is_there = self.stage.is_none()
+            let is_there = !self.transport.is_folder()
                 && narinfo.file_size >= Some(WORTH_ASKING)
                 && self.transport.exists(url, limits).await?;
             if !is_there {
@@ -462,5 +467,61 @@ fn blocking<T: Send + 'static>(
                 Err(_) => unreachable!("work that blocks is never cancelled"),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SourceError;
+    use nix_formats::{HashAlgorithm, Hasher, StoreDir};
+
+    /// A store that lacks what its only path refers to.
+    struct Torn(StoreDir);
+
+    fn path(name: &str) -> StorePath {
+        StorePath::from_base_name(format!("{}-{name}", "0".repeat(32))).unwrap()
+    }
+
+    impl NarSource for Torn {
+        fn store_dir(&self) -> &StoreDir {
+            &self.0
+        }
+
+        fn infos(&self, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>, SourceError> {
+            let info = |asked: &StorePath| {
+                (*asked == path("root")).then(|| PathInfo {
+                    path: asked.clone(),
+                    nar_hash: Hasher::new(HashAlgorithm::Sha256).finish(),
+                    nar_size: 0,
+                    references: [path("lost")].into(),
+                    deriver: None,
+                    signatures: Vec::new(),
+                    ca: None,
+                })
+            };
+            Ok(paths.iter().map(info).collect())
+        }
+
+        fn write_nar(&self, _: &PathInfo, _: &mut dyn std::io::Write) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closure_with_a_hole_is_told_and_not_published() {
+        let cache = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", cache.path().display())
+            .parse()
+            .unwrap();
+        let (source, progress) = (Arc::new(Torn(StoreDir::default())), Arc::default());
+        let options = PushOptions::default();
+        let pushed = push(source, &[path("root")], &url, options, progress).await;
+        let Err(PushError::Closure(SourceError::Missing { path: lost, .. })) = pushed else {
+            panic!("it is not told: {pushed:?}");
+        };
+        assert_eq!(lost, path("lost"));
+        let narinfo = narinfo_name(&path("root"));
+        assert!(!cache.path().join(narinfo).exists());
     }
 }
