@@ -79,7 +79,7 @@ impl Caches {
         let servers = || urls.iter().filter_map(CacheUrl::server);
         let client = if servers().next().is_some() {
             let needs_https = servers().any(|url| url.scheme() == "https");
-            Some(client(&limits, needs_https).map_err(SetupError::Client)?)
+            Some(client(&limits, needs_https)?)
         } else {
             None
         };

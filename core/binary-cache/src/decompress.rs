@@ -1,22 +1,78 @@
 //! Decompression, with bounded memory whatever the input says.
 
 use nix_formats::Compression;
-use std::io::{self, BufRead, Read};
+use std::{
+    cell::Cell,
+    io::{self, BufRead, Read},
+};
+use zstd::zstd_safe::{self, DCtx, DParameter, ResetDirective};
 
 /// Memory that an xz or zstd stream may ask for: xz -9 needs 65 MiB, zstd -19
 /// with Nix's settings 8 MiB.
 const MAX_MEMORY: u64 = 256 << 20;
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
+thread_local! {
+    static KEPT: Cell<Option<DCtx<'static>>> = const { Cell::new(None) };
+}
+
+/// The most that a thread keeps, in bytes: a zstd stream of any level that is
+/// in use says to look back on up to 8 MiB, however short it is.
+const MAX_KEPT: usize = 10 << 20;
+
+/// What a decoder works with.
+pub(crate) struct Context {
+    zstd: Option<DCtx<'static>>,
+    is_lent: bool,
+}
+
+impl Context {
+    /// For this one file.
+    pub(crate) fn new() -> Self {
+        Self {
+            zstd: None,
+            is_lent: false,
+        }
+    }
+
+    /// The thread's, for small files, of which there are many. Of the memory that
+    /// it keeps it uses no more than the largest of them takes.
+    pub(crate) fn lent() -> Self {
+        Self {
+            zstd: KEPT.take(),
+            is_lent: true,
+        }
+    }
+
+    /// As good as new, whatever went before.
+    fn zstd(&mut self) -> io::Result<&mut DCtx<'static>> {
+        let context = self.zstd.get_or_insert_with(DCtx::create);
+        context
+            .reset(ResetDirective::SessionAndParameters)
+            .and_then(|_| context.set_parameter(DParameter::WindowLogMax(MAX_ZSTD_WINDOW_LOG)))
+            .map_err(|code| io::Error::other(zstd_safe::get_error_name(code)))?;
+        Ok(context)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if self.is_lent {
+            KEPT.set(self.zstd.take().filter(|zstd| zstd.sizeof() <= MAX_KEPT));
+        }
+    }
+}
+
 /// A reader of what `input` holds. It may read `input` at once.
 pub(crate) fn reader<'a>(
     compression: &Compression,
+    context: &'a mut Context,
     input: impl BufRead + Send + 'a,
 ) -> Box<dyn Read + Send + 'a> {
     match compression {
         Compression::None => Box::new(input),
         Compression::Xz => xz(input),
-        Compression::Zstd => zstd(input),
+        Compression::Zstd => zstd(context, input),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         Compression::Brotli => Box::new(brotli_decompressor::Decompressor::new(input, 64 * 1024)),
@@ -31,13 +87,12 @@ fn xz<'a>(input: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
     }
 }
 
-fn zstd<'a>(input: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
-    let decoder = zstd::stream::read::Decoder::with_buffer(input).and_then(|mut decoder| {
-        decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
-        Ok(decoder)
-    });
-    match decoder {
-        Ok(decoder) => Box::new(decoder),
+fn zstd<'a>(
+    context: &'a mut Context,
+    input: impl BufRead + Send + 'a,
+) -> Box<dyn Read + Send + 'a> {
+    match context.zstd() {
+        Ok(context) => Box::new(zstd::stream::read::Decoder::with_context(input, context)),
         Err(error) => Box::new(Broken(Some(error))),
     }
 }

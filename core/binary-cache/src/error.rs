@@ -17,11 +17,12 @@ pub enum SetupError {
     /// A public key.
     #[error("a trusted public key is not valid")]
     PublicKey(#[from] SignatureError),
-    /// The HTTP client can't be made, as a rule for lack of certificates.
-    #[error(
-        "cannot set up the HTTP client; https:// needs the system's CA certificates, or SSL_CERT_FILE"
-    )]
+    /// The HTTP client can't be made.
+    #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// There is nothing to verify a server by.
+    #[error("https:// needs the system's CA certificates, or SSL_CERT_FILE")]
+    Certificates(#[source] rustls::Error),
     /// The S3 client can't be made.
     #[error("cannot set up the S3 client")]
     S3(#[source] object_store::Error),

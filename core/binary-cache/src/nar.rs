@@ -356,9 +356,15 @@ impl Fetch {
         consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
     ) -> Result<T, Failed> {
         let mut file = Lent::new(input.file, waiter.clone(), self.most_bytes());
+        let mut context = if self.found.info.nar_size <= SMALL {
+            decompress::Context::lent()
+        } else {
+            decompress::Context::new()
+        };
         // Decoders are made here: some read at once.
         let (seen, has_failed, result) = {
-            let decoder = decompress::reader(&input.source.compression, &mut file);
+            let compression = &input.source.compression;
+            let decoder = decompress::reader(compression, &mut context, &mut file);
             let mut reader = Verifier::new(&self.found, decoder);
             let result = match consume(&mut reader) {
                 Err(error) if is_about_disk(&error) => Err(error),

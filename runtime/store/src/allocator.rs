@@ -1,14 +1,17 @@
-//! Memory that the C library's allocator keeps.
+//! The allocator of programs that open a store.
+//!
+//! Realising a closure of small paths allocates much, on one thread what another frees; the C library's allocator makes
+//! threads wait for each other then, a sixth of the processor's time. Why this one: `docs/decisions/dependencies.md`.
 
-/// Has the C library's allocator share its memory among threads, whatever their number. Realising goes on in many short-lived
-/// threads, and where each has memory of its own, as is the default, a process holds twice as much for no gain in speed.
-///
-/// For `main` of a program that opens a store, before it starts a thread.
-pub fn share_memory_among_threads() {
-    #[cfg(target_env = "gnu")]
-    #[expect(unsafe_code, reason = "the C library's own interface")]
-    // SAFETY: mallopt changes settings of the allocator only, and takes any value.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-    }
-}
+use std::ffi::c_char;
+
+pub use tikv_jemallocator::Jemalloc as Allocator;
+
+/// Two arenas, whatever the number of processors, and what is free for a second goes back to the kernel. For `main` to
+/// export as `_rjem_malloc_conf`, where jemalloc looks for it.
+pub const ALLOCATOR_SETTINGS: Option<&c_char> = {
+    let settings = c"narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
+    // SAFETY: it points at the first of the string's bytes.
+    #[expect(unsafe_code, reason = "what C code takes for a string")]
+    Some(unsafe { &*settings.as_ptr() })
+};

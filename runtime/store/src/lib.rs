@@ -77,7 +77,7 @@ mod usage;
 mod verdicts;
 mod verify;
 
-pub use allocator::share_memory_among_threads;
+pub use allocator::{ALLOCATOR_SETTINGS, Allocator};
 pub use error::{FileError, OpenError, StoreError};
 pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
 pub use image::ClosureImage;

@@ -210,7 +210,8 @@ mod tests {
                     encoder.write_all(text.as_bytes()).unwrap();
                     let bytes = encoder.finish().unwrap();
                     let mut read = String::new();
-                    crate::decompress::reader(&method, bytes.as_slice())
+                    let mut context = crate::decompress::Context::new();
+                    crate::decompress::reader(&method, &mut context, bytes.as_slice())
                         .read_to_string(&mut read)
                         .unwrap();
                     assert!(read == text, "{name} {level} {threads}");

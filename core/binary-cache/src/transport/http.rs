@@ -1,7 +1,13 @@
 //! A cache behind HTTP.
 
-use super::{Opened, Payload, is_inside};
-use crate::{decompress, error::FetchError, limits::Limits, trace, url::Login};
+use super::{Opened, Payload, is_inside, tls};
+use crate::{
+    decompress,
+    error::{FetchError, SetupError},
+    limits::Limits,
+    trace,
+    url::Login,
+};
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
 use reqwest::{
@@ -22,14 +28,10 @@ use std::{
 use url::Url;
 
 /// A client that never waits forever and never follows a redirect from https
-/// to http. Where nothing needs https, a machine without certificates will do.
-pub(crate) fn client(limits: &Limits, needs_https: bool) -> Result<Client, reqwest::Error> {
-    // One provider for the whole process; whoever was first is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    match builder(limits).build() {
-        Err(_) if !needs_https => builder(limits).tls_certs_only([]).build(),
-        client => client,
-    }
+/// to http.
+pub(crate) fn client(limits: &Limits, needs_https: bool) -> Result<Client, SetupError> {
+    let client = builder(limits).tls_backend_preconfigured(tls::config(needs_https)?);
+    client.build().map_err(SetupError::Client)
 }
 
 fn builder(limits: &Limits) -> ClientBuilder {
@@ -222,7 +224,8 @@ impl Server {
             name: name.to_owned(),
             encoding: compression.name().to_owned(),
         };
-        let decoder = decompress::reader(&compression, bytes.as_ref());
+        let mut context = decompress::Context::new();
+        let decoder = decompress::reader(&compression, &mut context, bytes.as_ref());
         let mut decoded = Vec::new();
         decoder
             .take(max as u64 + 1)

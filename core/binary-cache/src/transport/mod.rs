@@ -5,6 +5,7 @@ mod http;
 mod payload;
 mod s3;
 mod stage;
+mod tls;
 
 use crate::{
     error::{FetchError, SetupError},
@@ -65,8 +66,7 @@ impl Transport {
             Scheme::Http(base) => {
                 let client = match client {
                     Some(client) => client.clone(),
-                    None => self::client(limits, base.scheme() == "https")
-                        .map_err(SetupError::Client)?,
+                    None => self::client(limits, base.scheme() == "https")?,
                 };
                 Self::Http(http::Server::new(
                     base.clone(),
