@@ -6,6 +6,7 @@ use crate::{
     error::{FetchError, Refusal, SetupError, Unavailable},
     limits::Limits,
     policy::{PolicyId, Trust, TrustPolicy},
+    together::Together,
     transport::{Transport, client},
     url::CacheUrl,
 };
@@ -35,6 +36,7 @@ pub struct Caches {
     policy_id: PolicyId,
     requests: Semaphore,
     answers: Answers,
+    together: Together,
 }
 
 /// The caches themselves, which work on other threads needs too.
@@ -97,6 +99,7 @@ impl Caches {
             policy,
             requests,
             answers: Answers::new(limits.max_remembered),
+            together: Together::default(),
             members: Arc::new(Members {
                 store_dir,
                 caches,
@@ -125,6 +128,15 @@ impl Caches {
     /// without asking anybody.
     pub fn judge(&self, info: &NarInfo) -> Result<Trust, Refusal> {
         self.policy.judge(&self.members.store_dir, info)
+    }
+
+    /// As [`Self::judge`], together with others that are judged by now.
+    async fn judge_together(&self, info: &NarInfo) -> Result<Trust, Refusal> {
+        let store_dir = &self.members.store_dir;
+        let fingerprint = info.fingerprint(store_dir);
+        let (keys, signatures) = (self.policy.keys(), &info.signatures);
+        let signers = self.together.signers(keys, &fingerprint, signatures).await;
+        self.policy.conclude(store_dir, info, signers.into_iter())
     }
 
     /// The names of the caches, as given.
@@ -222,7 +234,11 @@ impl Caches {
                 continue;
             };
             asked.retain(|(asked, _)| *asked != index);
-            match answer.and_then(|info| gathered.judge(self, index, info)) {
+            let judged = match answer {
+                Ok(info) => gathered.judge(self, index, info).await,
+                Err(refusal) => Err(refusal),
+            };
+            match judged {
                 Ok((index, trust, info)) => {
                     self.count_stalled(path, &asked);
                     return Ok(Found {
@@ -292,13 +308,13 @@ impl Members {
 struct Gathered(Vec<(usize, NarInfo)>);
 
 impl Gathered {
-    fn judge(
+    async fn judge(
         &mut self,
         caches: &Caches,
         index: usize,
         info: NarInfo,
     ) -> Result<(usize, Trust, NarInfo), Refusal> {
-        let refusal = match caches.judge(&info) {
+        let refusal = match caches.judge_together(&info).await {
             Ok(trust) => return Ok((index, trust, info)),
             Err(refusal) => refusal,
         };

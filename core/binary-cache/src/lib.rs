@@ -41,6 +41,7 @@ mod realisation;
 mod s3_profile;
 mod s3_url;
 mod source;
+mod together;
 mod trace;
 mod transport;
 mod url;

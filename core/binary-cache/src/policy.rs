@@ -124,7 +124,7 @@ impl TrustPolicy {
         data: &[u8],
         signatures: &[Signature],
     ) -> Result<Vec<String>, usize> {
-        let (names, signed) = self.count(data, signatures);
+        let (names, signed) = count(self.verified(data, signatures));
         if signed >= self.required.get() {
             Ok(names)
         } else {
@@ -132,26 +132,35 @@ impl TrustPolicy {
         }
     }
 
-    /// The names of the keys that signed this, and how many keys they are: one key under two names is one signer.
-    fn count(&self, data: &[u8], signatures: &[Signature]) -> (Vec<String>, usize) {
-        let (mut names, mut signed) = (BTreeSet::new(), BTreeSet::new());
-        for key in self.keys.iter() {
-            if signatures
+    /// The keys that made one of these signatures of `data`.
+    fn verified<'a>(
+        &'a self,
+        data: &'a [u8],
+        signatures: &'a [Signature],
+    ) -> impl Iterator<Item = &'a PublicKey> {
+        self.keys.iter().filter(move |key| {
+            signatures
                 .iter()
                 .any(|signature| key.verify(data, signature))
-            {
-                names.insert(key.name().to_owned());
-                signed.insert(material(key));
-            }
-        }
-        (names.into_iter().collect(), signed.len())
+        })
     }
 
     /// Whether a narinfo is believed, and why. Needs no network: a narinfo that
     /// was stored is judged as well as one that just came.
     pub fn judge(&self, store_dir: &StoreDir, info: &NarInfo) -> Result<Trust, Refusal> {
         let fingerprint = info.fingerprint(store_dir);
-        let (names, signed) = self.count(fingerprint.as_bytes(), &info.signatures);
+        let signers = self.verified(fingerprint.as_bytes(), &info.signatures);
+        self.conclude(store_dir, info, signers)
+    }
+
+    /// The judgement on a narinfo that these keys signed.
+    pub(crate) fn conclude<'a>(
+        &self,
+        store_dir: &StoreDir,
+        info: &NarInfo,
+        signers: impl Iterator<Item = &'a PublicKey>,
+    ) -> Result<Trust, Refusal> {
+        let (names, signed) = count(signers);
         if signed >= self.required.get() {
             return Ok(Trust::Signed(names));
         }
@@ -184,6 +193,16 @@ const MAX_NAME_TOLD: usize = 100;
 
 fn shorten(name: &str) -> String {
     name.chars().take(MAX_NAME_TOLD).collect()
+}
+
+/// The names of these keys, and how many keys they are: one key under two names is one signer.
+fn count<'a>(keys: impl Iterator<Item = &'a PublicKey>) -> (Vec<String>, usize) {
+    let (mut names, mut signed) = (BTreeSet::new(), BTreeSet::new());
+    for key in keys {
+        names.insert(key.name().to_owned());
+        signed.insert(material(key));
+    }
+    (names.into_iter().collect(), signed.len())
 }
 
 /// What makes a key the key it is, whatever it is called.

@@ -30,5 +30,5 @@ pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};
 pub use hash::{Hash, HashAlgorithm, HashFormat, HashWriter, Hasher};
 pub use narinfo::{Compression, NarInfo};
-pub use signature::{PublicKey, PublicKeys, SecretKey, Signature};
+pub use signature::{PublicKey, PublicKeys, SecretKey, Signature, verify_all};
 pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};

@@ -69,10 +69,41 @@ impl PublicKey {
 
     /// Whether this key made this signature of `data`.
     pub fn verify(&self, data: &[u8], signature: &Signature) -> bool {
-        signature.key_name == self.name
-            && ed25519_dalek::Signature::from_slice(&signature.bytes)
-                .is_ok_and(|signature| self.key.verify_strict(data, &signature).is_ok())
+        self.claimed(signature)
+            .is_some_and(|signature| self.key.verify_strict(data, &signature).is_ok())
     }
+
+    /// A signature that is said to be of this key.
+    fn claimed(&self, signature: &Signature) -> Option<ed25519_dalek::Signature> {
+        let is_claimed = signature.key_name == self.name;
+        ed25519_dalek::Signature::from_slice(&signature.bytes)
+            .ok()
+            .filter(|_| is_claimed)
+    }
+}
+
+/// What [`PublicKey::verify`] says of each key, data and signature. Of many it
+/// takes half the time.
+///
+/// Only who has the secret key can make a signature of which this may say
+/// otherwise.
+pub fn verify_all(claims: &[(&PublicKey, &[u8], &Signature)]) -> Vec<bool> {
+    let mut verdicts = vec![false; claims.len()];
+    let (mut places, mut keys, mut data, mut signatures) = (vec![], vec![], vec![], vec![]);
+    for (place, (key, text, signature)) in claims.iter().enumerate() {
+        if let Some(signature) = key.claimed(signature).filter(|_| !key.key.is_weak()) {
+            places.push(place);
+            keys.push(key.key);
+            data.push(*text);
+            signatures.push(signature);
+        }
+    }
+    let are_good = keys.len() > 1 && ed25519_dalek::verify_batch(&data, &signatures, &keys).is_ok();
+    for place in places {
+        let (key, text, signature) = claims[place];
+        verdicts[place] = are_good || key.verify(text, signature);
+    }
+    verdicts
 }
 
 impl FromStr for PublicKey {
@@ -207,5 +238,67 @@ impl fmt::Debug for SecretKey {
         f.debug_struct("SecretKey")
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_each_has_the_verdict_that_it_has_alone() {
+        let keys: Vec<SecretKey> = (0..3)
+            .map(|seed| SecretKey::from_seed(&format!("key-{seed}"), [seed; 32]))
+            .collect();
+        let public: Vec<PublicKey> = keys.iter().map(SecretKey::public_key).collect();
+        let texts: Vec<String> = (0..40).map(|number| format!("text {number}")).collect();
+        let good: Vec<Signature> = (0..40)
+            .map(|number| keys[number % 3].sign(texts[number].as_bytes()))
+            .collect();
+        // What is wrong, and with which of them.
+        let spoil: [fn(&mut Signature); 4] = [
+            |signature| signature.bytes[40] ^= 1,
+            |signature| signature.bytes[0] ^= 1,
+            |signature| signature.bytes.truncate(63),
+            |signature| signature.key_name.push('x'),
+        ];
+        let none: &[usize] = &[];
+        for spoilt in [none, &[7], &[0, 39], &[1, 2, 3, 4, 5]] {
+            let mut signatures = good.clone();
+            for &place in spoilt {
+                spoil[place % 4](&mut signatures[place]);
+            }
+            let claims: Vec<_> = (0..40)
+                .map(|place| {
+                    (
+                        &public[place % 3],
+                        texts[place].as_bytes(),
+                        &signatures[place],
+                    )
+                })
+                .collect();
+            let verdicts = verify_all(&claims);
+            for (place, (key, text, signature)) in claims.into_iter().enumerate() {
+                assert_eq!(verdicts[place], !spoilt.contains(&place), "{place}");
+                assert_eq!(verdicts[place], key.verify(text, signature), "{place}");
+            }
+        }
+        assert!(verify_all(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_key_that_all_signatures_fit_signs_nothing() {
+        // The neutral element: with it, R = 0 and s = 0 satisfy the equation for any text.
+        let mut point = [0; 32];
+        point[0] = 1;
+        let text = format!("weak:{}", BASE64.encode(&point));
+        let key: PublicKey = text.parse().unwrap();
+        let bytes = [&point[..], &[0; 32]].concat();
+        let signature = Signature {
+            key_name: "weak".to_owned(),
+            bytes,
+        };
+        let claims = [(&key, &b"a"[..], &signature), (&key, &b"b"[..], &signature)];
+        assert_eq!(verify_all(&claims), [false, false]);
     }
 }
