@@ -1,5 +1,8 @@
 //! Fetching NARs: decompressed, verified, never held as a whole.
 
+mod input;
+mod verifier;
+
 use crate::{
     caches::{Caches, Found, Members},
     decompress,
@@ -8,17 +11,15 @@ use crate::{
     policy::Trust,
 };
 use futures::FutureExt;
-use nix_formats::{
-    Compression, ContentHasher,
-    hash::{HashAlgorithm, Hasher},
-};
+use input::{Lent, Opened};
+use nix_formats::Compression;
 use std::{
     collections::VecDeque,
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
     sync::Arc,
 };
 use tokio::{runtime::Handle, sync::watch};
+use verifier::{Seen, Verifier};
 
 /// NARs of up to this many bytes take less time than to wake a thread for them
 /// and to be woken by it.
@@ -120,11 +121,6 @@ struct Source {
 struct Input {
     source: Source,
     file: Opened,
-}
-
-enum Opened {
-    Folder(File),
-    Server(Box<Download>),
 }
 
 impl Input {
@@ -479,140 +475,4 @@ fn is_about_disk(error: &io::Error) -> bool {
     let kind = error.kind();
     error.raw_os_error().is_some()
         || !matches!(kind, InvalidData | InvalidInput | Other | UnexpectedEof)
-}
-
-/// The file that is read.
-enum Lent {
-    Folder(BufReader<io::Take<File>>, Waiter),
-    Server(Box<Download>),
-}
-
-impl Lent {
-    fn new(file: Opened, waiter: Waiter, max: u64) -> Self {
-        match file {
-            Opened::Folder(file) => {
-                Self::Folder(BufReader::with_capacity(128 * 1024, file.take(max)), waiter)
-            }
-            Opened::Server(mut download) => {
-                download.attach(waiter);
-                Self::Server(download)
-            }
-        }
-    }
-
-    fn into_failure(self) -> Option<FetchError> {
-        match self {
-            Self::Folder(..) => None,
-            Self::Server(download) => download.failure,
-        }
-    }
-}
-
-impl BufRead for Lent {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        match self {
-            Self::Folder(_, waiter) if waiter.is_gone() => Err(cancelled()),
-            Self::Folder(file, _) => file.fill_buf(),
-            Self::Server(download) => download.fill_buf(),
-        }
-    }
-
-    fn consume(&mut self, count: usize) {
-        match self {
-            Self::Folder(file, _) => file.consume(count),
-            Self::Server(download) => download.consume(count),
-        }
-    }
-}
-
-impl Read for Lent {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Folder(_, waiter) if waiter.is_gone() => Err(cancelled()),
-            Self::Folder(file, _) => file.read(out),
-            Self::Server(download) => download.read(out),
-        }
-    }
-}
-
-/// Hands on what it reads, up to a limit, and keeps account of it.
-struct Verifier<'a> {
-    input: Box<dyn Read + Send + 'a>,
-    limit: u64,
-    seen: Seen,
-    /// Whether reading failed, be it for the network or for what came.
-    has_failed: bool,
-}
-
-/// What went through a [`Verifier`].
-struct Seen {
-    count: u64,
-    hasher: Hasher,
-    /// For paths that nobody signed.
-    content: Option<ContentHasher>,
-}
-
-impl<'a> Verifier<'a> {
-    fn new(found: &Found, input: Box<dyn Read + Send + 'a>) -> Self {
-        let info = &found.info;
-        let content = match (&found.trust, info.ca) {
-            (Trust::ContentAddressed, Some(ca)) => {
-                let itself = info.references.contains(&info.path).then_some(&info.path);
-                ContentHasher::new(ca.method, ca.hash.algorithm(), itself)
-            }
-            _ => None,
-        };
-        Self {
-            input,
-            limit: info.nar_size,
-            seen: Seen {
-                count: 0,
-                hasher: Hasher::new(HashAlgorithm::Sha256),
-                content,
-            },
-            has_failed: false,
-        }
-    }
-
-    /// Reads what is left.
-    fn drain(&mut self) -> io::Result<()> {
-        if self.has_failed {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        // As a rule nothing is left.
-        let mut piece = [0; 4096];
-        loop {
-            match self.read(&mut piece) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl Read for Verifier<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = match self.input.read(out) {
-            Ok(count) => count,
-            Err(error) => {
-                self.has_failed |= error.kind() != io::ErrorKind::Interrupted;
-                return Err(error);
-            }
-        };
-        self.seen.count += count as u64;
-        if self.seen.count > self.limit {
-            self.has_failed = true;
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the NAR is larger than its narinfo says",
-            ));
-        }
-        self.seen.hasher.update(&out[..count]);
-        if let Some(content) = &mut self.seen.content {
-            content.update(&out[..count]);
-        }
-        Ok(count)
-    }
 }

@@ -1,0 +1,70 @@
+//! The file that a NAR is read from.
+
+use crate::{
+    download::{Download, Waiter, cancelled},
+    error::FetchError,
+};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+};
+
+/// A file that was opened.
+pub(super) enum Opened {
+    Folder(File),
+    Server(Box<Download>),
+}
+
+/// The file that is read.
+pub(super) enum Lent {
+    Folder(BufReader<io::Take<File>>, Waiter),
+    Server(Box<Download>),
+}
+
+impl Lent {
+    pub(super) fn new(file: Opened, waiter: Waiter, max: u64) -> Self {
+        match file {
+            Opened::Folder(file) => {
+                Self::Folder(BufReader::with_capacity(128 * 1024, file.take(max)), waiter)
+            }
+            Opened::Server(mut download) => {
+                download.attach(waiter);
+                Self::Server(download)
+            }
+        }
+    }
+
+    pub(super) fn into_failure(self) -> Option<FetchError> {
+        match self {
+            Self::Folder(..) => None,
+            Self::Server(download) => download.failure,
+        }
+    }
+}
+
+impl BufRead for Lent {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Self::Folder(_, waiter) if waiter.is_gone() => Err(cancelled()),
+            Self::Folder(file, _) => file.fill_buf(),
+            Self::Server(download) => download.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        match self {
+            Self::Folder(file, _) => file.consume(count),
+            Self::Server(download) => download.consume(count),
+        }
+    }
+}
+
+impl Read for Lent {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Folder(_, waiter) if waiter.is_gone() => Err(cancelled()),
+            Self::Folder(file, _) => file.read(out),
+            Self::Server(download) => download.read(out),
+        }
+    }
+}

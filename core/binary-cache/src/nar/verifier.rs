@@ -1,0 +1,90 @@
+//! What is known of a NAR once it went by.
+
+use crate::{caches::Found, policy::Trust};
+use nix_formats::{
+    ContentHasher,
+    hash::{HashAlgorithm, Hasher},
+};
+use std::io::{self, Read};
+
+/// Hands on what it reads, up to a limit, and keeps account of it.
+pub(super) struct Verifier<'a> {
+    input: Box<dyn Read + Send + 'a>,
+    limit: u64,
+    pub(super) seen: Seen,
+    /// Whether reading failed, be it for the network or for what came.
+    pub(super) has_failed: bool,
+}
+
+/// What went through a [`Verifier`].
+pub(super) struct Seen {
+    pub(super) count: u64,
+    pub(super) hasher: Hasher,
+    /// For paths that nobody signed.
+    pub(super) content: Option<ContentHasher>,
+}
+
+impl<'a> Verifier<'a> {
+    pub(super) fn new(found: &Found, input: Box<dyn Read + Send + 'a>) -> Self {
+        let info = &found.info;
+        let content = match (&found.trust, info.ca) {
+            (Trust::ContentAddressed, Some(ca)) => {
+                let itself = info.references.contains(&info.path).then_some(&info.path);
+                ContentHasher::new(ca.method, ca.hash.algorithm(), itself)
+            }
+            _ => None,
+        };
+        Self {
+            input,
+            limit: info.nar_size,
+            seen: Seen {
+                count: 0,
+                hasher: Hasher::new(HashAlgorithm::Sha256),
+                content,
+            },
+            has_failed: false,
+        }
+    }
+
+    /// Reads what is left.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // As a rule nothing is left.
+        let mut piece = [0; 4096];
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Read for Verifier<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = match self.input.read(out) {
+            Ok(count) => count,
+            Err(error) => {
+                self.has_failed |= error.kind() != io::ErrorKind::Interrupted;
+                return Err(error);
+            }
+        };
+        self.seen.count += count as u64;
+        if self.seen.count > self.limit {
+            self.has_failed = true;
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the NAR is larger than its narinfo says",
+            ));
+        }
+        self.seen.hasher.update(&out[..count]);
+        if let Some(content) = &mut self.seen.content {
+            content.update(&out[..count]);
+        }
+        Ok(count)
+    }
+}
