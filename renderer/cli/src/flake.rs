@@ -75,7 +75,7 @@ impl FlakeArgs {
         let folder = match &self.cache_folder {
             Some(folder) => folder.clone(),
             None => base_folder("XDG_CACHE_HOME", ".cache")
-                .context("neither XDG_CACHE_HOME nor HOME is set; say with --cache-folder where sources go")?
+                .context("XDG_CACHE_HOME is not set, and you have no home folder; say with --cache-folder where sources go")?
                 .join("niphas"),
         };
         let mut settings = FetchSettings::new(folder);
@@ -319,10 +319,13 @@ const FIRST_CHUNK: usize = (2 << 20) - 4096;
 
 /// The folder that a variable names, or the usual one in the home folder.
 pub(crate) fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set(variable).or_else(|| Some(set("HOME")?.join(in_home)))
+    std::env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| Some(home()?.join(in_home)))
+}
+
+/// The user's folder: the one that `HOME` names, or where that is not set, as for services, the one that the machine knows.
+pub(crate) fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|folder| !folder.as_os_str().is_empty())
 }

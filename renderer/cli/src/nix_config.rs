@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use nix_flake::FetchSettings;
 
+use crate::flake::home;
+
 /// Settings by name.
 #[derive(Debug, Default)]
 pub(crate) struct NixConfig(BTreeMap<String, String>);
@@ -21,7 +23,7 @@ impl NixConfig {
             .map_or_else(|| PathBuf::from("/etc/nix"), PathBuf::from);
         config.read_file(&folder.join("nix.conf"), 0);
         let user = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let user = user.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+        let user = user.or_else(|| Some(home()?.join(".config")));
         if let Some(folder) = user {
             config.read_file(&folder.join("nix/nix.conf"), 0);
         }

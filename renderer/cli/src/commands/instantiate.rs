@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, with_fetcher_and_store};
+use crate::flake::{FlakeArgs, home, with_fetcher_and_store};
 use crate::output::{print_bytes, print_line};
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
@@ -265,10 +265,10 @@ fn print_parsed(evaluator: &mut Evaluator<'_>, input: &Input) -> Result<(), Box<
         }
     };
     let ast = evaluator.parse(&text, origin, &base)?;
-    let home = std::env::var_os("HOME").unwrap_or_default();
+    let home = home().unwrap_or_default();
     let paths = PathContext {
         base: &base,
-        home: home.as_encoded_bytes(),
+        home: home.as_os_str().as_encoded_bytes(),
     };
     print_line(&ast_print::print(&ast, paths));
     Ok(())
