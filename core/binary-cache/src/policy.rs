@@ -124,7 +124,7 @@ impl TrustPolicy {
         data: &[u8],
         signatures: &[Signature],
     ) -> Result<Vec<String>, usize> {
-        let (names, signed) = count(self.verified(data, signatures));
+        let (names, signed) = count(self.keys.that_signed(data, signatures));
         if signed >= self.required.get() {
             Ok(names)
         } else {
@@ -132,24 +132,13 @@ impl TrustPolicy {
         }
     }
 
-    /// The keys that made one of these signatures of `data`.
-    fn verified<'a>(
-        &'a self,
-        data: &'a [u8],
-        signatures: &'a [Signature],
-    ) -> impl Iterator<Item = &'a PublicKey> {
-        self.keys.iter().filter(move |key| {
-            signatures
-                .iter()
-                .any(|signature| key.verify(data, signature))
-        })
-    }
-
     /// Whether a narinfo is believed, and why. Needs no network: a narinfo that
     /// was stored is judged as well as one that just came.
     pub fn judge(&self, store_dir: &StoreDir, info: &NarInfo) -> Result<Trust, Refusal> {
         let fingerprint = info.fingerprint(store_dir);
-        let signers = self.verified(fingerprint.as_bytes(), &info.signatures);
+        let signers = self
+            .keys
+            .that_signed(fingerprint.as_bytes(), &info.signatures);
         self.conclude(store_dir, info, signers)
     }
 

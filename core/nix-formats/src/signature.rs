@@ -143,19 +143,24 @@ impl PublicKeys {
         self.0.iter()
     }
 
+    /// The keys that made one of these signatures of `data`.
+    pub fn that_signed<'a>(
+        &'a self,
+        data: &'a [u8],
+        signatures: &'a [Signature],
+    ) -> impl Iterator<Item = &'a PublicKey> {
+        self.iter().filter(move |key| {
+            signatures
+                .iter()
+                .any(|signature| key.verify(data, signature))
+        })
+    }
+
     /// The names of the keys that made one of these signatures of `data`,
     /// sorted, each once.
     pub fn signers(&self, data: &[u8], signatures: &[Signature]) -> Vec<String> {
-        let mut names: Vec<_> = self
-            .0
-            .iter()
-            .filter(|key| {
-                signatures
-                    .iter()
-                    .any(|signature| key.verify(data, signature))
-            })
-            .map(|key| key.name.clone())
-            .collect();
+        let keys = self.that_signed(data, signatures);
+        let mut names: Vec<_> = keys.map(|key| key.name.clone()).collect();
         names.sort();
         names.dedup();
         names
