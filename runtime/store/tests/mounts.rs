@@ -12,6 +12,8 @@ use std::{
     io::{Read, Seek, SeekFrom},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -87,14 +89,29 @@ fn mounted_at(path: &Path) -> Option<Mount> {
     MountTable::read().unwrap().at(path).cloned()
 }
 
-fn loop_devices_of(folder: &Path) -> usize {
-    fs::read_dir("/sys/block")
-        .unwrap()
-        .filter_map(|entry| {
-            fs::read_to_string(entry.unwrap().path().join("loop/backing_file")).ok()
-        })
-        .filter(|file| file.starts_with(folder.to_str().unwrap()))
-        .count()
+/// Waits until no loop device reads a file below `folder`: one that nobody uses is free only when the last has closed it,
+/// and the tests that run meanwhile open it for a moment when they look for a free one.
+fn assert_no_loop_device_of(folder: &Path) {
+    let started = Instant::now();
+    loop {
+        let files: Vec<String> = fs::read_dir("/sys/block")
+            .unwrap()
+            .filter_map(|entry| {
+                fs::read_to_string(entry.unwrap().path().join("loop/backing_file")).ok()
+            })
+            .filter(|file| file.starts_with(folder.to_str().unwrap()))
+            .collect();
+        if files.is_empty() {
+            return;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "loop devices still read {} files: {}",
+            files.len(),
+            files.concat()
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -126,7 +143,7 @@ fn every_view_shows_the_same_files() {
         assert_eq!(end, b"\0\0end", "{view}");
         drop(sparse);
         assert!(unmount(&closure.path("view")).unwrap());
-        assert_eq!(loop_devices_of(closure.folder.path()), 0, "{view}");
+        assert_no_loop_device_of(closure.folder.path());
     }
 }
 
@@ -167,7 +184,7 @@ fn a_closure_of_400_packs_is_mounted_in_every_view() {
         }
         assert!(unmount(&closure.path("view")).unwrap());
     }
-    assert_eq!(loop_devices_of(closure.folder.path()), 0);
+    assert_no_loop_device_of(closure.folder.path());
 }
 
 #[test]
@@ -222,7 +239,7 @@ fn packs_that_do_not_match_the_image_are_refused_and_nothing_stays() {
         );
     }
     assert_eq!(mounted_at(&closure.path("view")), None);
-    assert_eq!(loop_devices_of(closure.folder.path()), 0);
+    assert_no_loop_device_of(closure.folder.path());
 }
 
 #[test]
@@ -315,7 +332,7 @@ fn a_probe_finds_a_view_and_leaves_nothing() {
     let probed = probe(folder.path()).unwrap();
     assert_ne!(probed.view, View::Export, "{:?}", probed.refused);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    assert_eq!(loop_devices_of(folder.path()), 0);
+    assert_no_loop_device_of(folder.path());
 }
 
 #[test]
