@@ -7,7 +7,7 @@ use crate::{
     transport::Transport,
     url::CacheUrl,
 };
-use nix_formats::{NarInfo, StoreDir, StorePath};
+use nix_formats::{NarInfo, StoreDir, StorePath, chain};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -81,7 +81,7 @@ impl Cache {
             match self.load_info(store_dir, limits).await {
                 Ok(info) => Ok(info),
                 Err(error) => {
-                    tracing::warn!(cache = %self.name, %error, "the cache is not usable");
+                    tracing::warn!(cache = %self.name, error = chain(&error), "the cache is not usable");
                     self.health.open(error.clone());
                     Err(error)
                 }
@@ -158,7 +158,7 @@ impl Cache {
     /// Counts a failure against it; after some in a row it is left alone.
     pub(crate) fn count_failure(&self, error: &FetchError) {
         if self.health.failed(error) {
-            tracing::warn!(cache = %self.name, %error, "the cache is left alone for a while");
+            tracing::warn!(cache = %self.name, error = chain(error), "the cache is left alone for a while");
         }
     }
 }

@@ -92,12 +92,13 @@ pub enum FetchError {
         source: Arc<io::Error>,
     },
     /// S3.
-    #[error("the S3 request for '{name}' failed")]
+    // Its own causes are in its text, more than once: they are not told again.
+    #[error("the S3 request for '{name}' failed: {error}")]
     S3 {
         /// The file.
         name: String,
         /// Why.
-        source: Arc<object_store::Error>,
+        error: Arc<object_store::Error>,
     },
     /// The token file can't be read.
     #[error("cannot read the token file '{path}'")]
@@ -167,14 +168,31 @@ impl FetchError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. }
-            | Self::Http { .. }
             | Self::Range { .. }
             | Self::Truncated { .. }
             | Self::Slow { .. } => true,
+            Self::Http { source, .. } => !source.is_redirect() && !self.is_of_certificates(),
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
-            Self::S3 { source, .. } => matches!(**source, object_store::Error::Generic { .. }),
+            Self::S3 { error, .. } => matches!(**error, object_store::Error::Generic { .. }),
             _ => false,
         }
+    }
+
+    /// Whether the server's certificate cannot be verified.
+    fn is_of_certificates(&self) -> bool {
+        let Self::Http { source, .. } = self else {
+            return false;
+        };
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+        while let Some(error) = cause {
+            if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+                return true;
+            }
+            // An I/O error gives as its source that of what it holds.
+            let held = error.downcast_ref().and_then(io::Error::get_ref);
+            cause = held.map(|held| held as _).or_else(|| error.source());
+        }
+        false
     }
 }
 
@@ -268,32 +286,59 @@ impl fmt::Display for Unavailable {
 impl Unavailable {
     /// What to do about it.
     pub fn hint(&self) -> String {
+        let Some((cache, refusal)) = self.nearest() else {
+            return "name a binary cache that has it".to_owned();
+        };
         let path = self.store_dir.print(&self.path);
-        let cache = self.refusals.first().map_or("<cache>", |(cache, _)| cache);
-        let untrusted = self
-            .refusals
-            .iter()
-            .find_map(|(cache, refusal)| match refusal {
-                Refusal::Untrusted(keys) => Some((cache, keys)),
-                Refusal::TooFewSignatures { signers, .. } => Some((cache, signers)),
-                _ => None,
-            });
-        match untrusted {
-            Some(_) if self.without_keys => {
+        let push = format!("niphas cache push --to '{cache}' --sign-key <secret key> {path}");
+        match refusal {
+            Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } if self.without_keys => {
                 "no public key is trusted, so no signature counts: name the public key of whoever signs your builds"
                     .to_owned()
             }
-            Some((_, keys)) if !keys.is_empty() => format!(
-                "trust one of the keys {}, or sign with a key that is trusted: nix store sign --key-file <secret key> --recursive {path}",
+            Refusal::Untrusted(keys) if keys.is_empty() => format!("sign it: {push}"),
+            Refusal::Untrusted(keys) | Refusal::TooFewSignatures { signers: keys, .. } => format!(
+                "trust one of the keys {}, or sign with a key that is trusted: {push}",
                 keys.join(", ")
             ),
-            Some((cache, _)) => format!(
-                "sign and push it: nix store sign --key-file <secret key> --recursive {path} && nix copy --to '{cache}' {path}"
+            Refusal::Denied(_) => {
+                format!("give the login for {cache}, in a netrc file or a token file")
+            }
+            Refusal::Failed(FetchError::S3 { error, .. })
+                if matches!(
+                    **error,
+                    object_store::Error::PermissionDenied { .. }
+                        | object_store::Error::Unauthenticated { .. }
+                ) =>
+            {
+                format!(
+                    "give the keys for {cache}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+                )
+            }
+            Refusal::Failed(error) if error.is_of_certificates() => format!(
+                "let SSL_CERT_FILE name a file that also has the certificate of the authority that {cache} is certified by"
             ),
-            None => format!(
-                "build and push it: nix copy --to '{cache}' {path} (signed: nix store sign --key-file <secret key> --recursive {path})"
+            Refusal::Failed(_) => {
+                format!("see whether {cache} is right and can be reached from here, or name another cache")
+            }
+            Refusal::Malformed(_) | Refusal::OtherPath(_) => format!(
+                "remove {}.narinfo from the cache, then: {push}",
+                self.path.hash_part()
             ),
+            Refusal::Missing => format!("build it, then push it: {push}"),
         }
+    }
+
+    /// The refusal that came nearest to giving the path: where it is but does not count; else where it may be.
+    fn nearest(&self) -> Option<&(String, Refusal)> {
+        self.refusals
+            .iter()
+            .min_by_key(|(_, refusal)| match refusal {
+                Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } => 0,
+                Refusal::Malformed(_) | Refusal::OtherPath(_) => 1,
+                Refusal::Denied(_) | Refusal::Failed(_) => 2,
+                Refusal::Missing => 3,
+            })
     }
 }
 

@@ -319,9 +319,16 @@ async fn every_path_that_is_missing_is_named_with_what_each_cache_said() {
     );
     assert_eq!(
         error.hint().unwrap(),
+        format!("give the login for {url}, in a netrc file or a token file")
+    );
+    let ClosureError::Unavailable(refused) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        refused[1].hint(),
         format!(
-            "build and push it: nix copy --to '{url}' {0} (signed: nix store sign --key-file <secret key> --recursive {0})",
-            dir.print(&zstd)
+            "build it, then push it: niphas cache push --to '{url}' --sign-key <secret key> {}",
+            dir.print(&xz)
         )
     );
 }
@@ -419,13 +426,18 @@ async fn redirects_are_followed_and_loops_end() {
         .unwrap();
     assert_eq!(lines(&closure), APP);
     let looping = Server::start(|name, _| Answer::Redirect(format!("/sub/{name}"))).await;
-    let refused = unavailable(caches(&[looping.url]).closure(&[root("app")]).await);
+    let urls = [looping.url.clone()];
+    let refused = unavailable(caches(&urls).closure(&[root("app")]).await);
     assert!(
         refused[0].refusals[0]
             .1
             .to_string()
             .contains("too many redirects")
     );
+    // To try again would not help.
+    assert_eq!(looping.requests(), 11);
+    let hint = refused[0].hint();
+    assert!(hint.contains("can be reached from here"), "{hint}");
 }
 
 #[tokio::test]

@@ -192,7 +192,10 @@ impl Fetch {
     /// Counts a failure against a cache.
     fn note(&mut self, index: usize, error: NarError) {
         let cache = &self.members.caches[index];
-        tracing::warn!(error = %nix_formats::chain(&error), "a NAR is not to be had from a cache");
+        tracing::warn!(
+            error = nix_formats::chain(&error),
+            "a NAR is not to be had from a cache"
+        );
         let reason = match &error {
             NarError::Fetch { source, .. } => source.clone(),
             _ => FetchError::BadNar {

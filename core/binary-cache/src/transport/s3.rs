@@ -191,6 +191,6 @@ impl Pieces {
 fn failed(name: &str, error: object_store::Error) -> FetchError {
     FetchError::S3 {
         name: name.to_owned(),
-        source: Arc::new(error),
+        error: Arc::new(error),
     }
 }
