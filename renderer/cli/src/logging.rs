@@ -35,18 +35,39 @@ where
         } else {
             writer.write_str(word)?;
         }
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        writeln!(writer, "{}", message.0)
+        let mut told = Told::default();
+        event.record(&mut told);
+        writer.write_str(&told.message)?;
+        if !told.of.is_empty() {
+            write!(writer, " ({})", told.of.join(", "))?;
+        }
+        if let Some(error) = told.error {
+            write!(writer, ": {error}")?;
+        }
+        writeln!(writer)
     }
 }
 
-struct Message(String);
+/// What an event tells: what happened, to what, and why.
+#[derive(Default)]
+struct Told {
+    message: String,
+    of: Vec<String>,
+    error: Option<String>,
+}
 
-impl Visit for Message {
+impl Visit for Told {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            "error" => self.error = Some(value.to_owned()),
+            // Where in a library it was logged, which nobody asked for.
+            name if name.starts_with("log.") => {}
+            name => self.of.push(format!("{name} {value}")),
         }
     }
 }

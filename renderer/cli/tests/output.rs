@@ -1,4 +1,4 @@
-//! Where standard output takes no more.
+//! What is printed where, and where standard output takes no more.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
@@ -44,4 +44,21 @@ fn a_full_disk_is_told() {
             "{args:?}: {stderr}"
         );
     }
+}
+
+/// Another has the closure, so it is no error; but somebody may want to know.
+#[test]
+fn a_cache_that_cannot_be_used_is_named_with_the_reason() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/hello");
+    let key = std::fs::read_to_string(format!("{example}/cache-demo-key.public")).unwrap();
+    let output = niphas(&["cache", "closure", "--trusted-public-key", key.trim()])
+        .args(["--cache", "file:///none", "--cache"])
+        .arg(format!("file://{example}/cache"))
+        .arg("/nix/store/pfg47v46abskcgxy7sk1rycy7573c49f-hello-1.0")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let warning = "warning: the cache is not usable (cache file:///none): it does not appear to be a binary cache";
+    assert!(stderr.contains(warning), "{stderr}");
 }
