@@ -44,7 +44,7 @@ pub(crate) enum Environments {
 #[derive(Serialize, Deserialize)]
 struct Head {
     /// All attributes but `workloads` and `positions`.
-    attributes: Map<String, Json>,
+    attributes: Json,
     /// The workloads' names.
     workloads: Vec<String>,
 }
@@ -52,7 +52,8 @@ struct Head {
 /// An environment as plain data.
 #[derive(Clone)]
 pub(crate) struct Data {
-    pub attributes: Map<String, Json>,
+    /// All attributes but `workloads` and `positions`; or what it is if it is no set.
+    pub attributes: Json,
     pub workloads: BTreeMap<String, Workload>,
     /// The workloads that other evaluations found.
     pub found_elsewhere: Vec<String>,
@@ -62,7 +63,7 @@ pub(crate) struct Data {
 pub(crate) struct Open<'a> {
     pub name: String,
     value: Value<'a>,
-    pub attributes: Map<String, Json>,
+    pub attributes: Json,
     pub workloads: Option<&'a Attrs<'a>>,
 }
 
@@ -232,10 +233,10 @@ impl<'a> Open<'a> {
         value: Value<'a>,
         answers: &mut Answers<'_>,
     ) -> Result<Self, Box<EvalError>> {
-        let mut attributes = Map::new();
         let mut workloads = None;
-        match value {
+        let attributes = match value {
             Value::Attrs(environment) => {
+                let mut attributes = Map::new();
                 for attr in evaluator.sorted_attrs(environment) {
                     let attr_name = evaluator.symbol_text(attr.name);
                     if attr_name == "positions" {
@@ -250,13 +251,11 @@ impl<'a> Open<'a> {
                         }
                     }
                 }
+                Json::Object(attributes)
             }
             // The check finds fault with it.
-            value => {
-                let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
-                attributes.insert("_type".to_owned(), data);
-            }
-        }
+            value => to_json(evaluator, value, &mut ContextBuilder::default())?,
+        };
         let mut head = Head {
             attributes,
             workloads: Vec::new(),
@@ -292,7 +291,7 @@ impl Data {
         answers: &Answers<'_>,
         position: &dyn Fn(&[&str]) -> Option<String>,
     ) -> Result<CheckedEnvironment, Problems> {
-        let mut json = self.attributes;
+        let mut environment = self.attributes;
         let mut references = BTreeMap::new();
         let mut workloads = Map::new();
         let mut positions = Map::new();
@@ -307,13 +306,16 @@ impl Data {
             }
             workloads.insert(workload, Json::Object(systems));
         }
-        json.entry("workloads").or_insert(Json::Object(workloads));
-        json.insert("positions".to_owned(), Json::Object(positions));
+        if let Json::Object(attributes) = &mut environment {
+            let workloads = Json::Object(workloads);
+            attributes.entry("workloads").or_insert(workloads);
+            attributes.insert("positions".to_owned(), Json::Object(positions));
+        }
         check(&Evaluated {
             name,
             // Only what passed is kept, and only this very program reads it.
             keeps_rules: &|workload| answers.known(&workload_name(name, workload)).is_some(),
-            value: &Json::Object(json),
+            value: &environment,
             references: &|workload, system| {
                 let key = (workload.to_owned(), system.to_owned());
                 references.get(&key).cloned().unwrap_or_default()
