@@ -304,6 +304,7 @@ fn a_workload_that_changes_leaves_the_others_known() {
             &reference,
             "--to",
             to.to_str().unwrap(),
+            "--init",
             "--cache",
             &cache,
         ];

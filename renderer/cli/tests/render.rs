@@ -362,6 +362,41 @@ fn a_repository_that_is_not_there_is_told() {
 }
 
 #[test]
+fn a_repository_is_made_where_there_is_nothing_but_not_to_tell_only() {
+    let project = Project::new();
+    let repository = project.path("gitops");
+    fs::create_dir(&repository).unwrap();
+    // Something would change.
+    for (only, code) in [("--dry-run", 0), ("--diff", 1), ("--check", 1)] {
+        let output = project.render(&[only]);
+        assert_eq!(output.status.code(), Some(code), "{only}");
+        assert_eq!(fs::read_dir(&repository).unwrap().count(), 0);
+    }
+    fs::write(repository.join("file"), "kept").unwrap();
+    let told = project.failure(&project.render(&[]), 1);
+    assert!(told.contains("make one with 'git init'"), "{told}");
+    fs::remove_file(repository.join("file")).unwrap();
+    assert!(project.render(&[]).status.success());
+    assert!(project.render(&["--check"]).status.success());
+}
+
+#[test]
+fn what_is_no_environment_is_told() {
+    let project = Project::new()
+        .edit("flake.nix", "niphasConfigurations.production", "unused")
+        .edit(
+            "flake.nix",
+            "niphasConfigurations.staging",
+            "niphasConfigurations.production = 1; also",
+        );
+    let told = project.failure(&project.render(&[]), 1);
+    assert!(
+        told.contains("not an environment: it is the integer 1"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_failing_check_is_not_taken_for_a_change() {
     let project = Project::new().edit("workloads.nix", "{", "{ ] ");
     project.failure(&project.render(&["--check"]), 2);

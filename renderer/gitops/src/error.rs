@@ -215,7 +215,7 @@ impl Error {
         let hint = match self {
             Self::Open { source, .. } => match source.0.code() {
                 git2::ErrorCode::NotFound => {
-                    "make one with 'git init --bare', or give the path of an existing one"
+                    "make one with 'git init', or give the path of an existing one"
                 }
                 git2::ErrorCode::Owner => {
                     "the folder belongs to another user: add it to git's safe.directory"

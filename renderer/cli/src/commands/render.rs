@@ -2,7 +2,8 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,6 +21,7 @@ use niphas_render::{
 };
 use nix_formats::{PublicKeys, StoreDir};
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::environment::{CheckEnvironments, Environments};
 use crate::evaluation::EvaluationArgs;
@@ -57,7 +59,7 @@ pub(crate) struct Args {
     /// The branch to commit to [default: the one that HEAD names there]
     #[arg(long)]
     branch: Option<String>,
-    /// Make the repository, a bare one, if there is nothing at its path yet
+    /// Make the repository if there is nothing at its path yet, or an empty folder
     #[arg(long)]
     init: bool,
     /// Only these environments [default: all]
@@ -135,6 +137,7 @@ impl Args {
 
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let (caches, keys) = self.caches()?;
+        self.look_at_repository()?;
         let progress = Progress::new();
         progress.say("fetching the flake");
         let mut phases = Phases::new();
@@ -149,7 +152,7 @@ impl Args {
             is_up_to_date: &|names, digest| {
                 last.is_of(digest, || {
                     // What is wrong with the repository is told when it is written to.
-                    let repository = self.open().ok()?;
+                    let repository = self.open(&self.to).ok()?;
                     let tip = repository.tip().ok()??;
                     let objects = self.objects(&repository, tip, names).ok()?;
                     let _ = up_to_date.set((repository, tip));
@@ -196,13 +199,7 @@ impl Args {
         phases.end("files");
         progress.say("writing to the repository");
         let names: BTreeSet<String> = environments.keys().cloned().collect();
-        if let Location::Path(path) = &self.to
-            && self.init
-            && !path.exists()
-        {
-            niphas_gitops::init(path, self.branch.as_deref().unwrap_or("main"))?;
-        }
-        let repository = self.open().map_err(Failure::gitops)?;
+        let (repository, _stand_in) = self.repository()?;
         let (code, commit) = self.write(&repository, &source, environments)?;
         if self.evaluation.uses_cache()
             && let (Some(digest), Some(commit)) = (digest, commit)
@@ -273,7 +270,58 @@ impl Args {
         Ok((Arc::new(caches), keys))
     }
 
-    fn open(&self) -> Result<GitOpsRepository, niphas_gitops::Error> {
+    /// Finds what is wrong with a repository on this machine before anything is evaluated for it.
+    fn look_at_repository(&self) -> Result<(), Failure> {
+        let Location::Path(path) = &self.to else {
+            return Ok(());
+        };
+        if self.to_make().is_some() {
+            return Ok(());
+        }
+        match self.open(&self.to) {
+            Ok(_) => Ok(()),
+            Err(error) if is_free(path) => Err(Failure::with_hint(
+                error,
+                "make one with --init, or give the path of an existing one",
+            )),
+            Err(error) => Err(Failure::gitops(error)),
+        }
+    }
+
+    /// The repository to write to. Where it is still to be made and nothing is to be written: an empty one, to compare with,
+    /// which is there as long as the folder.
+    fn repository(&self) -> Result<(GitOpsRepository, Option<TempDir>), Failure> {
+        let branch = self.branch.as_deref().unwrap_or("main");
+        let (to, stand_in) = match self.to_make() {
+            Some(_) if self.only_tells() => {
+                let folder = TempDir::new()?;
+                niphas_gitops::init(folder.path(), branch)?;
+                (Location::Path(folder.path().to_owned()), Some(folder))
+            }
+            Some(path) => {
+                niphas_gitops::init(path, branch)?;
+                (self.to.clone(), None)
+            }
+            None => (self.to.clone(), None),
+        };
+        let repository = self.open(&to).map_err(Failure::gitops)?;
+        Ok((repository, stand_in))
+    }
+
+    /// Where a repository is to be made.
+    fn to_make(&self) -> Option<&Path> {
+        match &self.to {
+            Location::Path(path) if self.init && is_free(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is to be written.
+    fn only_tells(&self) -> bool {
+        self.dry_run || self.diff || self.check
+    }
+
+    fn open(&self, to: &Location) -> Result<GitOpsRepository, niphas_gitops::Error> {
         let access = Access {
             token: match (&self.token_file, &self.token_env) {
                 (Some(file), _) => Some(Token::File(file.clone())),
@@ -282,7 +330,7 @@ impl Args {
             },
             ssh_key: self.ssh_key.clone(),
         };
-        GitOpsRepository::open(&self.to, self.branch.as_deref(), access)
+        GitOpsRepository::open(to, self.branch.as_deref(), access)
     }
 
     /// Writes the environments to the repository, or tells what would be written. With the exit code comes the commit that
@@ -312,7 +360,7 @@ impl Args {
             allow_empty: self.allow_empty,
             allow_unknown_source: self.allow_unknown_source,
         };
-        if self.dry_run || self.diff || self.check {
+        if self.only_tells() {
             let plan = repository.plan(&request).map_err(Failure::gitops)?;
             let code = self.tell_plan(repository, &plan);
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
@@ -412,6 +460,14 @@ impl Args {
                 print_changes(changes);
             }
         }
+    }
+}
+
+/// Whether there is nothing at a path, or an empty folder.
+fn is_free(path: &Path) -> bool {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 

@@ -558,7 +558,7 @@ fn repositories_that_cannot_be_written_to_are_explained() {
     insta::assert_snapshot!(text, @r#"
     cannot open the repository at 'FOLDER/none'
       because failed to resolve path 'FOLDER/none': No such file or directory
-      hint: make one with 'git init --bare', or give the path of an existing one
+      hint: make one with 'git init', or give the path of an existing one
     the repository has no branch 'production'; it has: main
       hint: make the branch first, or name another
     'a..b' cannot be the name of a branch
