@@ -66,6 +66,10 @@ impl Args {
     ) -> Result<Json, Box<EvalError>> {
         if output == "niphasConfigurations" {
             return each(evaluator, value, |evaluator, _, environment| {
+                let kind = string(evaluator, environment, "_type")?;
+                if kind.as_deref() != Some(ENVIRONMENT) {
+                    return Ok(json!({ "type": "unknown" }));
+                }
                 let workloads = attribute(evaluator, environment, "workloads")?;
                 let names = match workloads {
                     Some(workloads) => members(evaluator, workloads)?
@@ -74,7 +78,7 @@ impl Args {
                         .collect(),
                     None => Vec::new(),
                 };
-                Ok(json!({ "type": "niphas-environment", "workloads": names }))
+                Ok(json!({ "type": ENVIRONMENT, "workloads": names }))
             });
         }
         if output == "formatter" {
@@ -114,6 +118,9 @@ impl Args {
         })
     }
 }
+
+/// The type of what `niphas.lib.mkEnvironment` makes.
+const ENVIRONMENT: &str = "niphas-environment";
 
 /// Looks at all outputs.
 struct ShowWork<'w>(&'w Args);
@@ -191,10 +198,14 @@ fn print_tree(shown: &Map<String, Json>, indent: &str) {
                 });
                 print_tree(about, &format!("{indent}{below}"));
             }
-            Some("niphas-environment") => {
+            Some(ENVIRONMENT) => {
                 let workloads = about["workloads"].as_array().into_iter().flatten();
                 let names: Vec<&str> = workloads.filter_map(Json::as_str).collect();
-                line(&format!(": environment with {}", names.join(", ")));
+                line(&if names.is_empty() {
+                    ": environment without workloads".to_owned()
+                } else {
+                    format!(": environment with {}", names.join(", "))
+                });
             }
             Some(kind) => match about.get("name").and_then(Json::as_str) {
                 Some(name) => line(&format!(": {kind} '{name}'")),
