@@ -3,7 +3,7 @@
 
 use crate::error::FetchError;
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -12,9 +12,10 @@ use std::{
     },
 };
 
-/// Stages are folders named so, with a lock in each that its owner holds.
+/// Stages are folders named so. Beside each is a file of the same name and this suffix, which its owner has locked: it is there
+/// before the folder and after it, so that what a process leaves that is killed can be told at any time.
 const PREFIX: &str = ".niphas-push-";
-const LOCK: &str = "lock";
+const LOCK: &str = ".lock";
 
 /// A folder within the cache's, gone when dropped. What a killed process left is
 /// removed by the next that makes one.
@@ -25,7 +26,8 @@ pub(crate) struct Stage(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     next: AtomicU64,
-    _lock: File,
+    lock: PathBuf,
+    _locked: File,
 }
 
 impl Stage {
@@ -35,17 +37,12 @@ impl Stage {
             source: Arc::new(source),
         };
         sweep(cache).map_err(failed)?;
-        let make = || -> io::Result<Inner> {
-            let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(cache)?;
-            let lock = File::create(folder.path().join(LOCK))?;
-            lock.lock()?;
-            Ok(Inner {
-                folder: folder.keep(),
-                next: AtomicU64::new(0),
-                _lock: lock,
-            })
+        let inner = loop {
+            if let Some(inner) = Inner::new(cache).map_err(failed)? {
+                break inner;
+            }
         };
-        Ok(Self(Arc::new(make().map_err(failed)?)))
+        Ok(Self(Arc::new(inner)))
     }
 
     /// A folder within this one, in which files are made by somebody who does not want to wait for others.
@@ -87,10 +84,42 @@ impl Lane {
     }
 }
 
+impl Inner {
+    /// `None` if it was taken for one that somebody left.
+    fn new(cache: &Path) -> io::Result<Option<Self>> {
+        let mut name = tempfile::Builder::new();
+        let (locked, lock) = name
+            .prefix(PREFIX)
+            .suffix(LOCK)
+            .tempfile_in(cache)?
+            .keep()?;
+        locked.lock()?;
+        if !fs::exists(&lock)? {
+            return Ok(None);
+        }
+        let inner = Self {
+            folder: lock.with_extension(""),
+            next: AtomicU64::new(0),
+            lock,
+            _locked: locked,
+        };
+        fs::create_dir(&inner.folder)?;
+        Ok(Some(inner))
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         // The next stage removes what this does not.
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = remove(&self.folder, &self.lock);
+    }
+}
+
+/// Removes a stage whose lock is held.
+fn remove(folder: &Path, lock: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_file(lock),
     }
 }
 
@@ -99,16 +128,16 @@ fn sweep(cache: &Path) -> io::Result<()> {
     for entry in fs::read_dir(cache)? {
         let entry = entry?;
         let name = entry.file_name();
-        if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        let name = name.as_encoded_bytes();
+        if !name.starts_with(PREFIX.as_bytes()) || !name.ends_with(LOCK.as_bytes()) {
             continue;
         }
-        // One without a lock is being made, or its owner was killed doing so.
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
-            continue;
-        };
-        match lock.try_lock() {
-            Ok(()) => drop(fs::remove_dir_all(entry.path())),
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        let lock = entry.path();
+        if let Ok(file) = File::open(&lock)
+            && file.try_lock().is_ok()
+        {
+            // What cannot be removed is of no harm.
+            let _ = remove(&lock.with_extension(""), &lock);
         }
     }
     Ok(())
@@ -118,20 +147,45 @@ fn sweep(cache: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// As a process leaves it that is killed before it has made the folder, then while it fills or removes it.
     #[test]
     fn a_stage_that_nobody_holds_is_removed_by_the_next() {
         let cache = tempfile::tempdir().unwrap();
         let left = cache.path().join(format!("{PREFIX}left"));
+        fs::write(cache.path().join(format!("{PREFIX}left{LOCK}")), "").unwrap();
+        fs::write(cache.path().join(format!("{PREFIX}none{LOCK}")), "").unwrap();
         fs::create_dir(&left).unwrap();
-        fs::write(left.join(LOCK), "").unwrap();
         fs::write(left.join("0"), "half a NAR").unwrap();
         let held = Stage::new(cache.path()).unwrap();
+        assert_eq!(names(cache.path()).len(), 2);
         fs::write(held.path(), "").unwrap();
         let second = Stage::new(cache.path()).unwrap();
-        assert!(!left.exists());
         assert_ne!(held.path(), second.path());
         assert!(held.0.folder.exists());
+        assert_eq!(names(cache.path()).len(), 4);
         drop((held, second));
-        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+        assert!(names(cache.path()).is_empty());
+    }
+
+    /// Each removes what others left, and nobody takes a new one for that.
+    #[test]
+    fn many_at_once_keep_their_own() {
+        let cache = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let stage = Stage::new(cache.path()).unwrap();
+                        fs::write(stage.path(), "").unwrap();
+                    }
+                });
+            }
+        });
+        assert!(names(cache.path()).is_empty());
+    }
+
+    fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
     }
 }
