@@ -51,6 +51,7 @@ impl Cache {
     /// A folder to work in, on the same disk as the trees. It goes when it is dropped.
     pub(super) fn scratch(&self) -> Result<tempfile::TempDir, FlakeError> {
         let folder = self.folder("tmp")?;
+        sweep(&folder);
         tempfile::tempdir_in(&folder).map_err(FlakeError::io("creating directory in", folder))
     }
 
@@ -144,6 +145,20 @@ impl Cache {
     }
 }
 
+/// No process works in its scratch folder this long: what is older was left by one that was killed.
+const LEFT: Duration = Duration::from_hours(24);
+
+/// Removes the scratch folders that processes left. What cannot be removed is of no harm.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        if age.is_some_and(|age| age > LEFT) {
+            let _ = remove(&entry.path());
+        }
+    }
+}
+
 fn remove(path: &Path) -> Result<(), FlakeError> {
     let is_dir = path
         .symlink_metadata()
@@ -154,4 +169,25 @@ fn remove(path: &Path) -> Result<(), FlakeError> {
         fs::remove_file(path)
     };
     removed.map_err(FlakeError::io("removing", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_killed_processes_left_is_removed_after_a_day() {
+        let root = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(root.path().to_owned());
+        let (old, new) = (root.path().join("tmp/old"), root.path().join("tmp/new"));
+        for folder in [&old, &new] {
+            fs::create_dir_all(folder).expect("a folder");
+            fs::write(folder.join("file"), "half a tree").expect("a file");
+        }
+        let two_days_ago = SystemTime::now() - 2 * LEFT;
+        let old_folder = File::open(&old).expect("the folder");
+        old_folder.set_modified(two_days_ago).expect("a time");
+        let scratch = cache.scratch().expect("a folder");
+        assert!(!old.exists() && new.exists() && scratch.path().exists());
+    }
 }
