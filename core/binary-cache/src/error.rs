@@ -325,6 +325,9 @@ impl Unavailable {
                 "remove {}.narinfo from the cache, then: {push}",
                 self.path.hash_part()
             ),
+            Refusal::Missing if self.refusals.len() > 1 => format!(
+                "build it, then push it to one of the caches: niphas cache push --to <cache> --sign-key <secret key> {path}"
+            ),
             Refusal::Missing => format!("build it, then push it: {push}"),
         }
     }
