@@ -245,7 +245,7 @@ impl Download {
             return Err(error);
         }
         let pause = pause(self.limits.pause, self.attempts);
-        tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, offset = self.offset, ?pause, %error, "trying again");
+        tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, offset = self.offset, ?pause, error = nix_formats::chain(&error), "trying again");
         tokio::time::sleep(pause).await;
         self.rate = Rate::default();
         if self.attempts == 1 {

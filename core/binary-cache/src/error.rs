@@ -24,8 +24,9 @@ pub enum SetupError {
     #[error("https:// needs the system's CA certificates, or SSL_CERT_FILE")]
     Certificates(#[source] rustls::Error),
     /// The S3 client can't be made.
-    #[error("cannot set up the S3 client")]
-    S3(#[source] object_store::Error),
+    // As for `FetchError::S3`.
+    #[error("cannot set up the S3 client: {0}")]
+    S3(object_store::Error),
 }
 
 /// A file of a cache can't be fetched.
@@ -290,7 +291,9 @@ impl Unavailable {
             return "name a binary cache that has it".to_owned();
         };
         let path = self.store_dir.print(&self.path);
-        let push = format!("niphas cache push --to '{cache}' --sign-key <secret key> {path}");
+        let push_to =
+            |to: &str| format!("niphas cache push --to {to} --sign-key <secret key> {path}");
+        let push = push_to(&format!("'{cache}'"));
         match refusal {
             Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } if self.without_keys => {
                 "no public key is trusted, so no signature counts: name the public key of whoever signs your builds"
@@ -325,9 +328,9 @@ impl Unavailable {
                 "remove {}.narinfo from the cache, then: {push}",
                 self.path.hash_part()
             ),
-            Refusal::Missing if self.refusals.len() > 1 => format!(
-                "build it, then push it to one of the caches: niphas cache push --to <cache> --sign-key <secret key> {path}"
-            ),
+            Refusal::Missing if self.refusals.len() > 1 => {
+                format!("build it, then push it to one of the caches: {}", push_to("<cache>"))
+            }
             Refusal::Missing => format!("build it, then push it: {push}"),
         }
     }

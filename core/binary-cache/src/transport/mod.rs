@@ -217,7 +217,13 @@ impl Retries<'_> {
             return Err(error);
         }
         let pause = pause(self.limits.pause, self.attempts);
-        tracing::debug!(name = self.name, attempt = self.attempts, ?pause, %error, "trying again");
+        tracing::debug!(
+            name = self.name,
+            attempt = self.attempts,
+            ?pause,
+            error = nix_formats::chain(&error),
+            "trying again"
+        );
         tokio::time::sleep(pause).await;
         Ok(())
     }
