@@ -51,6 +51,9 @@ pub struct CheckedWorkload {
 
 const VERSION: u64 = 1;
 
+/// The `_type` of what `niphas.lib.mkEnvironment` returns.
+pub const ENVIRONMENT: &str = "niphas-environment";
+
 /// Checks an environment: all its workloads on all its systems.
 ///
 /// # Errors
@@ -153,7 +156,7 @@ fn read_environment<'a>(
     let value = evaluated.value;
     let top = AttributePath::default();
     let mut not_one = |why: String| checker.report(&top, ProblemKind::NotAnEnvironment(why));
-    if value["_type"] != "niphas-environment" {
+    if value["_type"] != ENVIRONMENT {
         not_one(format!("it is {}", describe(value)));
         return None;
     }

@@ -20,7 +20,7 @@ mod store_paths;
 mod suggestion;
 
 pub use attribute_path::{AttributePath, Element};
-pub use environment::{CheckedEnvironment, CheckedWorkload, Evaluated, check};
+pub use environment::{CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, check};
 pub use lock::{FileHash, Lock, LockError};
 pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};
 pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment, places};

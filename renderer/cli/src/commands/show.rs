@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use niphas_render::ENVIRONMENT;
 use nix_evaluator::{EvalError, Evaluator, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -118,9 +119,6 @@ impl Args {
         })
     }
 }
-
-/// The type of what `niphas.lib.mkEnvironment` makes.
-const ENVIRONMENT: &str = "niphas-environment";
 
 /// Looks at all outputs.
 struct ShowWork<'w>(&'w Args);
