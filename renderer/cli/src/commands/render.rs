@@ -137,7 +137,8 @@ impl Args {
 
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let (caches, keys) = self.caches()?;
-        self.look_at_repository()?;
+        let opened = self.local_repository()?;
+        let opened = opened.map_or_else(OnceCell::new, OnceCell::from);
         let progress = Progress::new();
         progress.say("fetching the flake");
         let mut phases = Phases::new();
@@ -151,33 +152,33 @@ impl Args {
             workloads: FindWorkloads::new(&self.environments),
             is_up_to_date: &|names, digest| {
                 last.is_of(digest, || {
-                    // What is wrong with the repository is told when it is written to.
-                    let repository = self.open(&self.to).ok()?;
+                    if opened.get().is_none() {
+                        // What is wrong with the repository is told when it is written to.
+                        let _ = opened.set(self.open(&self.to).ok()?);
+                    }
+                    let repository = opened.get()?;
                     let tip = repository.tip().ok()??;
-                    let objects = self.objects(&repository, tip, names).ok()?;
-                    let _ = up_to_date.set((repository, tip));
+                    let objects = self.objects(repository, tip, names).ok()?;
+                    let _ = up_to_date.set(tip);
                     Some(objects)
                 })
             },
         };
         let checked = source.evaluate_cached(&self.evaluation, "environments", &work)?;
         phases.end("evaluation");
-        let (checked, digest) = match (checked, up_to_date.into_inner()) {
-            (Environments::UpToDate, Some((repository, tip))) => {
+        let (checked, digest) = match checked {
+            Environments::UpToDate => {
+                let (Some(repository), Some(&tip)) = (opened.get(), up_to_date.get()) else {
+                    unreachable!("what is up to date was looked at")
+                };
                 progress.clear();
-                self.tell_unchanged(&repository, tip);
+                self.tell_unchanged(repository, tip);
                 return Ok(ExitCode::SUCCESS);
             }
-            (Environments::UpToDate, None) => {
-                unreachable!("what is up to date was looked at")
-            }
-            (
-                Environments::Checked {
-                    environments,
-                    digest,
-                },
-                _,
-            ) => (environments, digest),
+            Environments::Checked {
+                environments,
+                digest,
+            } => (environments, digest),
         };
         let asked = SystemTime::now();
         let closures = resolve(&caches, &checked, &progress)?;
@@ -199,7 +200,10 @@ impl Args {
         phases.end("files");
         progress.say("writing to the repository");
         let names: BTreeSet<String> = environments.keys().cloned().collect();
-        let (repository, _stand_in) = self.repository()?;
+        let (repository, _stand_in) = match opened.into_inner() {
+            Some(repository) => (repository, None),
+            None => self.repository()?,
+        };
         let (code, commit) = self.write(&repository, &source, environments)?;
         if self.evaluation.uses_cache()
             && let (Some(digest), Some(commit)) = (digest, commit)
@@ -270,16 +274,17 @@ impl Args {
         Ok((Arc::new(caches), keys))
     }
 
-    /// Finds what is wrong with a repository on this machine before anything is evaluated for it.
-    fn look_at_repository(&self) -> Result<(), Failure> {
+    /// The repository, if it is on this machine and not still to be made: what is wrong with it is told before anything is
+    /// evaluated for it.
+    fn local_repository(&self) -> Result<Option<GitOpsRepository>, Failure> {
         let Location::Path(path) = &self.to else {
-            return Ok(());
+            return Ok(None);
         };
         if self.to_make().is_some() {
-            return Ok(());
+            return Ok(None);
         }
         match self.open(&self.to) {
-            Ok(_) => Ok(()),
+            Ok(repository) => Ok(Some(repository)),
             Err(error) if is_free(path) => Err(Failure::with_hint(
                 error,
                 "make one with --init, or give the path of an existing one",
@@ -292,18 +297,16 @@ impl Args {
     /// which is there as long as the folder.
     fn repository(&self) -> Result<(GitOpsRepository, Option<TempDir>), Failure> {
         let branch = self.branch.as_deref().unwrap_or("main");
-        let (to, stand_in) = match self.to_make() {
-            Some(_) if self.only_tells() => {
-                let folder = TempDir::new()?;
+        let (mut to, mut stand_in) = (self.to.clone(), None);
+        if let Some(path) = self.to_make() {
+            if self.only_tells() {
+                let folder = stand_in.insert(TempDir::new()?);
+                to = Location::Path(folder.path().to_owned());
                 niphas_gitops::init(folder.path(), branch)?;
-                (Location::Path(folder.path().to_owned()), Some(folder))
-            }
-            Some(path) => {
+            } else {
                 niphas_gitops::init(path, branch)?;
-                (self.to.clone(), None)
             }
-            None => (self.to.clone(), None),
-        };
+        }
         let repository = self.open(&to).map_err(Failure::gitops)?;
         Ok((repository, stand_in))
     }
@@ -376,7 +379,7 @@ impl Args {
 
     /// What is told of a branch that is as it should be, whatever was asked for.
     fn tell_unchanged(&self, repository: &GitOpsRepository, tip: Oid) {
-        if self.dry_run || self.diff || self.check {
+        if self.only_tells() {
             let nothing = Plan {
                 tip: Some(tip),
                 changes: Vec::new(),
