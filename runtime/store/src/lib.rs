@@ -65,6 +65,7 @@ mod index;
 mod layout;
 mod load;
 mod lock;
+mod memory;
 pub mod mount;
 mod pack;
 mod realise;

@@ -5,6 +5,7 @@ use crate::{
     error::FileError,
     index::Pack,
     layout::PackName,
+    memory::Memory,
     pack::{Draft, PackWriter, SmallPath, WriteError},
     record::{ContentHash, Place},
     store::{Leases, Options, Pin, Store, lock, now},
@@ -18,9 +19,6 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Memory is counted in pieces of this many bytes.
-const PIECE: usize = 4096;
-
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// The fetches that go on.
@@ -29,19 +27,15 @@ pub(crate) struct Fetches {
     /// Whoever fetches a path holds its turn.
     turns: Mutex<HashMap<(StorePath, Hash), Turn>>,
     slots: Semaphore,
-    /// In pieces of memory.
-    memory: Semaphore,
-    most_memory: u32,
+    memory: Memory,
 }
 
 impl Fetches {
     pub(crate) fn new(options: &Options) -> Self {
-        let pieces = (options.memory / PIECE).clamp(1, 1 << 24);
         Self {
             turns: Mutex::default(),
             slots: Semaphore::new(options.concurrency.max(1)),
-            memory: Semaphore::new(pieces),
-            most_memory: pieces as u32,
+            memory: Memory::new(options.memory),
         }
     }
 }
@@ -121,12 +115,7 @@ impl Fetch {
 
     async fn fetch(&self) -> Result<Pin, RealiseError> {
         let fetches = &self.store.shared.running.fetches;
-        let pieces = memory(&self.found.info).div_ceil(PIECE) as u32;
-        // Never closed, so they are always granted.
-        let _memory = fetches
-            .memory
-            .acquire_many(pieces.min(fetches.most_memory))
-            .await;
+        let _memory = fetches.memory.take(memory(&self.found.info)).await;
         let _slot = fetches.slots.acquire().await;
         let read = self.store.read_nar(&self.caches, &self.found, true).await?;
         // A few writes, or a rename, and a change of the index: less work than to wake a thread for it.
