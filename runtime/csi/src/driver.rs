@@ -222,7 +222,7 @@ fn choose_view(options: &DriverOptions) -> anyhow::Result<(View, Vec<String>)> {
     info!(view = %probed.view, ?refused, "found how to mount closures");
     if probed.view == View::Export {
         warn!(
-            "the kernel has no EROFS: closures are unpacked into files, which takes long and twice the space"
+            "the kernel cannot mount closure images: closures are unpacked into files, which takes long and twice the space, and pods with `hostUsers: false` cannot have them"
         );
     }
     Ok((probed.view, refused))

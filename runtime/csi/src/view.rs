@@ -130,9 +130,10 @@ impl Views {
 
     /// Whether a mount is of a view that is no longer mounted.
     pub(crate) fn is_former(&self, mount: &Mount) -> bool {
-        mount.image().is_some_and(|image| image.starts_with(&self.images))
-            // A path in the file system that the export lies in, whatever that is mounted at.
-            || mount.root.parent().is_some_and(|parent| self.exported.ends_with(parent.strip_prefix("/").unwrap_or(parent)))
+        mount
+            .image()
+            .is_some_and(|image| image.starts_with(&self.images))
+            || mount.filesystem == "overlay" && Path::new(&mount.source).starts_with(&self.exported)
     }
 
     /// Mounts a view. Its closure must be held.
@@ -150,7 +151,7 @@ impl Views {
         match self.kind {
             View::Export => {
                 let exported = self.export(key, closure)?;
-                mount::bind(&exported, &path).map_err(mount_error)?;
+                mount::mount_folder(&exported, &path).map_err(mount_error)?;
             }
             kind => {
                 let image = self.store.image(closure)?;

@@ -5,8 +5,9 @@
 
 use niphas_erofs::{Extent, ImageBuilder};
 use niphas_store::mount::{
-    Mount, MountError, MountTable, View, bind, detach, mount_image, probe, unmount,
+    Mount, MountError, MountTable, View, bind, detach, mount_folder, mount_image, probe, unmount,
 };
+use rustix::{io::Errno, mount::MountFlags};
 use std::{
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
@@ -284,6 +285,118 @@ fn a_bind_is_read_only_and_private_whatever_it_shows() {
     assert!(
         table.below(&pod).all(|mount| mount.has_option("ro")) && table.below(&pod).count() == 1
     );
+}
+
+/// Whatever changes a folder that has `store/file-0`: each by name, with the error.
+fn attempts_to_write(folder: &Path) -> Vec<(&'static str, Option<Errno>)> {
+    use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timestamps, XattrFlags};
+    let (file, new) = (folder.join("store/file-0"), folder.join("store/new"));
+    let mode = Mode::from_raw_mode(0o600);
+    let open = |path: &Path, flags| fs::open(path, flags, mode).map(drop);
+    let epoch = rustix::fs::Timespec {
+        tv_sec: 5,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: epoch,
+        last_modification: epoch,
+    };
+    let (user, group) = (
+        Some(rustix::fs::Uid::from_raw(1)),
+        Some(rustix::fs::Gid::from_raw(1)),
+    );
+    [
+        ("a new file", open(&new, OFlags::WRONLY | OFlags::CREATE)),
+        (
+            "a file without a name",
+            open(&folder.join("store"), OFlags::WRONLY | OFlags::TMPFILE),
+        ),
+        ("a new folder", fs::mkdir(&new, mode)),
+        ("a symlink", fs::symlink("/etc/passwd", &new)),
+        ("a hard link", fs::link(&file, &new)),
+        ("a rename", fs::rename(&file, &new)),
+        ("contents", open(&file, OFlags::WRONLY)),
+        ("times", fs::utimensat(CWD, &file, &times, AtFlags::empty())),
+        ("a mode", fs::chmod(&file, Mode::from_raw_mode(0o777))),
+        ("an owner", fs::chown(&file, user, group)),
+        (
+            "an attribute",
+            fs::setxattr(&file, "user.niphas", b"1", XattrFlags::empty()),
+        ),
+        ("removal", fs::unlink(&file)),
+    ]
+    .map(|(name, result)| (name, result.err()))
+    .to_vec()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_pods_share_cannot_be_written_to_in_a_mount_that_is_made_writable() {
+    let closure = Closure::new(1);
+    let export = closure.path("export,with:odd\\name");
+    fs::create_dir_all(export.join("store")).unwrap();
+    fs::write(export.join("store/file-0"), "0").unwrap();
+    let (view, pod) = (closure.path("view"), closure.path("pod"));
+    for kind in [FILE, DIRECT, View::Loop, View::Export] {
+        match kind {
+            View::Export => mount_folder(&export, &view).unwrap(),
+            kind => closure.mount(kind).unwrap(),
+        }
+        bind(&view, &pod).unwrap();
+        // As runc 1.2 and later do for a volume mount that is not `readOnly`.
+        rustix::mount::mount_remount(&pod, MountFlags::BIND, "").unwrap();
+        assert!(!mounted_at(&pod).unwrap().has_option("ro"), "{kind}");
+        for (name, error) in attempts_to_write(&pod) {
+            assert_eq!(error, Some(Errno::ROFS), "{kind}: {name}");
+        }
+        // Nor can the superblock's flag be cleared.
+        let error = rustix::mount::mount_remount(&pod, MountFlags::empty(), "").err();
+        if kind == View::Export {
+            assert_eq!(error, Some(Errno::ROFS), "{kind}");
+        }
+        let written = attempts_to_write(&pod);
+        assert!(
+            written.iter().all(|(_, error)| *error == Some(Errno::ROFS)),
+            "{kind}: {written:?}"
+        );
+        assert!(unmount(&pod).unwrap() && unmount(&view).unwrap());
+    }
+    let mut names = fs::read_dir(export.join("store")).unwrap();
+    assert_eq!(names.next().unwrap().unwrap().file_name(), "file-0");
+    assert!(names.next().is_none());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_is_shown_as_it_is_and_only_where_nothing_is() {
+    let closure = Closure::new(1);
+    let (export, view) = (closure.path("export"), closure.path("view"));
+    fs::create_dir(&export).unwrap();
+    fs::write(export.join("file"), "exported").unwrap();
+    mount_folder(&export, &view).unwrap();
+    assert_eq!(fs::read_to_string(view.join("file")).unwrap(), "exported");
+    assert_eq!(fs::read_dir(&view).unwrap().count(), 1);
+    let mount = mounted_at(&view).unwrap();
+    assert_eq!(
+        (&*mount.filesystem, &*mount.source),
+        ("overlay", export.as_os_str())
+    );
+    for option in ["ro", "nosuid", "nodev"] {
+        assert!(mount.has_option(option), "{option} in {}", mount.options);
+    }
+    assert!(
+        mount.super_options.starts_with("ro"),
+        "{}",
+        mount.super_options
+    );
+    assert!(unmount(&view).unwrap());
+
+    let error = mount_folder(&view, &export).unwrap_err();
+    assert_eq!(
+        error.io().unwrap().kind(),
+        std::io::ErrorKind::DirectoryNotEmpty
+    );
+    assert_eq!(mounted_at(&export), None);
 }
 
 #[test]

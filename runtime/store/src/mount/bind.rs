@@ -12,6 +12,10 @@ use std::path::Path;
 /// through and through. The new mount is private, so that nothing mounted in the one appears in the other; where `to` lies
 /// in a shared mount, the new one is seen by all who share that.
 ///
+/// Read-only here is a flag of the new mount, and a container runtime may clear it for its container. What must stay as it
+/// is has a read-only superblock: bind what [`mount_image`](super::mount_image) or [`mount_folder`](super::mount_folder)
+/// mounted.
+///
 /// It appears at `to` as it is to be, at once; after an error nothing has changed.
 pub fn bind(from: &Path, to: &Path) -> Result<(), MountError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE

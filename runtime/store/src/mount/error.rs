@@ -27,7 +27,7 @@ pub enum MountError {
     #[error("no loop device stays free for '{}': other programs take them as fast", .0.display())]
     NoLoopDevice(PathBuf),
     /// [`View::Export`](super::View::Export) has no image that could be mounted.
-    #[error("the view 'export' mounts no image; export '{}' and bind the folder", .0.display())]
+    #[error("the view 'export' mounts no image: export the closure of '{}' to a folder, and mount that", .0.display())]
     NotMountable(PathBuf),
 }
 

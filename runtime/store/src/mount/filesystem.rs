@@ -20,7 +20,7 @@ use std::{
 /// Bytes of the longest string that `fsconfig` takes.
 pub(super) const MAX_STRING: usize = 255;
 
-/// An EROFS file system to be.
+/// A file system that is not mounted yet.
 #[derive(Debug)]
 pub(super) struct NewFilesystem {
     context: OwnedFd,
@@ -31,13 +31,13 @@ pub(super) struct NewFilesystem {
 }
 
 impl NewFilesystem {
-    /// Of the image at `source`, a file or block device.
-    pub(super) fn erofs(source: &Path) -> Result<Self, MountError> {
+    /// Of the type `kind`, made from `source`: a file, a block device or a folder.
+    pub(super) fn new(kind: &'static str, source: &Path) -> Result<Self, MountError> {
         if source.as_os_str().len() > MAX_STRING {
             return Err(MountError::PathTooLong(source.to_owned()));
         }
-        let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)
-            .map_err(|error| MountError::new("use the file system erofs for", source, error))?;
+        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+            .map_err(|error| MountError::new(open_action(kind), source, error))?;
         let new = Self {
             context,
             source: source.to_owned(),
@@ -54,6 +54,22 @@ impl NewFilesystem {
         let name = self.short_name(path)?;
         fsconfig_set_string(&self.context, "device", &name)
             .map_err(|error| self.refused("mount the pack", path, error))
+    }
+
+    /// Sets the lower layers of an overlay, the topmost first.
+    pub(super) fn lower_layers<const N: usize>(
+        &mut self,
+        folders: [&Path; N],
+    ) -> Result<(), MountError> {
+        // By descriptors: a colon or a comma in a folder's name would be read as a separator, and the string is bounded.
+        let mut names = Vec::with_capacity(N);
+        for folder in folders {
+            let descriptor = open_path(folder)?;
+            names.push(descriptor_path(&descriptor).display().to_string());
+            self.files.push(descriptor);
+        }
+        fsconfig_set_string(&self.context, "lowerdir", names.join(":"))
+            .map_err(|error| self.refused("mount", &self.source, error))
     }
 
     /// Sets a parameter that has no value.
@@ -134,6 +150,13 @@ fn open_path(path: &Path) -> Result<OwnedFd, MountError> {
 
 fn descriptor_path(descriptor: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
+}
+
+fn open_action(kind: &'static str) -> &'static str {
+    match kind {
+        "overlay" => "use the file system overlay for",
+        _ => "use the file system erofs for",
+    }
 }
 
 fn flag_action(flag: &'static str) -> &'static str {

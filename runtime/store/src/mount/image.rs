@@ -28,7 +28,7 @@ pub(super) fn open_image(
 ) -> Result<OwnedFd, MountError> {
     match view {
         View::FileBacked { direct_io } => {
-            let mut filesystem = NewFilesystem::erofs(image)?;
+            let mut filesystem = NewFilesystem::new("erofs", image)?;
             for device in devices {
                 filesystem.device(device)?;
             }
@@ -40,7 +40,7 @@ pub(super) fn open_image(
         View::Loop => {
             // Each goes away with its last user, which is the mount once it is made.
             let image_device = loops::attach(image)?;
-            let mut filesystem = NewFilesystem::erofs(image_device.path())?;
+            let mut filesystem = NewFilesystem::new("erofs", image_device.path())?;
             let mut attached = Vec::with_capacity(devices.len());
             for device in devices {
                 let device = loops::attach(device)?;

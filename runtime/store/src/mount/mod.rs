@@ -1,14 +1,18 @@
 //! How a closure becomes visible as a folder: its image is mounted once, and bound to wherever it is wanted.
 //!
 //! [`probe`] finds by trying which [`View`] the kernel and the store's file system allow. [`mount_image`] mounts a closure
-//! image with its packs; [`bind`] shows a mount, or the folder of an export, at another place; [`unmount`] and [`detach`]
-//! take either away. [`mounted_at`] tells what the kernel has mounted at a place, [`MountTable`] all that is mounted anywhere.
+//! image with its packs, [`mount_folder`] the folder of an export; [`bind`] shows a mount at another place; [`unmount`] and
+//! [`detach`] take either away. [`mounted_at`] tells what the kernel has mounted at a place, [`MountTable`] all that is
+//! mounted anywhere.
 //!
-//! Every mount is read-only, without set-user-ID programs and without device files. All of it needs `CAP_SYS_ADMIN`.
+//! Every mount has the flags `ro`, `nosuid` and `nodev`. A container runtime may clear these for its container, so what
+//! pods share is a file system whose superblock is read-only: [`mount_image`] and [`mount_folder`] make such. All of it
+//! needs `CAP_SYS_ADMIN`.
 
 mod bind;
 mod error;
 mod filesystem;
+mod folder;
 mod image;
 mod loops;
 mod place;
@@ -18,6 +22,7 @@ mod table;
 
 pub use bind::{bind, detach, unmount};
 pub use error::MountError;
+pub use folder::mount_folder;
 pub use image::mount_image;
 pub use place::{Mounted, mounted_at};
 pub use probe::{Probe, Refusal, probe};
@@ -33,7 +38,7 @@ pub enum View {
     },
     /// The closure image and its packs are mounted through loop devices.
     Loop,
-    /// The closure is exported as files, for kernels without EROFS; there is nothing to mount but the folder.
+    /// The closure is exported as files, for kernels without EROFS, and their folder is shown through an overlay.
     Export,
 }
 
