@@ -266,15 +266,3 @@ def values_of_a_workload_are_no_yaml_of_their_own(work):
     for written in (work / "out").glob("deploy/**/*.yaml"):
         lines = written.read_text().splitlines()
         held("---" not in lines and not any(line.startswith("kind: Evil") for line in lines), f"{written.name} has a document of its own")
-
-
-@attack("A GitOps repository is read and written within bounds: pipes and devices in it are not opened.")
-def pipes_in_a_gitops_repository_are_not_waited_for(work):
-    example(work / "git")
-    for place in (".niphas/production.lock", "deploy/production/web/NiphasWorkload-web.yaml"):
-        out = work / f"out-{place.replace('/', '-')}"
-        git("init", "--quiet", "--initial-branch=main", out)
-        (out / place).parent.mkdir(parents=True)
-        os.mkfifo(out / place)
-        done = render(work, f"path:{work}/git/tree?dir=examples/hello", out)
-        held(done.code is not None, f"it waits for a pipe at {place}")

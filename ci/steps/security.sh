@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# Attacks on the programs from outside, with the memory that deploy/ gives them.
+
+step_security() {
+  if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
+    skip "the attacks need namespaces of their own, which this machine does not allow"
+    return
+  fi
+  csi_build
+  ci/security
+}
