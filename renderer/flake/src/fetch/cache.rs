@@ -1,5 +1,5 @@
 //! The cache folder: trees under the hash of their contents, and an index that says which
-//! reference gave which tree.
+//! source gave which tree.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,6 +13,24 @@ use super::lock;
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::tree::SourceTree;
+
+/// The folder of the index. Its name changes when the meaning of keys does, so that entries under older keys are not read.
+const INDEX: &str = "index-2";
+
+/// What an entry of the index is about.
+///
+/// A key names the whole source that answered: scheme, host, repository and commit, or the URL. A server says what it likes
+/// about another server's commit, so a part of the source is never enough. Only a hash that the contents are checked
+/// against may stand alone, as Git does for the objects that it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key(String);
+
+impl Key {
+    /// `kind` tells apart what is asked of one source. The parts are kept apart whatever they hold.
+    pub(super) fn new(kind: &str, parts: &[&str]) -> Self {
+        Self(serde_json::json!([kind, parts]).to_string())
+    }
+}
 
 /// What the index holds for a key.
 pub(super) struct Entry {
@@ -100,15 +118,16 @@ impl Cache {
         Ok((hash, SourceTree::new(place)))
     }
 
-    fn index_place(&self, kind: &str, key: &str) -> PathBuf {
-        let digest = HashAlgorithm::Sha256.digest(key.as_bytes());
+    /// The key's hash, because a URL may hold a password.
+    fn index_place(&self, key: &Key) -> PathBuf {
+        let digest = HashAlgorithm::Sha256.digest(key.0.as_bytes());
         let name = digest.to_string(HashFormat::Nix32, false);
-        self.root.join("index").join(format!("{kind}-{name}.json"))
+        self.root.join(INDEX).join(format!("{name}.json"))
     }
 
     /// What the index holds for `key`. A broken entry counts as none.
-    pub(super) fn look_up(&self, kind: &str, key: &str) -> Option<Entry> {
-        let place = self.index_place(kind, key);
+    pub(super) fn look_up(&self, key: &Key) -> Option<Entry> {
+        let place = self.index_place(key);
         let modified = fs::metadata(&place).ok()?.modified().ok()?;
         let attrs = serde_json::from_str(&fs::read_to_string(&place).ok()?).ok()?;
         let age = SystemTime::now()
@@ -118,9 +137,9 @@ impl Cache {
     }
 
     /// Puts `attrs` into the index.
-    pub(super) fn remember(&self, kind: &str, key: &str, attrs: &Attrs) -> Result<(), FlakeError> {
-        let place = self.index_place(kind, key);
-        self.folder("index")?;
+    pub(super) fn remember(&self, key: &Key, attrs: &Attrs) -> Result<(), FlakeError> {
+        let place = self.index_place(key);
+        self.folder(INDEX)?;
         let scratch = self.scratch()?;
         let file = scratch.path().join("entry");
         fs::write(&file, attrs.to_json()).map_err(FlakeError::io("writing file", &file))?;
@@ -174,6 +193,29 @@ fn remove(path: &Path) -> Result<(), FlakeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_under_the_keys_of_older_versions_are_not_read() {
+        let root = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(root.path().to_owned());
+        let rev = "a".repeat(40);
+        let digest = HashAlgorithm::Sha256.digest(rev.as_bytes());
+        let name = digest.to_string(HashFormat::Nix32, false);
+        let index = root.path().join("index");
+        fs::create_dir(&index).expect("a folder");
+        for kind in ["commit", "git", "archive", "file"] {
+            fs::write(index.join(format!("{kind}-{name}.json")), "{}").expect("a file");
+            assert!(cache.look_up(&Key::new(kind, &[&rev])).is_none(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn parts_of_keys_do_not_run_into_each_other() {
+        let key = |parts: &[&str]| Key::new("commit", parts);
+        assert_ne!(key(&["a", "b/c"]), key(&["a/b", "c"]));
+        assert_ne!(key(&["a\",\"b"]), key(&["a", "b"]));
+        assert_ne!(key(&["a", ""]), key(&["a"]));
+    }
 
     #[test]
     fn what_killed_processes_left_is_removed_after_a_day() {

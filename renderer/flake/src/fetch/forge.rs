@@ -4,12 +4,23 @@ use std::fs;
 
 use serde::Deserialize;
 
+use super::cache::Key;
 use super::tarball::Shape;
 use super::{Fetcher, Found};
 use crate::error::FlakeError;
 use crate::input::{Forge, Input};
 
 type Headers = Vec<(String, String)>;
+
+/// What tells answers to requests with credentials from public ones: what a server shows to a token is not for a run that
+/// has none.
+pub(super) fn asked_as(headers: &[(String, String)]) -> &'static str {
+    if headers.is_empty() {
+        "anonymous"
+    } else {
+        "authenticated"
+    }
+}
 
 /// An input at a forge, in its parts.
 struct Place<'a> {
@@ -74,6 +85,18 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Nothing ties an archive to its commit but the word of this forge.
+    fn commit_key(&self, rev: &str, headers: &Headers) -> Key {
+        let Self {
+            forge,
+            host,
+            owner,
+            repo,
+        } = self;
+        let asked_as = asked_as(headers);
+        Key::new("commit", &[forge.name(), host, owner, repo, rev, asked_as])
+    }
+
     fn token_header(&self, token: &str) -> (String, String) {
         match self.forge {
             Forge::GitHub => ("Authorization".to_owned(), format!("token {token}")),
@@ -109,18 +132,13 @@ impl Fetcher {
             None => self.forge_rev(&place, input.reference()?.unwrap_or("HEAD"), &headers)?,
         };
         let url = place.archive_url(&rev, !headers.is_empty());
-        // A commit's archive doesn't change: the first answer is as good as any.
-        let known = match self.cache.look_up("commit", &rev) {
-            Some(entry) => self.content_of(&entry.attrs)?,
-            None => None,
-        };
-        let content = if let Some(content) = known {
+        // A forge's archive of a commit doesn't change: its first answer is as good as any.
+        let key = place.commit_key(&rev, &headers);
+        let content = if let Some(content) = self.known_content(&key)? {
             content
         } else {
             let content = self.download(&url, &headers, Shape::Archive)?;
-            if let Some(entry) = self.cache.look_up("archive", &url) {
-                self.cache.remember("commit", &rev, &entry.attrs)?;
-            }
+            self.cache.remember(&key, &content.attrs())?;
             content
         };
         let mut input = input.clone();
@@ -227,7 +245,11 @@ fn find_ref<'a>(list: &'a str, names: &[String]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use nix_formats::hash::HashFormat;
+
     use super::*;
+    use crate::attrs::Attrs;
+    use crate::fetch::FetchSettings;
 
     fn place(forge: Forge, host: &'static str) -> Place<'static> {
         Place {
@@ -276,6 +298,40 @@ mod tests {
                 "https://git.sr.ht/o/r/info/refs",
             ]
         );
+    }
+
+    #[test]
+    fn an_archive_counts_only_for_the_forge_and_repository_that_gave_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let fetcher = Fetcher::new(FetchSettings::new(root.path().join("cache")));
+        let scratch = fetcher.cache.scratch().expect("a folder");
+        let tree = scratch.path().join("tree");
+        fs::create_dir(&tree).expect("a folder");
+        let (nar_hash, _) = fetcher.cache.adopt(&tree).expect("a tree");
+        let rev = "a".repeat(40);
+        let hash = nar_hash.to_string(HashFormat::Sri, true);
+        let attrs = Attrs::from_iter([("narHash", hash)]);
+        let none = Headers::new();
+        let asked = place(Forge::GitHub, "git.example.org");
+        let key = asked.commit_key(&rev, &none);
+        fetcher.cache.remember(&key, &attrs).expect("an entry");
+        let known = |place: &Place<'_>, headers: &Headers| {
+            let key = place.commit_key(&rev, headers);
+            fetcher.known_content(&key).expect("an answer").is_some()
+        };
+        assert!(known(&asked, &none));
+        assert!(!known(&place(Forge::GitHub, "github.com"), &none));
+        assert!(!known(&place(Forge::GitLab, "git.example.org"), &none));
+        let other = |owner, repo| Place {
+            owner,
+            repo,
+            ..place(Forge::GitHub, "git.example.org")
+        };
+        assert!(!known(&other("x", "r"), &none));
+        assert!(!known(&other("o", "x"), &none));
+        assert!(!known(&other("o/r", ""), &none));
+        let token = vec![asked.token_header("secret")];
+        assert!(!known(&asked, &token));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
-use nix_formats::hash::{Hash, HashFormat};
+use nix_formats::hash::HashFormat;
 
+use super::cache::Key;
 use super::{Fetcher, Found, cached_number, git_tree, lock};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::input::Input;
-use crate::tree::SourceTree;
 use crate::url::Url;
 
 /// Where a repository is.
@@ -114,16 +114,21 @@ impl Fetcher {
             input.attrs_mut().set("revCount", count);
         }
         let (submodules, export_ignore) = (input.flag("submodules")?, input.flag("exportIgnore")?);
-        let key = format!(
-            "{rev}{}{}",
-            if submodules { ";s" } else { "" },
-            if export_ignore { ";e" } else { "" }
+        // The commit's name is the hash of its contents: Git checks it for each object that it reads.
+        let flag = |set, name| if set { name } else { "" };
+        let key = Key::new(
+            "git",
+            &[
+                &rev.to_string(),
+                flag(submodules, "submodules"),
+                flag(export_ignore, "exportIgnore"),
+            ],
         );
-        if let Some((nar_hash, tree)) = self.known_tree(&key)? {
+        if let Some(content) = self.known_content(&key)? {
             return Ok(Found {
                 input,
-                tree,
-                nar_hash: Some(nar_hash),
+                tree: content.tree,
+                nar_hash: Some(content.nar_hash),
             });
         }
         let scratch = self.cache.scratch()?;
@@ -138,7 +143,7 @@ impl Fetcher {
         let (nar_hash, tree) = self.cache.adopt(&root)?;
         let hash = nar_hash.to_string(HashFormat::Sri, true);
         self.cache
-            .remember("git", &key, &Attrs::from_iter([("narHash", hash)]))?;
+            .remember(&key, &Attrs::from_iter([("narHash", hash)]))?;
         Ok(Found {
             input,
             tree,
@@ -146,18 +151,12 @@ impl Fetcher {
         })
     }
 
-    fn known_tree(&self, key: &str) -> Result<Option<(Hash, SourceTree)>, FlakeError> {
-        let Some(entry) = self.cache.look_up("git", key) else {
-            return Ok(None);
-        };
-        let content = self.content_of(&entry.attrs)?;
-        Ok(content.map(|content| (content.nar_hash, content.tree)))
-    }
-
     /// How many commits `rev` has behind it, itself included.
     pub(super) fn rev_count(&self, repository: &Repository, rev: Oid) -> Result<u64, FlakeError> {
-        let key = rev.to_string();
-        if let Some(entry) = self.cache.look_up("rev-count", &key)
+        // A repository may have grafts, which change what is behind a commit: its place is a part of the key.
+        let place = repository.path().display().to_string();
+        let key = Key::new("rev-count", &[&place, &rev.to_string()]);
+        if let Some(entry) = self.cache.look_up(&key)
             && let Some(count) = cached_number(&entry.attrs, "revCount")
         {
             return Ok(count);
@@ -171,7 +170,7 @@ impl Fetcher {
             count += 1;
         }
         self.cache
-            .remember("rev-count", &key, &Attrs::from_iter([("revCount", count)]))?;
+            .remember(&key, &Attrs::from_iter([("revCount", count)]))?;
         Ok(count)
     }
 

@@ -7,6 +7,7 @@ use git2::{
     Repository,
 };
 
+use super::cache::Key;
 use super::git::{default_ref, parse_oid, resolve};
 use super::{Fetcher, Found};
 use crate::attrs::Attrs;
@@ -60,9 +61,9 @@ impl Fetcher {
         all_refs: bool,
     ) -> Result<(), FlakeError> {
         let address = clone.address;
-        let key = format!("{address} {reference}");
+        let key = Key::new("git-ref", &[address, reference]);
         let is_here = clone.repository.refname_to_id(local).is_ok();
-        let known = self.cache.look_up("git-ref", &key);
+        let known = self.cache.look_up(&key);
         let is_fresh = known.is_some_and(|entry| entry.is_fresh(self.settings.ttl));
         if is_here && is_fresh && !all_refs {
             return Ok(());
@@ -73,7 +74,7 @@ impl Fetcher {
             format!("+{}:{local}", remote_ref(reference))
         };
         match clone.fetch(&[&specs]) {
-            Ok(()) => self.cache.remember("git-ref", &key, &Attrs::new()),
+            Ok(()) => self.cache.remember(&key, &Attrs::new()),
             Err(error) if !is_here => Err(error),
             Err(error) => {
                 tracing::warn!(
@@ -86,7 +87,8 @@ impl Fetcher {
 
     /// The branch that the other side's `HEAD` is at.
     fn remote_head(&self, repository: &Repository, address: &str) -> Result<String, FlakeError> {
-        let cached = self.cache.look_up("git-head", address);
+        let key = Key::new("git-head", &[address]);
+        let cached = self.cache.look_up(&key);
         if let Some(entry) = &cached
             && entry.is_fresh(self.settings.ttl)
             && let Some(head) = entry.attrs.string("head")?
@@ -96,7 +98,7 @@ impl Fetcher {
         match ask_head(repository, address) {
             Ok(Some(head)) => {
                 let attrs = Attrs::from_iter([("head", head.as_str())]);
-                self.cache.remember("git-head", address, &attrs)?;
+                self.cache.remember(&key, &attrs)?;
                 Ok(head)
             }
             Ok(None) => Ok(default_ref(address)),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashAlgorithm, HashFormat, Hasher};
 
+use super::cache::Key;
+use super::forge::asked_as;
 use super::{FetchedFile, Fetcher, Found, archive, cached_number};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
@@ -20,6 +22,20 @@ pub(super) struct Content {
     /// 0 for files.
     pub(super) last_modified: u64,
     immutable_url: Option<String>,
+}
+
+impl Content {
+    /// What the index holds about it.
+    pub(super) fn attrs(&self) -> Attrs {
+        let mut attrs = Attrs::new();
+        let hash = self.nar_hash.to_string(HashFormat::Sri, true);
+        attrs.set("narHash", hash);
+        attrs.set("lastModified", self.last_modified);
+        if let Some(url) = &self.immutable_url {
+            attrs.set("immutableUrl", url.as_str());
+        }
+        attrs
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,9 +104,10 @@ impl Fetcher {
         let parsed = Url::parse(url).map_err(crate::RefError::from)?;
         if parsed.scheme == "file" {
             let file = local_file(&parsed, shape)?;
-            return self.take_in(&file, url, shape, None, None);
+            return self.take_in(&file, url, None, shape, None, None);
         }
-        let cached = self.cache.look_up(shape.index(), url);
+        let key = Key::new(shape.index(), &[url, asked_as(headers)]);
+        let cached = self.cache.look_up(&key);
         let known = match &cached {
             Some(entry) => self.content_of(&entry.attrs)?,
             None => None,
@@ -119,23 +136,24 @@ impl Fetcher {
         match (download.received, known) {
             (false, Some(known)) => {
                 if let Some(entry) = cached {
-                    self.cache.remember(shape.index(), url, &entry.attrs)?;
+                    self.cache.remember(&key, &entry.attrs)?;
                 }
                 Ok(known)
             }
             (false, None) => Err(unreachable_content(url)),
             (true, _) => {
                 let immutable = download.immutable_url;
-                self.take_in(&file, url, shape, download.etag, immutable)
+                self.take_in(&file, url, Some(&key), shape, download.etag, immutable)
             }
         }
     }
 
-    /// Unpacks or copies a file into the cache.
+    /// Unpacks or copies a file into the cache, and remembers it under `key`.
     fn take_in(
         &self,
         file: &Path,
         url: &str,
+        key: Option<&Key>,
         shape: Shape,
         etag: Option<String>,
         immutable_url: Option<String>,
@@ -157,24 +175,28 @@ impl Fetcher {
             }
         };
         let (nar_hash, tree) = self.cache.adopt(&root)?;
-        let mut attrs = Attrs::new();
-        attrs.set("narHash", nar_hash.to_string(HashFormat::Sri, true));
-        attrs.set("lastModified", last_modified);
-        if let Some(etag) = etag {
-            attrs.set("etag", etag);
-        }
-        if let Some(url) = &immutable_url {
-            attrs.set("immutableUrl", url.as_str());
-        }
-        if !url.starts_with("file:") {
-            self.cache.remember(shape.index(), url, &attrs)?;
-        }
-        Ok(Content {
+        let content = Content {
             nar_hash,
             tree,
             last_modified,
             immutable_url,
-        })
+        };
+        if let Some(key) = key {
+            let mut attrs = content.attrs();
+            if let Some(etag) = etag {
+                attrs.set("etag", etag);
+            }
+            self.cache.remember(key, &attrs)?;
+        }
+        Ok(content)
+    }
+
+    /// What the index knows under `key`, if it is still in the cache.
+    pub(super) fn known_content(&self, key: &Key) -> Result<Option<Content>, FlakeError> {
+        match self.cache.look_up(key) {
+            Some(entry) => self.content_of(&entry.attrs),
+            None => Ok(None),
+        }
     }
 
     /// What an entry of the index speaks of, if it is still in the cache.
@@ -237,9 +259,8 @@ impl Fetcher {
         name: &str,
         expected: Option<&Hash>,
     ) -> Result<FetchedFile, FlakeError> {
-        let key = expected.map(|hash| hash.to_string(HashFormat::Sri, true));
-        let cached = match key.and_then(|key| self.cache.look_up("flat", &key)) {
-            Some(entry) => self.content_of(&entry.attrs)?,
+        let cached = match expected {
+            Some(hash) => self.known_content(&flat_key(hash))?,
             None => None,
         };
         let content = match cached {
@@ -249,15 +270,17 @@ impl Fetcher {
         let hash = hash_file(content.tree.root())?;
         check_hash(url, expected, &hash)?;
         let nar_hash = content.nar_hash.to_string(HashFormat::Sri, true);
-        self.cache.remember(
-            "flat",
-            &hash.to_string(HashFormat::Sri, true),
-            &Attrs::from_iter([("narHash", nar_hash)]),
-        )?;
+        self.cache
+            .remember(&flat_key(&hash), &Attrs::from_iter([("narHash", nar_hash)]))?;
         let store_path = self.fixed_path(ContentAddressMethod::Flat, &hash, name)?;
         let tree = self.mount(&store_path, content.tree);
         Ok(FetchedFile { store_path, tree })
     }
+}
+
+/// A file by the hash of its contents, which [`Fetcher::fetch_url`] compares in any case.
+fn flat_key(hash: &Hash) -> Key {
+    Key::new("flat", &[&hash.to_string(HashFormat::Sri, true)])
 }
 
 fn unreachable_content(url: &str) -> FlakeError {

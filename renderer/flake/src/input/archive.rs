@@ -45,6 +45,11 @@ impl Forge {
         }
     }
 
+    /// The input's attribute `type`.
+    pub(crate) fn name(self) -> &'static str {
+        self.scheme().name()
+    }
+
     /// The host that is meant when none is named.
     pub(crate) fn default_host(self) -> &'static str {
         match self {
@@ -56,7 +61,7 @@ impl Forge {
 }
 
 pub(super) fn from_url(forge: Forge, url: &Url) -> Result<Option<Input>, RefError> {
-    if url.scheme != forge.scheme().name() {
+    if url.scheme != forge.name() {
         return Ok(None);
     }
     let segments = url.segments();
@@ -78,7 +83,7 @@ pub(super) fn from_url(forge: Forge, url: &Url) -> Result<Option<Input>, RefErro
             _ => {}
         }
     }
-    attrs.set("type", forge.scheme().name());
+    attrs.set("type", forge.name());
     attrs.set("owner", segments[0]);
     attrs.set("repo", segments[1]);
     if let Some(rev) = rev {
