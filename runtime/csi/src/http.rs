@@ -23,15 +23,21 @@ use crate::proto::csi::identity_client::IdentityClient;
 /// How long the driver may take to answer its own probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often the driver probes itself.
+const PROBE_PAUSE: Duration = Duration::from_secs(5);
+
 /// What the pages tell.
 pub(crate) struct Pages {
     /// What is measured.
     pub(crate) registry: Registry,
     /// The driver's socket, once it is served.
     pub(crate) socket: watch::Receiver<Option<PathBuf>>,
-    /// Whether kubelet took the driver; true from the start if it is not to be asked.
+    /// Whether kubelet took the driver; true from the start if kubelet is not asked.
     pub(crate) registered: watch::Receiver<bool>,
 }
+
+/// What the driver's last probe of itself came to; none before the first.
+type Probed = watch::Receiver<Option<Result<(), String>>>;
 
 /// Serves the pages until `stop`.
 pub(crate) async fn serve(
@@ -39,14 +45,33 @@ pub(crate) async fn serve(
     pages: Arc<Pages>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    let (told, probed) = watch::channel(None);
+    let mut socket = pages.socket.clone();
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
+        .route("/healthz", get(move |pages| healthz(pages, probed)))
         .route("/readyz", get(readyz))
         .with_state(pages);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    // Probed here and not by each request, or those who may send requests could keep the driver busy with itself.
+    let probing = async {
+        // Without a sender the driver ends, and so does `stop`.
+        let Ok(socket) = socket
+            .wait_for(Option::is_some)
+            .await
+            .map(|socket| socket.clone())
+        else {
+            return std::future::pending().await;
+        };
+        let socket = socket.unwrap_or_default();
+        loop {
+            told.send_replace(Some(probe(socket.clone()).await));
+            tokio::time::sleep(PROBE_PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = niphas_daemon::serve(listener, router, stop) => Ok(()),
+        never = probing => never,
+    }
 }
 
 async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
@@ -54,16 +79,17 @@ async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
 }
 
 /// Alive: the driver is still starting, or answers on its socket, which is what kubelet needs of it.
-async fn healthz(State(pages): State<Arc<Pages>>) -> (StatusCode, String) {
-    let Some(socket) = pages.socket.borrow().clone() else {
+async fn healthz(State(pages): State<Arc<Pages>>, mut probed: Probed) -> (StatusCode, String) {
+    if pages.socket.borrow().is_none() {
         return (StatusCode::OK, "starting\n".to_owned());
-    };
-    match probe(socket).await {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(error) => (
+    }
+    match probed.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(Ok(()))) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(Some(Err(error))) => (
             StatusCode::SERVICE_UNAVAILABLE,
             format!("the driver does not answer on its socket: {error}\n"),
         ),
+        Ok(None) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
     }
 }
 

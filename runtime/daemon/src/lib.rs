@@ -1,11 +1,13 @@
-//! What the programs of the cluster side share: logs, the stop signal, where the cluster is, the page of metrics.
+//! What the programs of the cluster side share: logs, the stop signal, where the cluster is, metrics and the server of their page.
 
 mod cluster;
+mod http;
 mod logging;
 mod metrics;
 mod stop;
 
 pub use cluster::cluster;
+pub use http::serve;
 pub use logging::{LogFormat, start as start_logging, start_with as start_logging_with};
 pub use metrics::metrics_page;
 pub use stop::stop_signal;

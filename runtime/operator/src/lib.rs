@@ -77,7 +77,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     info!(address = %listener.local_addr()?, "serving metrics and health");
-    let pages = tokio::spawn(http::serve(listener, metrics.registry(), stop.clone()));
+    let pages = http::pages(metrics.registry());
+    let pages = tokio::spawn(niphas_daemon::serve(listener, pages, stop.clone()));
 
     let mut election = Election::new(
         client.clone(),
@@ -111,7 +112,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         metrics.leads(&options.lease_name, false);
         election.release().await;
     }
-    pages.await??;
+    pages.await?;
     info!("stopped");
     Ok(())
 }
