@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use nix_formats::hash::HashError;
+use nix_formats::nar::WriterError;
 use nix_formats::store_path::StorePathError;
 use thiserror::Error;
+use tree_writer::TreeError;
 
 /// A URL that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -389,6 +391,51 @@ pub enum FlakeError {
         /// What libgit2 says.
         #[source]
         source: git2::Error,
+    },
+    /// A tree in a Git repository that no commit of Git's has.
+    #[error("refused the Git tree entry '{entry}': it {problem}")]
+    GitTree {
+        /// Its path in the tree.
+        entry: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A tree that is refused, or that can't be written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A tree that has no NAR.
+    #[error("failed to archive '{}'", place.display())]
+    Archiving {
+        /// What, in the tree.
+        place: PathBuf,
+        /// Why.
+        #[source]
+        source: WriterError,
+    },
+    /// A repository that has more objects than any.
+    #[error("expected at most {limit} objects from '{url}', found more")]
+    TooManyObjects {
+        /// From where.
+        url: String,
+        /// How many are let through.
+        limit: usize,
+    },
+    /// Submodules of submodules without end.
+    #[error("expected submodules nested at most {limit} deep, found more")]
+    SubmodulesTooDeep {
+        /// How deep they may be.
+        limit: usize,
+    },
+    /// A .gitmodules that wants other files of this machine to be read.
+    #[error("refused '{}': it includes another file, which .gitmodules may not; remove the include", .0.display())]
+    GitmodulesInclude(PathBuf),
+    /// A submodule that is not where .gitmodules says.
+    #[error(
+        "expected the submodule '{path}' to be a folder of its repository, found a symbolic link on the way; change its path in .gitmodules"
+    )]
+    SubmoduleBehindLink {
+        /// The path that .gitmodules gives.
+        path: String,
     },
     /// A repository without its whole history.
     #[error(

@@ -103,8 +103,13 @@ impl Cache {
     /// Takes over what is at `path`, which must be in a scratch folder.
     pub(super) fn adopt(&self, path: &Path) -> Result<(Hash, SourceTree), FlakeError> {
         let hash = SourceTree::new(path).nar_hash()?;
-        if let Some(tree) = self.tree(&hash)? {
-            return Ok((hash, tree));
+        Ok((hash, self.adopt_hashed(path, &hash)?))
+    }
+
+    /// Takes over what this process wrote to `path`, in a scratch folder, and hashed on the way.
+    pub(super) fn adopt_hashed(&self, path: &Path, hash: &Hash) -> Result<SourceTree, FlakeError> {
+        if let Some(tree) = self.tree(hash)? {
+            return Ok(tree);
         }
         self.folder("trees")?;
         let key = hash.to_string(HashFormat::Nix32, false);
@@ -115,7 +120,7 @@ impl Cache {
             result => result.map_err(FlakeError::io("creating", &place))?,
         }
         lock(&self.checked).insert(key);
-        Ok((hash, SourceTree::new(place)))
+        Ok(SourceTree::new(place))
     }
 
     /// The key's hash, because a URL may hold a password.

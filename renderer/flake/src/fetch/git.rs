@@ -6,7 +6,9 @@ use git2::{Oid, Repository};
 use nix_formats::hash::HashFormat;
 
 use super::cache::Key;
-use super::{Fetcher, Found, cached_number, git_tree, lock};
+use super::git_tree::CommitTree;
+use super::submodules::MAX_NESTING;
+use super::{Fetcher, Found, cached_number, check_against, hash_mismatch, lock};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::input::Input;
@@ -55,7 +57,11 @@ pub(super) fn open(path: &Path) -> Result<Repository, FlakeError> {
 }
 
 impl Fetcher {
-    pub(super) fn find_git(&self, input: &Input) -> Result<Found, FlakeError> {
+    /// `nesting` is how many repositories it is a submodule in.
+    pub(super) fn find_git(&self, input: &Input, nesting: usize) -> Result<Found, FlakeError> {
+        if nesting > MAX_NESTING {
+            return Err(FlakeError::SubmodulesTooDeep { limit: MAX_NESTING });
+        }
         if input.flag("lfs")? {
             return Err(FlakeError::Lfs(input.to_string()));
         }
@@ -64,7 +70,7 @@ impl Fetcher {
         }
         let is_unpinned = input.reference()?.is_none() && input.rev()?.is_none();
         match Place::of(input)? {
-            Place::Local(path) if is_unpinned => self.find_worktree(&path, input),
+            Place::Local(path) if is_unpinned => self.find_worktree(&path, input, nesting),
             Place::Local(path) => {
                 let repository = open(&path)?;
                 let name = path.display().to_string();
@@ -76,9 +82,9 @@ impl Fetcher {
                     Some(rev) => parse_oid(&rev)?,
                     None => resolve(&repository, &reference)?,
                 };
-                self.find_commit(&repository, &name, input, &reference, rev)
+                self.find_commit(&repository, &name, input, &reference, rev, nesting)
             }
-            Place::Remote(url) => self.find_remote(&url, input),
+            Place::Remote(url) => self.find_remote(&url, input, nesting),
         }
     }
 
@@ -90,7 +96,9 @@ impl Fetcher {
         input: &Input,
         reference: &str,
         rev: Oid,
+        nesting: usize,
     ) -> Result<Found, FlakeError> {
+        let specified = input;
         let shallow = input.flag("shallow")?;
         if repository.is_shallow() && !shallow {
             return Err(FlakeError::Shallow(name.to_owned()));
@@ -132,15 +140,26 @@ impl Fetcher {
             });
         }
         let scratch = self.cache.scratch()?;
-        let root = scratch.path().join("tree");
-        let written = git_tree::write(repository, &commit, &root)?;
-        if export_ignore && written.has_export_ignore {
-            git_tree::drop_ignored(&root, &scratch.path().join("attributes"))?;
+        let mut source = CommitTree::new(repository, &commit, self.settings.max_unpacked)?;
+        if export_ignore {
+            source.honour_export_ignore(scratch.path())?;
         }
         if submodules {
-            self.mount_submodules(repository, &commit, reference, &root)?;
+            source.submodules =
+                self.submodules(repository, &source, reference, scratch.path(), nesting)?;
         }
-        let (nar_hash, tree) = self.cache.adopt(&root)?;
+        if let Some(expected) = specified.nar_hash()? {
+            let got = source.nar_hash()?;
+            if got != expected {
+                // What else differs says more.
+                input.set_final();
+                check_against(specified, &mut input)?;
+                return Err(hash_mismatch(specified, &expected, &got));
+            }
+        }
+        let root = scratch.path().join("tree");
+        let nar_hash = source.write(&root)?;
+        let tree = self.cache.adopt_hashed(&root, &nar_hash)?;
         let hash = nar_hash.to_string(HashFormat::Sri, true);
         self.cache
             .remember(&key, &Attrs::from_iter([("narHash", hash)]))?;

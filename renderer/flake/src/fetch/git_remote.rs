@@ -1,10 +1,11 @@
 //! Repositories elsewhere: bare clones in the cache folder, brought up to date as needed.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use git2::{
-    AutotagOption, Config, Cred, CredentialType, Direction, FetchOptions, Oid, RemoteCallbacks,
-    Repository,
+    AutotagOption, Config, Cred, CredentialType, Direction, FetchOptions, Oid, Progress,
+    RemoteCallbacks, Repository,
 };
 
 use super::cache::Key;
@@ -15,11 +16,19 @@ use crate::error::FlakeError;
 use crate::input::Input;
 use crate::url::Url;
 
+/// The most objects of a pack: libgit2 has each in memory while it takes the pack in. Linux has some 11 million.
+const MAX_OBJECTS: usize = 32 << 20;
+
 impl Fetcher {
-    pub(super) fn find_remote(&self, url: &Url, input: &Input) -> Result<Found, FlakeError> {
+    pub(super) fn find_remote(
+        &self,
+        url: &Url,
+        input: &Input,
+        nesting: usize,
+    ) -> Result<Found, FlakeError> {
         let address = url.to_string();
         let shallow = input.flag("shallow")?;
-        let (folder, _lock) = self.cache.repository(&address, shallow)?;
+        let (folder, lock) = self.cache.repository(&address, shallow)?;
         let repository = open_clone(&folder, &address)?;
         let rev = input.rev()?.map(|rev| parse_oid(&rev)).transpose()?;
         let is_known = |rev: Oid| repository.find_object(rev, None).is_ok();
@@ -31,6 +40,7 @@ impl Fetcher {
             repository: &repository,
             address: &address,
             shallow,
+            max_bytes: self.settings.max_download,
         };
         let rev = if let Some(rev) = rev {
             if !is_known(rev) {
@@ -49,7 +59,9 @@ impl Fetcher {
                 repository: address,
             });
         }
-        self.find_commit(&repository, &address, input, &reference, rev)
+        // A repository may be a submodule of itself, and nothing removes objects of a clone.
+        drop(lock);
+        self.find_commit(&repository, &address, input, &reference, rev, nesting)
     }
 
     /// Brings a branch or tag of the clone up to date, unless it was just now.
@@ -164,16 +176,30 @@ struct Clone<'a> {
     repository: &'a Repository,
     address: &'a str,
     shallow: bool,
+    max_bytes: u64,
 }
 
 impl Clone<'_> {
     fn fetch(&self, specs: &[&str]) -> Result<(), FlakeError> {
-        let failed = || FlakeError::git(format!("fetching Git repository '{}'", self.address));
+        let refusal = Cell::new(None);
+        let failed = |error| {
+            refusal.take().unwrap_or_else(|| {
+                FlakeError::git(format!("fetching Git repository '{}'", self.address))(error)
+            })
+        };
         let fetch = |shallow: bool| {
             let mut remote = self.repository.remote_anonymous(self.address)?;
+            let mut callbacks = callbacks();
+            callbacks.transfer_progress(|progress| match self.refuse(&progress) {
+                None => true,
+                error => {
+                    refusal.set(error);
+                    false
+                }
+            });
             let mut options = FetchOptions::new();
             options
-                .remote_callbacks(callbacks())
+                .remote_callbacks(callbacks)
                 .download_tags(AutotagOption::None)
                 .update_fetchhead(false);
             if shallow {
@@ -183,9 +209,22 @@ impl Clone<'_> {
         };
         // Repositories of this machine can't be cloned in part.
         if self.shallow && !self.address.starts_with("file:") {
-            return fetch(true).map_err(failed());
+            return fetch(true).map_err(failed);
         }
-        fetch(false).map_err(failed())
+        fetch(false).map_err(failed)
+    }
+
+    /// Why no more of a pack is taken.
+    fn refuse(&self, progress: &Progress<'_>) -> Option<FlakeError> {
+        let url = || self.address.to_owned();
+        if progress.received_bytes() as u64 > self.max_bytes {
+            let limit = self.max_bytes;
+            return Some(FlakeError::TooLarge { url: url(), limit });
+        }
+        (progress.total_objects() > MAX_OBJECTS).then(|| FlakeError::TooManyObjects {
+            url: url(),
+            limit: MAX_OBJECTS,
+        })
     }
 
     /// Fetches a commit: alone, if the other side lets us, else with all branches and tags.
@@ -203,7 +242,7 @@ impl Clone<'_> {
 }
 
 /// Keys of the SSH agent, passwords of Git's credential helpers.
-fn callbacks() -> RemoteCallbacks<'static> {
+fn callbacks<'a>() -> RemoteCallbacks<'a> {
     let mut callbacks = RemoteCallbacks::new();
     let mut asked = 0;
     callbacks.credentials(move |url, user, allowed| {

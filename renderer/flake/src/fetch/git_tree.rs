@@ -1,142 +1,340 @@
-//! Writing a commit's tree out as files.
+//! A commit's tree, read from Git's objects: its NAR hash, and its files.
+//!
+//! The hash needs no files, so a tree whose hash is known beforehand is written only if it is the right one.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use git2::{
-    AttrCheckFlags, AttrValue, Commit, ObjectType, Repository, RepositoryInitOptions, Tree,
+    AttrCheckFlags, AttrValue, Blob, Commit, ObjectType, Odb, Oid, Repository,
+    RepositoryInitOptions, Tree, TreeEntry,
 };
+use nix_formats::hash::Hash;
+use nix_formats::nar::MAX_TARGET_LEN;
+use tree_writer::{Budget, Limits, MAX_DEPTH, TreeError};
 
+use super::output::Output;
 use crate::error::FlakeError;
 use crate::tree::{FileKind, SourceTree};
 
-/// As deep as a NAR may be.
-const MAX_DEPTH: usize = 64;
+/// libgit2 holds an object in memory as a whole, so no larger one is asked for.
+const MAX_OBJECT: u64 = 1 << 30;
 
-pub(super) struct Written {
-    /// Whether some .gitattributes speaks of `export-ignore`.
-    pub(super) has_export_ignore: bool,
+/// The most files and folders that a tree may have, all levels together.
+pub(super) const MAX_ENTRIES: u64 = 4_000_000;
+
+const GIT_LINK: i32 = 0o120_000;
+const GIT_EXECUTABLE: i32 = 0o100_755;
+
+/// The tree of a commit, with what submodules put into it and less what `export-ignore` leaves out.
+pub(super) struct CommitTree<'a> {
+    repository: &'a Repository,
+    odb: Odb<'a>,
+    root: Tree<'a>,
+    limits: Limits,
+    /// By their path. Other submodules are empty folders.
+    pub(super) submodules: BTreeMap<String, SourceTree>,
+    /// A repository whose work tree has the commit's folders and .gitattributes.
+    attributes: Option<Repository>,
 }
 
-/// Writes the tree of `commit` to the new folder `root`. Submodules are empty folders.
-pub(super) fn write(
-    repository: &Repository,
-    commit: &Commit<'_>,
-    root: &Path,
-) -> Result<Written, FlakeError> {
-    let tree = commit.tree().map_err(FlakeError::git(format!(
-        "looking up the tree of {}",
-        commit.id()
-    )))?;
-    let mut written = Written {
-        has_export_ignore: false,
-    };
-    write_tree(repository, &tree, root, 0, &mut written)?;
-    Ok(written)
-}
-
-fn write_tree(
-    repository: &Repository,
-    tree: &Tree<'_>,
-    folder: &Path,
-    depth: usize,
-    written: &mut Written,
-) -> Result<(), FlakeError> {
-    if depth > MAX_DEPTH {
-        return Err(FlakeError::git("writing a tree that is nested too deeply")(
-            git2::Error::from_str("more than 64 folders"),
-        ));
+impl<'a> CommitTree<'a> {
+    /// The tree of `commit`, which may have up to `max_bytes` in its files.
+    pub(super) fn new(
+        repository: &'a Repository,
+        commit: &Commit<'a>,
+        max_bytes: u64,
+    ) -> Result<Self, FlakeError> {
+        let root = commit.tree().map_err(FlakeError::git(format!(
+            "looking up the tree of {}",
+            commit.id()
+        )))?;
+        let odb = repository
+            .odb()
+            .map_err(FlakeError::git("opening the object database"))?;
+        Ok(Self {
+            repository,
+            odb,
+            root,
+            limits: Limits {
+                bytes: max_bytes,
+                entries: MAX_ENTRIES,
+            },
+            submodules: BTreeMap::new(),
+            attributes: None,
+        })
     }
-    fs::create_dir(folder).map_err(FlakeError::io("creating directory", folder))?;
-    for entry in tree {
-        let name = entry.name_bytes();
-        let path = folder.join(OsStr::from_bytes(name));
-        if name.is_empty()
-            || name.contains(&b'/')
-            || name == b"."
-            || name == b".."
-            || name.eq_ignore_ascii_case(b".git")
-        {
-            return Err(FlakeError::git(format!(
-                "writing the Git tree entry '{}'",
-                String::from_utf8_lossy(name)
-            ))(git2::Error::from_str(
-                "no file can have this name",
-            )));
-        }
-        let failed = || FlakeError::git(format!("looking up '{}'", path.display()));
-        match entry.kind() {
-            Some(ObjectType::Commit) => {
-                fs::create_dir(&path).map_err(FlakeError::io("creating directory", &path))?;
+
+    /// The tree as Git has it.
+    pub(super) fn root(&self) -> &Tree<'a> {
+        &self.root
+    }
+
+    /// The hash of its NAR. Nothing is written.
+    pub(super) fn nar_hash(&self) -> Result<Hash, FlakeError> {
+        self.put_into(Wanted::Everything, Output::hash(self.limits)?)
+    }
+
+    /// Writes it to the new folder `root`, and returns the hash of its NAR.
+    pub(super) fn write(&self, root: &Path) -> Result<Hash, FlakeError> {
+        self.put_into(Wanted::Everything, Output::files(root, self.limits)?)
+    }
+
+    fn put_into(&self, wanted: Wanted, mut output: Output) -> Result<Hash, FlakeError> {
+        self.visit(wanted, &self.root, &mut Vec::new(), &mut output)?;
+        output.finish()
+    }
+
+    fn visit(
+        &self,
+        wanted: Wanted,
+        tree: &Tree<'_>,
+        path: &mut Vec<u8>,
+        output: &mut Output,
+    ) -> Result<(), FlakeError> {
+        for entry in sorted_entries(tree, path)? {
+            let name = entry.name_bytes();
+            let parent = path.len();
+            join(path, name);
+            if self.is_left_out(path)? {
+                path.truncate(parent);
+                continue;
             }
-            Some(ObjectType::Tree) => {
-                let child = repository.find_tree(entry.id()).map_err(failed())?;
-                write_tree(repository, &child, &path, depth + 1, written)?;
-            }
-            Some(ObjectType::Blob) => {
-                let blob = repository.find_blob(entry.id()).map_err(failed())?;
-                let contents = blob.content();
-                if entry.filemode() == 0o120_000 {
-                    symlink(OsStr::from_bytes(contents), &path)
-                        .map_err(FlakeError::io("creating symbolic link", &path))?;
-                    continue;
+            match entry.kind() {
+                Some(ObjectType::Blob | ObjectType::Commit)
+                    if wanted == Wanted::Attributes && !is_attributes(&entry) => {}
+                Some(ObjectType::Commit) => {
+                    output.enter(name)?;
+                    let submodule = std::str::from_utf8(path)
+                        .ok()
+                        .and_then(|path| self.submodules.get(path));
+                    if let Some(tree) = submodule {
+                        copy(tree, Path::new(""), output)?;
+                    }
+                    output.leave()?;
                 }
-                if name == b".gitattributes" {
+                Some(ObjectType::Tree) => {
+                    output.enter(name)?;
+                    let child = self.tree(entry.id(), path)?;
+                    self.visit(wanted, &child, path, output)?;
+                    output.leave()?;
+                }
+                Some(ObjectType::Blob) if entry.filemode() == GIT_LINK => {
+                    let blob = self.blob(entry.id(), path, MAX_TARGET_LEN as u64)?;
+                    output.symlink(name, blob.content())?;
+                }
+                Some(ObjectType::Blob) => {
+                    let blob = self.blob(entry.id(), path, MAX_OBJECT)?;
+                    let executable = entry.filemode() == GIT_EXECUTABLE;
+                    output.file(name, executable, blob.content())?;
+                }
+                _ => return Err(refused(path, "has a type that no file can have")),
+            }
+            path.truncate(parent);
+        }
+        Ok(())
+    }
+
+    fn tree(&self, id: Oid, path: &[u8]) -> Result<Tree<'a>, FlakeError> {
+        // Each entry takes 20 bytes for its hash alone.
+        self.check_size(id, path, MAX_ENTRIES * 32)?;
+        self.repository
+            .find_tree(id)
+            .map_err(FlakeError::git(format!("looking up '{}'", show(path))))
+    }
+
+    fn blob(&self, id: Oid, path: &[u8], limit: u64) -> Result<Blob<'a>, FlakeError> {
+        self.check_size(id, path, limit.min(self.limits.bytes))?;
+        self.repository
+            .find_blob(id)
+            .map_err(FlakeError::git(format!("looking up '{}'", show(path))))
+    }
+
+    /// Refuses an object that is too large before it is read into memory.
+    fn check_size(&self, id: Oid, path: &[u8], limit: u64) -> Result<(), FlakeError> {
+        let (size, _) = self
+            .odb
+            .read_header(id)
+            .map_err(FlakeError::git(format!("looking up '{}'", show(path))))?;
+        if size as u64 > limit {
+            return Err(FlakeError::TooLarge {
+                url: show(path),
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// The text of the regular file `name` at the top; none if there is no such file.
+    pub(super) fn top_file(&self, name: &str, limit: u64) -> Result<Option<Blob<'a>>, FlakeError> {
+        match self.root.get_name(name) {
+            Some(entry)
+                if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != GIT_LINK =>
+            {
+                self.blob(entry.id(), name.as_bytes(), limit).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Leaves out what `export-ignore` in the tree's .gitattributes says. `scratch` is a folder to work in.
+    pub(super) fn honour_export_ignore(&mut self, scratch: &Path) -> Result<(), FlakeError> {
+        let mut budget = Budget::new(self.limits);
+        if !self.speaks_of_export_ignore(&self.root, &mut Vec::new(), 1, &mut budget)? {
+            return Ok(());
+        }
+        let work_tree = scratch.join("attributes");
+        let output = Output::files(&work_tree, self.limits)?;
+        self.put_into(Wanted::Attributes, output)?;
+        let failed = || FlakeError::git("reading Git attributes");
+        // With nothing in it, so that no other attributes than the tree's count.
+        let repository = Repository::init_opts(
+            scratch.join("attributes.git"),
+            RepositoryInitOptions::new()
+                .bare(true)
+                .external_template(false),
+        )
+        .map_err(failed())?;
+        repository
+            .set_workdir(&work_tree, false)
+            .map_err(failed())?;
+        self.attributes = Some(repository);
+        Ok(())
+    }
+
+    fn speaks_of_export_ignore(
+        &self,
+        tree: &Tree<'_>,
+        path: &mut Vec<u8>,
+        depth: usize,
+        budget: &mut Budget,
+    ) -> Result<bool, FlakeError> {
+        if depth > MAX_DEPTH {
+            return Err(TreeError::TooDeep.into());
+        }
+        for entry in sorted_entries(tree, path)? {
+            budget.take_entry()?;
+            let parent = path.len();
+            join(path, entry.name_bytes());
+            let found = match entry.kind() {
+                Some(ObjectType::Tree) => {
+                    let child = self.tree(entry.id(), path)?;
+                    self.speaks_of_export_ignore(&child, path, depth + 1, budget)?
+                }
+                _ if is_attributes(&entry) => {
                     let needle = b"export-ignore";
-                    written.has_export_ignore |= contents
+                    self.blob(entry.id(), path, MAX_OBJECT)?
+                        .content()
                         .windows(needle.len())
-                        .any(|window| window == needle);
+                        .any(|window| window == needle)
                 }
-                fs::write(&path, contents).map_err(FlakeError::io("writing file", &path))?;
-                if entry.filemode() == 0o100_755 {
-                    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-                        .map_err(FlakeError::io("changing permissions of", &path))?;
-                }
-            }
-            _ => return Err(FlakeError::FileType(path)),
-        }
-    }
-    Ok(())
-}
-
-/// Removes what `export-ignore` in the tree's .gitattributes says. `scratch` is a place for a
-/// repository with nothing in it, so that no other attributes than the tree's count.
-pub(super) fn drop_ignored(root: &Path, scratch: &Path) -> Result<(), FlakeError> {
-    let failed = || FlakeError::git("reading Git attributes");
-    let repository = Repository::init_opts(
-        scratch,
-        RepositoryInitOptions::new()
-            .bare(true)
-            .external_template(false),
-    )
-    .map_err(failed())?;
-    repository.set_workdir(root, false).map_err(failed())?;
-    let tree = SourceTree::new(root);
-    drop_ignored_in(&repository, &tree, Path::new(""))
-}
-
-fn drop_ignored_in(
-    repository: &Repository,
-    tree: &SourceTree,
-    folder: &Path,
-) -> Result<(), FlakeError> {
-    for name in tree.names(folder)? {
-        let path = folder.join(OsStr::from_bytes(&name));
-        let place = tree.root().join(&path);
-        let is_dir = tree.kind(&path)? == Some(FileKind::Directory);
-        let flags = AttrCheckFlags::FILE_THEN_INDEX | AttrCheckFlags::NO_SYSTEM;
-        if is_export_ignored(repository, &path, flags)? {
-            let removed = if is_dir {
-                fs::remove_dir_all(&place)
-            } else {
-                fs::remove_file(&place)
+                _ => false,
             };
-            removed.map_err(FlakeError::io("removing", place))?;
-        } else if is_dir {
-            drop_ignored_in(repository, tree, &path)?;
+            if found {
+                return Ok(true);
+            }
+            path.truncate(parent);
+        }
+        Ok(false)
+    }
+
+    fn is_left_out(&self, path: &[u8]) -> Result<bool, FlakeError> {
+        let Some(repository) = &self.attributes else {
+            return Ok(false);
+        };
+        let flags = AttrCheckFlags::FILE_THEN_INDEX | AttrCheckFlags::NO_SYSTEM;
+        is_export_ignored(repository, Path::new(OsStr::from_bytes(path)), flags)
+    }
+}
+
+/// What of a tree is put out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Everything,
+    /// Folders and .gitattributes.
+    Attributes,
+}
+
+/// The entries in the order of a NAR, in which folders have no slash behind their names.
+///
+/// Git refuses trees that are not in its order, or that have a name twice; libgit2 reads them.
+fn sorted_entries<'t>(tree: &'t Tree<'_>, path: &[u8]) -> Result<Vec<TreeEntry<'t>>, FlakeError> {
+    let mut entries: Vec<TreeEntry<'t>> = Vec::with_capacity(tree.len());
+    for entry in tree {
+        let problem = match entries.last() {
+            _ if !is_valid_name(entry.name_bytes()) => "has a name that no file can have",
+            Some(last) if git_order(last, &entry).is_ge() => {
+                "does not come after the one before it in Git's order, as it must"
+            }
+            _ => {
+                entries.push(entry);
+                continue;
+            }
+        };
+        return Err(refused(&joined(path, entry.name_bytes()), problem));
+    }
+    entries.sort_unstable_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
+    // A file and a folder of one name are apart in Git's order.
+    match entries
+        .windows(2)
+        .find(|pair| pair[0].name_bytes() == pair[1].name_bytes())
+    {
+        Some(pair) => Err(refused(
+            &joined(path, pair[0].name_bytes()),
+            "is there twice",
+        )),
+        None => Ok(entries),
+    }
+}
+
+fn is_valid_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..")
+        && !name.contains(&b'/')
+        && !name.eq_ignore_ascii_case(b".git")
+}
+
+fn git_order(a: &TreeEntry<'_>, b: &TreeEntry<'_>) -> Ordering {
+    let slash = |entry: &TreeEntry<'_>| match entry.kind() {
+        Some(ObjectType::Tree) => b"/".as_slice(),
+        _ => b"",
+    };
+    let (a_slash, b_slash) = (slash(a), slash(b));
+    let a = a.name_bytes().iter().chain(a_slash);
+    a.cmp(b.name_bytes().iter().chain(b_slash))
+}
+
+fn is_attributes(entry: &TreeEntry<'_>) -> bool {
+    entry.name_bytes() == b".gitattributes"
+        && entry.kind() == Some(ObjectType::Blob)
+        && entry.filemode() != GIT_LINK
+}
+
+/// Copies what is at `path` in a tree of the cache.
+fn copy(tree: &SourceTree, path: &Path, output: &mut Output) -> Result<(), FlakeError> {
+    for name in tree.names(path)? {
+        let child = path.join(OsStr::from_bytes(&name));
+        let place = tree.root().join(&child);
+        match tree.kind(&child)? {
+            Some(FileKind::Directory) => {
+                output.enter(&name)?;
+                copy(tree, &child, output)?;
+                output.leave()?;
+            }
+            Some(FileKind::Symlink) => {
+                let target = std::fs::read_link(&place)
+                    .map_err(FlakeError::io("reading symbolic link", &place))?;
+                output.symlink(&name, target.as_os_str().as_bytes())?;
+            }
+            Some(FileKind::Regular { executable, size }) => {
+                let mut file =
+                    File::open(&place).map_err(FlakeError::io("opening file", &place))?;
+                output.file_from(&name, executable, size, &mut file)?;
+            }
+            None => return Err(FlakeError::NotFound(place)),
         }
     }
     Ok(())
@@ -154,4 +352,28 @@ pub(super) fn is_export_ignored(
             path.display()
         )))?;
     Ok(matches!(AttrValue::from_string(value), AttrValue::True))
+}
+
+fn refused(path: &[u8], problem: &'static str) -> FlakeError {
+    FlakeError::GitTree {
+        entry: show(path),
+        problem,
+    }
+}
+
+fn join(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = path.to_owned();
+    join(&mut path, name);
+    path
+}
+
+fn show(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
 }

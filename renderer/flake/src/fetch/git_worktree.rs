@@ -16,7 +16,12 @@ use crate::input::{Input, NULL_REV};
 use crate::tree::{SourceTree, TrackedFiles};
 
 impl Fetcher {
-    pub(super) fn find_worktree(&self, path: &Path, input: &Input) -> Result<Found, FlakeError> {
+    pub(super) fn find_worktree(
+        &self,
+        path: &Path,
+        input: &Input,
+        nesting: usize,
+    ) -> Result<Found, FlakeError> {
         let repository = open(path)?;
         let head = head_commit(&repository)?;
         let (files, mut dirty) = status(&repository, path)?;
@@ -29,7 +34,7 @@ impl Fetcher {
         }
         if input.flag("submodules")? {
             for submodule in submodules::of_worktree(path)? {
-                let tree = self.find_submodule_worktree(path, &submodule.path, input)?;
+                let tree = self.find_submodule_worktree(path, &submodule.path, input, nesting)?;
                 dirty |= tree.input.rev()?.is_none();
                 if let Some(files) = tree.tree.tracked_files() {
                     tracked.mount(submodule.path.as_bytes(), files);
@@ -85,7 +90,17 @@ impl Fetcher {
         parent: &Path,
         path: &str,
         input: &Input,
+        nesting: usize,
     ) -> Result<Found, FlakeError> {
+        let mut on_the_way = parent.to_owned();
+        for part in path.split('/') {
+            on_the_way.push(part);
+            if on_the_way.is_symlink() {
+                return Err(FlakeError::SubmoduleBehindLink {
+                    path: path.to_owned(),
+                });
+            }
+        }
         let mut attrs = Attrs::new();
         attrs.set("type", "git");
         let place: PathBuf = parent.join(path);
@@ -95,7 +110,7 @@ impl Fetcher {
         attrs.set("url", place);
         attrs.set("exportIgnore", input.flag("exportIgnore")?);
         attrs.set("submodules", true);
-        self.find_git(&Input::from_attrs(attrs)?)
+        self.find_git(&Input::from_attrs(attrs)?, nesting + 1)
     }
 }
 

@@ -11,6 +11,7 @@ mod git_remote;
 mod git_tree;
 mod git_worktree;
 mod http;
+mod output;
 mod submodules;
 mod tarball;
 
@@ -331,11 +332,7 @@ impl Fetcher {
         if let Some(expected) = input.nar_hash()?
             && expected != nar_hash
         {
-            return Err(FlakeError::NarHashMismatch {
-                input: input.to_string(),
-                expected: expected.to_string(HashFormat::Sri, true),
-                got: nar_hash.to_string(HashFormat::Sri, true),
-            });
+            return Err(hash_mismatch(input, &expected, &nar_hash));
         }
         found.input.set_nar_hash(&nar_hash);
         let store_path = self.recursive_path(&nar_hash, &name)?;
@@ -396,7 +393,7 @@ impl Fetcher {
             None => Err(FlakeError::UnsupportedInput(input.attrs().to_json())),
             Some(Scheme::Indirect) => Err(FlakeError::Indirect(input.to_string())),
             Some(Scheme::Path) => find_path(input),
-            Some(Scheme::Git) => self.find_git(input),
+            Some(Scheme::Git) => self.find_git(input, 0),
             Some(Scheme::Tarball) => self.find_tarball(input),
             Some(Scheme::File) => self.find_file(input),
             Some(Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut) => self.find_forge(input),
@@ -474,6 +471,14 @@ fn check_against(specified: &Input, result: &mut Input) -> Result<(), FlakeError
         }
     }
     Ok(())
+}
+
+fn hash_mismatch(input: &Input, expected: &Hash, got: &Hash) -> FlakeError {
+    FlakeError::NarHashMismatch {
+        input: input.to_string(),
+        expected: expected.to_string(HashFormat::Sri, true),
+        got: got.to_string(HashFormat::Sri, true),
+    }
 }
 
 /// A number that a file of the cache holds.

@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path};
 
-use git2::{Commit, Config, ObjectType, Repository};
+use git2::{Config, ObjectType, Repository};
 
 use super::Fetcher;
+use super::git_tree::CommitTree;
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::input::Input;
+use crate::tree::SourceTree;
+
+/// How deep submodules may be nested.
+pub(super) const MAX_NESTING: usize = 16;
+
+/// The largest .gitmodules, in bytes.
+const MAX_GITMODULES: u64 = 1 << 20;
 
 /// An entry of .gitmodules.
 pub(super) struct Submodule {
@@ -30,6 +38,25 @@ pub(super) fn of_worktree(root: &Path) -> Result<Vec<Submodule>, FlakeError> {
 }
 
 fn parse(file: &Path) -> Result<Vec<Submodule>, FlakeError> {
+    let size = file
+        .metadata()
+        .map_err(FlakeError::io("reading file", file))?
+        .len();
+    if size > MAX_GITMODULES {
+        return Err(FlakeError::TooLarge {
+            url: file.display().to_string(),
+            limit: MAX_GITMODULES,
+        });
+    }
+    let text = fs::read(file).map_err(FlakeError::io("reading file", file))?;
+    // libgit2 would read what the file names, anywhere on this machine. Git does not.
+    let include = b"[include";
+    if text
+        .windows(include.len())
+        .any(|window| window.eq_ignore_ascii_case(include))
+    {
+        return Err(FlakeError::GitmodulesInclude(file.to_owned()));
+    }
     let failed = || FlakeError::git(format!("parsing '{}'", file.display()));
     let config = Config::open(file).map_err(failed())?;
     let mut values = BTreeMap::new();
@@ -79,26 +106,23 @@ fn normal_path(path: &str) -> Option<String> {
 }
 
 impl Fetcher {
-    /// Puts the submodules of a commit into its tree, which was written to `root`.
-    pub(super) fn mount_submodules(
+    /// The submodules of a commit, by their path. `scratch` is a folder to work in.
+    pub(super) fn submodules(
         &self,
         repository: &Repository,
-        commit: &Commit<'_>,
+        commit: &CommitTree<'_>,
         reference: &str,
-        root: &Path,
-    ) -> Result<(), FlakeError> {
-        let file = root.join(".gitmodules");
-        if !file
-            .symlink_metadata()
-            .is_ok_and(|metadata| metadata.is_file())
-        {
-            return Ok(());
-        }
-        let tree = commit
-            .tree()
-            .map_err(FlakeError::git("looking up a commit's tree"))?;
+        scratch: &Path,
+        nesting: usize,
+    ) -> Result<BTreeMap<String, SourceTree>, FlakeError> {
+        let mut trees = BTreeMap::new();
+        let Some(text) = commit.top_file(".gitmodules", MAX_GITMODULES)? else {
+            return Ok(trees);
+        };
+        let file = scratch.join("gitmodules");
+        fs::write(&file, text.content()).map_err(FlakeError::io("writing file", &file))?;
         for submodule in parse(&file)? {
-            let Ok(entry) = tree.get_path(Path::new(&submodule.path)) else {
+            let Ok(entry) = commit.root().get_path(Path::new(&submodule.path)) else {
                 continue;
             };
             if entry.kind() != Some(ObjectType::Commit) {
@@ -116,15 +140,15 @@ impl Fetcher {
             attrs.set("submodules", true);
             attrs.set("allRefs", true);
             let input = Input::from_attrs(attrs)?;
-            let found = self
-                .find_git(&input)
-                .map_err(|source| FlakeError::Fetching {
-                    input: input.to_string(),
-                    source: Box::new(source),
-                })?;
-            copy_into(found.tree.root(), &root.join(&submodule.path))?;
+            let found =
+                self.find_git(&input, nesting + 1)
+                    .map_err(|source| FlakeError::Fetching {
+                        input: input.to_string(),
+                        source: Box::new(source),
+                    })?;
+            trees.insert(submodule.path, found.tree);
         }
-        Ok(())
+        Ok(trees)
     }
 }
 
@@ -158,29 +182,6 @@ fn resolve_against(base: &str, url: &str) -> String {
             return format!("{base}/{rest}");
         }
     }
-}
-
-/// Copies the tree at `from` into the folder `to`, which is there and empty.
-fn copy_into(from: &Path, to: &Path) -> Result<(), FlakeError> {
-    for entry in fs::read_dir(from).map_err(FlakeError::io("reading directory", from))? {
-        let entry = entry.map_err(FlakeError::io("reading directory", from))?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry
-            .file_type()
-            .map_err(FlakeError::io("getting status of", &source))?;
-        if kind.is_dir() {
-            fs::create_dir(&target).map_err(FlakeError::io("creating directory", &target))?;
-            copy_into(&source, &target)?;
-        } else if kind.is_symlink() {
-            let link =
-                fs::read_link(&source).map_err(FlakeError::io("reading symbolic link", &source))?;
-            std::os::unix::fs::symlink(link, &target)
-                .map_err(FlakeError::io("creating symbolic link", &target))?;
-        } else {
-            fs::copy(&source, &target).map_err(FlakeError::io("copying to", &target))?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
