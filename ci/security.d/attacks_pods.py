@@ -1,6 +1,5 @@
 """What a pod, its volume's attributes and what runs in it may do."""
 
-import ctypes
 import json
 import os
 import pathlib
@@ -11,11 +10,11 @@ import subprocess
 
 import caches
 import csi
+import writes
 from node import Node, section, watch_death
 from suite import Broken, attack, held, lacks
 
 WRONG = "sha256:" + "0" * 64
-MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 SHARED = "What pods share is read-only by its file system, not by a flag of one mount."
 
 
@@ -31,13 +30,10 @@ def simple(work, *arguments, **options):
 
 
 def runtimes():
-    """The container runtimes of this machine: Debian's, and that of the tests' cluster."""
-    found = {"runc": shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")}
+    """The container runtimes of this machine: the distribution's, and the newer ones that ci/runc built."""
     cache = pathlib.Path(os.environ.get("NIPHAS_CI_CACHE", pathlib.Path.home() / ".cache/niphas-ci"))
-    for file in sorted(cache.glob("**/runc")):
-        if file.is_file() and os.access(file, os.X_OK):
-            found[str(file.parent.name)] = str(file)
-    return {name: file for name, file in found.items() if file}
+    found = [shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"), *map(str, cache.glob("runc-v*"))]
+    return {pathlib.Path(file).name: file for file in found if file and os.access(file, os.X_OK)}
 
 
 def in_container(work, runtime, name, view, script, options):
@@ -59,29 +55,12 @@ def in_container(work, runtime, name, view, script, options):
 
 
 def remounted(target):
-    """Writes to a target as a runtime does that takes `rw` at its word: without the flag of the mount."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"none", os.fsencode(target), None, MS_REMOUNT | MS_BIND, None) != 0:
+    """What a target lets root change once the flag of its mount is cleared, as newer container runtimes clear it."""
+    try:
+        writes.make_writable(str(target))
+    except OSError:
         return []
-    done, file = [], next((target / "store").iterdir()) / "text"
-    tries = {
-        "a write": lambda: open(file, "ab").write(b"owned"),
-        "a mode": lambda: os.chmod(file, 0o777),
-        "an owner": lambda: os.chown(file, 65534, 65534),
-        "a new file": lambda: (target / "store/owned").write_text(""),
-        "a time": lambda: os.utime(file, (5, 5)),
-        "a removal": lambda: file.unlink(),
-        "a link": lambda: os.link(file, target / "store/owned-link"),
-        "an attribute": lambda: os.setxattr(file, b"user.owned", b"x"),
-        "a nameless file": lambda: os.close(os.open(target / "store", os.O_TMPFILE | os.O_RDWR)),
-    }
-    for name, write in tries.items():
-        try:
-            write()
-            done.append(name)
-        except OSError:
-            pass
-    return done
+    return [name for name, number in writes.tried(str(target), str(next((target / "store").iterdir()) / "text")).items() if number is None]
 
 
 def shared_stays(work, view):
