@@ -2,11 +2,14 @@
 
 A secret of a test is a marker, a word that stands nowhere else. Files are read as they are, and, where they are one zlib stream
 (the objects of Git), unpacked; packs of Git are unpacked by Git.
+
+    markers.py SECRET PLACE ...      fails if a line of the file SECRET, or what follows a `:` in it, stands in a place
 """
 
 import base64
 import pathlib
 import subprocess
+import sys
 import urllib.parse
 import zlib
 
@@ -59,3 +62,15 @@ def found(markers, places):
         for where, text in _texts(pathlib.Path(place) if isinstance(place, pathlib.PurePath) else place):
             hits += [(marker, where) for marker in markers if any(form and form in text for form in forms(marker))]
     return hits
+
+
+def main():
+    lines = pathlib.Path(sys.argv[1]).read_text().split()
+    hits = found([line.split(":", 1)[-1] for line in lines], map(pathlib.Path, sys.argv[2:]))
+    for _, where in hits:
+        print(f"a secret of {sys.argv[1]} stands in {where}")
+    return 1 if hits else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
