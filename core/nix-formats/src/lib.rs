@@ -11,6 +11,7 @@
 //! - [`narinfo`] and [`signature`]: what a binary cache says, and who vouches for it.
 //! - [`references`]: which store paths contents name.
 //! - [`chain`]: an error with its causes, as everybody here shows it.
+//! - [`printable`]: text from outside, without what would drive a terminal.
 
 mod chain;
 pub mod content_address;
@@ -20,6 +21,7 @@ pub mod hash;
 pub mod nar;
 pub mod narinfo;
 pub mod nix32;
+mod printable;
 pub mod references;
 pub mod signature;
 pub mod store_path;
@@ -30,5 +32,6 @@ pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};
 pub use hash::{Hash, HashAlgorithm, HashFormat, HashWriter, Hasher};
 pub use narinfo::{Compression, NarInfo};
+pub use printable::printable;
 pub use signature::{PublicKey, PublicKeys, SecretKey, Signature, verify_all};
 pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};

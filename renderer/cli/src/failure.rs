@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr};
 
 use binary_cache::ClosureError;
 use niphas_render::{ClosureId, Problems};
+use nix_formats::printable;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ impl Failure {
                 lines.join("\n").into_bytes()
             }
         };
+        // Names and messages in it are those of flakes, caches and servers.
+        let text = printable(&text, in_colour());
         let report = match text.strip_prefix(b"error:") {
             Some(rest) if in_colour() => [b"\x1b[31;1merror:\x1b[0m", rest, b"\n"].concat(),
             _ => [&text[..], b"\n"].concat(),

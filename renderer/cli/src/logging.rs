@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use nix_formats::printable;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -37,14 +38,15 @@ where
         }
         let mut told = Told::default();
         event.record(&mut told);
-        writer.write_str(&told.message)?;
+        let mut line = told.message;
         if !told.of.is_empty() {
-            write!(writer, " ({})", told.of.join(", "))?;
+            line.push_str(&format!(" ({})", told.of.join(", ")));
         }
         if let Some(error) = told.error {
-            write!(writer, ": {error}")?;
+            line.push_str(&format!(": {error}"));
         }
-        writeln!(writer)
+        let line = printable(line.as_bytes(), self.colour);
+        writeln!(writer, "{}", String::from_utf8_lossy(&line))
     }
 }
 

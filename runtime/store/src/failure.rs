@@ -1,6 +1,7 @@
 //! How a failed run is told.
 
 use niphas_store::{OpenError, RealiseError};
+use nix_formats::printable;
 use std::io::{IsTerminal, Write, stderr};
 
 /// Why a command failed, with its causes, and what can be done about it.
@@ -50,12 +51,15 @@ impl Failure {
         } else {
             "error:"
         };
-        let mut lines = vec![format!("{word} {}", self.error)];
+        let mut lines = vec![self.error.to_string()];
         let causes = self.error.chain().skip(1);
         lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
         lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        // Names and messages in it are those of caches.
+        let text = lines.join("\n");
+        let text = String::from_utf8_lossy(&printable(text.as_bytes(), false)).into_owned();
         // Where even this cannot be written there is nobody to tell.
-        let _ = writeln!(stderr(), "{}", lines.join("\n"));
+        let _ = writeln!(stderr(), "{word} {text}");
     }
 }
 

@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix_formats::printable;
 
 use super::store_folder::StoreFolder;
 use super::{
@@ -208,7 +210,10 @@ impl EvalIo for LocalIo {
     fn message(&self, text: &str) {
         match &self.messages {
             Some(hear) => hear(text),
-            None => eprintln!("{text}"),
+            None => {
+                let text = printable(text.as_bytes(), io::stderr().is_terminal());
+                eprintln!("{}", String::from_utf8_lossy(&text));
+            }
         }
     }
 }
