@@ -86,6 +86,11 @@ class Plane:
             raise AssertionError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def kubectl_said(self, *arguments, input=None):
+        """All that kubectl says, whether it succeeds or not."""
+        done = subprocess.run(["kubectl", *map(str, arguments)], input=input, text=True, capture_output=True, check=False)
+        return done.stdout + done.stderr
+
     def start(self):
         configuration, loopback = self.state / "controller-manager.conf", os.environ["LOOPBACK"]
         command = [
@@ -97,7 +102,9 @@ class Plane:
         with open(self.state / "log/kube-controller-manager.log", "w") as log:
             self.controllers = subprocess.Popen(command, stdout=log, stderr=log)
         self.kubectl("apply", "--server-side", "--filename", ROOT / "deploy/crd.yaml")
-        self.kubectl("wait", "--for=condition=Established", "crd/niphasworkloads.niphas.io")
+        # kubectl fails where the definition has no conditions yet.
+        established = ("wait", "--for=condition=Established", "crd/niphasworkloads.niphas.io")
+        wait("the definition", lambda: self.kubectl(*established, check=False))
         self.kubectl("create", "namespace", "niphas-system")
         # Its own pods are not to be scheduled here.
         self.kubectl("apply", "--filename", ROOT / "deploy/operator.yaml")
