@@ -188,6 +188,51 @@ fn a_closure_of_400_packs_is_mounted_in_every_view() {
     assert_no_loop_device_of(closure.folder.path());
 }
 
+/// Runs this test again in a mount namespace whose `/dev` is as a container's: of the loop devices it has only those that
+/// were there when it began. Gives whether it is the run in there.
+fn in_a_containers_dev(test: &str) -> bool {
+    const MARK: &str = "NIPHAS_TEST_IN_A_CONTAINERS_DEV";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let script = "mount -t tmpfs dev /dev && mknod /dev/null c 1 3 && mknod /dev/loop-control c 10 237 && \
+        for n in 0 1 2 3 4 5 6 7; do mknod /dev/loop$n b 7 $n; done && exec \"$@\"";
+    let status = std::process::Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", test])
+        .env(MARK, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    false
+}
+
+#[test]
+#[ignore = "needs root"]
+fn more_packs_than_a_containers_dev_has_loop_devices_are_mounted() {
+    if !in_a_containers_dev("more_packs_than_a_containers_dev_has_loop_devices_are_mounted") {
+        return;
+    }
+    let closure = Closure::new(20);
+    closure.mount(View::Loop).unwrap();
+    let last = closure.path("view/store/file-19");
+    assert_eq!(fs::read_to_string(last).unwrap(), "19");
+    assert!(unmount(&closure.path("view")).unwrap());
+
+    // On a file system whose files cannot be mounted.
+    let folder = tempfile::tempdir_in("/dev").unwrap();
+    assert_eq!(probe(folder.path()).unwrap().view, View::Loop);
+}
+
 #[test]
 #[ignore = "needs root"]
 fn paths_longer_than_a_parameter_are_mounted() {
@@ -289,11 +334,13 @@ fn a_bind_is_read_only_and_private_whatever_it_shows() {
 
 /// Whatever changes a folder that has `store/file-0`: each by name, with the error.
 fn attempts_to_write(folder: &Path) -> Vec<(&'static str, Option<Errno>)> {
-    use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, Timestamps, XattrFlags};
+    use rustix::fs::{
+        self, AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags,
+    };
     let (file, new) = (folder.join("store/file-0"), folder.join("store/new"));
     let mode = Mode::from_raw_mode(0o600);
     let open = |path: &Path, flags| fs::open(path, flags, mode).map(drop);
-    let epoch = rustix::fs::Timespec {
+    let epoch = Timespec {
         tv_sec: 5,
         tv_nsec: 0,
     };
@@ -301,10 +348,7 @@ fn attempts_to_write(folder: &Path) -> Vec<(&'static str, Option<Errno>)> {
         last_access: epoch,
         last_modification: epoch,
     };
-    let (user, group) = (
-        Some(rustix::fs::Uid::from_raw(1)),
-        Some(rustix::fs::Gid::from_raw(1)),
-    );
+    let (user, group) = (Some(Uid::from_raw(1)), Some(Gid::from_raw(1)));
     [
         ("a new file", open(&new, OFlags::WRONLY | OFlags::CREATE)),
         (

@@ -1,11 +1,14 @@
 //! Mounting closure images.
 
-use super::{View, error::MountError, filesystem::NewFilesystem, filesystem::attach, loops};
+use super::{
+    View, error::MountError, filesystem::NewFilesystem, filesystem::attach, loops::LoopDevices,
+};
 use rustix::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Mounts the closure image `image` at `target`, an existing folder, with the packs `devices` in the order of the image's
-/// table. The source that the mount table shows is `image` or, through loop devices, the device of it.
+/// table. The source that the mount table shows is `image` or, through loop devices, a name that means nothing later:
+/// [`Mount::image`](super::Mount::image) tells the image of either.
 ///
 /// A pack must reach to the end of the last block (of 512 bytes) that has contents: a loop device has whole blocks only.
 ///
@@ -39,11 +42,12 @@ pub(super) fn open_image(
         }
         View::Loop => {
             // Each goes away with its last user, which is the mount once it is made.
-            let image_device = loops::attach(image)?;
+            let loops = LoopDevices::open()?;
+            let image_device = loops.attach(image)?;
             let mut filesystem = NewFilesystem::new("erofs", image_device.path())?;
             let mut attached = Vec::with_capacity(devices.len());
             for device in devices {
-                let device = loops::attach(device)?;
+                let device = loops.attach(device)?;
                 filesystem.device(device.path())?;
                 attached.push(device);
             }

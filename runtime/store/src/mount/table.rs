@@ -40,14 +40,13 @@ impl Mount {
         self.options.split(',').any(|known| known == option)
     }
 
-    /// The closure image that is mounted: the source, or the file behind it if that is a loop device. Of an image that was
-    /// deleted since, a loop device tells a name ending in ` (deleted)`.
+    /// The closure image that is mounted: the file behind the file system's loop device or, without one, the source. Of an
+    /// image that was deleted since, a loop device tells a name ending in ` (deleted)`.
     pub fn image(&self) -> Option<PathBuf> {
         if self.filesystem != "erofs" {
             return None;
         }
-        let source = Path::new(&self.source);
-        Some(loops::backing_file(source).unwrap_or_else(|| source.to_owned()))
+        Some(loops::backing_file(self.device).unwrap_or_else(|| PathBuf::from(&self.source)))
     }
 }
 
