@@ -10,7 +10,7 @@
 //! - [`nar`]: the archive format, written and read as a stream.
 //! - [`narinfo`] and [`signature`]: what a binary cache says, and who vouches for it.
 //! - [`references`]: which store paths contents name.
-//! - [`chain`]: an error with its causes, as everybody here shows it.
+//! - [`chain`]: an error with its causes, as everybody here shows it; [`few`] and [`shortened`]: what an error names, bounded.
 //! - [`printable`]: text from outside, without what would drive a terminal.
 
 mod chain;
@@ -26,7 +26,7 @@ pub mod references;
 pub mod signature;
 pub mod store_path;
 
-pub use chain::chain;
+pub use chain::{chain, few, shortened};
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};

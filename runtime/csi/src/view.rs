@@ -8,16 +8,22 @@ use niphas_api::ClosureDigest;
 use niphas_store::mount::{self, Mount, MountError, MountTable, Mounted, View};
 use niphas_store::{RealisedClosure, RootHold, RootName, Store};
 use nix_formats::StorePath;
+use nix_formats::hash::{HashAlgorithm, HashFormat};
 use tracing::{info, warn};
 
 use crate::attributes::Wanted;
 use crate::error::VolumeError;
 use crate::record::failed;
 
+/// Hexadecimal digits that tell the first root of a view: 128 bits.
+const ROOT_DIGITS: usize = 32;
+
 /// What garbage collection roots of the driver start with.
 pub(crate) const ROOT_PREFIX: &str = "csi-";
 
 /// Which view it is: a closure, and the root that `/nix/root` leads to. Two workloads may have one closure and differ in that.
+/// It names folders, so the root stands there by a hash of its name: the whole name does not fit beside the digest, and the hash
+/// part of a store path alone is the same for two paths that differ in the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ViewKey(String);
 
@@ -25,9 +31,9 @@ impl ViewKey {
     pub(crate) fn new(digest: &ClosureDigest, first_root: &StorePath) -> Self {
         let digest = digest.to_string();
         let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
-        // The hash part of a store path is the name of what it is.
-        let root = first_root.base_name().split('-').next().unwrap_or_default();
-        Self(format!("{hex}.{root}"))
+        let root = HashAlgorithm::Sha256.digest(first_root.base_name().as_bytes());
+        let root = root.to_string(HashFormat::Base16, false);
+        Self(format!("{hex}.{}", &root[..ROOT_DIGITS]))
     }
 
     pub(crate) fn of(wanted: &Wanted) -> Option<Self> {
@@ -40,7 +46,7 @@ impl ViewKey {
     fn parse(name: &str) -> Option<Self> {
         let (hex, root) = name.split_once('.')?;
         let is_name = hex.len() == 64
-            && root.len() == 32
+            && root.len() == ROOT_DIGITS
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
@@ -312,5 +318,26 @@ fn remove_tree(path: &Path) -> Result<(), VolumeError> {
             Err(failed("remove", path)(error).into())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_that_differ_in_their_names_only_have_views_of_their_own() {
+        let digest: ClosureDigest = format!("sha256:{}", "1".repeat(64)).parse().unwrap();
+        let hash = "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h";
+        let key = |name: &str| {
+            let root = StorePath::from_base_name(format!("{hash}-{name}")).unwrap();
+            ViewKey::new(&digest, &root)
+        };
+        assert_ne!(key("web"), key("web-1.0"));
+        for name in ["web", "web-1.0", &"x".repeat(211)] {
+            let key = key(name);
+            assert_eq!(ViewKey::parse(&key.to_string()), Some(key.clone()));
+            assert!(key.root_name().is_some());
+        }
     }
 }

@@ -129,8 +129,13 @@ pub(crate) fn remembered(layout: &Layout) -> Result<Vec<(ClosureDigest, PathBuf)
 
 /// The name of the image of a closure, in its folder. One closure has several images if it is asked for by several first
 /// paths: they differ in where `root` leads.
+///
+/// It is a hash of the whole name: the hash part of a store path is the same for two that differ in the rest, and the name
+/// itself would be too long for the source of a mount.
 pub(crate) fn image_name(first_root: &StorePath) -> String {
-    format!("{}{IMAGE_SUFFIX}", first_root.hash_part())
+    let hash = HashAlgorithm::Sha256.digest(first_root.base_name().as_bytes());
+    let hash = hash.to_string(HashFormat::Base16, false);
+    format!("{}{IMAGE_SUFFIX}", &hash[..32])
 }
 
 /// The images in the folder of a closure.

@@ -43,7 +43,7 @@
 //! | `packs/<id>.common` | many small paths |
 //! | `packs/<id>` | a pack whose path was collected, with files that others refer to |
 //! | `closures/<digest>/paths` | the lines of a closure that was realised |
-//! | `closures/<digest>/<hash>.erofs` | its image, `<hash>` being that of the store path that `root` leads to |
+//! | `closures/<digest>/<hash>.erofs` | its image, `<hash>` being one of the name of the store path that `root` leads to |
 //! | `roots/<name>` | what is not to be collected, as JSON |
 //! | `signatures/<id>` | signatures that came after the pack was written |
 //! | `tmp/` | what is being made; emptied when a process opens the store to write |

@@ -44,7 +44,7 @@ pub enum RealiseError {
         source: io::Error,
     },
     /// The closure is not the one that was wanted.
-    #[error("the closure of {} has the digest {actual}, but {expected} was wanted: what the caches have is not what was rendered", .roots.join(", "))]
+    #[error("the closure of {} has the digest {actual}, but {expected} was wanted: what the caches have is not what was rendered", nix_formats::few(.roots))]
     Digest {
         /// The closure's roots.
         roots: Vec<String>,
