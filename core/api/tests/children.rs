@@ -230,3 +230,57 @@ fn what_cannot_be_made_says_why() {
     ];
     insta::assert_snapshot!(all.join("\n"));
 }
+
+/// Of the containers of a workload with this image and template: their names and pull policies.
+fn pull_policies(base_image: &str, template: &Value) -> Vec<(String, Value)> {
+    let fields = json!({ "podTemplate": { "spec": template } });
+    let objects = children(&workload(&fields), base_image).unwrap();
+    let spec = &objects[0].data["spec"]["template"]["spec"];
+    let containers = ["initContainers", "containers"]
+        .into_iter()
+        .filter_map(|list| spec[list].as_array())
+        .flatten();
+    containers
+        .map(|container| {
+            let name = container["name"].as_str().unwrap().to_owned();
+            (name, container["imagePullPolicy"].clone())
+        })
+        .collect()
+}
+
+#[test]
+fn the_default_base_image_is_never_pulled_and_others_are_if_they_are_not_there() {
+    let main = |policy: &str| vec![("main".to_owned(), json!(policy))];
+    assert_eq!(pull_policies(BASE_IMAGE, &json!({})), main("Never"));
+    let named = "registry.example.org/niphas-base:v1";
+    assert_eq!(pull_policies(named, &json!({})), main("IfNotPresent"));
+
+    // What the user says holds, and an image of the user's own is pulled.
+    let image = json!({ "containers": [{ "name": "main", "image": named }] });
+    assert_eq!(pull_policies(BASE_IMAGE, &image), main("IfNotPresent"));
+    let policy = json!({ "containers": [{ "name": "main", "imagePullPolicy": "Always" }] });
+    assert_eq!(pull_policies(named, &policy), main("Always"));
+
+    // The containers beside it, too.
+    let beside = json!({
+        "initContainers": [{ "name": "first", "image": BASE_IMAGE }],
+        "containers": [{ "name": "sidecar", "image": "example.org/sidecar" }],
+    });
+    let expected = [
+        ("first", json!("Never")),
+        ("main", json!("Never")),
+        ("sidecar", Value::Null),
+    ];
+    assert_eq!(
+        pull_policies(BASE_IMAGE, &beside),
+        expected.map(|(name, policy)| (name.to_owned(), policy))
+    );
+}
+
+#[test]
+fn no_registry_can_serve_the_default_base_image() {
+    let (domain, rest) = BASE_IMAGE.split_once('/').unwrap();
+    assert!(domain.ends_with(".invalid"), "{domain}");
+    let digest = rest.split_once("@sha256:").unwrap().1;
+    assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+}

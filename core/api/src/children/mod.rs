@@ -25,9 +25,12 @@ use crate::workload::{NiphasWorkload, NiphasWorkloadSpec, WorkloadKind};
 
 pub use placement::{UnknownSystem, architecture};
 
-/// The image that pods name when nobody configured another: the CSI driver puts it into the node's
-/// containerd under this name.
-pub const BASE_IMAGE: &str = "niphas.io/niphas-base:v1";
+/// The image that pods name when no other is configured. The CSI driver puts it into the node's
+/// containerd under this name, and pods never pull it.
+///
+/// The domain `invalid` never resolves (RFC 2606), so no registry can serve the name. The digest is that
+/// of the image index that the driver makes; a test of the driver compares them.
+pub const BASE_IMAGE: &str = "niphas.invalid/niphas-base@sha256:68730b34e65de70aa987e9c6fd3e0ed98093c4d64325c85ab7e8e0ffc4d00d45";
 
 /// The label that the pods of a workload are selected by; its value is the workload's name.
 pub const WORKLOAD_LABEL: &str = "niphas.io/workload";

@@ -81,6 +81,9 @@ pub(super) fn pod_template(
         spec: Some(pod),
     };
     template.merge_from(users_template(&spec.pod_template)?);
+    if let Some(pod) = &mut template.spec {
+        set_pull_policies(pod);
+    }
     // Whatever the user's template says of labels, the selector must find the pods.
     let metadata = template.metadata.get_or_insert_default();
     metadata
@@ -138,7 +141,6 @@ fn container(parent: &Parent<'_>, base_image: &str) -> Result<Container, Childre
         command: Some(spec.command.clone()),
         env: (!env.is_empty()).then_some(env),
         image: Some(base_image.to_owned()),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
         lifecycle: spec.service.as_ref().map(|_| drain),
         liveness_probe: probes.liveness,
         name: MAIN_CONTAINER.to_owned(),
@@ -158,6 +160,26 @@ fn container(parent: &Parent<'_>, base_image: &str) -> Result<Container, Childre
         volume_mounts: Some(mounts),
         ..Container::default()
     })
+}
+
+/// Says for each container when its image is pulled, where the user has not.
+///
+/// The default base image is never pulled: an attempt can only fail, and kubelet lets later pods wait for it, as pulls are
+/// serial, also once the driver has put the image back. With `Never` kubelet just looks again.
+fn set_pull_policies(pod: &mut PodSpec) {
+    let init = pod.init_containers.iter_mut().flatten();
+    for container in init.chain(&mut pod.containers) {
+        let policy = if container.image.as_deref() == Some(super::BASE_IMAGE) {
+            "Never"
+        } else if container.name == MAIN_CONTAINER {
+            "IfNotPresent"
+        } else {
+            continue;
+        };
+        container
+            .image_pull_policy
+            .get_or_insert_with(|| policy.to_owned());
+    }
 }
 
 /// Kubernetes' word for a protocol.

@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tracing::{info, warn};
 
-use super::{BaseImage, Blob, this_architecture};
+use super::{BaseImage, Blob};
 use crate::http::connect;
 use crate::metrics::{Metrics, OutcomeLabels};
 use crate::proto::content::content_client::ContentClient;
@@ -24,8 +24,8 @@ use crate::proto::images::{
 use crate::proto::leases::leases_client::LeasesClient;
 use crate::proto::leases::{CreateRequest, DeleteRequest};
 
-/// How often to look whether the image is still there.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// How often to look whether the image is still there. Pods that need it start no sooner.
+const INTERVAL: Duration = Duration::from_secs(5);
 /// No call takes longer, or containerd is not well.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// What kubelet's images belong to.
@@ -102,7 +102,7 @@ pub(crate) async fn keep_present(
 enum Put {
     Made,
     WasThere,
-    /// Somebody else's image has the name: pulled from a registry, as a rule.
+    /// An image that the driver has not made has a name that is not the driver's own: pulled from a registry, as a rule.
     Foreign(String),
 }
 
@@ -113,7 +113,7 @@ async fn put(socket: &Path, name: &str) -> Result<Put, ImportError> {
             path: socket.to_owned(),
             source,
         })?;
-    let image = BaseImage::new(this_architecture())?;
+    let image = BaseImage::new()?;
     let mut images = ImagesClient::new(channel.clone());
 
     let get = GetImageRequest {
@@ -129,10 +129,12 @@ async fn put(socket: &Path, name: &str) -> Result<Put, ImportError> {
             .target
             .as_ref()
             .map_or("", |target| target.digest.as_str());
-        if digest == image.manifest.digest {
+        if digest == image.index.digest {
             return Ok(Put::WasThere);
         }
-        if there.labels.get(OURS.0).map(String::as_str) != Some(OURS.1) {
+        // No registry serves the default name, so what has it and is another image is not what pods are to get.
+        let is_ours = there.labels.get(OURS.0).map(String::as_str) == Some(OURS.1);
+        if name != niphas_api::BASE_IMAGE && !is_ours {
             return Ok(Put::Foreign(digest.to_owned()));
         }
     }
@@ -166,19 +168,17 @@ async fn write_all(
     replace: bool,
 ) -> Result<(), ImportError> {
     write(&channel, lease, &image.layer, HashMap::new()).await?;
-    write(&channel, lease, &image.config, HashMap::new()).await?;
-    // So containerd knows what the manifest needs, when it collects garbage.
-    let references = labels([
-        (
-            "containerd.io/gc.ref.content.config",
-            image.config.digest.clone(),
-        ),
-        (
-            "containerd.io/gc.ref.content.l.0",
-            image.layer.digest.clone(),
-        ),
-    ]);
-    write(&channel, lease, &image.manifest, references).await?;
+    for platform in &image.images {
+        write(&channel, lease, &platform.config, HashMap::new()).await?;
+        let needed = [
+            ("config".to_owned(), &platform.config),
+            ("l.0".to_owned(), &image.layer),
+        ];
+        write(&channel, lease, &platform.manifest, references(needed)).await?;
+    }
+    let manifests = image.images.iter().enumerate();
+    let needed = manifests.map(|(number, platform)| (format!("m.{number}"), &platform.manifest));
+    write(&channel, lease, &image.index, references(needed)).await?;
 
     let record = Image {
         name: name.to_owned(),
@@ -189,9 +189,9 @@ async fn write_all(
             (OURS.0, OURS.1.to_owned()),
         ]),
         target: Some(Descriptor {
-            media_type: image.manifest.media_type.to_owned(),
-            digest: image.manifest.digest.clone(),
-            size: image.manifest.bytes.len() as i64,
+            media_type: image.index.media_type.to_owned(),
+            digest: image.index.digest.clone(),
+            size: image.index.bytes.len() as i64,
         }),
     };
     let mut images = ImagesClient::new(channel);
@@ -215,6 +215,15 @@ async fn write_all(
             _ => Ok(()),
         }
     }
+}
+
+/// Labels by which containerd knows, when it collects garbage, what a blob needs.
+fn references<'a>(needed: impl IntoIterator<Item = (String, &'a Blob)>) -> HashMap<String, String> {
+    let label = |(name, blob): (String, &Blob)| {
+        let name = format!("containerd.io/gc.ref.content.{name}");
+        (name, blob.digest.clone())
+    };
+    needed.into_iter().map(label).collect()
 }
 
 async fn write(

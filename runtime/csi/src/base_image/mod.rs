@@ -1,7 +1,7 @@
 //! The image that pods name: users, groups and mount points, and no program. Commands are store paths.
 //!
-//! It is an image as the Open Container Initiative specifies them, a few KB large, the same bytes every time. The driver
-//! puts it into the node's containerd, so that no registry is needed.
+//! It is an image as the Open Container Initiative specifies them, a few KB large, the same bytes every time, so pods name it
+//! by its digest. The driver puts it into the node's containerd, so that no registry is needed.
 
 mod archive;
 mod containerd;
@@ -12,6 +12,7 @@ pub(crate) use containerd::keep_present;
 use nix_formats::hash::{HashAlgorithm, HashFormat};
 use serde_json::{Value, json};
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -75,18 +76,51 @@ impl Blob {
     }
 }
 
-/// The image for one architecture.
+/// Architectures that niphas runs on, as Go and so images name them.
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
+/// The image for all architectures: its digest is the same on every node, so pods can name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BaseImage {
-    pub(crate) manifest: Blob,
-    pub(crate) config: Blob,
+    pub(crate) index: Blob,
+    pub(crate) images: Vec<PlatformImage>,
     pub(crate) layer: Blob,
 }
 
+/// What is of one architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlatformImage {
+    pub(crate) manifest: Blob,
+    pub(crate) config: Blob,
+}
+
 impl BaseImage {
-    /// For an architecture as Go names it. Nothing but the name differs.
-    pub(crate) fn new(architecture: &str) -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         let layer = Blob::new(LAYER, layer()?);
+        let images = ARCHITECTURES.map(|architecture| PlatformImage::new(architecture, &layer));
+        let manifests = ARCHITECTURES.iter().zip(&images);
+        let manifests: Vec<Value> = manifests
+            .map(|(architecture, image)| {
+                let mut manifest = image.manifest.descriptor();
+                manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
+                manifest
+            })
+            .collect();
+        let index = Blob::json(
+            INDEX,
+            &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }),
+        );
+        Ok(Self {
+            index,
+            images: images.into(),
+            layer,
+        })
+    }
+}
+
+impl PlatformImage {
+    /// Nothing but the architecture's name differs.
+    fn new(architecture: &str, layer: &Blob) -> Self {
         let config = Blob::json(
             CONFIG,
             &json!({
@@ -105,20 +139,7 @@ impl BaseImage {
                 "layers": [layer.descriptor()],
             }),
         );
-        Ok(Self {
-            manifest,
-            config,
-            layer,
-        })
-    }
-}
-
-/// This machine's architecture, as Go and so images name it.
-pub(crate) fn this_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+        Self { manifest, config }
     }
 }
 
@@ -153,15 +174,16 @@ mod tests {
 
     #[test]
     fn the_image_is_the_same_every_time() {
-        let image = BaseImage::new("amd64").unwrap();
-        assert_eq!(image, BaseImage::new("amd64").unwrap());
-        // A change of these bytes is a new image on every node: give it a new name.
-        insta::assert_snapshot!(image.manifest.digest, @"sha256:147df1a3225da24f7b401f4104e975581d0e01dab965182d3f42c720cf4eda1f");
+        let image = BaseImage::new().unwrap();
+        assert_eq!(image, BaseImage::new().unwrap());
+        // A change of these bytes is another image on every node, and pods name it by this digest.
+        let (_, digest) = niphas_api::BASE_IMAGE.split_once('@').unwrap();
+        assert_eq!(image.index.digest, digest);
     }
 
     #[test]
     fn the_layer_has_users_and_mount_points_and_no_program() {
-        let image = BaseImage::new("arm64").unwrap();
+        let image = BaseImage::new().unwrap();
         let mut shown = String::new();
         for entry in tar::Archive::new(&image.layer.bytes[..]).entries().unwrap() {
             let mut entry = entry.unwrap();
