@@ -9,7 +9,7 @@ node_up() {
   mkdir -p "$folder"/{containerd,net.d,kubelet,run,netns,niphas} "${NODE_MOUNTS[@]}"
   echo "nameserver 127.0.0.1" >"$folder/resolv.conf"
   node_network "$number" >"$folder/net.d/10-pods.conflist"
-  containerd_configuration "$folder" >"$folder/containerd.toml"
+  containerd_configuration "$folder" "$(node_runc "$number")" >"$folder/containerd.toml"
   kubelet_configuration "$number" "$folder" >"$folder/kubelet.yaml"
   proxy_configuration "$number" >"$folder/proxy.yaml"
   node_cgroups "$name"
@@ -91,6 +91,11 @@ node_network() {
 JSON
 }
 
+# The distribution's runc on one node, a newer one on the next: they treat volume mounts differently.
+node_runc() {
+  if (($1 % 2)); then PATH=$PATH:/usr/sbin command -v runc; else "$HERE/runc"; fi
+}
+
 containerd_configuration() {
   cat <<TOML
 version = 3
@@ -114,6 +119,7 @@ conf_dir = "$1/net.d"
 runtime_type = "io.containerd.runc.v2"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 SystemdCgroup = false
+BinaryName = "$2"
 TOML
 }
 
