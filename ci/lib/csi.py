@@ -134,10 +134,10 @@ class Closure:
         self.nar_size = sum(int(info["NarSize"]) for info in infos.values())
 
     def attributes(self, namespace=None, pod="pod", digest=None, roots=None):
-        """The volume's attributes, and what kubelet adds."""
+        """The volume's attributes, and what kubelet adds; the UID is for examples/kubelet.rs to put in."""
         attributes = {f"niphas.io/roots.{SYSTEM}": roots or self.root, f"niphas.io/digest.{SYSTEM}": digest or self.digest}
         if namespace:
-            attributes |= {"csi.storage.k8s.io/pod.namespace": namespace, "csi.storage.k8s.io/pod.name": pod, "csi.storage.k8s.io/pod.uid": f"uid-{pod}", "csi.storage.k8s.io/ephemeral": "true"}
+            attributes |= {"csi.storage.k8s.io/pod.namespace": namespace, "csi.storage.k8s.io/pod.name": pod, "csi.storage.k8s.io/pod.uid": "{uid}", "csi.storage.k8s.io/ephemeral": "true"}
         return attributes
 
 
@@ -290,6 +290,15 @@ class Driver:
             *self.arguments,
         ]
 
+    def in_container_dev(self):
+        """Has the driver run as in its container: with a /dev of its own, whose devices are those that were there at its start,
+        and with its folders shared with the node."""
+        run("mount", "--bind", self.work, self.work)
+        run("mount", "--make-shared", self.work)
+        nodes = {"null": "c 1 3", "urandom": "c 1 9", "loop-control": "c 10 237", **{f"loop{n}": f"b 7 {n}" for n in range(8)}}
+        script = ["mount -t tmpfs dev /dev", *(f"mknod /dev/{name} {node}" for name, node in nodes.items()), 'exec "$@"']
+        self.prefix = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", " && ".join(script), "sh"]
+
     def start(self, wait=True):
         with open(self.log, "ab") as log:
             self.process = start(*self.command(), stderr=log, stdout=log)
@@ -341,8 +350,8 @@ class Driver:
     # What is left of it.
 
     def target(self, name):
-        """A volume's target; kubelet makes its parent."""
-        parent = self.pods / name / "volumes"
+        """A volume's target, where kubelet has it for the pod with the UID NAME; kubelet makes its parent."""
+        parent = self.pods / name / "volumes/kubernetes.io~csi/closure"
         parent.mkdir(parents=True, exist_ok=True)
         return parent / "mount"
 
@@ -368,7 +377,7 @@ class Driver:
         equal(self.roots(), [], f"{what}: roots")
         equal(os.listdir(self.state / "views"), [], f"{what}: views")
         equal(os.listdir(self.state / "exports"), [], f"{what}: exports")
-        equal([str(path) for path in self.pods.glob("*/volumes/*")], [], f"{what}: targets")
+        equal([str(path) for path in self.pods.glob("*/volumes/*/*/*")], [], f"{what}: targets")
 
     def memory(self):
         """Resident memory in MiB."""

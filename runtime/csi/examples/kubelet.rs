@@ -10,6 +10,9 @@
 //! `register` and `refuse` connect to the registration socket at `target`, and say whether kubelet took the driver; the
 //! answer's message is what the driver told of itself.
 //!
+//! Where the attribute `csi.storage.k8s.io/pod.uid` is `{uid}`, it becomes the UID in the target path, as kubelet writes it:
+//! `…/pods/<UID>/volumes/kubernetes.io~csi/<volume>/mount`.
+//!
 //! A call with `count` is made for as many volumes, one after the other: `{n}` in `volume` and `target` is the number. Its
 //! answer has the `seconds` of each, and the first code that is not `Ok`. Each volume is published, and unpublished as
 //! well if the call is `cycle`.
@@ -17,7 +20,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,7 +105,7 @@ impl Call {
                 volume_capability: Some(VolumeCapability {
                     access_type: Some(AccessType::Mount(MountVolume {})),
                 }),
-                volume_context: self.attributes.clone(),
+                volume_context: self.volume_context(),
             };
             client.node_publish_volume(self.timed(request)).await?;
         }
@@ -114,6 +117,18 @@ impl Call {
             client.node_unpublish_volume(self.timed(request)).await?;
         }
         Ok(String::new())
+    }
+
+    fn volume_context(&self) -> HashMap<String, String> {
+        let mut attributes = self.attributes.clone();
+        if let Some(uid) = attributes.get_mut("csi.storage.k8s.io/pod.uid")
+            && uid == "{uid}"
+        {
+            let names = Path::new(&self.target).iter();
+            let found = names.rev().nth(4).unwrap_or_default();
+            *uid = found.to_string_lossy().into_owned();
+        }
+        attributes
     }
 
     async fn register(&self) -> Result<String, Status> {

@@ -17,6 +17,7 @@ use tonic::transport::Server;
 use tracing::{error, info, warn};
 
 use crate::base_image;
+use crate::calls::Calls;
 use crate::events::{self, Events};
 use crate::gc::{GcPolicy, keep_space};
 use crate::http::{self, Pages};
@@ -38,6 +39,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often to look for volumes that are gone.
 const SWEEP: Duration = Duration::from_mins(1);
+
+/// Bytes of the longest request: volume attributes have at most 16 KiB, paths 4 KiB.
+const MAX_REQUEST: usize = 64 << 10;
 
 /// What a driver is started with.
 #[derive(Debug, Clone)]
@@ -136,12 +140,13 @@ pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
         limit: options.limit,
         metrics: metrics.clone(),
         events,
+        publishing: Calls::default(),
         calls: calls.clone(),
     };
     let (file, listener) = SocketFile::listen(&options.endpoint)?;
     let server = Server::builder()
         .add_service(IdentityServer::new(IdentityService))
-        .add_service(NodeServer::new(node))
+        .add_service(NodeServer::new(node).max_decoding_message_size(MAX_REQUEST))
         .serve_with_incoming_shutdown(
             UnixListenerStream::new(listener),
             stop.clone().cancelled_owned(),

@@ -19,15 +19,17 @@ use crate::record::StateError;
 pub(crate) enum VolumeError {
     #[error("{0} is missing from the request")]
     Missing(&'static str),
+    #[error("volume_id has {0} bytes, and at most 128 are allowed")]
+    LongId(usize),
     #[error("the target path '{}' is not an absolute path to a folder of the volume's own", .0.display())]
     BadTarget(PathBuf),
-    #[error("block volumes are not to be had: a closure is a tree of files")]
+    #[error("block volumes are not supported: a closure is a tree of files")]
     Block,
     #[error(transparent)]
     Attributes(#[from] AttributesError),
     #[error(
         "kubelet did not say whose pod it is, and namespaces have caches of their own here: \
-         the CSIDriver object must have podInfoOnMount: true"
+         the CSIDriver object must have podInfoOnMount: true (what the pod's own volumeAttributes say of the pod does not count)"
     )]
     NoPodInfo,
     #[error("'{}' is mounted already, with {what}", .target.display())]
@@ -40,6 +42,8 @@ pub(crate) enum VolumeError {
     InProgress(Progress),
     #[error("another call for this volume is being answered")]
     Busy,
+    #[error("{0} volumes are being published on this node already; kubelet asks again")]
+    TooManyCalls(usize),
     #[error("the driver is stopping")]
     Stopping,
     #[error("{}{}", nix_formats::chain(.0), hint(.0))]
@@ -75,7 +79,9 @@ impl VolumeError {
     /// The code that says what kubelet is to do.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Missing(_) | Self::BadTarget(_) | Self::Block => Code::InvalidArgument,
+            Self::Missing(_) | Self::LongId(_) | Self::BadTarget(_) | Self::Block => {
+                Code::InvalidArgument
+            }
             Self::Attributes(error) => match error {
                 AttributesError::OtherSystem { .. } => Code::FailedPrecondition,
                 _ => Code::InvalidArgument,
@@ -84,6 +90,7 @@ impl VolumeError {
             Self::OtherClosure { .. } => Code::AlreadyExists,
             Self::InProgress(_) => Code::DeadlineExceeded,
             Self::Busy => Code::Aborted,
+            Self::TooManyCalls(_) => Code::ResourceExhausted,
             Self::Stopping => Code::Unavailable,
             Self::Realise(error) => realise_code(error),
             Self::Store(StoreError::File(error)) if is_full(&error.source) => {

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod base_image;
+mod calls;
 mod config;
 mod driver;
 mod error;

@@ -1,9 +1,10 @@
 //! The CSI Node service: what kubelet calls for each volume.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix_formats::shortened;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
@@ -11,6 +12,7 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::attributes::{Pod, Wanted};
+use crate::calls::Calls;
 use crate::error::VolumeError;
 use crate::events::{Events, Reason};
 use crate::metrics::{InFlight, Metrics, OutcomeLabels, PublishLabels};
@@ -27,8 +29,11 @@ use crate::volumes::{Start, Volume, Volumes};
 /// Answers this much before whoever calls stops waiting.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Messages travel in a header.
+/// Messages travel in a header, and stand in a line of the log.
 const MAX_MESSAGE: usize = 4096;
+
+/// Bytes of the longest volume id that CSI allows.
+const MAX_ID: usize = 128;
 
 /// Answers kubelet.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ pub(crate) struct NodeService {
     pub(crate) limit: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
+    /// Volumes that are being published.
+    pub(crate) publishing: Calls,
     /// Calls that are being answered, also those whose caller has gone.
     pub(crate) calls: TaskTracker,
 }
@@ -51,7 +58,7 @@ impl Node for NodeService {
     ) -> Result<Response<NodePublishVolumeResponse>, Status> {
         let deadline = self.deadline(request.metadata());
         let request = request.into_inner();
-        let pod = Pod::parse(&request.volume_context);
+        let pod = Pod::of(Path::new(&request.target_path), &request.volume_context);
         let span = info_span!(
             "publish",
             trace_id = trace_id(&request.volume_id),
@@ -118,8 +125,12 @@ impl NodeService {
         let _in_flight = InFlight::new(&self.metrics, "publish");
         let began = Instant::now();
         let id = request.volume_id.clone();
-        let result = match self.volume(request, pod.clone()) {
-            Ok(volume) => Arc::clone(&self.volumes).publish(volume, deadline).await,
+        // The volume first, for what is refused is not to hold a call.
+        let begun = self
+            .volume(request, pod.clone())
+            .and_then(|volume| Ok((volume, self.publishing.begin(&pod.namespace)?)));
+        let result = match begun {
+            Ok((volume, _call)) => Arc::clone(&self.volumes).publish(volume, deadline).await,
             Err(error) => Err(error),
         };
         let took = began.elapsed().as_secs_f64();
@@ -136,14 +147,14 @@ impl NodeService {
         match &result {
             Ok(_) => info!(start, seconds = took, "published"),
             Err(error) if error.is_retryable() => {
-                info!(%error, seconds = took, "not published yet");
-                self.events
-                    .tell(&id, &pod, Reason::Realising, &error.to_string());
+                let message = message(error);
+                info!(error = message, seconds = took, "not published yet");
+                self.events.tell(&id, &pod, Reason::Realising, &message);
             }
-            Err(problem) => {
-                warn!(error = %problem, seconds = took, "refused");
-                self.events
-                    .tell(&id, &pod, Reason::Refused, &problem.to_string());
+            Err(error) => {
+                let message = message(error);
+                warn!(error = message, seconds = took, "refused");
+                self.events.tell(&id, &pod, Reason::Refused, &message);
             }
         }
         result.map(drop)
@@ -175,6 +186,9 @@ impl NodeService {
 
     fn volume(&self, request: NodePublishVolumeRequest, pod: Pod) -> Result<Volume, VolumeError> {
         let id = named(request.volume_id, "volume_id")?;
+        if id.len() > MAX_ID {
+            return Err(VolumeError::LongId(id.len()));
+        }
         let target = named(request.target_path, "target_path")?;
         let capability = request
             .volume_capability
@@ -234,12 +248,11 @@ fn timeout(text: &str) -> Option<Duration> {
     reason = "an error is turned into another"
 )]
 fn status(error: VolumeError) -> Status {
-    let mut message = error.to_string();
-    if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE - 3));
-        message.push('…');
-    }
-    Status::new(error.code(), message)
+    Status::new(error.code(), message(&error))
+}
+
+fn message(error: &VolumeError) -> String {
+    shortened(&error.to_string(), MAX_MESSAGE).into_owned()
 }
 
 #[cfg(test)]
