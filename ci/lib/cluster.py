@@ -68,12 +68,12 @@ def listens(port: int) -> bool:
 
 
 def load_programs(programs: pathlib.Path, *names: str) -> None:
-    """Puts an image of each of the programs in a folder on every node, as it is deployed: niphas.io/NAME:dev."""
+    """Puts an image of each of the programs in a folder on every node, as it is deployed: niphas.invalid/NAME:dev."""
     with tempfile.TemporaryDirectory(prefix="niphas-images-") as folder:
         for name in names:
             stripped, image = pathlib.Path(folder, name), pathlib.Path(folder, f"{name}.tar")
             run("strip", "-o", stripped, programs / name)
-            run(ROOT / "ci/image", image, f"niphas.io/{name}:dev", stripped)
+            run(ROOT / "ci/image", image, f"niphas.invalid/{name}:dev", stripped)
             cluster("load-image", image)
             seen(f"the image of {name}: {image.stat().st_size / 2**20:.1f} MiB")
 
