@@ -92,6 +92,11 @@ impl HashAlgorithm {
         Self::Blake3,
     ];
 
+    /// Whether different contents with the same hash can be made, so that a hash does not prove contents.
+    pub const fn is_weak(self) -> bool {
+        matches!(self, Self::Md5 | Self::Sha1)
+    }
+
     /// Bytes of a digest.
     pub const fn size(self) -> usize {
         match self {

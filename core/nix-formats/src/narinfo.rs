@@ -110,6 +110,12 @@ pub enum NarInfoError {
     /// A field that is longer than it can be.
     #[error("the field {0} is longer than any can be")]
     TooLong(&'static str),
+    /// The whole is longer than any narinfo.
+    #[error("it has {0} bytes, more than the {MAX_SIZE} that a narinfo may have")]
+    TooLarge(usize),
+    /// More references than any path has.
+    #[error("it has more than {MAX_REFERENCES} references")]
+    TooManyReferences,
     /// A character that no field has.
     #[error("the field {field} has the control character {character:?}")]
     Control {
@@ -196,6 +202,18 @@ const FIELDS: [(&str, usize); 11] = [
     ("CA", 256),
 ];
 
+/// Most bytes of a narinfo. Those of Nix with the most references have some 100 KiB.
+pub const MAX_SIZE: usize = 1 << 20;
+
+/// Most references of a narinfo.
+pub const MAX_REFERENCES: usize = 16_384;
+
+/// Most signatures that are kept of a narinfo.
+pub const MAX_SIGNATURES: usize = 64;
+
+/// Most signatures that are kept of one key name.
+pub const MAX_SIGNATURES_OF_NAME: usize = 8;
+
 /// More than the 32 digits, the dash and the 211 characters of a name.
 const MAX_BASE_NAME: usize = 256;
 
@@ -221,12 +239,70 @@ fn reference(value: &str) -> Result<StorePath, NarInfoError> {
     base_name("References", value)
 }
 
+/// The `Sig` lines that are kept: [`MAX_SIGNATURES`], and [`MAX_SIGNATURES_OF_NAME`] of one name, those of preferred names
+/// before others and else the first.
+#[derive(Default)]
+struct SignatureLines<'a> {
+    /// Each with its place among all.
+    preferred: Vec<(usize, &'a str)>,
+    others: Vec<(usize, &'a str)>,
+}
+
+impl<'a> SignatureLines<'a> {
+    fn add(&mut self, place: usize, line: &'a str, is_preferred: impl Fn(&str) -> bool) {
+        fn name(line: &str) -> &str {
+            line.split_once(':').map_or(line, |(name, _)| name)
+        }
+        let kept = if is_preferred(name(line)) {
+            &mut self.preferred
+        } else {
+            &mut self.others
+        };
+        let of_name = || kept.iter().filter(|(_, other)| name(other) == name(line));
+        if kept.len() < MAX_SIGNATURES
+            && of_name().count() < MAX_SIGNATURES_OF_NAME
+            && of_name().all(|(_, other)| *other != line)
+        {
+            kept.push((place, line));
+        }
+    }
+
+    fn parse(mut self) -> Result<Vec<Signature>, NarInfoError> {
+        self.others.truncate(MAX_SIGNATURES - self.preferred.len());
+        let mut lines = [self.preferred, self.others].concat();
+        lines.sort_unstable();
+        let mut signatures: Vec<Signature> = Vec::with_capacity(lines.len());
+        for (_, line) in lines {
+            let signature = line.parse().map_err(NarInfoError::Signature)?;
+            // The same in two ways of base-64.
+            if !signatures.contains(&signature) {
+                signatures.push(signature);
+            }
+        }
+        Ok(signatures)
+    }
+}
+
 impl NarInfo {
-    /// Reads a narinfo. Fields that are not known are skipped.
+    /// Reads a narinfo. Fields that are not known are skipped, and so is what it has of signatures beyond [`MAX_SIGNATURES`]
+    /// or, of one key name, [`MAX_SIGNATURES_OF_NAME`].
     pub fn parse(store_dir: &StoreDir, text: &str) -> Result<Self, NarInfoError> {
+        Self::parse_preferring(store_dir, text, |_| false)
+    }
+
+    /// As [`Self::parse`], but signatures by keys of preferred names are kept before all others, so that no number of
+    /// others displaces them.
+    pub fn parse_preferring(
+        store_dir: &StoreDir,
+        text: &str,
+        is_preferred: impl Fn(&str) -> bool,
+    ) -> Result<Self, NarInfoError> {
+        if text.len() > MAX_SIZE {
+            return Err(NarInfoError::TooLarge(text.len()));
+        }
         let (mut path, mut url, mut compression, mut deriver) = (None, None, None, None);
         let (mut file_hash, mut file_size, mut nar_hash, mut nar_size) = (None, None, None, None);
-        let (mut references, mut ca, mut signatures) = (None, None, Vec::new());
+        let (mut references, mut ca, mut signatures) = (None, None, SignatureLines::default());
         for (index, line) in text.split_inclusive('\n').enumerate() {
             let line = line
                 .strip_suffix('\n')
@@ -257,16 +333,17 @@ impl NarInfo {
                 "NarHash" => set(&mut nar_hash, "NarHash", hash("NarHash", value)?)?,
                 "NarSize" => set(&mut nar_size, "NarSize", number("NarSize", value)?)?,
                 "References" => {
-                    let value = value
-                        .split_ascii_whitespace()
-                        .map(reference)
-                        .collect::<Result<_, _>>()?;
+                    let names = || value.split_ascii_whitespace();
+                    if names().count() > MAX_REFERENCES {
+                        return Err(NarInfoError::TooManyReferences);
+                    }
+                    let value = names().map(reference).collect::<Result<_, _>>()?;
                     set(&mut references, "References", value)?;
                 }
                 "Deriver" if value != "unknown-deriver" && !value.is_empty() => {
                     set(&mut deriver, "Deriver", base_name("Deriver", value)?)?;
                 }
-                "Sig" => signatures.push(value.parse().map_err(NarInfoError::Signature)?),
+                "Sig" => signatures.add(index, value, &is_preferred),
                 "CA" if !value.is_empty() => {
                     set(
                         &mut ca,
@@ -300,7 +377,7 @@ impl NarInfo {
             nar_size,
             references: references.unwrap_or_default(),
             deriver,
-            signatures,
+            signatures: signatures.parse()?,
             ca,
         })
     }
@@ -368,14 +445,15 @@ impl NarInfo {
     }
 
     /// Whether the path is the one that its content address and references
-    /// give, so that whoever checks the contents against [`NarInfo::ca`] needs
-    /// no signature.
+    /// give, so that contents that were checked against [`NarInfo::ca`] need no
+    /// signature. Addresses by [weak](HashAlgorithm::is_weak) algorithms do not
+    /// count: others can have the same.
     ///
     /// Where the content address is the NAR's SHA-256, it must be
     /// [`NarInfo::nar_hash`]. In the other cases the NAR hash is not vouched
     /// for until the contents are there and have been checked.
     pub fn is_content_addressed(&self, store_dir: &StoreDir) -> bool {
-        let Some(ca) = self.ca else {
+        let Some(ca) = self.ca.filter(|ca| !ca.hash.algorithm().is_weak()) else {
             return false;
         };
         let mut output = FixedOutput {

@@ -143,6 +143,11 @@ impl PublicKeys {
         self.0.iter()
     }
 
+    /// Whether one of them has this name.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.iter().any(|key| key.name == name)
+    }
+
     /// The keys that made one of these signatures of `data`.
     pub fn that_signed<'a>(
         &'a self,

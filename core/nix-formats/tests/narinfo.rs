@@ -6,8 +6,10 @@
 )]
 
 use nix_formats::{
-    Compression, NarInfo, PublicKey, PublicKeys, SecretKey, Signature, StoreDir,
-    narinfo::NarInfoError,
+    Compression, ContentAddressMethod, HashAlgorithm, NarInfo, PublicKey, PublicKeys, SecretKey,
+    Signature, StoreDir,
+    content_address::ContentAddress,
+    narinfo::{MAX_REFERENCES, MAX_SIGNATURES, MAX_SIGNATURES_OF_NAME, MAX_SIZE, NarInfoError},
 };
 use proptest::prelude::*;
 
@@ -227,5 +229,95 @@ proptest! {
     fn signatures_survive(name in "[^:]{1,20}", bytes in prop::collection::vec(any::<u8>(), 1..80)) {
         let signature = Signature { key_name: name, bytes };
         prop_assert_eq!(signature.to_string().parse(), Ok(signature));
+    }
+}
+
+fn junk(name: &str, number: usize) -> String {
+    let bytes = number.to_le_bytes().repeat(8);
+    let key_name = name.to_owned();
+    format!("Sig: {}\n", Signature { key_name, bytes })
+}
+
+#[test]
+fn signatures_are_bounded_and_no_junk_displaces_a_good_one() {
+    let good = parse(SIGNED).signatures[0].clone();
+    let body = SIGNED.replace(&format!("Sig: {good}\n"), "");
+    let junk: String = (0..5000)
+        .map(|n| junk(&format!("junk-{}", n % 700), n))
+        .collect();
+    let mut texts = Vec::new();
+    for of_good in [1, 500] {
+        let good = format!("Sig: {good}\n").repeat(of_good);
+        texts.push(format!("{body}{junk}{good}"));
+        texts.push(format!("{body}{good}{junk}"));
+    }
+    for text in texts {
+        let info = NarInfo::parse_preferring(&store_dir(), &text, |name| name == good.key_name);
+        let info = info.unwrap();
+        assert_eq!(info.signatures.len(), MAX_SIGNATURES);
+        let of_good = info.signatures.iter().filter(|it| **it == good);
+        assert_eq!(of_good.count(), 1);
+        assert_eq!(info.signers(&store_dir(), &keys()), ["vectors-1"]);
+        // The same signatures each time, in their order, and those of a text that was printed.
+        assert_eq!(parse(&info.print(&store_dir())), info);
+    }
+}
+
+#[test]
+fn of_one_name_a_few_signatures_are_kept() {
+    let junk: String = (0..5000).map(|number| junk("one", number)).collect();
+    let info = parse(&format!("{SIGNED}{junk}"));
+    assert_eq!(info.signatures.len(), 1 + MAX_SIGNATURES_OF_NAME);
+    assert_eq!(info.signatures[0], parse(SIGNED).signatures[0]);
+}
+
+#[test]
+fn narinfos_that_are_too_large_are_refused() {
+    let other = "Other: ".to_owned() + &"x".repeat(MAX_SIZE) + "\n";
+    let refused = NarInfo::parse(&store_dir(), &format!("{SIGNED}{other}"));
+    assert!(matches!(refused, Err(NarInfoError::TooLarge(_))));
+    let with = |count: usize| {
+        let references: Vec<String> = (0..count).map(|n| format!("{n:032}-a")).collect();
+        let references = references.join(" ");
+        let start = SIGNED.find("References:").unwrap();
+        let end = start + SIGNED[start..].find('\n').unwrap();
+        let text = format!(
+            "{}References: {references}{}",
+            &SIGNED[..start],
+            &SIGNED[end..]
+        );
+        NarInfo::parse(&store_dir(), &text)
+    };
+    assert_eq!(
+        with(MAX_REFERENCES).unwrap().references.len(),
+        MAX_REFERENCES
+    );
+    assert_eq!(
+        with(MAX_REFERENCES + 1),
+        Err(NarInfoError::TooManyReferences)
+    );
+}
+
+#[test]
+fn addresses_by_weak_hashes_prove_nothing() {
+    let info = parse(TREE);
+    for algorithm in HashAlgorithm::ALL {
+        let ca = ContentAddress {
+            method: ContentAddressMethod::Flat,
+            hash: algorithm.digest(b"contents"),
+        };
+        let path = store_dir().make_fixed_output_path(&ca.into(), "a").unwrap();
+        let info = NarInfo {
+            path,
+            references: [].into(),
+            ca: Some(ca),
+            ..info.clone()
+        };
+        let is_weak = matches!(algorithm, HashAlgorithm::Md5 | HashAlgorithm::Sha1);
+        assert_eq!(
+            info.is_content_addressed(&store_dir()),
+            !is_weak,
+            "{algorithm}"
+        );
     }
 }
