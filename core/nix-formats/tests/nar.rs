@@ -7,7 +7,7 @@
 
 use nix_formats::{
     HashAlgorithm, HashFormat, StorePath,
-    nar::{self, Event, Reader, ReaderError, Writer, WriterError},
+    nar::{self, Checker, Event, Reader, ReaderError, Writer, WriterError},
     references::RefScanner,
 };
 use proptest::prelude::*;
@@ -469,4 +469,48 @@ fn content_addresses_are_recomputed_from_the_nar() {
     ));
     assert!(!matches(Recursive, None, SELF_REFERRING, &made_by_2_34));
     assert!(ContentHasher::new(Git, Sha1, None).is_none());
+}
+
+/// What a checker says of a NAR that comes in such pieces.
+fn check(nar: &[u8], piece: usize) -> Result<(), String> {
+    let mut checker = Checker::default();
+    for piece in nar.chunks(piece) {
+        checker.update(piece).map_err(|error| error.to_string())?;
+    }
+    checker.finish().map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_checker_says_what_a_reader_says() {
+    let read = |nar: &[u8]| {
+        let mut reader = Reader::new(nar);
+        loop {
+            match reader.next_event() {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    };
+    let large = |size: usize| Tree::File {
+        executable: false,
+        contents: vec![b'x'; size],
+    };
+    let entries = (0..60_usize).map(|n| (format!("{n:03}").into_bytes(), large(n * n * 20 + 1)));
+    let nars = [TREE.to_vec(), to_nar(&Tree::Directory(entries.collect()))];
+    for nar in &nars {
+        for piece in [1, 13, 8192, 100_000, nar.len()] {
+            assert_eq!(check(nar, piece), Ok(()), "{piece}");
+        }
+        let more = [nar.as_slice(), b"\0"].concat();
+        assert_eq!(check(&more, 77), read(&more));
+        let step = nar.len().div_ceil(300);
+        for at in (0..nar.len()).step_by(step) {
+            let piece = [130, 8192, 100_000][at / step % 3];
+            assert_eq!(check(&nar[..at], piece), read(&nar[..at]), "cut at {at}");
+            let mut changed = nar.clone();
+            changed[at] ^= 0x41;
+            assert_eq!(check(&changed, piece), read(&changed), "byte {at}");
+        }
+    }
 }

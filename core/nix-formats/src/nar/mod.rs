@@ -5,9 +5,11 @@
 //! and zeros to a multiple of 8. Directory entries are sorted by name; nothing
 //! but type, name, contents, symlink target and the executable bit is kept.
 
+mod checker;
 mod reader;
 mod writer;
 
+pub use checker::Checker;
 pub use reader::{Event, Reader, ReaderError};
 pub use writer::{Writer, WriterError};
 

@@ -136,6 +136,41 @@ impl<R: Read> Reader<R> {
         self.offset
     }
 
+    /// Where it reads from.
+    pub(super) fn source(&mut self) -> &mut R {
+        self.input.get_mut()
+    }
+
+    /// Bytes that were read from the source and are no part of an event yet.
+    pub(super) fn buffered(&self) -> usize {
+        self.input.buffer().len()
+    }
+
+    /// Bytes of a file's contents that are to come.
+    pub(super) fn contents_left(&self) -> u64 {
+        match self.next {
+            Next::Contents { left, .. } => left,
+            _ => 0,
+        }
+    }
+
+    /// Has the next `count` bytes of the contents be read elsewhere.
+    pub(super) fn pass_contents(&mut self, count: u64) {
+        if let Next::Contents { left, .. } = &mut self.next {
+            *left -= count;
+            self.offset += count;
+        }
+    }
+
+    /// Skips the next `count` bytes of the contents.
+    pub(super) fn skip_contents(&mut self, count: u64) -> Result<(), ReaderError> {
+        self.skip(count)?;
+        if let Next::Contents { left, .. } = &mut self.next {
+            *left -= count;
+        }
+        Ok(())
+    }
+
     /// The next event; `None` once the NAR is complete and nothing follows it.
     pub fn next_event(&mut self) -> Result<Option<Event>, ReaderError> {
         loop {
