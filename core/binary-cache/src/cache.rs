@@ -4,14 +4,18 @@ use crate::{
     breaker::Breaker,
     error::{FetchError, Refusal},
     limits::Limits,
+    memory::{Charge, Share},
     transport::Transport,
     url::CacheUrl,
 };
-use nix_formats::{NarInfo, StoreDir, StorePath, chain};
-use std::time::Duration;
+use nix_formats::{NarInfo, PublicKeys, StoreDir, StorePath, chain};
+use std::{mem::size_of, time::Duration};
 use tokio::sync::OnceCell;
 
 const MAX_CACHE_INFO: usize = 64 * 1024;
+
+/// As many bytes as almost all narinfos have at most. Larger ones take their turns, and more memory than they have bytes.
+const SMALL_NARINFO: usize = 16 << 10;
 
 /// Nix's for caches that name none; lower is asked sooner.
 const DEFAULT_PRIORITY: u32 = 50;
@@ -37,6 +41,34 @@ pub(crate) struct Cache {
     health: Breaker,
     /// For NARs. Open: the others are asked first.
     pub(crate) nars: Breaker,
+}
+
+/// A narinfo, not yet trusted, and the memory that it takes.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) info: NarInfo,
+    pub(crate) charge: Charge,
+}
+
+/// What an allocation takes beyond what was asked for, about.
+const ALLOCATION: usize = 16;
+
+/// Bytes of memory that a narinfo takes.
+pub(crate) fn weight(info: &NarInfo) -> usize {
+    // Behind its counters, and what a path is held by.
+    let path = |path: &StorePath| 3 * ALLOCATION + path.base_name().len();
+    let signatures = info.signatures.iter().map(|signature| {
+        size_of_val(signature) + signature.key_name.len() + signature.bytes.len() + 2 * ALLOCATION
+    });
+    // Nodes of the tree of references are two thirds full or more.
+    let references = info.references.iter().map(|reference| 8 + path(reference));
+    size_of::<NarInfo>()
+        + 2 * ALLOCATION
+        + info.url.capacity()
+        + path(&info.path)
+        + info.deriver.as_ref().map_or(0, path)
+        + references.sum::<usize>()
+        + signatures.sum::<usize>()
 }
 
 impl Cache {
@@ -124,17 +156,28 @@ impl Cache {
         Ok(info)
     }
 
-    /// The narinfo of a path, not yet trusted.
+    /// The narinfo of a path, not yet trusted. Signatures by keys of these names are kept before others.
     pub(crate) async fn narinfo(
         &self,
         store_dir: &StoreDir,
         path: &StorePath,
+        keys: &PublicKeys,
+        share: &Share,
         limits: &Limits,
-    ) -> Result<NarInfo, Refusal> {
+    ) -> Result<Held, Refusal> {
         self.info(store_dir, limits).await.map_err(refused)?;
         self.health.check(limits).map_err(refused)?;
         let name = format!("{}.narinfo", path.hash_part());
-        let got = self.transport.get(&name, limits.max_narinfo, limits).await;
+        let small = limits.max_narinfo.min(SMALL_NARINFO);
+        let mut got = self.transport.get(&name, small, limits).await;
+        let mut large = None;
+        if let Err(FetchError::TooLarge { .. }) = got {
+            // Never closed, so it is always granted.
+            let turn = share.large.acquire().await;
+            let room = share.charge(limits.max_narinfo * 4);
+            large = Some((turn, room.map_err(Refusal::Failed)?));
+            got = self.transport.get(&name, limits.max_narinfo, limits).await;
+        }
         let bytes = match got {
             Ok(bytes) => {
                 self.health.succeeded();
@@ -148,11 +191,14 @@ impl Cache {
             }
         };
         let text = String::from_utf8_lossy(&bytes);
-        let info = NarInfo::parse(store_dir, &text).map_err(Refusal::Malformed)?;
+        let info = NarInfo::parse_preferring(store_dir, &text, |name| keys.has_name(name))
+            .map_err(Refusal::Malformed)?;
         if info.path != *path {
             return Err(Refusal::OtherPath(info.path));
         }
-        Ok(info)
+        drop(large);
+        let charge = share.charge(weight(&info)).map_err(Refusal::Failed)?;
+        Ok(Held { info, charge })
     }
 
     /// Counts a failure against it; after some in a row it is left alone.

@@ -1,10 +1,11 @@
 //! Several caches, asked in order, and what they gave remembered.
 
 use crate::{
-    answers::{Answer, Answers},
-    cache::{Cache, CacheInfo},
+    answers::Answer,
+    cache::{Cache, CacheInfo, Held, weight},
     error::{FetchError, Refusal, SetupError, Unavailable},
     limits::Limits,
+    memory::{CacheMemory, Charge, Share},
     policy::{PolicyId, Trust, TrustPolicy},
     together::Together,
     transport::{Transport, client},
@@ -19,7 +20,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 /// Binary caches and whom to believe. Made once; answers are remembered for as
-/// long as it lives, within [a bound](Limits::max_remembered), those that no
+/// long as it lives, [as far as there is memory](CacheMemory), those that no
 /// cache has a path for [a short time](Limits::negative_ttl).
 ///
 /// Caches are asked one after the other in order of priority (lower first, then
@@ -32,10 +33,8 @@ use tokio::sync::Semaphore;
 #[derive(Debug)]
 pub struct Caches {
     pub(crate) members: Arc<Members>,
-    policy: TrustPolicy,
     policy_id: PolicyId,
     requests: Semaphore,
-    answers: Answers,
     together: Together,
 }
 
@@ -45,6 +44,8 @@ pub(crate) struct Members {
     pub(crate) store_dir: StoreDir,
     pub(crate) caches: Vec<Arc<Cache>>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) policy: TrustPolicy,
+    pub(crate) share: Arc<Share>,
 }
 
 /// A cache, and what it says about itself.
@@ -56,22 +57,37 @@ pub struct CacheDescription {
     pub answer: Result<CacheInfo, FetchError>,
 }
 
-/// A path that a cache has and that can be trusted.
+/// A path that a cache has and that can be trusted. While one is held its bytes
+/// count against the [memory](CacheMemory) of its `Caches`.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// What the cache says, verified.
+    /// What the cache says, verified. Of its signatures only those are left
+    /// that trusted keys made.
     pub info: Arc<NarInfo>,
     /// Why it is believed.
     pub trust: Trust,
     /// The cache.
     pub cache: String,
     pub(crate) index: usize,
+    pub(crate) _charge: Arc<Charge>,
 }
 
 impl Caches {
-    /// Caches of one store folder. Nothing is asked yet. `policy` may be plain
-    /// [`PublicKeys`](nix_formats::PublicKeys): then one of them is enough.
+    /// Caches of one store folder, with memory of their own. Nothing is asked
+    /// yet. `policy` may be plain [`PublicKeys`](nix_formats::PublicKeys): then
+    /// one of them is enough.
     pub fn new(
+        store_dir: StoreDir,
+        urls: impl IntoIterator<Item = CacheUrl>,
+        policy: impl Into<TrustPolicy>,
+        limits: Limits,
+    ) -> Result<Self, SetupError> {
+        Self::new_within(&CacheMemory::default(), store_dir, urls, policy, limits)
+    }
+
+    /// As [`Self::new`], with memory that is shared with others.
+    pub fn new_within(
+        memory: &CacheMemory,
         store_dir: StoreDir,
         urls: impl IntoIterator<Item = CacheUrl>,
         policy: impl Into<TrustPolicy>,
@@ -96,14 +112,14 @@ impl Caches {
         let policy = policy.into();
         Ok(Self {
             policy_id: policy.id(&store_dir),
-            policy,
             requests,
-            answers: Answers::new(limits.max_remembered),
             together: Together::default(),
             members: Arc::new(Members {
                 store_dir,
                 caches,
                 limits: Arc::new(limits),
+                policy,
+                share: memory.share(),
             }),
         })
     }
@@ -115,7 +131,7 @@ impl Caches {
 
     /// Whom to believe.
     pub fn policy(&self) -> &TrustPolicy {
-        &self.policy
+        &self.members.policy
     }
 
     /// The policy's name: what was judged by caches with the same one need not
@@ -127,16 +143,20 @@ impl Caches {
     /// Judges a narinfo that was got some other time, under the policy and
     /// without asking anybody.
     pub fn judge(&self, info: &NarInfo) -> Result<Trust, Refusal> {
-        self.policy.judge(&self.members.store_dir, info)
+        self.policy().judge(&self.members.store_dir, info)
     }
 
-    /// As [`Self::judge`], together with others that are judged by now.
-    async fn judge_together(&self, info: &NarInfo) -> Result<Trust, Refusal> {
+    /// As [`Self::judge`], together with others that are judged by now. Only signatures that trusted keys made are left.
+    async fn judge_together(&self, info: &mut NarInfo) -> Result<Trust, Refusal> {
         let store_dir = &self.members.store_dir;
         let fingerprint = info.fingerprint(store_dir);
-        let (keys, signatures) = (self.policy.keys(), &info.signatures);
-        let signers = self.together.signers(keys, &fingerprint, signatures).await;
-        self.policy.conclude(store_dir, info, signers.into_iter())
+        let (keys, signatures) = (self.policy().keys(), &info.signatures);
+        let verified = self.together.verified(keys, &fingerprint, signatures).await;
+        let signers = verified.iter().map(|(key, _)| *key);
+        let verdict = self.policy().conclude(store_dir, info, signers);
+        info.signatures
+            .retain(|signature| verified.iter().any(|(_, good)| good == signature));
+        verdict
     }
 
     /// The names of the caches, as given.
@@ -163,42 +183,54 @@ impl Caches {
         path: &StorePath,
         needed_by: Option<&StorePath>,
     ) -> Result<Arc<Found>, Unavailable> {
-        let slot = self.answers.slot(path);
-        // Whoever else wants the same path waits here.
-        let mut slot = slot.lock().await;
+        let share = &self.members.share;
+        let slot = share.slot(path);
+        // Others that want the same path wait here.
+        let mut answer = slot.answer.lock().await;
         let unavailable = |refusals| Unavailable {
             store_dir: self.members.store_dir.clone(),
             path: path.clone(),
             needed_by: needed_by.cloned(),
             refusals,
-            without_keys: self.policy.keys().is_empty(),
+            without_keys: self.policy().keys().is_empty(),
         };
-        match &*slot {
+        match &*answer {
             Some(Answer::Found(found)) => return Ok(Arc::clone(found)),
-            Some(Answer::Refused(when, refusals))
-                if when.elapsed() < self.members.limits.negative_ttl =>
-            {
+            Some(Answer::Refused {
+                since, refusals, ..
+            }) if since.elapsed() < self.members.limits.negative_ttl => {
                 return Err(unavailable(Arc::clone(refusals)));
             }
             _ => {}
         }
-        let (answer, result) = match self.ask(path).await {
-            Ok(found) => {
+        match self.ask(path).await {
+            Ok((found, bytes)) => {
                 let found = Arc::new(found);
-                (Answer::Found(Arc::clone(&found)), Ok(found))
+                *answer = Some(Answer::Found(Arc::clone(&found)));
+                share.weigh(&slot, bytes);
+                Ok(found)
             }
             Err(refusals) => {
+                let bytes = refusals.iter().map(weight_of_refusal).sum();
                 let refusals = Arc::new(refusals);
-                let answer = Answer::Refused(Instant::now(), Arc::clone(&refusals));
-                (answer, Err(unavailable(refusals)))
+                *answer = None;
+                if let Ok(charge) = share.charge(bytes)
+                    && !refusals.iter().any(|(_, refusal)| refusal.is_for_memory())
+                {
+                    *answer = Some(Answer::Refused {
+                        since: Instant::now(),
+                        refusals: Arc::clone(&refusals),
+                        _charge: charge,
+                    });
+                    share.weigh(&slot, bytes);
+                }
+                Err(unavailable(refusals))
             }
-        };
-        self.answers.weigh(&answer);
-        *slot = Some(answer);
-        result
+        }
     }
 
-    async fn ask(&self, path: &StorePath) -> Result<Found, Vec<(String, Refusal)>> {
+    /// Asks the caches; and the bytes that what was found takes.
+    async fn ask(&self, path: &StorePath) -> Result<(Found, usize), Vec<(String, Refusal)>> {
         // Never closed, so it is always granted.
         let _permit = self.requests.acquire().await;
         let order = self.members.order().await;
@@ -235,18 +267,13 @@ impl Caches {
             };
             asked.retain(|(asked, _)| *asked != index);
             let judged = match answer {
-                Ok(info) => gathered.judge(self, index, info).await,
+                Ok(held) => gathered.judge(self, index, held).await,
                 Err(refusal) => Err(refusal),
             };
             match judged {
-                Ok((index, trust, info)) => {
+                Ok((index, trust, held)) => {
                     self.count_stalled(path, &asked);
-                    return Ok(Found {
-                        info: Arc::new(info),
-                        trust,
-                        cache: self.members.caches[index].name.clone(),
-                        index,
-                    });
+                    return Ok(self.found(index, trust, held));
                 }
                 Err(refusal) => refusals.push((place, index, refusal)),
             }
@@ -263,12 +290,36 @@ impl Caches {
         path: &StorePath,
         place: usize,
         index: usize,
-    ) -> (usize, usize, Result<NarInfo, Refusal>) {
-        let cache = &self.members.caches[index];
-        let answer = cache
-            .narinfo(&self.members.store_dir, path, &self.members.limits)
-            .await;
+    ) -> (usize, usize, Result<Held, Refusal>) {
+        let answer = self.members.narinfo(index, path).await;
         (place, index, answer)
+    }
+
+    /// What was found, with no more of it than is needed later, and the bytes that it takes.
+    fn found(&self, index: usize, trust: Trust, held: Held) -> (Found, usize) {
+        let Held {
+            mut info,
+            mut charge,
+        } = held;
+        info.url.shrink_to_fit();
+        info.signatures.shrink_to_fit();
+        let cache = self.members.caches[index].name.clone();
+        let names = match &trust {
+            Trust::Signed(names) => names.as_slice(),
+            Trust::ContentAddressed => &[],
+        };
+        let names = names.iter().map(|name| size_of_val(name) + name.len());
+        let bytes = weight(&info) + size_of::<Found>() + cache.len() + names.sum::<usize>() + 80;
+        // What is more than was counted is as good as nothing.
+        charge.shrink_to(bytes);
+        let found = Found {
+            info: Arc::new(info),
+            trust,
+            cache,
+            index,
+            _charge: Arc::new(charge),
+        };
+        (found, bytes)
     }
 
     /// Caches that were outrun by one asked later have stalled.
@@ -283,6 +334,14 @@ impl Caches {
 }
 
 impl Members {
+    /// What a cache says of a path, not yet trusted.
+    pub(crate) async fn narinfo(&self, index: usize, path: &StorePath) -> Result<Held, Refusal> {
+        let (cache, keys) = (&self.caches[index], self.policy.keys());
+        cache
+            .narinfo(&self.store_dir, path, keys, &self.share, &self.limits)
+            .await
+    }
+
     /// The caches in the order to ask them. One that says nothing about itself
     /// in time has the place it would have if it named none.
     pub(crate) async fn order(&self) -> Vec<usize> {
@@ -302,38 +361,52 @@ impl Members {
     }
 }
 
+/// Bytes of memory that a refusal takes, about.
+fn weight_of_refusal((cache, refusal): &(String, Refusal)) -> usize {
+    let texts = match refusal {
+        Refusal::Untrusted(names) | Refusal::TooFewSignatures { signers: names, .. } => {
+            names.iter().map(|name| 32 + name.len()).sum()
+        }
+        // Texts in errors are bounded, and causes few.
+        Refusal::Failed(_) | Refusal::Malformed(_) => 1024,
+        _ => 128,
+    };
+    size_of::<(String, Refusal)>() + cache.len() + texts + 64
+}
+
 /// Narinfos of one path that too few keys signed, from several caches: what
 /// they say is the same, so their signatures add up.
 #[derive(Default)]
-struct Gathered(Vec<(usize, NarInfo)>);
+struct Gathered(Vec<(usize, Held)>);
 
 impl Gathered {
     async fn judge(
         &mut self,
         caches: &Caches,
         index: usize,
-        info: NarInfo,
-    ) -> Result<(usize, Trust, NarInfo), Refusal> {
-        let refusal = match caches.judge_together(&info).await {
-            Ok(trust) => return Ok((index, trust, info)),
+        mut held: Held,
+    ) -> Result<(usize, Trust, Held), Refusal> {
+        let refusal = match caches.judge_together(&mut held.info).await {
+            Ok(trust) => return Ok((index, trust, held)),
             Err(refusal) => refusal,
         };
-        let same = |other: &NarInfo| {
+        let info = &held.info;
+        let same = |Held { info: other, .. }: &Held| {
             other.nar_hash == info.nar_hash
                 && other.nar_size == info.nar_size
                 && other.references == info.references
         };
         let Some(place) = self.0.iter().position(|(_, other)| same(other)) else {
-            self.0.push((index, info));
+            self.0.push((index, held));
             return Err(refusal);
         };
         let (first, mut both) = self.0.swap_remove(place);
-        for signature in info.signatures {
-            if !both.signatures.contains(&signature) {
-                both.signatures.push(signature);
+        for signature in held.info.signatures {
+            if !both.info.signatures.contains(&signature) {
+                both.info.signatures.push(signature);
             }
         }
-        match caches.judge(&both) {
+        match caches.judge(&both.info) {
             Ok(trust) => Ok((first, trust, both)),
             Err(refusal) => {
                 self.0.push((first, both));

@@ -3,10 +3,14 @@
 use crate::{
     caches::{Caches, Found},
     error::{ClosureError, Unavailable},
+    limits::Limits,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use nix_formats::StorePath;
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 /// Every path that a set of roots needs, the roots among them.
 #[derive(Debug, Clone)]
@@ -24,37 +28,58 @@ impl Closure {
     }
 }
 
+/// Paths that are unavailable, beyond which a walk ends.
+const MAX_UNAVAILABLE: usize = 1000;
+
 impl Caches {
     /// The closure of these roots. Each path is looked up once, many at a time.
     ///
     /// If paths are unavailable, the rest is walked all the same, so that the
-    /// error names every one.
+    /// error names every one, or the first thousand. A closure beyond the
+    /// [limits](crate::Limits) on paths and references is refused, and one
+    /// whose narinfos take more [memory](crate::CacheMemory) than there is.
     pub async fn closure(&self, roots: &[StorePath]) -> Result<Closure, ClosureError> {
-        let mut seen: HashSet<StorePath> = HashSet::new();
-        let mut lookups = FuturesUnordered::new();
+        let limits = &self.members.limits;
+        let mut walk = Walk::default();
         for root in roots {
-            if seen.insert(root.clone()) {
-                lookups.push(self.lookup(root.clone(), None));
-            }
+            walk.want(root, None, limits)?;
         }
-        let (mut paths, mut unavailable) = (Vec::new(), Vec::new());
-        while let Some(answer) = lookups.next().await {
+        let mut lookups = FuturesUnordered::new();
+        loop {
+            while lookups.len() < limits.concurrency.max(1)
+                && let Some((path, needed_by)) = walk.wanted.pop_front()
+            {
+                lookups.push(self.lookup(path, needed_by));
+            }
+            let Some(answer) = lookups.next().await else {
+                break;
+            };
             match answer {
                 Ok(found) => {
-                    for reference in &found.info.references {
-                        if seen.insert(reference.clone()) {
-                            let needed_by = Some(found.info.path.clone());
-                            lookups.push(self.lookup(reference.clone(), needed_by));
-                        }
+                    let info = &found.info;
+                    walk.references += info.references.len();
+                    if walk.references > limits.max_references {
+                        return Err(ClosureError::TooManyReferences(limits.max_references));
                     }
-                    if seen.len() > self.members.limits.max_paths {
-                        return Err(ClosureError::TooLarge(self.members.limits.max_paths));
+                    for reference in &info.references {
+                        walk.want(reference, Some(&info.path), limits)?;
                     }
-                    paths.push(found);
+                    walk.paths.push(found);
                 }
-                Err(error) => unavailable.push(error),
+                Err(error) => {
+                    let is_for_memory = error.is_for_memory();
+                    walk.unavailable.push(error);
+                    if is_for_memory || walk.unavailable.len() >= MAX_UNAVAILABLE {
+                        break;
+                    }
+                }
             }
         }
+        let Walk {
+            mut paths,
+            mut unavailable,
+            ..
+        } = walk;
         if !unavailable.is_empty() {
             unavailable.sort_by(|a, b| a.path.cmp(&b.path));
             return Err(ClosureError::Unavailable(unavailable));
@@ -69,5 +94,33 @@ impl Caches {
         needed_by: Option<StorePath>,
     ) -> Result<Arc<Found>, Unavailable> {
         self.find(&path, needed_by.as_ref()).await
+    }
+}
+
+/// A walk that goes on.
+#[derive(Default)]
+struct Walk {
+    seen: HashSet<StorePath>,
+    /// To be looked up, each with a path that refers to it.
+    wanted: VecDeque<(StorePath, Option<StorePath>)>,
+    references: usize,
+    paths: Vec<Arc<Found>>,
+    unavailable: Vec<Unavailable>,
+}
+
+impl Walk {
+    fn want(
+        &mut self,
+        path: &StorePath,
+        needed_by: Option<&StorePath>,
+        limits: &Limits,
+    ) -> Result<(), ClosureError> {
+        if self.seen.insert(path.clone()) {
+            if self.seen.len() > limits.max_paths {
+                return Err(ClosureError::TooLarge(limits.max_paths));
+            }
+            self.wanted.push_back((path.clone(), needed_by.cloned()));
+        }
+        Ok(())
     }
 }

@@ -48,6 +48,7 @@ pub(crate) struct Download {
     /// Requests that failed since the last byte came.
     attempts: u32,
     rate: Rate,
+    lag: Lag,
     current: Bytes,
     ended: bool,
     waiter: Option<Waiter>,
@@ -102,6 +103,7 @@ impl Download {
             own_error: None,
             attempts: 0,
             rate: Rate::default(),
+            lag: Lag::default(),
             current: Bytes::new(),
             ended: false,
             waiter: None,
@@ -133,14 +135,32 @@ impl Download {
 
     /// Gets the next piece, or the end.
     async fn advance(&mut self) -> Result<(), FetchError> {
-        let since = Instant::now();
+        let (since, before) = (Instant::now(), self.offset);
+        let got = self.next_piece(since).await;
+        self.lag
+            .add(since.elapsed(), self.offset - before, &self.limits);
+        got
+    }
+
+    async fn next_piece(&mut self, since: Instant) -> Result<(), FetchError> {
         loop {
+            let left = self.lag.left(since.elapsed(), &self.limits);
+            if left.is_zero() {
+                return Err(FetchError::Slow {
+                    name: self.place.url.clone(),
+                    rate: self.limits.nar_rate,
+                });
+            }
             let silence = if self.steps.len() < 2 {
                 self.limits.hedge_after.min(self.patience)
             } else {
                 self.patience.saturating_sub(since.elapsed())
             };
+            let silence = silence.min(left);
             let Ok(step) = tokio::time::timeout(silence, self.steps.next()).await else {
+                if self.lag.left(since.elapsed(), &self.limits).is_zero() {
+                    continue;
+                }
                 if since.elapsed() >= self.patience {
                     let name = self.place.url.clone();
                     self.try_again(FetchError::Timeout { name }).await?;
@@ -332,6 +352,23 @@ impl Rate {
         let enough = self.bytes as f64 >= limits.min_rate as f64 * self.waited.as_secs_f64();
         *self = Self::default();
         enough
+    }
+}
+
+/// How late the bytes are, the time left out that they were not waited for: never negative, so that what came fast makes
+/// up for nothing that comes later.
+#[derive(Default)]
+struct Lag(Duration);
+
+impl Lag {
+    fn add(&mut self, waited: Duration, bytes: u64, limits: &Limits) {
+        let due = Duration::from_secs_f64(bytes as f64 / limits.nar_rate.max(1) as f64);
+        self.0 = (self.0 + waited).saturating_sub(due);
+    }
+
+    /// How long to wait for the next bytes.
+    fn left(&self, waited: Duration, limits: &Limits) -> Duration {
+        limits.nar_grace.saturating_sub(self.0 + waited)
     }
 }
 

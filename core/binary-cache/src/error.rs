@@ -2,7 +2,10 @@
 
 use crate::url::CacheUrlError;
 use nix_formats::{
-    Compression, HashFormat, StoreDir, StorePath, chain, hash::Hash, narinfo::NarInfoError,
+    Compression, HashFormat, StoreDir, StorePath, chain,
+    hash::{Hash, HashAlgorithm},
+    nar::ReaderError,
+    narinfo::NarInfoError,
     signature::SignatureError,
 };
 use std::{fmt, io, sync::Arc};
@@ -151,6 +154,14 @@ pub enum FetchError {
         /// How fast it has to be.
         rate: u64,
     },
+    /// Caches answered more than may be held at once.
+    #[error(
+        "what caches said of other paths takes the memory that there is for it, {limit} bytes for all caches; try again later"
+    )]
+    Memory {
+        /// The memory for what all caches say.
+        limit: usize,
+    },
     /// `nix-cache-info` is missing or is none.
     #[error("it does not appear to be a binary cache: nix-cache-info is missing or damaged")]
     NotACache,
@@ -220,6 +231,15 @@ pub enum Refusal {
         /// How many must have.
         required: usize,
     },
+    /// It has the path, unsigned, and its content address is by an algorithm that does not prove contents.
+    WeakAddress(HashAlgorithm),
+}
+
+impl Refusal {
+    /// Whether it says nothing of the path, only that there is no memory for an answer.
+    pub fn is_for_memory(&self) -> bool {
+        matches!(self, Self::Failed(FetchError::Memory { .. }))
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -242,6 +262,10 @@ impl fmt::Display for Refusal {
                 f,
                 "has it, signed by {}, but {required} trusted keys must have signed",
                 signers.join(", ")
+            ),
+            Self::WeakAddress(algorithm) => write!(
+                f,
+                "has it, but unsigned, and its {algorithm} content address does not prove its contents"
             ),
         }
     }
@@ -285,6 +309,13 @@ impl fmt::Display for Unavailable {
 }
 
 impl Unavailable {
+    /// Whether there is no memory for the answer: so it is for the other paths of a closure too.
+    pub fn is_for_memory(&self) -> bool {
+        self.refusals
+            .iter()
+            .any(|(_, refusal)| refusal.is_for_memory())
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         let Some((cache, refusal)) = self.nearest() else {
@@ -295,10 +326,13 @@ impl Unavailable {
             |to: &str| format!("niphas cache push --to {to} --sign-key <secret key> {path}");
         let push = push_to(&format!("'{cache}'"));
         match refusal {
-            Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } if self.without_keys => {
+            Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } | Refusal::WeakAddress(_)
+                if self.without_keys =>
+            {
                 "no public key is trusted, so no signature counts: name the public key of whoever signs your builds"
                     .to_owned()
             }
+            Refusal::WeakAddress(_) => format!("sign it: {push}"),
             Refusal::Untrusted(keys) if keys.is_empty() => format!("sign it: {push}"),
             Refusal::Untrusted(keys) | Refusal::TooFewSignatures { signers: keys, .. } => format!(
                 "trust one of the keys {}, or sign with a key that is trusted: {push}",
@@ -321,6 +355,9 @@ impl Unavailable {
             Refusal::Failed(error) if error.is_of_certificates() => format!(
                 "let SSL_CERT_FILE name a file that also has the certificate of the authority that {cache} is certified by"
             ),
+            Refusal::Failed(FetchError::Memory { .. }) => {
+                "try again later, or give this closure fewer and smaller paths".to_owned()
+            }
             Refusal::Failed(_) => {
                 format!("see whether {cache} is right and can be reached from here, or name another cache")
             }
@@ -340,7 +377,9 @@ impl Unavailable {
         self.refusals
             .iter()
             .min_by_key(|(_, refusal)| match refusal {
-                Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } => 0,
+                Refusal::Untrusted(_)
+                | Refusal::TooFewSignatures { .. }
+                | Refusal::WeakAddress(_) => 0,
                 Refusal::Malformed(_) | Refusal::OtherPath(_) => 1,
                 Refusal::Denied(_) | Refusal::Failed(_) => 2,
                 Refusal::Missing => 3,
@@ -357,6 +396,9 @@ pub enum ClosureError {
     /// More paths than any closure has.
     #[error("the closure has more than {0} paths")]
     TooLarge(usize),
+    /// More references than any closure has.
+    #[error("the paths of the closure have more than {0} references")]
+    TooManyReferences(usize),
 }
 
 impl ClosureError {
@@ -364,7 +406,7 @@ impl ClosureError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unavailable(paths) => paths.first().map(Unavailable::hint),
-            Self::TooLarge(_) => None,
+            Self::TooLarge(_) | Self::TooManyReferences(_) => None,
         }
     }
 }
@@ -445,6 +487,14 @@ pub enum NarError {
         cache: String,
         /// What the narinfo says.
         expected: nix_formats::ContentAddress,
+    },
+    /// The bytes are those that were signed, but no archive that a store takes.
+    #[error("the NAR of '{path}' is what its narinfo says, but no archive that can be used")]
+    Malformed {
+        /// The path.
+        path: StorePath,
+        /// What is wrong.
+        source: ReaderError,
     },
     /// What the caller does with the bytes failed, which other bytes can't mend.
     #[error("cannot use the NAR of '{path}'")]

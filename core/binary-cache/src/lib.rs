@@ -33,6 +33,7 @@ mod error;
 mod keys;
 mod limits;
 mod listing;
+mod memory;
 mod nar;
 mod netrc;
 mod policy;
@@ -53,6 +54,7 @@ pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavail
 pub use keys::{KeysError, read_keys};
 pub use limits::Limits;
 pub use listing::{Listing, ListingError};
+pub use memory::CacheMemory;
 pub use netrc::{Netrc, NetrcError, NetrcLogin};
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
 pub use push::{

@@ -28,12 +28,18 @@ pub struct Limits {
     /// Bytes per second, counted over [`Self::read_timeout`], below which a NAR
     /// is fetched from elsewhere.
     pub min_rate: u64,
-    /// Bytes of answers to remember, about.
-    pub max_remembered: usize,
+    /// Bytes per second that a NAR's file must come with, on the average...
+    pub nar_rate: u64,
+    /// ... and how late it may be at any time. So it takes no longer than this
+    /// and the time for its size at that rate. Only time counts in which the
+    /// bytes are waited for.
+    pub nar_grace: Duration,
     /// Largest narinfo, in bytes.
     pub max_narinfo: usize,
     /// Most paths in a closure.
     pub max_paths: usize,
+    /// Most references that the paths of a closure have in all.
+    pub max_references: usize,
 }
 
 impl Default for Limits {
@@ -49,9 +55,11 @@ impl Default for Limits {
             cool_down: Duration::from_secs(30),
             hedge_after: Duration::from_secs(3),
             min_rate: 1024,
-            max_remembered: 32 << 20,
-            max_narinfo: 1 << 20,
+            nar_rate: 64 << 10,
+            nar_grace: Duration::from_mins(1),
+            max_narinfo: nix_formats::narinfo::MAX_SIZE,
             max_paths: 200_000,
+            max_references: 2_000_000,
         }
     }
 }

@@ -23,8 +23,9 @@ pub struct TrustPolicy {
 pub enum Trust {
     /// Trusted keys signed it; their names, as many as the policy wants or more.
     Signed(Vec<String>),
-    /// Not enough did, but the content address makes the path. Whoever takes
-    /// the contents must check them against it, as [`Caches::fetch_nar`] does.
+    /// Not enough did, but the content address makes the path, by an algorithm
+    /// that is not weak. Contents count only once they were checked against it,
+    /// as [`Caches::fetch_nar`] does.
     ///
     /// [`Caches::fetch_nar`]: crate::Caches::fetch_nar
     ContentAddressed,
@@ -165,6 +166,11 @@ impl TrustPolicy {
                 signers: names,
                 required: self.required.get(),
             });
+        }
+        if let Some(ca) = info.ca.filter(|ca| ca.hash.algorithm().is_weak())
+            && info.signatures.is_empty()
+        {
+            return Err(Refusal::WeakAddress(ca.hash.algorithm()));
         }
         let claimed: BTreeSet<&str> = info
             .signatures

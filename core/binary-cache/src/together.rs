@@ -31,13 +31,13 @@ impl Claim {
 const MOST: usize = 8;
 
 impl Together {
-    /// The keys that made one of these signatures of `data`.
-    pub(crate) async fn signers<'a>(
+    /// The signatures of `data` that keys made, each with the key. Only those by names of the keys are looked at.
+    pub(crate) async fn verified<'a>(
         &self,
         keys: &'a PublicKeys,
         data: &str,
         signatures: &[Signature],
-    ) -> Vec<&'a PublicKey> {
+    ) -> Vec<(&'a PublicKey, Signature)> {
         let data: Arc<str> = data.into();
         let mut claims = Vec::new();
         for key in keys.iter() {
@@ -63,7 +63,10 @@ impl Together {
             *claim.verdict.get_or_init(alone)
         };
         claims.retain(|(_, claim)| is_good(claim));
-        claims.into_iter().map(|(key, _)| key).collect()
+        let verified = claims.into_iter();
+        verified
+            .map(|(key, claim)| (key, claim.signature.clone()))
+            .collect()
     }
 
     async fn verify(&self, claims: &[(&PublicKey, Arc<Claim>)]) {
@@ -124,12 +127,12 @@ mod tests {
             // Some are not waited for.
             let gives_up = number % 11 == 0;
             tokio::spawn(async move {
-                let signers = together.signers(&keys, &data, &signatures);
+                let signers = together.verified(&keys, &data, &signatures);
                 if gives_up {
                     let _ = tokio::time::timeout(std::time::Duration::ZERO, signers).await;
                     return;
                 }
-                let names: Vec<&str> = signers.await.iter().map(|key| key.name()).collect();
+                let names: Vec<&str> = signers.await.iter().map(|(key, _)| key.name()).collect();
                 let mut expected = Vec::new();
                 expected.extend((number % 5 > 0).then_some("a"));
                 expected.extend((number % 7 > 0).then_some("b"));

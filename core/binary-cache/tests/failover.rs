@@ -7,8 +7,8 @@
 
 mod support;
 
-use binary_cache::{CacheUrl, Caches, Limits, NarError, Refusal, Trust, TrustPolicy};
-use nix_formats::{NarInfo, PublicKeys, SecretKey};
+use binary_cache::{CacheUrl, Caches, Found, Limits, NarError, Refusal, Trust, TrustPolicy};
+use nix_formats::{Compression, NarInfo, PublicKeys, SecretKey};
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -231,6 +231,167 @@ async fn who_no_longer_waits_stops_the_consumer() {
     let stopped =
         tokio::task::spawn_blocking(move || receiver.recv_timeout(Duration::from_secs(5)));
     assert_eq!(stopped.await.unwrap(), Ok(true));
+}
+
+#[tokio::test]
+async fn those_who_give_up_do_not_count_against_the_cache() {
+    let server = nars(|_, before| match before {
+        0..3 => Answer::StallHalfway,
+        _ => Answer::Serve,
+    })
+    .await;
+    let caches = Caches::new(
+        store_dir(),
+        [
+            server.url.parse::<CacheUrl>().unwrap(),
+            file_url().parse().unwrap(),
+        ],
+        keys(),
+        Limits {
+            hedge_after: Duration::from_secs(20),
+            ..eager()
+        },
+    )
+    .unwrap();
+    for _ in 0..3 {
+        let given_up = tokio::time::timeout(Duration::from_millis(200), fetch(&caches)).await;
+        assert!(given_up.is_err());
+    }
+    // The threads end soon.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fetch(&caches).await.unwrap();
+    assert_eq!(server.requests_below("nar/"), 4);
+}
+
+#[tokio::test]
+async fn what_decodes_to_much_stops_too_when_it_is_given_up() {
+    let zeros = vec![0; 1 << 20];
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    for _ in 0..4096 {
+        std::io::Write::write_all(&mut encoder, &zeros).unwrap();
+    }
+    let body = encoder.finish().unwrap();
+    let server = nars(move |_, _| Answer::Body(body.clone())).await;
+    let caches = caches(&[server.url]);
+    let found = caches.find(&root("app"), None).await.unwrap();
+    let mut large = Found::clone(&found);
+    let info = Arc::make_mut(&mut large.info);
+    (info.nar_size, info.compression) = (4 << 30, Compression::Zstd);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let fetch = caches.fetch_nar(&large, move |nar| {
+        let read = std::io::copy(nar, &mut std::io::sink());
+        sender.send(read.is_err()).unwrap();
+        read
+    });
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), fetch)
+            .await
+            .is_err()
+    );
+    let since = Instant::now();
+    let stopped =
+        tokio::task::spawn_blocking(move || receiver.recv_timeout(Duration::from_secs(20)));
+    assert_eq!(stopped.await.unwrap(), Ok(true));
+    assert!(
+        since.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
+fn slow(nar_rate: u64) -> Limits {
+    Limits {
+        nar_rate,
+        nar_grace: Duration::from_millis(600),
+        min_rate: 1,
+        hedge_after: Duration::from_secs(20),
+        ..eager()
+    }
+}
+
+async fn fetch_slowly(server: &Server, nar_rate: u64) -> Result<(Vec<u8>, usize), NarError> {
+    let url: CacheUrl = server.url.parse().unwrap();
+    fetch(&Caches::new(store_dir(), [url], keys(), slow(nar_rate)).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_nar_that_drips_has_an_end() {
+    // 50 bytes a second.
+    let server = nars(|_, _| Answer::Drip(1, Duration::from_millis(20))).await;
+    let since = Instant::now();
+    let error = fetch_slowly(&server, 1 << 10).await.unwrap_err();
+    let text = nix_formats::chain(&error);
+    assert!(
+        text.ends_with("came with less than 1024 bytes per second"),
+        "{text}"
+    );
+    assert!(
+        since.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        since.elapsed()
+    );
+    assert_eq!(server.requests_below("nar/"), 1);
+}
+
+#[tokio::test]
+async fn a_slow_link_that_is_fast_enough_takes_its_time() {
+    let server = nars(|_, _| Answer::Drip(8, Duration::from_millis(20))).await;
+    let since = Instant::now();
+    let (bytes, calls) = fetch_slowly(&server, 100).await.unwrap();
+    assert!(bytes == expected().await);
+    assert_eq!(calls, 1);
+    assert!(
+        since.elapsed() > Duration::from_millis(600),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn what_is_scarce_is_not_held_while_a_cache_says_nothing() {
+    let held = Arc::new(AtomicUsize::new(0));
+    struct Held(Arc<AtomicUsize>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let take = |held: &Arc<AtomicUsize>| {
+        let held = Arc::clone(held);
+        async move {
+            held.fetch_add(1, Ordering::SeqCst);
+            Held(held)
+        }
+    };
+    let stalling = nars(|_, _| Answer::Stall).await;
+    let caches_of = |server: &Server| eager_caches(std::slice::from_ref(&server.url));
+    let caches = caches_of(&stalling);
+    let found = caches.find(&root("app"), None).await.unwrap();
+    let fetch = caches.fetch_nar_with(&found, take(&held), |_| Ok(()));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), fetch)
+            .await
+            .is_err()
+    );
+    let never = async { panic!("it is taken before there is a byte") };
+    let fetch = caches.fetch_nar_with::<_, _, ()>(&found, never, |_| Ok(()));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), fetch)
+            .await
+            .is_err()
+    );
+
+    let good = nars(|_, _| Answer::Serve).await;
+    let caches = caches_of(&good);
+    let found = caches.find(&root("app"), None).await.unwrap();
+    let seen = Arc::clone(&held);
+    let fetch = caches.fetch_nar_with(
+        &found,
+        take(&held),
+        move |_| Ok(seen.load(Ordering::SeqCst)),
+    );
+    assert_eq!(fetch.await.unwrap(), 1);
+    assert_eq!(held.load(Ordering::SeqCst), 0);
 }
 
 /// A server whose narinfo of `app` only this key signed.

@@ -9,11 +9,11 @@ mod support;
 
 use binary_cache::{Caches, FetchError, Found, NarError, Trust};
 use nix_formats::{
-    Compression,
-    nar::{Event, Reader},
+    Compression, ContentAddress, ContentAddressMethod, HashAlgorithm, NarInfo, StorePath,
+    nar::{Event, Reader, Writer},
 };
 use std::{io::Read, sync::Arc};
-use support::{Answer, Server, caches, file_url, folder, root};
+use support::{Answer, Server, caches, file_url, folder, root, store_dir};
 
 async fn contents(caches: &Caches, found: &Found) -> Result<String, NarError> {
     caches
@@ -59,11 +59,57 @@ async fn nars_of_every_compression_are_fetched_from_folder_and_server() {
     }
 }
 
+/// A cache with the vectors' file, whose addresses there are by SHA-1, under addresses by SHA-256.
+fn by_sha256(cache: &std::path::Path) -> (StorePath, StorePath) {
+    let contents = b"contents\n";
+    let mut nar = Writer::new(Vec::new());
+    nar.file(false, contents).unwrap();
+    let nar = nar.finish().unwrap();
+    std::fs::write(
+        cache.join("nix-cache-info"),
+        "StoreDir: /tmp/nix-vectors/store\n",
+    )
+    .unwrap();
+    std::fs::create_dir(cache.join("nar")).unwrap();
+    std::fs::write(cache.join("nar/file"), &nar).unwrap();
+    let add = |method, hashed: &[u8]| {
+        let ca = ContentAddress {
+            method,
+            hash: HashAlgorithm::Sha256.digest(hashed),
+        };
+        let path = store_dir()
+            .make_fixed_output_path(&ca.into(), "file")
+            .unwrap();
+        let info = NarInfo {
+            path: path.clone(),
+            url: "nar/file".to_owned(),
+            compression: Compression::None,
+            file_hash: None,
+            file_size: None,
+            nar_hash: HashAlgorithm::Sha256.digest(&nar),
+            nar_size: nar.len() as u64,
+            references: [].into(),
+            deriver: None,
+            signatures: Vec::new(),
+            ca: Some(ca),
+        };
+        let name = format!("{}.narinfo", path.hash_part());
+        std::fs::write(cache.join(name), info.print(&store_dir())).unwrap();
+        path
+    };
+    (
+        add(ContentAddressMethod::Flat, contents),
+        add(ContentAddressMethod::Recursive, &nar),
+    )
+}
+
 #[tokio::test]
 async fn content_addressed_nars_are_checked_against_their_address() {
-    let caches = caches(&[file_url()]);
-    for name in ["addressed", "flat", "recursive"] {
-        let found = caches.find(&root(name), None).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let (flat, recursive) = by_sha256(cache.path());
+    let caches = caches(&[file_url(), format!("file://{}", cache.path().display())]);
+    for path in [root("addressed"), flat, recursive] {
+        let found = caches.find(&path, None).await.unwrap();
         assert_eq!(found.trust, Trust::ContentAddressed);
         contents(&caches, &found).await.unwrap();
         // The same contents under another address of the same kind.

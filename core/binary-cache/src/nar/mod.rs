@@ -12,7 +12,7 @@ use crate::{
 };
 use futures::FutureExt;
 use input::{Lent, Opened};
-use nix_formats::Compression;
+use nix_formats::{Compression, nar::Reader};
 use std::{
     collections::VecDeque,
     io::{self, Read},
@@ -39,11 +39,31 @@ impl Caches {
     /// thrown away. When `consume` fails though the bytes were right, that is
     /// the end: [`NarError::Consumer`].
     ///
-    /// When the future is dropped, `consume` gets an error from its next read.
-    pub async fn fetch_nar<T, F>(&self, found: &Found, mut consume: F) -> Result<T, NarError>
+    /// When the future is dropped, `consume` gets an error from its next read,
+    /// and a read that waits ends at once.
+    pub async fn fetch_nar<T, F>(&self, found: &Found, consume: F) -> Result<T, NarError>
     where
         T: Send + 'static,
         F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
+    {
+        let nothing = std::future::ready(());
+        self.fetch_nar_with(found, nothing, consume).await
+    }
+
+    /// As [`Self::fetch_nar`], for consumers that need something that is scarce,
+    /// such as memory: `resource` is awaited once the first bytes are there,
+    /// so that a cache that says nothing holds none of it. What it gives is
+    /// dropped when nothing is read or consumed any more.
+    pub async fn fetch_nar_with<T, F, R>(
+        &self,
+        found: &Found,
+        resource: impl Future<Output = R>,
+        mut consume: F,
+    ) -> Result<T, NarError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
+        R: Send + 'static,
     {
         let mut fetch = Fetch {
             members: Arc::clone(&self.members),
@@ -54,6 +74,10 @@ impl Caches {
         // Small files come as a whole here, and no blocking thread waits for
         // the network.
         let mut first = fetch.next_input().await;
+        let resource = match first {
+            Some(_) => Some(resource.await),
+            None => None,
+        };
         let (guard, cancelled) = watch::channel(());
         let waiter = Waiter {
             runtime: Handle::current(),
@@ -76,6 +100,7 @@ impl Caches {
         }
         let span = tracing::Span::current();
         let fetched = tokio::task::spawn_blocking(move || {
+            let _resource = resource;
             span.in_scope(|| fetch.run(first, waiter, &mut consume))
         });
         let fetched = fetched.await;
@@ -90,6 +115,32 @@ impl Caches {
                 }),
             },
         }
+    }
+}
+
+impl Caches {
+    /// Fetches the NAR of a path, keeps nothing of it, and reads it as those do that use it: its names, their order, sizes, and
+    /// that nothing follows it.
+    pub async fn verify_nar(&self, found: &Found) -> Result<(), NarError> {
+        let size = found.info.nar_size;
+        let read = move |nar: &mut dyn Read| {
+            let mut reader = Reader::of_size(nar, size);
+            loop {
+                match reader.next_event() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Ok(()),
+                    Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                }
+            }
+        };
+        let verified = self.fetch_nar(found, read).await;
+        verified.map_err(|error| match error {
+            NarError::Consumer { path, source } => match source.downcast() {
+                Ok(source) => NarError::Malformed { path, source },
+                Err(source) => NarError::Consumer { path, source },
+            },
+            error => error,
+        })
     }
 }
 
@@ -164,6 +215,8 @@ impl Fetch {
                     return Ok(value);
                 }
                 Err(Failed::Finally(error)) => return Err(error),
+                // That it was cancelled is no failure of the cache.
+                Err(Failed::Source(_)) if waiter.is_gone() => break,
                 Err(Failed::Source(error)) => self.note(index, *error),
             }
             let runtime = waiter.runtime.clone();
@@ -177,7 +230,7 @@ impl Fetch {
         }
         let path = self.found.info.path.clone();
         match self.failures.len() {
-            0 => Err(Box::new(NarError::Consumer {
+            count if count == 0 || waiter.is_gone() => Err(Box::new(NarError::Consumer {
                 path,
                 source: cancelled(),
             })),
@@ -194,7 +247,7 @@ impl Fetch {
         let cache = &self.members.caches[index];
         tracing::warn!(
             error = nix_formats::chain(&error),
-            "a NAR is not to be had from a cache"
+            "a cache does not give a NAR"
         );
         let reason = match &error {
             NarError::Fetch { source, .. } => source.clone(),
@@ -364,7 +417,7 @@ impl Fetch {
         let (seen, has_failed, result) = {
             let compression = &input.source.compression;
             let decoder = decompress::reader(compression, &mut context, &mut file);
-            let mut reader = Verifier::new(&self.found, decoder);
+            let mut reader = Verifier::new(&self.found, decoder, waiter);
             let result = match consume(&mut reader) {
                 Err(error) if is_about_disk(&error) => Err(error),
                 // The rest tells whether the bytes were to blame.
@@ -457,8 +510,7 @@ impl Members {
         index: usize,
         found: &Found,
     ) -> Option<(Source, Option<nix_formats::Hash>)> {
-        let asked = self.caches[index].narinfo(&self.store_dir, &found.info.path, &self.limits);
-        let info = asked.await.ok()?;
+        let info = self.narinfo(index, &found.info.path).await.ok()?.info;
         let same = info.nar_hash == found.info.nar_hash && info.nar_size == found.info.nar_size;
         same.then_some((
             Source {

@@ -1,6 +1,10 @@
 //! What is known of a NAR once it went by.
 
-use crate::{caches::Found, policy::Trust};
+use crate::{
+    caches::Found,
+    download::{Waiter, cancelled},
+    policy::Trust,
+};
 use nix_formats::{
     ContentHasher,
     hash::{HashAlgorithm, Hasher},
@@ -10,6 +14,7 @@ use std::io::{self, Read};
 /// Hands on what it reads, up to a limit, and keeps account of it.
 pub(super) struct Verifier<'a> {
     input: Box<dyn Read + Send + 'a>,
+    waiter: &'a Waiter,
     limit: u64,
     pub(super) seen: Seen,
     /// Whether reading failed, be it for the network or for what came.
@@ -25,7 +30,7 @@ pub(super) struct Seen {
 }
 
 impl<'a> Verifier<'a> {
-    pub(super) fn new(found: &Found, input: Box<dyn Read + Send + 'a>) -> Self {
+    pub(super) fn new(found: &Found, input: Box<dyn Read + Send + 'a>, waiter: &'a Waiter) -> Self {
         let info = &found.info;
         let content = match (&found.trust, info.ca) {
             (Trust::ContentAddressed, Some(ca)) => {
@@ -36,6 +41,7 @@ impl<'a> Verifier<'a> {
         };
         Self {
             input,
+            waiter,
             limit: info.nar_size,
             seen: Seen {
                 count: 0,
@@ -66,6 +72,11 @@ impl<'a> Verifier<'a> {
 
 impl Read for Verifier<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        // A decoder may give much without reading.
+        if self.waiter.is_gone() {
+            self.has_failed = true;
+            return Err(cancelled());
+        }
         let count = match self.input.read(out) {
             Ok(count) => count,
             Err(error) => {

@@ -44,6 +44,14 @@ pub(crate) fn root(name: &str) -> StorePath {
     store_dir().parse(path).unwrap()
 }
 
+/// A path of the vectors that refers to nothing, whose content address makes it.
+pub(crate) fn leaf() -> StorePath {
+    let lines = include_str!("../vectors/app-lines.txt").lines();
+    let paths = lines.filter_map(|line| line.split(' ').next());
+    let path = paths.into_iter().find(|path| path.ends_with("-text"));
+    store_dir().parse(path.unwrap()).unwrap()
+}
+
 /// Limits that let nothing wait long.
 pub(crate) fn limits() -> Limits {
     Limits {
@@ -84,6 +92,8 @@ pub(crate) enum Answer {
     Body(Vec<u8>),
     /// Serve this with a content encoding.
     Encoded(&'static str, Vec<u8>),
+    /// Send the body so many bytes at a time, with a pause before each piece.
+    Drip(usize, Duration),
     /// Send bytes for ever.
     Endless,
     /// Serve the vector to whoever has this `authorization`.
@@ -197,6 +207,13 @@ async fn serve(
             body.len()
         );
         stream.write_all(header.as_bytes()).await.ok()?;
+        if let Answer::Drip(size, pause) = answer {
+            for piece in body.chunks(size) {
+                tokio::time::sleep(pause).await;
+                stream.write_all(piece).await.ok()?;
+            }
+            continue;
+        }
         let sent = if half { body.len() / 2 } else { body.len() };
         stream.write_all(&body[..sent]).await.ok()?;
         match answer {
