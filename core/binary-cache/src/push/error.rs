@@ -4,7 +4,7 @@ use crate::{
     error::{FetchError, SetupError},
     source::SourceError,
 };
-use nix_formats::{Hash, HashFormat, StoreDir, StorePath};
+use nix_formats::{Hash, HashFormat, StoreDir, StorePath, nar::ReaderError};
 use std::io;
 use thiserror::Error;
 
@@ -35,6 +35,16 @@ pub enum PushError {
         expected: Box<Hash>,
         /// What is there.
         actual: Box<Hash>,
+    },
+    /// The store gives a NAR that no other could use.
+    #[error(
+        "the NAR of '{path}' is no archive that can be used; see whether the store is damaged: nix-store --verify --check-contents"
+    )]
+    Unsound {
+        /// The path.
+        path: StorePath,
+        /// What is wrong.
+        source: ReaderError,
     },
     /// The compressed NAR can't be made.
     #[error("cannot pack '{path}'")]

@@ -16,7 +16,7 @@ use crate::{
 pub use compress::{Compressor, CompressorError};
 pub use error::PushError;
 use futures::{
-    StreamExt, TryFutureExt,
+    FutureExt, StreamExt, TryFutureExt,
     channel::mpsc::{self, UnboundedReceiver},
     stream::{self, FuturesUnordered},
 };
@@ -41,6 +41,11 @@ const AHEAD: usize = 8;
 /// small path.
 const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_PATHS: usize = 32;
+
+/// So many bytes of files, or so many paths, are put into a folder before they are synced to the disk and their narinfos
+/// written. A push that is killed packs them again.
+const SYNC_BYTES: u64 = 64 << 20;
+const SYNC_PATHS: usize = 4096;
 
 /// A NAR of this size is asked for before it is sent a second time.
 const WORTH_ASKING: u64 = 1 << 20;
@@ -131,7 +136,8 @@ pub struct PushReport {
 /// Pushes the closure of `roots` to a cache. What is there is not pushed again.
 ///
 /// A path's narinfo is written after its NAR, and after the narinfos of all
-/// paths that it refers to. So whenever this is killed, the cache is whole and
+/// paths that it refers to; in a folder after the NAR is on the disk. So
+/// whenever this is killed, or the machine goes down, the cache is whole and
 /// lacks no reference of any path that it has; the next run goes on from there.
 pub async fn push(
     source: Arc<dyn NarSource>,
@@ -183,7 +189,7 @@ impl Push {
         let (name, limits) = ("nix-cache-info", &self.options.limits);
         let ours = self.source.store_dir();
         let info = self.transport.get(name, MAX_CACHE_INFO, limits).await?;
-        let Some(info) = info else {
+        let Some(info) = info.filter(|info| !info.is_empty()) else {
             let text = format!("StoreDir: {ours}\nWantMassQuery: 1\n");
             let payload = Payload::Memory(text.into());
             let put = self
@@ -205,10 +211,12 @@ impl Push {
         }
     }
 
-    /// What the cache has of a path. A signature that it lacks is added.
+    /// What the cache has of a path. A signature that it lacks is added, in a folder later.
     async fn check(&self, info: PathInfo) -> Result<(PathInfo, Present), PushError> {
         let present = self.present(&info).await?;
-        if let Present::Unsigned(signed) = &present {
+        if let Present::Unsigned(signed) = &present
+            && !self.transport.is_folder()
+        {
             self.publish(signed).await?;
         }
         Ok((info, present))
@@ -224,7 +232,9 @@ impl Push {
             return Ok(Present::Nothing);
         };
         // What is damaged is as good as missing.
-        let Ok(theirs) = NarInfo::parse(store_dir, &String::from_utf8_lossy(&text)) else {
+        let is_ours = |name: &str| self.options.keys.iter().any(|key| key.name() == name);
+        let text = String::from_utf8_lossy(&text);
+        let Ok(theirs) = NarInfo::parse_preferring(store_dir, &text, is_ours) else {
             return Ok(Present::Nothing);
         };
         if theirs.path != info.path {
@@ -235,6 +245,11 @@ impl Push {
             && theirs.references == info.references;
         if !is_same {
             return Ok(Present::All);
+        }
+        if let Some(folder) = self.transport.folder()
+            && !folder.has(&theirs.url, theirs.file_size)
+        {
+            return Ok(Present::Nothing);
         }
         let mut signed = theirs.clone();
         for key in &*self.options.keys {
@@ -265,7 +280,12 @@ impl Push {
         let mut outgoing = VecDeque::new();
         let mut uploads = FuturesUnordered::new();
         let mut publications = FuturesUnordered::new();
+        let mut batch = Batch::default();
         loop {
+            // One after the other, for they are in the order in which they may be seen.
+            if publications.is_empty() && batch.is_full() {
+                publications.push(self.publish_batch(std::mem::take(&mut batch)).boxed());
+            }
             while uploads.len() < jobs * AHEAD
                 && let Some(packed) = outgoing.pop_front()
             {
@@ -278,7 +298,7 @@ impl Push {
             {
                 packing.push(self.pack(packer, next_batch(&mut waiting)));
             }
-            let ready = tokio::select! {
+            let mut ready: VecDeque<NarInfo> = tokio::select! {
                 Some(checked) = checks.next() => {
                     let (info, present) = checked?;
                     match present {
@@ -289,9 +309,14 @@ impl Push {
                             continue;
                         }
                         Present::All => report.present.push(info.path.clone()),
-                        Present::Unsigned(_) => report.signed.push(info.path.clone()),
+                        Present::Unsigned(signed) => {
+                            report.signed.push(info.path.clone());
+                            if self.transport.is_folder() {
+                                batch.signed.push(*signed);
+                            }
+                        }
                     }
-                    order.there(&info.path)
+                    order.there(&info.path).into()
                 }
                 Some((packer, packed)) = packing.next() => {
                     idle.push(packer);
@@ -300,21 +325,37 @@ impl Push {
                 }
                 Some(narinfo) = uploads.next() => order.uploaded(narinfo?).into_iter().collect(),
                 Some(published) = publications.next() => {
-                    let narinfo: NarInfo = published?;
-                    self.progress.paths_done.fetch_add(1, Ordering::Relaxed);
-                    report.nar_size = report.nar_size.saturating_add(narinfo.nar_size);
-                    report.file_size += narinfo.file_size.unwrap_or_default();
-                    let ready = order.there(&narinfo.path);
-                    report.pushed.push(narinfo.path);
+                    let mut ready = VecDeque::new();
+                    for narinfo in published? {
+                        let narinfo: NarInfo = narinfo;
+                        self.progress.paths_done.fetch_add(1, Ordering::Relaxed);
+                        report.nar_size = report.nar_size.saturating_add(narinfo.nar_size);
+                        report.file_size += narinfo.file_size.unwrap_or_default();
+                        ready.extend(order.there(&narinfo.path));
+                        report.pushed.push(narinfo.path);
+                    }
                     ready
                 }
-                else => return Ok(report),
+                else => {
+                    if batch.is_empty() {
+                        return Ok(report);
+                    }
+                    publications.push(self.publish_batch(std::mem::take(&mut batch)).boxed());
+                    continue;
+                }
             };
-            for narinfo in ready {
-                publications.push(async move {
-                    self.publish(&narinfo).await?;
-                    Ok::<_, PushError>(narinfo)
-                });
+            while let Some(narinfo) = ready.pop_front() {
+                if self.transport.is_folder() {
+                    // Behind what it refers to, in this batch or an earlier one.
+                    ready.extend(order.there(&narinfo.path));
+                    batch.add(narinfo);
+                } else {
+                    let publish = async move {
+                        self.publish(&narinfo).await?;
+                        Ok::<_, PushError>(vec![narinfo])
+                    };
+                    publications.push(publish.boxed());
+                }
             }
         }
     }
@@ -390,6 +431,19 @@ impl Push {
         }
     }
 
+    /// Writes narinfos into a folder once all that they tell of is on the disk, and gives back those of paths that were pushed.
+    async fn publish_batch(&self, batch: Batch) -> Result<Vec<NarInfo>, PushError> {
+        let Some(folder) = self.transport.folder().map(Arc::clone) else {
+            return Ok(Vec::new());
+        };
+        let store_dir = self.source.store_dir();
+        let narinfos = batch.signed.iter().chain(&batch.pushed);
+        let file = |info: &NarInfo| (narinfo_name(&info.path), info.print(store_dir));
+        let files: Vec<(String, String)> = narinfos.map(file).collect();
+        blocking(move || folder.put_last(&files)).await?;
+        Ok(batch.pushed)
+    }
+
     async fn publish(&self, narinfo: &NarInfo) -> Result<(), PushError> {
         let name = narinfo_name(&narinfo.path);
         let text = narinfo.print(self.source.store_dir());
@@ -398,6 +452,31 @@ impl Push {
             .put(&name, "text/x-nix-narinfo", payload, &self.options.limits)
             .await
             .map_err(|error| upload_error(&narinfo.path, error))
+    }
+}
+
+/// Narinfos that are to be written into a folder together, in the order in which they may be seen.
+#[derive(Default)]
+struct Batch {
+    /// Of paths that were there and lacked a signature.
+    signed: Vec<NarInfo>,
+    pushed: Vec<NarInfo>,
+    /// Bytes of the files that they tell of.
+    bytes: u64,
+}
+
+impl Batch {
+    fn add(&mut self, narinfo: NarInfo) {
+        self.bytes += narinfo.file_size.unwrap_or_default();
+        self.pushed.push(narinfo);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.signed.is_empty() && self.pushed.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= SYNC_BYTES || self.signed.len() + self.pushed.len() >= SYNC_PATHS
     }
 }
 
@@ -474,7 +553,10 @@ fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
     use crate::source::SourceError;
-    use nix_formats::{HashAlgorithm, Hasher, StoreDir};
+    use nix_formats::{
+        HashAlgorithm, StoreDir,
+        nar::{Writer, hash_file},
+    };
 
     /// A store that lacks what its only path refers to.
     struct Torn(StoreDir);
@@ -492,8 +574,8 @@ mod tests {
             let info = |asked: &StorePath| {
                 (*asked == path("root")).then(|| PathInfo {
                     path: asked.clone(),
-                    nar_hash: Hasher::new(HashAlgorithm::Sha256).finish(),
-                    nar_size: 0,
+                    nar_hash: hash_file(HashAlgorithm::Sha256, false, b"").0,
+                    nar_size: hash_file(HashAlgorithm::Sha256, false, b"").1,
                     references: [path("lost")].into(),
                     deriver: None,
                     signatures: Vec::new(),
@@ -503,8 +585,10 @@ mod tests {
             Ok(paths.iter().map(info).collect())
         }
 
-        fn write_nar(&self, _: &PathInfo, _: &mut dyn std::io::Write) -> Result<(), SourceError> {
-            Ok(())
+        fn write_nar(&self, _: &PathInfo, out: &mut dyn std::io::Write) -> Result<(), SourceError> {
+            let mut nar = Writer::new(out);
+            let written = nar.file(false, b"").and_then(|()| nar.finish().map(|_| ()));
+            written.map_err(|error| SourceError::Other(error.into()))
         }
     }
 

@@ -12,7 +12,11 @@ use crate::{
     source::{NarSource, PathInfo, SourceError},
     transport::{Lane, Payload},
 };
-use nix_formats::{HashAlgorithm, HashWriter, NarInfo, StoreDir, nix32};
+use nix_formats::{
+    HashAlgorithm, HashWriter, NarInfo, StoreDir,
+    nar::{Checker, ReaderError},
+    nix32,
+};
 use std::{
     fs::File,
     io::{self, Seek, Write},
@@ -79,6 +83,8 @@ impl Packer {
             .start(&mut self.context, info.nar_size, file)
             .map_err(failed)?;
         let mut nar = NarWriter {
+            checker: Checker::default(),
+            unsound: None,
             nar: HashWriter::new(HashAlgorithm::Sha256, encoder),
             progress: &self.progress,
             listing: self
@@ -87,16 +93,28 @@ impl Packer {
                 .transpose()
                 .map_err(failed)?,
         };
-        self.source
-            .write_nar(&info, &mut nar)
-            .map_err(|error| match error {
-                SourceError::Write(error) => failed(error),
-                source => PushError::Source {
-                    path: info.path.clone(),
-                    source,
-                },
-            })?;
-        let NarWriter { nar, listing, .. } = nar;
+        let written = self.source.write_nar(&info, &mut nar);
+        let unsound = |source| PushError::Unsound {
+            path: info.path.clone(),
+            source,
+        };
+        let NarWriter {
+            nar,
+            listing,
+            checker,
+            unsound: error,
+            ..
+        } = nar;
+        if let Some(error) = error {
+            return Err(unsound(error));
+        }
+        written.map_err(|error| match error {
+            SourceError::Write(error) => failed(error),
+            source => PushError::Source {
+                path: info.path.clone(),
+                source,
+            },
+        })?;
         let (encoder, nar_hash, nar_size) = nar.finish();
         if (nar_hash, nar_size) != (info.nar_hash, info.nar_size) {
             return Err(PushError::Changed {
@@ -105,6 +123,7 @@ impl Packer {
                 actual: Box::new(nar_hash),
             });
         }
+        checker.finish().map_err(unsound)?;
         let listing = listing.map(ListingBuilder::finish).transpose();
         let listing = listing.map_err(failed)?;
         let file = encoder.finish().map_err(failed)?;
@@ -138,6 +157,9 @@ impl Packer {
 
 /// Hands the NAR to those who want it.
 struct NarWriter<'a, W> {
+    checker: Checker,
+    /// Why no store could use the NAR.
+    unsound: Option<ReaderError>,
     nar: HashWriter<W>,
     progress: &'a PushProgress,
     listing: Option<ListingBuilder>,
@@ -146,6 +168,10 @@ struct NarWriter<'a, W> {
 impl<W: Write> Write for NarWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.nar.write(bytes)?;
+        if let Err(error) = self.checker.update(&bytes[..count]) {
+            self.unsound = Some(error);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         self.progress.count_bytes(count);
         if let Some(listing) = &mut self.listing {
             listing.write(&bytes[..count])?;

@@ -3,8 +3,11 @@
 use super::{Payload, Stage, is_inside};
 use crate::error::FetchError;
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use std::{
+    fs::OpenOptions,
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -56,6 +59,34 @@ impl Folder {
         written.map_err(|error| not_written(&path, error))
     }
 
+    /// Puts small files in their places, in this order. All that was put into the cache before is on the disk before the first
+    /// of them is to be seen, and they are when this returns. Blocks.
+    pub(crate) fn put_last(&self, files: &[(String, String)]) -> Result<(), FetchError> {
+        let mut renames = Vec::with_capacity(files.len());
+        for (name, text) in files {
+            let (staged, path) = (self.stage()?.path(), self.path(name)?);
+            std::fs::write(&staged, text).map_err(|error| not_written(&path, error))?;
+            renames.push((staged, path));
+        }
+        let failed = |error| not_written(&self.path, error);
+        let folder = std::fs::File::open(&self.path).map_err(failed)?;
+        // One call for all: a call for each file takes longer the smaller they are.
+        rustix::fs::syncfs(&folder).map_err(|error| failed(error.into()))?;
+        for (staged, path) in renames {
+            std::fs::rename(staged, &path).map_err(|error| not_written(&path, error))?;
+        }
+        folder.sync_all().map_err(failed)
+    }
+
+    /// Whether there is such a file, as large as it is to be. One that was not on the disk when the machine went down may be
+    /// there and empty.
+    pub(crate) fn has(&self, name: &str, size: Option<u64>) -> bool {
+        let found = self.path(name).ok().and_then(|path| path.metadata().ok());
+        found.is_some_and(|found| {
+            found.is_file() && size.map_or(found.len() > 0, |size| found.len() == size)
+        })
+    }
+
     pub(super) fn path(&self, name: &str) -> Result<PathBuf, FetchError> {
         if !is_inside(name) {
             return Err(FetchError::Outside {
@@ -65,11 +96,22 @@ impl Folder {
         Ok(self.path.join(name))
     }
 
-    /// Opens a file; it is read by whoever may block.
+    /// Opens a file, to be read by those who may block. What is not a file could have them wait for ever.
     pub(super) fn open(&self, name: &str) -> Result<Option<std::fs::File>, FetchError> {
         let path = self.path(name)?;
-        match std::fs::File::open(&path) {
-            Ok(file) => Ok(Some(file)),
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(&path);
+        match opened {
+            Ok(file) => {
+                let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                if is_file {
+                    return Ok(Some(file));
+                }
+                let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+                Err(failed(&path, error))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&path, error)),
         }

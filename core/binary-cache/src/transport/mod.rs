@@ -13,16 +13,17 @@ use crate::{
     url::{CacheUrl, Scheme},
 };
 use bytes::Bytes;
+pub(crate) use file::Folder;
 pub(crate) use http::client;
 pub(crate) use payload::Payload;
 use reqwest::Client;
 pub(crate) use stage::{Lane, Stage};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Where a cache's files come from.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    File(file::Folder),
+    File(Arc<Folder>),
     Http(http::Server),
     S3(s3::Bucket),
 }
@@ -62,7 +63,7 @@ impl Transport {
         limits: &Limits,
     ) -> Result<Self, SetupError> {
         Ok(match &url.scheme {
-            Scheme::File(path) => Self::File(file::Folder::new(path.clone())),
+            Scheme::File(path) => Self::File(Arc::new(Folder::new(path.clone()))),
             Scheme::Http(base) => {
                 let client = match client {
                     Some(client) => client.clone(),
@@ -198,6 +199,14 @@ impl Transport {
 
     pub(crate) fn is_folder(&self) -> bool {
         matches!(self, Self::File(_))
+    }
+
+    /// The folder, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Arc<Folder>> {
+        match self {
+            Self::File(folder) => Some(folder),
+            Self::Http(_) | Self::S3(_) => None,
+        }
     }
 }
 
