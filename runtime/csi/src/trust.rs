@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use binary_cache::{CacheUrl, CacheUrlError, Caches, Limits, Netrc, TrustPolicy};
+use binary_cache::{CacheMemory, CacheUrl, CacheUrlError, Caches, Limits, Netrc, TrustPolicy};
 use nix_formats::{PublicKey, PublicKeys, StoreDir};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -15,6 +15,9 @@ use crate::metrics::{Metrics, OutcomeLabels};
 
 /// How often to look whether the configuration or a secret changed. A ConfigMap takes kubelet a minute anyhow.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bytes of memory for what the caches of all sections answered. The driver may have 256 MiB.
+const CACHE_MEMORY: usize = 64 << 20;
 
 /// A section and what its files hold: if neither changed, the caches made of it live on, with what they remember.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +42,18 @@ struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct Trust {
     file: PathBuf,
+    memory: CacheMemory,
     current: RwLock<Snapshot>,
 }
 
 impl Trust {
     /// Reads the configuration file.
     pub(crate) fn load(file: &Path) -> Result<Self, ConfigError> {
-        let snapshot = snapshot(file, None)?;
+        let memory = CacheMemory::new(CACHE_MEMORY);
+        let snapshot = snapshot(file, None, &memory)?;
         Ok(Self {
             file: file.to_owned(),
+            memory,
             current: RwLock::new(snapshot),
         })
     }
@@ -73,7 +79,7 @@ impl Trust {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let new = snapshot(&self.file, Some(&old))?;
+        let new = snapshot(&self.file, Some(&old), &self.memory)?;
         let is_same = |old: &Made, new: &Made| Arc::ptr_eq(&old.caches, &new.caches);
         let changed = !is_same(&old.defaults, &new.defaults)
             || old.namespaces.len() != new.namespaces.len()
@@ -128,11 +134,15 @@ impl Trust {
     }
 }
 
-fn snapshot(file: &Path, old: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
+fn snapshot(
+    file: &Path,
+    old: Option<&Snapshot>,
+    memory: &CacheMemory,
+) -> Result<Snapshot, ConfigError> {
     let config = Config::parse(file, &read(file)?)?;
     let reuse = |source: Source, old: Option<&Made>, name: &str| match old {
         Some(old) if old.source == source => Ok(old.clone()),
-        _ => make(source, name),
+        _ => make(source, name, memory),
     };
     let defaults = reuse(
         source(config.defaults)?,
@@ -159,7 +169,7 @@ fn source(section: Section) -> Result<Source, ConfigError> {
     Ok(Source { section, netrc })
 }
 
-fn make(source: Source, name: &str) -> Result<Made, ConfigError> {
+fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, ConfigError> {
     fn failed<E: std::error::Error + Send + Sync + 'static>(
         section: &str,
         what: &'static str,
@@ -206,7 +216,8 @@ fn make(source: Source, name: &str) -> Result<Made, ConfigError> {
         Some(required) => TrustPolicy::new(keys, required)
             .map_err(failed(name, "no path could have so many signatures"))?,
     };
-    let caches = Caches::new(StoreDir::default(), urls, policy, Limits::default())
+    let (store_dir, limits) = (StoreDir::default(), Limits::default());
+    let caches = Caches::new_within(memory, store_dir, urls, policy, limits)
         .map_err(failed(name, "the caches cannot be used"))?;
     Ok(Made {
         source,
