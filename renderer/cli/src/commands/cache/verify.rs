@@ -15,8 +15,8 @@ use crate::output::say;
 
 /// Verify closures in binary caches: signatures, hashes and contents
 ///
-/// Finds the closure of the paths, checks that trusted keys signed each, fetches every NAR again and compares its size
-/// and hash. Nothing is kept.
+/// Finds the closure of the paths, checks that trusted keys signed each, fetches every NAR again, compares its size
+/// and hash, and reads it as nodes do. Nothing is kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   niphas cache verify --cache https://cache.example.org --key-file cache.public /nix/store/…-hello
@@ -111,7 +111,7 @@ fn tell(error: &anyhow::Error) -> String {
 async fn damaged(caches: &Caches, paths: &[Arc<Found>]) -> Vec<(Arc<Found>, anyhow::Error)> {
     let at_once = std::thread::available_parallelism().map_or(2, usize::from) * 2;
     let fetched = stream::iter(paths.iter().cloned()).map(|found| async move {
-        let fetched: Result<(), NarError> = caches.fetch_nar(&found, |_| Ok(())).await;
+        let fetched: Result<(), NarError> = caches.verify_nar(&found).await;
         fetched.err().map(|error| (found, anyhow!(error)))
     });
     let mut damaged: Vec<_> = fetched
