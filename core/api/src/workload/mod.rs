@@ -177,7 +177,7 @@ pub struct NiphasWorkloadSpec {
     pub closures: Vec<Closure>,
 
     /// The program and its first arguments. `/nix/root` is the first root of the closure.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1024), inner(length(max = 131_072)))]
     #[x_kube(validation = (
         "size(self) == 0 || self[0] != ''",
         "the first element is the program, and cannot be empty",
@@ -186,6 +186,7 @@ pub struct NiphasWorkloadSpec {
 
     /// Further arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096), inner(length(max = 131_072)))]
     pub args: Vec<String>,
 
     /// Environment variables by name.
@@ -354,6 +355,7 @@ pub struct Closure {
 pub struct EnvironmentVariable {
     /// The value; `$(NAME)` stands for another variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 131_072))]
     pub value: Option<String>,
     /// Where Kubernetes gets the value from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
