@@ -1,5 +1,7 @@
 //! The server of metrics and health, among peers that mean it ill.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
