@@ -87,11 +87,10 @@ impl Applier<'_> {
             }
             result => return result,
         }
-        let get = self.api(key.kind);
-        let Some(there) = timeout(get.get_metadata_opt(&key.name)).await? else {
+        let Some(there) = timeout(self.api(key.kind).get_opt(&key.name)).await? else {
             return Err(ApplyError::Changed);
         };
-        let there = Child::new(key.kind, &there.metadata);
+        let there = Child::of(key.kind, &there);
         if !there.is_controlled_by(self.owner) {
             return Err(ApplyError::Foreign);
         }

@@ -24,6 +24,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     resync: Duration,
 
+    /// Work for the workloads of this namespace only; may be given several times, and for all namespaces if it is not given
+    #[arg(long = "namespace", value_name = "NAME")]
+    namespaces: Vec<String>,
+
     /// Where the Lease is by which replicas agree on the one that leads
     #[arg(
         long,
@@ -63,6 +67,7 @@ impl From<Args> for Options {
         Self {
             base_image: args.base_image,
             resync: args.resync,
+            namespaces: args.namespaces,
             lease_namespace: args.lease_namespace,
             lease_name: args.lease_name,
             identity: args.identity,

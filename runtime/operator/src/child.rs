@@ -10,8 +10,8 @@ use kube::core::{ApiResource, DynamicResourceScope};
 use niphas_api::WORKLOAD_LABEL;
 use serde::Deserialize;
 
-use crate::FIELD_MANAGER;
 use crate::kinds::Kind;
+use crate::metadata::SeenMetadata;
 use crate::rollout::{self, MakerSpec, MakerStatus, Rollout};
 
 /// What a child is called: its kind and its name, in the workload's namespace.
@@ -42,6 +42,8 @@ pub(crate) struct Child {
     pub(crate) version: Option<u64>,
     /// The UID of the object that controls it.
     pub(crate) controller: Option<String>,
+    /// The names of the workloads that it concerns: the one of its label, and the one that controls it.
+    pub(crate) workloads: Vec<String>,
     /// It is to be gone soon.
     pub(crate) is_deleting: bool,
     /// A number for which fields are ours. Whoever changes the value of one takes it from us, so the number changes.
@@ -55,7 +57,7 @@ pub(crate) struct Child {
 /// An object as the API server gives it, less what the operator does not look at.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Seen {
-    metadata: ObjectMeta,
+    metadata: SeenMetadata,
     #[serde(default)]
     spec: MakerSpec,
     #[serde(default)]
@@ -83,55 +85,41 @@ impl Resource for Seen {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+        &self.metadata.kept
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        &mut self.metadata.kept
     }
 }
 
 impl Child {
-    /// Of an object that makes pods.
-    pub(crate) fn maker(kind: &'static Kind, seen: &Seen) -> Self {
-        let mut child = Self::new(kind, &seen.metadata);
-        let generation = seen.metadata.generation;
-        child.rollout = rollout::rollout(kind, generation, &seen.spec, &seen.status);
-        if own_entry(&seen.metadata).is_some_and(|fields| !fields["f:spec"]["f:replicas"].is_null())
-        {
-            child.own_replicas = seen.spec.replicas;
-        }
-        child
-    }
-
-    /// Of an object whose metadata is all that matters.
-    pub(crate) fn new(kind: &'static Kind, metadata: &ObjectMeta) -> Self {
-        let owners = metadata.owner_references.iter().flatten();
-        let version = metadata.resource_version.as_deref();
+    /// Of an object as it was seen.
+    pub(crate) fn of(kind: &'static Kind, seen: &Seen) -> Self {
+        let SeenMetadata { kept, own_fields } = &seen.metadata;
+        let version = kept.resource_version.as_deref();
+        let mut owners = kept.owner_references.iter().flatten();
+        let controller = owners.next();
+        let names = workload_of(kept).into_iter();
+        let mut workloads: Vec<String> = names
+            .chain(controller.map(|owner| owner.name.as_str()))
+            .map(str::to_owned)
+            .collect();
+        workloads.dedup();
+        let own_replicas = own_fields.as_ref().is_some_and(|own| own.has_replicas);
         Self {
             key: ChildKey {
                 kind,
-                name: metadata.name.clone().unwrap_or_default(),
+                name: kept.name.clone().unwrap_or_default(),
             },
-            uid: metadata.uid.clone().unwrap_or_default(),
+            uid: kept.uid.clone().unwrap_or_default(),
             version: version.and_then(|version| version.parse().ok()),
-            controller: owners
-                .filter(|owner| owner.controller == Some(true))
-                .map(|owner| owner.uid.clone())
-                .next(),
-            is_deleting: metadata.deletion_timestamp.is_some(),
-            own_fields: own_entry(metadata).map(|fields| number(&fields.to_string())),
-            own_replicas: None,
-            rollout: None,
-        }
-    }
-
-    /// Of an answer of the API server.
-    pub(crate) fn of(kind: &'static Kind, seen: &Seen) -> Self {
-        if kind.makes_pods {
-            Self::maker(kind, seen)
-        } else {
-            Self::new(kind, &seen.metadata)
+            controller: controller.map(|owner| owner.uid.clone()),
+            workloads,
+            is_deleting: kept.deletion_timestamp.is_some(),
+            own_fields: own_fields.as_ref().map(|own| own.number),
+            own_replicas: seen.spec.replicas.filter(|_| own_replicas),
+            rollout: rollout::rollout(kind, kept.generation, &seen.spec, &seen.status),
         }
     }
 
@@ -147,18 +135,6 @@ pub(crate) fn workload_of(metadata: &ObjectMeta) -> Option<&str> {
         .as_ref()?
         .get(WORKLOAD_LABEL)
         .map(String::as_str)
-}
-
-/// The fields that were applied by the operator and are its own still.
-fn own_entry(metadata: &ObjectMeta) -> Option<&serde_json::Value> {
-    let entries = metadata.managed_fields.iter().flatten();
-    entries
-        .filter(|entry| {
-            entry.manager.as_deref() == Some(FIELD_MANAGER)
-                && entry.operation.as_deref() == Some("Apply")
-                && entry.subresource.is_none()
-        })
-        .find_map(|entry| entry.fields_v1.as_ref().map(|fields| &fields.0))
 }
 
 /// A number for a text.

@@ -7,15 +7,15 @@ use futures::{FutureExt, StreamExt, stream};
 use kube::Client;
 use kube::runtime::controller::{self, Config, applier};
 use kube::runtime::reflector::ObjectRef;
-use niphas_api::NiphasWorkload;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::fetch::Fetcher;
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::reconcile::{Context, after_failure, reconcile};
-use crate::watches::Watches;
+use crate::watches::{SeenWorkload, Watches, metadata_only};
 
 /// Workloads reconciled at once.
 const CONCURRENCY: u16 = 16;
@@ -33,17 +33,19 @@ pub(crate) async fn run(
     let observed = Arc::<Observed>::default();
     let context = Arc::new(Context {
         client: client.clone(),
+        metadata: metadata_only(client.clone()),
+        fetcher: Fetcher::new(client.clone(), settings.base_image),
         observed: Arc::clone(&observed),
         identity: settings.identity,
         metrics: metrics.clone(),
-        base_image: settings.base_image,
         resync: settings.resync,
         memories: std::sync::Mutex::default(),
     });
 
-    let (queue, mut workloads) = mpsc::channel::<ObjectRef<NiphasWorkload>>(1024);
-    let mut watches = Watches::new(client, observed, queue, stop.child_token());
-    let store = watches.workloads(Arc::clone(&context));
+    let (queue, mut workloads) = mpsc::channel::<ObjectRef<SeenWorkload>>(1024);
+    let namespaces = settings.namespaces;
+    let mut watches = Watches::new(client, namespaces, observed, queue, stop.child_token());
+    let store = watches.workloads(&context);
     watches.start(&store);
     // The queue fills meanwhile: to take from it is to let the lists go on.
     let mut waiting = Vec::new();
@@ -97,4 +99,6 @@ pub(crate) struct Settings {
     pub(crate) base_image: String,
     /// How often a workload is looked at when nothing happens.
     pub(crate) resync: Duration,
+    /// The namespaces to work for; all if there are none.
+    pub(crate) namespaces: Vec<String>,
 }

@@ -5,17 +5,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource, ResourceExt};
-use niphas_api::NiphasWorkload;
 
 use crate::FIELD_MANAGER;
 use crate::apply::{ApplyError, timeout};
 use crate::status::{State, Verdict, shorten};
+use crate::watches::SeenWorkload;
 
 /// Sends an event that tells the verdict.
 pub(crate) async fn send(
     client: &Client,
     identity: &str,
-    workload: &NiphasWorkload,
+    workload: &SeenWorkload,
     verdict: &Verdict,
 ) -> Result<(), ApplyError> {
     let event = event(identity, workload, verdict, Timestamp::now());
@@ -25,7 +25,7 @@ pub(crate) async fn send(
     Ok(())
 }
 
-fn event(identity: &str, workload: &NiphasWorkload, verdict: &Verdict, now: Timestamp) -> Event {
+fn event(identity: &str, workload: &SeenWorkload, verdict: &Verdict, now: Timestamp) -> Event {
     let kind = match verdict.state {
         State::Stalled => "Warning",
         State::Ready | State::Reconciling | State::Suspended => "Normal",
@@ -51,7 +51,7 @@ fn event(identity: &str, workload: &NiphasWorkload, verdict: &Verdict, now: Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::workload;
+    use crate::tests::seen_workload;
 
     #[test]
     fn an_event_is_on_the_workload() {
@@ -61,7 +61,7 @@ mod tests {
             message: "no node can run the closures".to_owned(),
         };
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let event = event("operator-1", &workload(), &verdict, now);
+        let event = event("operator-1", &seen_workload(), &verdict, now);
         insta::assert_snapshot!(niphas_api::to_yaml(&event).unwrap(), @r#"
         action: Reconcile
         apiVersion: events.k8s.io/v1

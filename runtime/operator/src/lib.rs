@@ -8,9 +8,11 @@ mod apply;
 mod child;
 mod controller;
 mod events;
+mod fetch;
 mod http;
 mod kinds;
 mod lease;
+mod metadata;
 mod metrics;
 mod observed;
 mod plan;
@@ -51,6 +53,8 @@ pub struct Options {
     pub base_image: String,
     /// How often a workload is looked at when nothing happens.
     pub resync: Duration,
+    /// The namespaces to work for; all if there are none.
+    pub namespaces: Vec<String>,
     /// The namespace of the Lease.
     pub lease_namespace: String,
     /// The name of the Lease.
@@ -98,6 +102,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             identity: options.identity,
             base_image: options.base_image,
             resync: options.resync,
+            namespaces: options.namespaces,
         };
         let running = controller::run(client, settings, metrics.clone(), stop.clone());
         tokio::pin!(running);

@@ -63,6 +63,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     leads: Family<LeaseLabels, Gauge>,
     workloads: Family<StateLabels, Gauge>,
+    children: Gauge,
     changes: Family<KindLabels, Counter>,
     events_dropped: Counter,
     synced: Gauge,
@@ -77,6 +78,7 @@ impl Default for Metrics {
             requests: Family::default(),
             leads: Family::default(),
             workloads: Family::default(),
+            children: Gauge::default(),
             changes: Family::default(),
             events_dropped: Counter::default(),
             synced: Gauge::default(),
@@ -118,6 +120,11 @@ impl Metrics {
             self.workloads.clone(),
         );
         own.register(
+            "children",
+            "Objects with the label of a workload that are kept in mind",
+            self.children.clone(),
+        );
+        own.register(
             "child_changes",
             "Children that were made, changed or removed, by kind",
             self.changes.clone(),
@@ -148,6 +155,10 @@ impl Metrics {
                 controller: CONTROLLER,
             })
             .observe(time.as_secs_f64());
+    }
+
+    pub(crate) fn children(&self, number: usize) {
+        self.children.set(number as i64);
     }
 
     pub(crate) fn child_changed(&self, kind: &'static str) {

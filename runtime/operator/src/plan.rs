@@ -97,6 +97,33 @@ pub(crate) fn plan(
     plan
 }
 
+/// Whether there is nothing to do: what [`plan`] says without the objects themselves, from their fingerprints.
+pub(crate) fn is_done(
+    owner: &str,
+    wanted: &[(ChildKey, u64)],
+    live: &[Child],
+    applied: &HashMap<ChildKey, Applied>,
+) -> bool {
+    let is_as_applied = |(key, fingerprint): &(ChildKey, u64)| {
+        live.iter().any(|child| {
+            let done = Applied {
+                wanted: *fingerprint,
+                uid: child.uid.clone(),
+                own_fields: child.own_fields,
+            };
+            child.key == *key
+                && child.is_controlled_by(owner)
+                && !child.is_deleting
+                && applied.get(key) == Some(&done)
+        })
+    };
+    let is_wanted = |child: &Child| wanted.iter().any(|(key, _)| *key == child.key);
+    let mut own = live
+        .iter()
+        .filter(|child| child.is_controlled_by(owner) && !child.is_deleting);
+    wanted.iter().all(is_as_applied) && own.all(is_wanted)
+}
+
 /// A number for all that is declared of an object.
 pub(crate) fn fingerprint(object: &DynamicObject) -> u64 {
     number(&serde_json::to_string(object).unwrap_or_default())

@@ -1,15 +1,75 @@
 //! Pods that have not started, and why.
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{
+    ContainerStatus, Event, EventSource, ObjectReference, Pod, PodCondition,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use serde::Deserialize;
 
 use crate::child::workload_of;
+use crate::metadata::kept;
+use crate::status::shorten;
+
+/// The component that mounts volumes, as its events name it.
+const KUBELET: &str = "kubelet";
+
+/// A pod, less what the operator does not look at.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Pod)]
+pub(crate) struct SeenPod {
+    #[serde(deserialize_with = "kept")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    conditions: Vec<PodCondition>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+/// An event, less what the operator does not look at.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Event)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SeenEvent {
+    #[serde(deserialize_with = "kept")]
+    metadata: ObjectMeta,
+    involved_object: ObjectReference,
+    message: Option<String>,
+    source: Option<EventSource>,
+    reporting_component: Option<String>,
+    reporting_instance: Option<String>,
+    last_timestamp: Option<Time>,
+}
+
+/// Which pod. The UID alone is no proof: an event may name any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PodKey {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+impl PodKey {
+    /// Of the pod itself.
+    pub(crate) fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+        }
+    }
+}
 
 /// A pod of a workload that has not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PendingPod {
-    pub(crate) uid: String,
-    pub(crate) namespace: String,
+    pub(crate) key: PodKey,
     pub(crate) workload: String,
     /// Why the scheduler found no node for it.
     pub(crate) unschedulable: Option<String>,
@@ -19,33 +79,29 @@ pub(crate) struct PendingPod {
 
 impl PendingPod {
     /// None if the pod belongs to no workload.
-    pub(crate) fn of(pod: &Pod) -> Option<Self> {
+    pub(crate) fn of(pod: &SeenPod) -> Option<Self> {
         let workload = workload_of(&pod.metadata)?.to_owned();
-        let status = pod.status.as_ref();
-        let conditions = status.and_then(|status| status.conditions.as_ref());
+        let mut conditions = pod.status.conditions.iter();
         let unschedulable = conditions
-            .into_iter()
-            .flatten()
             .find(|condition| {
                 condition.type_ == "PodScheduled"
                     && condition.status == "False"
                     && condition.reason.as_deref() == Some("Unschedulable")
             })
-            .map(|condition| condition.message.clone().unwrap_or_default());
-        let containers = status.and_then(|status| status.container_statuses.as_ref());
-        let waiting = containers
-            .into_iter()
-            .flatten()
+            .map(|condition| shorten(condition.message.clone().unwrap_or_default()));
+        let waiting = pod
+            .status
+            .container_statuses
+            .iter()
             .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
             .filter_map(|waiting| Some((waiting.reason.as_deref()?, waiting.message.as_deref())))
             .find(|(reason, _)| !matches!(*reason, "ContainerCreating" | "PodInitializing"))
             .map(|(reason, message)| match message {
-                Some(message) => format!("{reason}: {message}"),
-                None => reason.to_owned(),
+                Some(message) => shorten(format!("{reason}: {message}")),
+                None => shorten(reason.to_owned()),
             });
         Some(Self {
-            uid: pod.metadata.uid.clone().unwrap_or_default(),
-            namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+            key: PodKey::of(&pod.metadata),
             workload,
             unschedulable,
             waiting,
@@ -56,8 +112,7 @@ impl PendingPod {
 /// A volume that a node could not mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MountFailure {
-    /// The pod's.
-    pub(crate) pod: String,
+    pub(crate) pod: PodKey,
     pub(crate) node: String,
     pub(crate) message: String,
     /// When it was seen last.
@@ -75,13 +130,30 @@ const RETRYABLE: [&str; 5] = [
     "Aborted",
 ];
 
+impl SeenEvent {
+    /// The pod that the event is about. It is in the event's own namespace: who may create events elsewhere says nothing of it.
+    pub(crate) fn pod(&self) -> Option<PodKey> {
+        Some(PodKey {
+            namespace: self.metadata.namespace.clone()?,
+            name: self.involved_object.name.clone()?,
+            uid: self.involved_object.uid.clone()?,
+        })
+    }
+}
+
 impl MountFailure {
-    /// Of kubelet's event `FailedMount`.
-    pub(crate) fn of(event: &Event) -> Option<Self> {
-        let pod = event.involved_object.uid.clone()?;
-        let node = event
-            .source
-            .as_ref()
+    /// Of kubelet's event `FailedMount`. None if the event is another component's.
+    pub(crate) fn of(event: &SeenEvent) -> Option<Self> {
+        let source = event.source.as_ref();
+        let component = source
+            .and_then(|source| source.component.as_deref())
+            .filter(|component| !component.is_empty())
+            .or(event.reporting_component.as_deref());
+        if component != Some(KUBELET) {
+            return None;
+        }
+        let pod = event.pod()?;
+        let node = source
             .and_then(|source| source.host.clone())
             .or_else(|| event.reporting_instance.clone())
             .unwrap_or_default();
@@ -96,8 +168,8 @@ impl MountFailure {
         };
         Some(Self {
             pod,
-            node,
-            message: message.to_owned(),
+            node: shorten(node),
+            message: shorten(message.to_owned()),
             when: event.last_timestamp.as_ref().map(|time| time.0),
             is_final,
         })
@@ -112,7 +184,7 @@ mod tests {
 
     fn failure(message: &str) -> MountFailure {
         let event = serde_json::from_value(json!({
-            "metadata": {}, "reason": "FailedMount", "message": message,
+            "metadata": { "namespace": "shop" }, "reason": "FailedMount", "message": message,
             "involvedObject": { "kind": "Pod", "name": "web-1", "uid": "7" },
             "source": { "component": "kubelet", "host": "node1" },
         }));
@@ -127,7 +199,11 @@ mod tests {
         assert_eq!(
             refused,
             MountFailure {
-                pod: "7".to_owned(),
+                pod: PodKey {
+                    namespace: "shop".to_owned(),
+                    name: "web-1".to_owned(),
+                    uid: "7".to_owned(),
+                },
                 node: "node1".to_owned(),
                 message: "the closure has another digest".to_owned(),
                 when: None,
@@ -175,5 +251,30 @@ mod tests {
             waiting("CreateContainerConfigError").as_deref(),
             Some("CreateContainerConfigError: secret \"x\" not found")
         );
+    }
+
+    #[test]
+    fn an_event_of_another_component_says_nothing_of_a_mount() {
+        let event = json!({
+            "metadata": { "namespace": "shop" }, "reason": "FailedMount", "message": "forged",
+            "involvedObject": { "kind": "Pod", "name": "web-1", "uid": "7" },
+            "source": { "component": "someone" }, "reportingComponent": "kubelet",
+        });
+        assert_eq!(
+            MountFailure::of(&serde_json::from_value(event).unwrap()),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_kept_of_a_pod_is_short() {
+        let pod = json!({
+            "metadata": { "name": "a", "namespace": "shop", "uid": "7", "labels": { "niphas.io/workload": "web" } },
+            "status": { "conditions": [{
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "x".repeat(100_000),
+            }]},
+        });
+        let pod = PendingPod::of(&serde_json::from_value(pod).unwrap()).unwrap();
+        assert!(pod.unschedulable.unwrap().len() <= 1024);
     }
 }

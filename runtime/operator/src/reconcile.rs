@@ -1,6 +1,6 @@
 //! One reconciliation: looks, plans, applies, tells.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,12 @@ use tracing::{debug, info, warn};
 
 use crate::apply::{Applier, ApplyError, is_unknown, timeout};
 use crate::child::{Child, ChildKey};
+use crate::fetch::{Fetched, Fetcher};
 use crate::metrics::Metrics;
 use crate::observed::{Observed, WorkloadKey};
 use crate::plan::{self, Applied, Plan, Step, fingerprint};
-use crate::status::{Findings, State, Verdict, status, verdict};
+use crate::status::{Declared, Findings, State, Verdict, status, verdict};
+use crate::watches::SeenWorkload;
 use crate::{FIELD_MANAGER, SUSPEND_ANNOTATION, events};
 
 /// The pause after the first failure; it doubles with each further one.
@@ -28,12 +30,13 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// What reconciliations share.
 pub(crate) struct Context {
     pub(crate) client: Client,
+    /// Asks for the metadata of objects alone.
+    pub(crate) metadata: Client,
+    pub(crate) fetcher: Fetcher,
     pub(crate) observed: Arc<Observed>,
     /// Who this replica is.
     pub(crate) identity: String,
     pub(crate) metrics: Metrics,
-    /// The image that pods name.
-    pub(crate) base_image: String,
     /// How often a workload is looked at when nothing happens.
     pub(crate) resync: Duration,
     pub(crate) memories: Mutex<HashMap<String, Memory>>,
@@ -43,11 +46,39 @@ pub(crate) struct Context {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Memory {
     applied: HashMap<ChildKey, Applied>,
-    /// The status that was written last, and the version of the workload that it was made from.
-    written: Option<(Option<String>, NiphasWorkloadStatus)>,
+    known: Option<Known>,
     failures: u32,
     /// Its last verdict, for the metrics.
     pub(crate) state: Option<State>,
+}
+
+/// What is known of a version of a workload: enough to tell that nothing has to be done, and how it is.
+#[derive(Debug, Clone)]
+struct Known {
+    version: Option<String>,
+    declared: Declared,
+    status: Option<NiphasWorkloadStatus>,
+    /// Its children with their fingerprints, or why it has none.
+    wanted: Result<Vec<(ChildKey, u64)>, String>,
+}
+
+impl Known {
+    fn of(fetched: &Fetched) -> Self {
+        Self {
+            version: fetched.version.clone(),
+            declared: fetched.declared.clone(),
+            status: fetched.status.clone(),
+            wanted: fetched.wanted(),
+        }
+    }
+
+    /// Whether it is as new as what a watch told: what the operator wrote itself the watch tells later.
+    fn is_of(&self, told: Option<&str>) -> bool {
+        let number =
+            |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());
+        let own = self.version.as_deref();
+        own == told || number(told).is_some_and(|told| Some(told) <= number(own))
+    }
 }
 
 /// A workload that has to be looked at again.
@@ -56,6 +87,9 @@ pub(crate) enum ReconcileError {
     /// Children could not be applied.
     #[error("{0}")]
     Children(String),
+    /// The workload could not be read.
+    #[error("failed to read the workload")]
+    Fetch(#[source] ApplyError),
     /// The status could not be written.
     #[error("the status could not be written")]
     Status(#[source] ApplyError),
@@ -76,6 +110,8 @@ impl Context {
         let memories = self.memories();
         let states = memories.values().filter_map(|memory| memory.state);
         self.metrics.workloads(states);
+        let children = self.observed.number_of_children();
+        self.metrics.children(children);
     }
 
     /// How long to wait after a failure, the longer the more there were.
@@ -94,7 +130,7 @@ impl Context {
 
 /// Brings a workload's children to what it declares, and its status to how it is.
 pub(crate) async fn reconcile(
-    workload: Arc<NiphasWorkload>,
+    workload: Arc<SeenWorkload>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
     // Its children are being collected; to make them again would be in the way.
@@ -105,16 +141,18 @@ pub(crate) async fn reconcile(
     let uid = workload.uid().unwrap_or_default();
     let mut memory = context.memories().get(&uid).cloned().unwrap_or_default();
     let result = reconcile_with(&workload, &context, &mut memory).await;
-    if let Ok((_, false)) = &result {
+    if let Ok(Some(false)) = &result {
         memory.failures = 0;
+    }
+    if let Ok(None) = &result {
+        return Ok(Action::await_change());
     }
     context.memories().insert(uid.clone(), memory);
     context.tell_states();
     context
         .metrics
         .reconciled(started.elapsed(), result.is_ok());
-    let (_, is_refused) = result?;
-    Ok(Action::requeue(if is_refused {
+    Ok(Action::requeue(if result? == Some(true) {
         // What the API server refuses it may take later: a quota grows, a kind is installed, another object goes.
         context.pause(&uid)
     } else {
@@ -125,7 +163,7 @@ pub(crate) async fn reconcile(
 /// What is done after a failure.
 #[expect(clippy::needless_pass_by_value, reason = "kube's signature")]
 pub(crate) fn after_failure(
-    workload: Arc<NiphasWorkload>,
+    workload: Arc<SeenWorkload>,
     error: &ReconcileError,
     context: Arc<Context>,
 ) -> Action {
@@ -140,56 +178,93 @@ pub(crate) fn after_failure(
     Action::requeue(pause)
 }
 
-/// Gives the verdict, and whether something was refused.
+/// Gives whether something was refused; none if the workload is gone.
 async fn reconcile_with(
-    workload: &NiphasWorkload,
+    workload: &SeenWorkload,
     context: &Context,
     memory: &mut Memory,
-) -> Result<(Verdict, bool), ReconcileError> {
+) -> Result<Option<bool>, ReconcileError> {
     let key = (
         workload.namespace().unwrap_or_default(),
         workload.name_any(),
     );
+    let owner = workload.uid().unwrap_or_default();
+    let told = workload.metadata.resource_version.as_deref();
+    let fetch = async || context.fetcher.fetch(&key.0, &key.1, &owner).await;
+    let mut fetched = None;
+    let mut known = match memory.known.take() {
+        Some(known) if known.is_of(told) => known,
+        _ => {
+            let Some(new) = fetch().await.map_err(ReconcileError::Fetch)? else {
+                return Ok(None);
+            };
+            let known = Known::of(&new);
+            fetched = Some(new);
+            known
+        }
+    };
     let mut findings = Findings {
         is_suspended: is_suspended(workload),
         architectures: context.observed.architectures(),
-        wanted_architectures: architectures(workload),
         ..Findings::default()
     };
-    let owner = workload.uid().unwrap_or_default();
-    let mut wanted_keys = Vec::new();
     if !findings.is_suspended {
-        match niphas_api::children(workload, &context.base_image) {
-            Err(error) => findings.invalid = Some(nix_formats::chain(&error)),
-            Ok(wanted) => {
-                wanted_keys.extend(wanted.iter().filter_map(plan::key));
-                let live = context.observed.children_of(&key);
-                let plan = plan::plan(&owner, wanted, &live, &memory.applied);
-                let applier = Applier {
-                    client: &context.client,
-                    namespace: &key.0,
-                    owner: &owner,
-                };
-                carry_out(plan, &applier, context, &key, memory, &mut findings).await;
-            }
+        let is_done = known.wanted.as_ref().is_ok_and(|wanted| {
+            let live = children_of(context, &key.0, &owner, wanted);
+            plan::is_done(&owner, wanted, &live, &memory.applied)
+        });
+        // Children are made of the whole workload, which is not kept.
+        if !is_done && fetched.is_none() {
+            let Some(new) = fetch().await.map_err(ReconcileError::Fetch)? else {
+                return Ok(None);
+            };
+            known = Known::of(&new);
+            fetched = Some(new);
+        }
+        if let Err(problem) = &known.wanted {
+            findings.invalid = Some(problem.clone());
+        }
+        if let (Some(fetched), Ok(wanted)) = (fetched, &known.wanted) {
+            let live = children_of(context, &key.0, &owner, wanted);
+            let (objects, _share) = fetched.into_objects();
+            let plan = plan::plan(&owner, objects, &live, &memory.applied);
+            let applier = Applier {
+                client: &context.client,
+                namespace: &key.0,
+                owner: &owner,
+            };
+            carry_out(plan, &applier, context, &key, memory, &mut findings).await;
         }
     }
-    let live = context.observed.children_of(&key);
-    findings.rollout = live
-        .iter()
+    findings.wanted_architectures = known.declared.architectures();
+    let wanted = known.wanted.as_deref().unwrap_or_default();
+    findings.rollout = children_of(context, &key.0, &owner, wanted)
+        .into_iter()
         .filter(|child| child.is_controlled_by(&owner) && !child.is_deleting)
         // Of two Jobs the one that is declared.
-        .filter(|child| wanted_keys.is_empty() || wanted_keys.contains(&child.key))
-        .find_map(|child| child.rollout.clone());
+        .filter(|child| wanted.is_empty() || wanted.iter().any(|(key, _)| *key == child.key))
+        .find_map(|child| child.rollout);
     (findings.pending, findings.mount_failures) = context.observed.pending(&key);
     let verdict = verdict(&findings);
     memory.state = Some(verdict.state);
-    tell(workload, context, memory, &findings, &verdict).await?;
+    tell(workload, context, &mut known, &findings, &verdict).await?;
+    memory.known = Some(known);
     if let Some((child, problem)) = findings.failed.first() {
         return Err(ReconcileError::Children(format!("{child}: {problem}")));
     }
-    let is_refused = !findings.foreign.is_empty() || !findings.refused.is_empty();
-    Ok((verdict, is_refused))
+    Ok(Some(
+        !findings.foreign.is_empty() || !findings.refused.is_empty(),
+    ))
+}
+
+fn children_of(
+    context: &Context,
+    namespace: &str,
+    owner: &str,
+    wanted: &[(ChildKey, u64)],
+) -> Vec<Child> {
+    let keys = wanted.iter().map(|(key, _)| key);
+    context.observed.children_of(namespace, owner, keys)
 }
 
 /// Does what is planned, and notes what came of it.
@@ -227,7 +302,7 @@ async fn carry_out(
                 }
                 let result = applier.delete(&key, &uid).await;
                 if result.is_ok() {
-                    context.observed.child_gone(workload, &key, &uid);
+                    context.observed.child_removed(&workload.0, &key, &uid);
                 }
                 (key, result.map(|()| None))
             }
@@ -267,31 +342,28 @@ fn remember(
     };
     memory.applied.insert(child.key.clone(), applied);
     // The watch tells it too, but later.
-    context.observed.child_seen(workload.clone(), child);
+    context.observed.child_seen(&workload.0, child);
 }
 
 /// Writes the status if it is another one, and says so in an event if the workload is in another state.
 async fn tell(
-    workload: &NiphasWorkload,
+    workload: &SeenWorkload,
     context: &Context,
-    memory: &mut Memory,
+    known: &mut Known,
     findings: &Findings,
     verdict: &Verdict,
 ) -> Result<(), ReconcileError> {
-    let version = &workload.metadata.resource_version;
-    // As long as the watch has not told of the last write, what it wrote is what is known.
-    let known = match &memory.written {
-        Some((made_from, status)) if made_from == version => Some(status),
-        _ => workload.status.as_ref(),
-    };
-    let status = status(workload, known, findings, verdict, &Time(Timestamp::now()));
-    if known == Some(&status) {
+    let before = known.status.as_ref();
+    let now = Time(Timestamp::now());
+    let status = status(&known.declared, before, findings, verdict, &now);
+    if before == Some(&status) {
         return Ok(());
     }
-    let before = known.and_then(|status| reason(status).map(str::to_owned));
+    let before = before.and_then(|status| reason(status).map(str::to_owned));
     let name = workload.name_any();
     let namespace = workload.namespace().unwrap_or_default();
-    let api: Api<NiphasWorkload> = Api::namespaced(context.client.clone(), &namespace);
+    // What comes back is the metadata: the version that was written.
+    let api: Api<SeenWorkload> = Api::namespaced(context.metadata.clone(), &namespace);
     let written = json!({
         "apiVersion": NiphasWorkload::api_version(&()),
         "kind": NiphasWorkload::kind(&()),
@@ -301,8 +373,14 @@ async fn tell(
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&written);
     match timeout(api.patch_status(&name, &params, &patch)).await {
-        Ok(_) => {}
-        // Gone, or another one by now: there is nobody to tell.
+        Ok(written) => {
+            // Between the two versions others may have changed the workload: the watch tells of that one.
+            let generation = written.metadata.generation;
+            if generation == known.declared.generation {
+                known.version = written.metadata.resource_version;
+            }
+        }
+        // Gone, or another one by now: there is nothing to write to.
         Err(ApplyError::Changed) => return Ok(()),
         Err(ApplyError::Refused(status)) if is_unknown(&status) => return Ok(()),
         Err(error) => return Err(ReconcileError::Status(error)),
@@ -313,7 +391,7 @@ async fn tell(
         reason = verdict.reason,
         "status written"
     );
-    memory.written = Some((version.clone(), status));
+    known.status = Some(status);
     if before.as_deref() != Some(verdict.reason) {
         announce(workload, context, before.is_none(), verdict).await;
     }
@@ -329,7 +407,7 @@ fn reason(status: &NiphasWorkloadStatus) -> Option<&str> {
 }
 
 /// An event for those who look at the workload: `kubectl describe`.
-async fn announce(workload: &NiphasWorkload, context: &Context, is_first: bool, verdict: &Verdict) {
+async fn announce(workload: &SeenWorkload, context: &Context, is_first: bool, verdict: &Verdict) {
     // That a new workload is on its way is no news.
     if is_first && verdict.state == State::Reconciling {
         return;
@@ -352,17 +430,9 @@ async fn announce(workload: &NiphasWorkload, context: &Context, is_first: bool, 
     }
 }
 
-fn is_suspended(workload: &NiphasWorkload) -> bool {
+fn is_suspended(workload: &SeenWorkload) -> bool {
     workload
         .annotations()
         .get(SUSPEND_ANNOTATION)
         .is_some_and(|value| value != "false")
-}
-
-fn architectures(workload: &NiphasWorkload) -> BTreeSet<String> {
-    let closures = workload.spec.closures.iter();
-    closures
-        .filter_map(|closure| niphas_api::architecture(&closure.system))
-        .map(str::to_owned)
-        .collect()
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use niphas_api::{
-    NiphasWorkload, NiphasWorkloadStatus, RunningClosure, WORKLOAD_LABEL, WorkloadKind,
-};
+use niphas_api::{NiphasWorkloadStatus, RunningClosure, WORKLOAD_LABEL, WorkloadKind};
 
 use crate::child::ChildKey;
 use crate::pods::{MountFailure, PendingPod};
@@ -13,6 +11,27 @@ use crate::rollout::{Rollout, Stage};
 
 /// Kubernetes takes no longer messages in conditions; the reader takes far less.
 const MAX_MESSAGE: usize = 1024;
+
+/// What the status tells of what is declared.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared {
+    /// The workload's name.
+    pub(crate) name: String,
+    pub(crate) generation: Option<i64>,
+    pub(crate) kind: WorkloadKind,
+    pub(crate) closures: Vec<RunningClosure>,
+}
+
+impl Declared {
+    /// The architectures that there are closures for.
+    pub(crate) fn architectures(&self) -> BTreeSet<String> {
+        let closures = self.closures.iter();
+        closures
+            .filter_map(|closure| niphas_api::architecture(&closure.system))
+            .map(str::to_owned)
+            .collect()
+    }
+}
 
 /// What a reconciliation found and did.
 #[derive(Debug, Default)]
@@ -144,13 +163,13 @@ pub(crate) fn verdict(findings: &Findings) -> Verdict {
 
 /// The status of a workload.
 pub(crate) fn status(
-    workload: &NiphasWorkload,
+    declared: &Declared,
     known: Option<&NiphasWorkloadStatus>,
     findings: &Findings,
     verdict: &Verdict,
     now: &Time,
 ) -> NiphasWorkloadStatus {
-    let generation = workload.metadata.generation;
+    let generation = declared.generation;
     let empty = NiphasWorkloadStatus::default();
     let known = known.unwrap_or(&empty);
     let condition = |name: &str, (status, reason, message): (&str, &str, String)| {
@@ -183,23 +202,22 @@ pub(crate) fn status(
         _ => is(State::Ready),
     };
     let selects = matches!(
-        workload.spec.kind,
+        declared.kind,
         WorkloadKind::Deployment | WorkloadKind::StatefulSet
     );
-    let name = workload.metadata.name.as_deref().unwrap_or_default();
-    let (closures, previous_closures) = closures(workload, known, findings, verdict);
+    let (closures, previous_closures) = closures(declared, known, findings, verdict);
     NiphasWorkloadStatus {
         observed_generation: generation,
         replicas: findings.rollout.as_ref().map(|rollout| rollout.replicas),
         ready_replicas: findings.rollout.as_ref().map(|rollout| rollout.ready),
-        selector: selects.then(|| format!("{WORKLOAD_LABEL}={name}")),
+        selector: selects.then(|| format!("{WORKLOAD_LABEL}={}", declared.name)),
         closures,
         previous_closures,
         conditions: vec![
             condition("Ready", all(ready)),
             condition("Reconciling", all(is(State::Reconciling))),
             condition("Stalled", all(is(State::Stalled))),
-            condition("ClosureDeclared", declared(findings)),
+            condition("ClosureDeclared", are_declared(findings)),
             condition("RolloutComplete", rolled_out(findings)),
             condition("Mounted", mounted(findings)),
         ],
@@ -208,7 +226,7 @@ pub(crate) fn status(
 
 /// The closures that run, and those before: they move on when a rollout is complete.
 fn closures(
-    workload: &NiphasWorkload,
+    declared: &Declared,
     known: &NiphasWorkloadStatus,
     findings: &Findings,
     verdict: &Verdict,
@@ -217,23 +235,14 @@ fn closures(
         .rollout
         .as_ref()
         .is_some_and(|rollout| matches!(rollout.stage, Stage::Complete(_)));
-    let declared: Vec<RunningClosure> = workload
-        .spec
-        .closures
-        .iter()
-        .map(|closure| RunningClosure {
-            system: closure.system.clone(),
-            digest: closure.digest,
-        })
-        .collect();
-    if verdict.state != State::Ready || !is_complete || declared == known.closures {
+    if verdict.state != State::Ready || !is_complete || declared.closures == known.closures {
         (known.closures.clone(), known.previous_closures.clone())
     } else {
-        (declared, known.closures.clone())
+        (declared.closures.clone(), known.closures.clone())
     }
 }
 
-fn declared(findings: &Findings) -> (&'static str, &'static str, String) {
+fn are_declared(findings: &Findings) -> (&'static str, &'static str, String) {
     let makes_pods = |key: &&ChildKey| key.kind.makes_pods;
     let missing = findings
         .foreign
@@ -293,7 +302,7 @@ fn mount_failures(findings: &Findings) -> impl Iterator<Item = &MountFailure> {
         findings
             .pending
             .iter()
-            .any(|pod| pod.uid == failure.pod && pod.waiting.is_none())
+            .any(|pod| pod.key == failure.pod && pod.waiting.is_none())
     })
 }
 

@@ -7,6 +7,8 @@ mod reconciling;
 use niphas_api::NiphasWorkload;
 use serde_json::json;
 
+use crate::watches::SeenWorkload;
+
 /// A Deployment with a Service, as it is in a cluster.
 pub(crate) fn workload() -> NiphasWorkload {
     serde_json::from_value(json!({
@@ -29,4 +31,10 @@ pub(crate) fn workload() -> NiphasWorkload {
         },
     }))
     .unwrap()
+}
+
+/// The same as a watch tells of it.
+pub(crate) fn seen_workload() -> SeenWorkload {
+    let value = serde_json::to_value(workload()).unwrap();
+    serde_json::from_value(value).unwrap()
 }

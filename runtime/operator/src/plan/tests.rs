@@ -34,6 +34,7 @@ fn live(kind: &str, name: &str, owner: &str) -> Child {
         uid: format!("{name}-uid"),
         version: Some(1),
         controller: Some(owner.to_owned()),
+        workloads: vec!["web".to_owned()],
         is_deleting: false,
         own_fields: Some(7),
         own_replicas: None,

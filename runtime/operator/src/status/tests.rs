@@ -1,7 +1,9 @@
 use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
 
 use super::*;
 use crate::kinds::Kind;
+use crate::pods::PodKey;
 use crate::tests::workload;
 
 fn amd64() -> BTreeSet<String> {
@@ -35,10 +37,17 @@ fn progressing() -> Findings {
     }
 }
 
+fn pod(uid: &str) -> PodKey {
+    PodKey {
+        namespace: "shop".to_owned(),
+        name: format!("web-{uid}"),
+        uid: uid.to_owned(),
+    }
+}
+
 fn pending(uid: &str) -> PendingPod {
     PendingPod {
-        uid: uid.to_owned(),
-        namespace: "shop".to_owned(),
+        key: pod(uid),
         workload: "web".to_owned(),
         unschedulable: None,
         waiting: None,
@@ -47,7 +56,7 @@ fn pending(uid: &str) -> PendingPod {
 
 fn failure(pod: &str, is_final: bool) -> MountFailure {
     MountFailure {
-        pod: pod.to_owned(),
+        pod: self::pod(pod),
         node: "node1".to_owned(),
         message: "the closure has another digest".to_owned(),
         when: None,
@@ -71,7 +80,17 @@ fn status_of(
     findings: &Findings,
     now: i64,
 ) -> NiphasWorkloadStatus {
-    status(&workload(), known, findings, &verdict(findings), &at(now))
+    let workload = workload();
+    let declared = Declared {
+        name: "web".to_owned(),
+        generation: workload.metadata.generation,
+        kind: workload.spec.kind,
+        closures: serde_json::from_value(json!([{
+            "system": "x86_64-linux", "digest": workload.spec.closures[0].digest,
+        }]))
+        .unwrap(),
+    };
+    status(&declared, known, findings, &verdict(findings), &at(now))
 }
 
 /// State, reason and message in one line.

@@ -237,7 +237,8 @@ impl Target {
             || !object["metadata"]["labels"]["niphas.io/workload"].is_null();
         let pending =
             !self.query.contains("status.phase") || object["status"]["phase"] == "Pending";
-        id.0 == self.group && id.1 == self.resource && labelled && pending
+        let here = self.namespace.is_empty() || id.2 == self.namespace;
+        id.0 == self.group && id.1 == self.resource && here && labelled && pending
     }
 
     /// What a watch with this URL tells of a change.

@@ -24,11 +24,16 @@ struct Running {
 
 impl Running {
     fn start(server: &ApiServer, resync: Duration) -> Self {
+        Self::start_in(server, resync, &[])
+    }
+
+    fn start_in(server: &ApiServer, resync: Duration, namespaces: &[&str]) -> Self {
         let stop = CancellationToken::new();
         let settings = Settings {
             identity: "test".to_owned(),
             base_image: niphas_api::BASE_IMAGE.to_owned(),
             resync,
+            namespaces: namespaces.iter().map(ToString::to_string).collect(),
         };
         let running = controller::run(server.client(), settings, Metrics::default(), stop.clone());
         let task = tokio::spawn(running);
@@ -98,12 +103,13 @@ fn json_of_workload() -> Value {
 const RESYNC: Duration = Duration::from_hours(1);
 
 #[tokio::test]
-async fn a_new_workload_takes_one_request_for_each_child_and_one_for_its_status() {
+async fn a_new_workload_takes_one_request_for_each_child_one_to_read_it_and_one_for_its_status() {
     let server = ApiServer::with(&json_of_workload());
     let running = Running::start(&server, RESYNC);
     assert_eq!(
         server.settled().await,
         [
+            "get niphasworkloads web",
             "patch services web",
             "patch deployments web",
             "patch niphasworkloads/status web",
@@ -148,7 +154,11 @@ async fn a_controller_that_comes_after_finds_all_as_it_is() {
     // What it applies once is what is there.
     assert_eq!(
         server.settled().await,
-        ["patch services web", "patch deployments web"]
+        [
+            "get niphasworkloads web",
+            "patch services web",
+            "patch deployments web"
+        ]
     );
     assert_eq!(server.status(), status);
     second.end().await;
@@ -161,15 +171,17 @@ async fn a_child_that_somebody_deletes_or_edits_is_brought_back() {
     server.settled().await;
     let before = server.get("", "services", "web").unwrap();
 
+    // The workload is read again: what its children are made of is not kept.
+    let again = ["get niphasworkloads web", "patch services web"];
     server.delete("", "services", "web");
-    assert_eq!(server.settled().await, ["patch services web"]);
+    assert_eq!(server.settled().await, again);
 
     server.edit("", "services", "web", |service| {
         service["spec"]["selector"] = json!({ "app": "another" });
         let ours = &mut service["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
         ours.as_object_mut().unwrap().remove("f:selector");
     });
-    assert_eq!(server.settled().await, ["patch services web"]);
+    assert_eq!(server.settled().await, again);
     let after = server.get("", "services", "web").unwrap();
     assert_eq!(after["spec"]["ports"], before["spec"]["ports"]);
     assert_eq!(after["spec"]["selector"]["niphas.io/workload"], "web");
@@ -212,25 +224,133 @@ async fn what_belongs_to_somebody_else_is_left_alone_and_told() {
 }
 
 #[tokio::test]
-async fn a_child_that_lost_its_label_gets_it_back() {
+async fn a_child_whose_label_is_changed_or_removed_gets_it_back() {
     let server = ApiServer::with(&json_of_workload());
     let running = Running::start(&server, RESYNC);
     server.settled().await;
+    let label = |server: &ApiServer| {
+        let service = server.get("", "services", "web").unwrap();
+        service["metadata"]["labels"]["niphas.io/workload"].clone()
+    };
+
+    server.edit("", "services", "web", |service| relabel(service, "other"));
+    assert_eq!(
+        server.settled().await,
+        ["get niphasworkloads web", "patch services web"]
+    );
+    assert_eq!(label(&server), "web");
+
     // The watch tells of an object that its selector has no more as of one that is gone.
-    let mut service = server.get("", "services", "web").unwrap();
-    server.delete("", "services", "web");
-    service["metadata"]["labels"] = json!({});
-    server.put("", "services", service);
+    server.edit("", "services", "web", |service| {
+        service["metadata"]["labels"] = json!({});
+    });
     assert_eq!(
         server.settled().await,
         [
+            "get niphasworkloads web",
             "patch services web",
             "get services web",
             "patch services web"
         ]
     );
-    let after = server.get("", "services", "web").unwrap();
-    assert_eq!(after["metadata"]["labels"]["niphas.io/workload"], "web");
+    assert_eq!(label(&server), "web");
+    running.end().await;
+}
+
+/// Changes the label as another does: the operator's fields are fewer then.
+fn relabel(object: &mut Value, name: &str) {
+    object["metadata"]["labels"]["niphas.io/workload"] = json!(name);
+    for entry in object["metadata"]["managedFields"].as_array_mut().unwrap() {
+        let labels = &mut entry["fieldsV1"]["f:metadata"]["f:labels"];
+        labels
+            .as_object_mut()
+            .unwrap()
+            .remove("f:niphas.io/workload");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_was_relabelled_and_then_deleted_is_made_again() {
+    let server = ApiServer::with(&json_of_workload());
+    let running = Running::start(&server, RESYNC);
+    server.settled().await;
+    server.rolls_out();
+    server.settled().await;
+    assert_eq!(server.condition("Ready"), "True Ready");
+    // Both before the operator has answered to the first.
+    server.edit("apps", "deployments", "web", |deployment| {
+        relabel(deployment, "other");
+    });
+    server.delete("apps", "deployments", "web");
+    server.settled().await;
+    assert!(server.get("apps", "deployments", "web").is_some());
+    assert_eq!(server.condition("Ready"), "False RollingOut");
+    running.end().await;
+}
+
+/// What others do to children, at random: in the end all is there as declared, and ready only if it is.
+#[tokio::test]
+async fn children_are_there_as_declared_whatever_others_do_to_them() {
+    let server = ApiServer::with(&json_of_workload());
+    let mut other = json_of_workload();
+    other["metadata"]["name"] = json!("other");
+    other["metadata"]["uid"] = json!("other");
+    server.put(GROUP, WORKLOADS, other);
+    let running = Running::start(&server, RESYNC);
+    server.settled().await;
+    // Less what changes with each write, and with each object.
+    let metadata = |server: &ApiServer| {
+        let mut all = Vec::new();
+        for (group, resource, name) in server.children() {
+            let mut metadata = server.get(&group, &resource, &name).unwrap()["metadata"].take();
+            for field in ["uid", "resourceVersion", "generation", "managedFields"] {
+                metadata[field] = Value::Null;
+            }
+            all.push((resource, metadata));
+        }
+        all
+    };
+    let before = metadata(&server);
+    assert_eq!(before.len(), 4);
+    // A generator of Lehmer's: the same edits at each run.
+    let mut number: u64 = 7;
+    let mut chance = move |of: usize| {
+        number = number * 48271 % 0x7fff_ffff;
+        number as usize % of
+    };
+    for round in 0..12 {
+        for _ in 0..=chance(4) {
+            let (group, resource) = [("", "services"), ("apps", "deployments")][chance(2)];
+            let name = ["web", "other"][chance(2)];
+            if server.get(group, resource, name).is_none() {
+                continue;
+            }
+            match chance(4) {
+                0 => server.delete(group, resource, name),
+                1 => server.edit(group, resource, name, |object| {
+                    object["metadata"]["labels"] = json!({});
+                }),
+                2 => server.edit(group, resource, name, |object| {
+                    if object["metadata"]["labels"]["niphas.io/workload"].is_string() {
+                        relabel(object, ["web", "other", "none"][chance(3)]);
+                    }
+                }),
+                _ => server.edit(group, resource, name, |object| {
+                    let fields = object["metadata"]["managedFields"].as_array_mut().unwrap();
+                    fields.clear();
+                    object["spec"]["selector"] = json!({ "theirs": "now" });
+                }),
+            }
+        }
+        // What was changed meanwhile is tried again after a second.
+        for _ in 0..60 {
+            server.settled().await;
+            if metadata(&server) == before {
+                break;
+            }
+        }
+        assert_eq!(metadata(&server), before, "round {round}");
+    }
     running.end().await;
 }
 
@@ -250,10 +370,11 @@ async fn children_that_are_declared_no_more_go() {
     });
     let mut requests = server.settled().await;
     // What is declared no more goes at once, in no order.
-    requests[1..3].sort_unstable();
+    requests[2..4].sort_unstable();
     assert_eq!(
-        requests[..3],
+        requests[..4],
         [
+            "get niphasworkloads web",
             "patch deployments web",
             "delete serviceaccounts web",
             "delete services web",
@@ -271,13 +392,17 @@ async fn a_suspended_workload_is_left_alone() {
     let running = Running::start(&server, RESYNC);
     assert_eq!(
         server.settled().await,
-        ["patch niphasworkloads/status web", "create events"]
+        [
+            "get niphasworkloads web",
+            "patch niphasworkloads/status web",
+            "create events"
+        ]
     );
     assert_eq!(server.condition("Ready"), "Unknown Suspended");
     server.edit(GROUP, WORKLOADS, "web", |workload| {
         workload["metadata"]["annotations"] = json!({});
     });
-    assert_eq!(server.settled().await.len(), 4);
+    assert_eq!(server.settled().await.len(), 5);
     assert_eq!(server.condition("Ready"), "False RollingOut");
     running.end().await;
 }
@@ -305,16 +430,22 @@ async fn what_a_node_says_of_a_mount_is_in_the_status() {
             "status": { "phase": "Pending" },
         }),
     );
-    server.put(
-        "",
-        "events",
+    let event = |component: &str, name: &str, uid: &str| {
         json!({
-            "metadata": { "name": "web-1.1" },
-            "involvedObject": { "kind": "Pod", "name": "web-1", "uid": "pod" },
-            "reason": "FailedMount", "source": { "host": "node1" },
+            "metadata": { "name": format!("web-1.{component}.{name}.{uid}") },
+            "involvedObject": { "kind": "Pod", "name": name, "uid": uid },
+            "reason": "FailedMount", "source": { "component": component, "host": "node1" },
             "message": "MountVolume.SetUp failed for volume \"closure\" : rpc error: code = FailedPrecondition desc = another digest",
-        }),
-    );
+        })
+    };
+    server.settled().await;
+    // Not of kubelet, or not of this pod.
+    server.put("", "events", event("someone", "web-1", "pod"));
+    server.put("", "events", event("kubelet", "web-2", "pod"));
+    server.put("", "events", event("kubelet", "web-1", "another"));
+    server.settled().await;
+    assert_eq!(server.condition("Stalled"), "False RollingOut");
+    server.put("", "events", event("kubelet", "web-1", "pod"));
     server.settled().await;
     assert_eq!(server.condition("Stalled"), "True MountRefused");
     assert_eq!(server.condition("Mounted"), "False MountRefused");
@@ -349,6 +480,36 @@ async fn a_child_that_the_api_server_refuses_is_told_and_the_others_are_made() {
     assert_eq!(server.condition("Stalled"), "True ChildRefused");
     assert!(server.get("apps", "deployments", "web").is_some());
     running.end().await;
+}
+
+#[tokio::test]
+async fn a_workload_of_too_many_values_is_refused_without_its_children() {
+    let mut declared = json_of_workload();
+    let many: Vec<Value> = (0..25_000).map(|_| json!({})).collect();
+    declared["spec"]["podTemplate"] = json!({ "spec": { "containers": many } });
+    let server = ApiServer::with(&declared);
+    let running = Running::start(&server, RESYNC);
+    server.settled().await;
+    assert_eq!(server.condition("Stalled"), "True InvalidWorkload");
+    let told = server.status()["conditions"][0]["message"].to_string();
+    assert!(told.contains("at most 20000 are taken"), "{told}");
+    assert!(server.children().is_empty());
+    running.end().await;
+}
+
+#[tokio::test]
+async fn only_the_namespaces_that_are_named_are_worked_for() {
+    let server = ApiServer::with(&json_of_workload());
+    let elsewhere = Running::start_in(&server, RESYNC, &["elsewhere"]);
+    assert_eq!(server.settled().await, [""; 0]);
+    elsewhere.end().await;
+    let here = Running::start_in(&server, RESYNC, &["elsewhere", "shop"]);
+    server.settled().await;
+    assert_eq!(server.condition("Ready"), "False RollingOut");
+    server.delete(GROUP, WORKLOADS, "web");
+    server.delete("", "services", "web");
+    assert_eq!(server.settled().await, [""; 0]);
+    here.end().await;
 }
 
 #[tokio::test]
