@@ -6,14 +6,16 @@ use crate::error::Error;
 use crate::format::{
     BLOCK_SIZE, FileType, HOLE, MAX_DEVICES, MAX_SYMLINK_LENGTH, MAX_TAG_LENGTH, device_slot,
 };
+use crate::growing::Scratch;
 use crate::image::Image;
 use crate::inodes::{Inodes, Reference};
 
 /// Takes a tree depth first: the root directory is open from the start, [`enter`](Self::enter) opens a directory in the one
 /// that is open, [`leave`](Self::leave) closes it. Entries may come in any order; sorted by their bytes costs least.
 ///
-/// Memory held: the image's bytes so far (64 bytes and the name's 12 more than its length for a usual file) and the entries
-/// of the open directories. After an error the builder is of no more use.
+/// Memory held: the image's bytes so far (64 bytes and the name's 12 more than its length for a usual file), or 8 MiB of them if
+/// there is [scratch space](Self::with_scratch); and the entries of the open directories. After an error the builder is of no more
+/// use.
 #[derive(Debug)]
 pub struct ImageBuilder {
     inodes: Inodes,
@@ -40,8 +42,17 @@ impl Default for ImageBuilder {
 impl ImageBuilder {
     /// An image of an empty root directory and no extra devices.
     pub fn new() -> Self {
+        Self::of(Inodes::new(None, None))
+    }
+
+    /// The same, most of whose bytes are kept in two scratch spaces, which are empty.
+    pub fn with_scratch(inodes: impl Scratch + 'static, blocks: impl Scratch + 'static) -> Self {
+        Self::of(Inodes::new(Some(Box::new(inodes)), Some(Box::new(blocks))))
+    }
+
+    fn of(inodes: Inodes) -> Self {
         Self {
-            inodes: Inodes::new(),
+            inodes,
             open: vec![OpenDirectory::default()],
             device_lengths: Vec::new(),
             device_table: Vec::new(),

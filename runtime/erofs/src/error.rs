@@ -111,6 +111,9 @@ pub enum Error {
         /// Blocks of 512 bytes.
         blocks: u64,
     },
+    /// The scratch space can't be written or read.
+    #[error("failed to use the scratch space of an image: {0}")]
+    Scratch(std::io::ErrorKind),
     /// [`leave`](crate::ImageBuilder::leave) without a directory entered before, or a directory entered and never left.
     #[error("directories entered and left do not match")]
     Unbalanced,

@@ -35,8 +35,8 @@ impl Image {
             return Err(Error::ImageTooLarge { blocks: total });
         };
 
-        let body = inodes.finish(inode_block as u32);
-        let uuid = uuid(device_table, &body);
+        let mut body = inodes.finish(inode_block as u32);
+        let uuid = uuid(device_table, &mut body).map_err(|error| Error::Scratch(error.kind()))?;
         let superblock = Superblock {
             root: ROOT as u16,
             inodes: body.inodes,
@@ -70,24 +70,29 @@ impl Image {
     }
 
     /// Writes the image, in a few large writes.
-    pub fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
+    pub fn write_to(&mut self, to: &mut impl Write) -> io::Result<()> {
         to.write_all(&self.head)?;
-        to.write_all(&self.body.slots)?;
-        to.write_all(&self.body.blocks)?;
+        self.body.slots.read(|piece| to.write_all(piece))?;
+        self.body.blocks.read(|piece| to.write_all(piece))?;
         to.write_all(&[0; PAGE][..self.padding])
     }
 }
 
 /// A UUID of version 8 (RFC 9562: of the maker's own kind) from the BLAKE3 hash of all that is not the superblock.
-fn uuid(device_table: &[u8], body: &Body) -> [u8; 16] {
+fn uuid(device_table: &[u8], body: &mut Body) -> io::Result<[u8; 16]> {
     let mut hasher = blake3::Hasher::new();
-    for part in [device_table, &body.slots, &body.blocks] {
+    hasher.update(&(device_table.len() as u64).to_le_bytes());
+    hasher.update(device_table);
+    for part in [&mut body.slots, &mut body.blocks] {
         hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
+        part.read(|piece| {
+            hasher.update(piece);
+            Ok(())
+        })?;
     }
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     uuid[6] = uuid[6] & 0x0f | 0x80;
     uuid[8] = uuid[8] & 0x3f | 0x80;
-    uuid
+    Ok(uuid)
 }

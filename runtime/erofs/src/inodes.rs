@@ -2,7 +2,8 @@
 
 use crate::chunks::Chunks;
 use crate::directory::Listing;
-use crate::format::{BLOCK, INODE_BLOCK_OFFSET, Inode, Layout, SLOT, put};
+use crate::format::{BLOCK, INODE_BLOCK_OFFSET, Inode, Layout, SLOT};
+use crate::growing::{Growing, Scratch};
 
 const SLOTS_OF_A_BLOCK: usize = BLOCK / SLOT;
 
@@ -10,6 +11,9 @@ const SLOTS_OF_A_BLOCK: usize = BLOCK / SLOT;
 /// inode at all by programs that read directories.
 pub(crate) const ROOT: u64 = 1;
 const ROOT_SLOTS: usize = SLOTS_OF_A_BLOCK - ROOT as usize;
+
+/// Bytes of the extended form.
+const MAX_INODE: usize = 64;
 
 const DIRECTORY_MODE: u16 = 0o040_555;
 const FILE_MODE: u16 = 0o100_444;
@@ -19,10 +23,10 @@ const SYMLINK_MODE: u16 = 0o120_777;
 /// All inodes so far.
 #[derive(Debug)]
 pub(crate) struct Inodes {
-    slots: Vec<u8>,
-    blocks: Vec<u8>,
-    /// The offsets in `slots` of the inodes whose contents start in `blocks`; their block numbers count from there.
-    relocations: Vec<usize>,
+    slots: Growing,
+    blocks: Growing,
+    /// The offsets in `slots` of the inodes whose contents start in `blocks`, and at which block there.
+    relocations: Vec<(usize, u32)>,
     /// Runs of free slots at the ends of blocks, by their length.
     gaps: [Vec<usize>; SLOTS_OF_A_BLOCK],
     count: u64,
@@ -31,8 +35,8 @@ pub(crate) struct Inodes {
 /// The bytes of an image from its first inode on.
 #[derive(Debug)]
 pub(crate) struct Body {
-    pub(crate) slots: Vec<u8>,
-    pub(crate) blocks: Vec<u8>,
+    pub(crate) slots: Growing,
+    pub(crate) blocks: Growing,
     pub(crate) inodes: u64,
 }
 
@@ -76,10 +80,12 @@ impl StoredBytes {
 }
 
 impl Inodes {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(slots: Option<Box<dyn Scratch>>, blocks: Option<Box<dyn Scratch>>) -> Self {
+        let (mut slots, blocks) = (Growing::new(slots), Growing::new(blocks));
+        slots.grow(BLOCK);
         Self {
-            slots: vec![0; BLOCK],
-            blocks: Vec::new(),
+            slots,
+            blocks,
             relocations: Vec::new(),
             gaps: Default::default(),
             count: 0,
@@ -107,12 +113,10 @@ impl Inodes {
         let length = inode.length() + chunks.count() as usize * size_of::<u64>();
         let slot = self.allocate(length.div_ceil(SLOT));
         self.encode(&inode, slot);
-        let first = slot * SLOT + inode.length();
-        for (index, to) in chunks
-            .indexes()
-            .zip(self.slots[first..].chunks_exact_mut(size_of::<u64>()))
-        {
-            to.copy_from_slice(&index);
+        let mut at = slot * SLOT + inode.length();
+        for index in chunks.indexes() {
+            self.slots.put(at, &index);
+            at += index.len();
         }
         slot as u64
     }
@@ -150,7 +154,7 @@ impl Inodes {
             Position::AfterInode(offset) => (&mut self.slots, offset),
             Position::InBlocks(offset) => (&mut self.blocks, offset),
         };
-        put(to, offset, &inode.to_le_bytes());
+        to.put(offset, &inode.to_le_bytes());
     }
 
     /// How many blocks there are.
@@ -160,14 +164,12 @@ impl Inodes {
 
     /// All bytes, of an image in which the first inode's slot starts block `first_block`.
     pub(crate) fn finish(mut self, first_block: u32) -> Body {
-        self.slots
-            .resize(self.slots.len().next_multiple_of(BLOCK), 0);
+        let length = self.slots.len();
+        self.slots.grow(length.next_multiple_of(BLOCK) - length);
         let base = first_block + (self.slots.len() / BLOCK) as u32;
-        for inode in self.relocations {
+        for (inode, block) in self.relocations {
             let field = inode + INODE_BLOCK_OFFSET;
-            if let Some(bytes) = self.slots[field..].first_chunk_mut() {
-                *bytes = (base + u32::from_le_bytes(*bytes)).to_le_bytes();
-            }
+            self.slots.put(field, &(base + block).to_le_bytes());
         }
         Body {
             slots: self.slots,
@@ -197,9 +199,9 @@ impl Inodes {
         };
 
         let blocks_start = self.blocks.len();
-        self.blocks.extend_from_slice(&bytes[..in_blocks]);
-        self.blocks
-            .resize(self.blocks.len().next_multiple_of(BLOCK), 0);
+        self.blocks.extend(&bytes[..in_blocks]);
+        let length = self.blocks.len();
+        self.blocks.grow(length.next_multiple_of(BLOCK) - length);
 
         let tail = &bytes[in_blocks..];
         let slots = (inode.length() + tail.len()).div_ceil(SLOT);
@@ -210,10 +212,10 @@ impl Inodes {
         };
         self.encode(&inode, slot);
         if in_blocks > 0 {
-            self.relocations.push(slot * SLOT);
+            self.relocations.push((slot * SLOT, block));
         }
         let tail_start = slot * SLOT + inode.length();
-        put(&mut self.slots, tail_start, tail);
+        self.slots.put(tail_start, tail);
         StoredBytes {
             inode: slot as u64,
             in_blocks,
@@ -224,7 +226,9 @@ impl Inodes {
 
     fn encode(&mut self, inode: &Inode, slot: usize) {
         self.count += 1;
-        inode.encode(self.count as u32, &mut self.slots[slot * SLOT..]);
+        let mut bytes = [0; MAX_INODE];
+        inode.encode(self.count as u32, &mut bytes);
+        self.slots.put(slot * SLOT, &bytes[..inode.length()]);
     }
 
     /// Free slots, wherever they are.
@@ -249,7 +253,7 @@ impl Inodes {
 
     fn extend(&mut self, slots: usize) -> usize {
         let end = self.slots.len();
-        self.slots.resize(end + slots * SLOT, 0);
+        self.slots.grow(slots * SLOT);
         end / SLOT
     }
 

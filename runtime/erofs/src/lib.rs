@@ -42,6 +42,7 @@ mod chunks;
 mod directory;
 mod error;
 mod format;
+mod growing;
 mod image;
 mod inodes;
 
@@ -49,4 +50,5 @@ pub use builder::ImageBuilder;
 pub use chunks::{DeviceIndex, Extent};
 pub use error::Error;
 pub use format::{BLOCK_SIZE, MAX_DEVICES, MAX_NAME_LENGTH, MAX_SYMLINK_LENGTH, MAX_TAG_LENGTH};
+pub use growing::Scratch;
 pub use image::Image;

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use niphas_erofs::{DeviceIndex, Error, Extent, Image, ImageBuilder, MAX_DEVICES};
 use support::{Node, Reader, Run};
 
-fn bytes(image: &Image) -> Vec<u8> {
+fn bytes(image: &mut Image) -> Vec<u8> {
     let mut bytes = Vec::new();
     image.write_to(&mut bytes).unwrap();
     assert_eq!(bytes.len() as u64, image.length());
@@ -18,7 +18,7 @@ fn bytes(image: &Image) -> Vec<u8> {
 }
 
 fn tree(image: ImageBuilder) -> BTreeMap<Vec<u8>, Node> {
-    Reader::new(&bytes(&image.finish().unwrap())).tree()
+    Reader::new(&bytes(&mut image.finish().unwrap())).tree()
 }
 
 fn names(tree: &BTreeMap<Vec<u8>, Node>) -> Vec<String> {
@@ -63,7 +63,7 @@ fn an_empty_tree_is_a_directory() {
 
 #[test]
 fn a_small_tree_reads_back() {
-    let bytes = bytes(&small().finish().unwrap());
+    let bytes = bytes(&mut small().finish().unwrap());
     let reader = Reader::new(&bytes);
     assert_eq!(
         reader.devices(),
@@ -124,7 +124,7 @@ fn a_small_tree_reads_back() {
 
 #[test]
 fn a_small_tree_has_these_bytes() {
-    let bytes = bytes(&small().finish().unwrap());
+    let bytes = bytes(&mut small().finish().unwrap());
     let mut dump = String::new();
     for (number, line) in bytes.chunks(32).enumerate() {
         if line.iter().any(|byte| *byte != 0) {
@@ -141,8 +141,8 @@ fn a_small_tree_has_these_bytes() {
 
 #[test]
 fn equal_trees_are_equal_bytes_and_others_have_another_uuid() {
-    let image = small().finish().unwrap();
-    assert_eq!(bytes(&image), bytes(&small().finish().unwrap()));
+    let mut image = small().finish().unwrap();
+    assert_eq!(bytes(&mut image), bytes(&mut small().finish().unwrap()));
     let mut other = small();
     other.symlink(b"roof", b"store").unwrap();
     assert_ne!(image.uuid(), other.finish().unwrap().uuid());
@@ -419,4 +419,30 @@ fn size_is_linear_in_files() {
     let (small, large) = (length(10_000), length(100_000));
     assert!(large <= small * 10, "{small} and {large} bytes");
     assert!(small < 100 * 10_000, "{small} bytes for 10,000 files");
+}
+
+/// Where bytes are kept until the image is written makes no difference to it.
+#[test]
+fn an_image_that_was_kept_in_scratch_space_is_the_same() {
+    let fill = |mut image: ImageBuilder| {
+        let pack = image.device(b"pack", 1 << 30).unwrap();
+        for directory in 0..100_u64 {
+            image.enter(format!("{directory:03}").as_bytes()).unwrap();
+            image.enter(b"inner").unwrap();
+            for number in 0..1000 {
+                let name = format!("file-{number:04}");
+                let offset = (directory * 1000 + number) * 512;
+                let extent = Extent::data(100, pack, offset);
+                image.file(name.as_bytes(), false, &[extent]).unwrap();
+            }
+            image.symlink(b"link", &[b'x'; 700]).unwrap();
+            image.leave().unwrap();
+            image.leave().unwrap();
+        }
+        bytes(&mut image.finish().unwrap())
+    };
+    let scratch = || std::io::Cursor::new(Vec::new());
+    let spilled = fill(ImageBuilder::with_scratch(scratch(), scratch()));
+    assert!(spilled.len() > 7 << 20);
+    assert!(spilled == fill(ImageBuilder::new()));
 }
