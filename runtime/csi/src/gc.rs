@@ -85,11 +85,11 @@ fn look(store: &Store, policy: &GcPolicy, metrics: &Metrics, cancel: Cancellatio
 }
 
 fn measure(store: &Store, metrics: &Metrics) -> Result<(), Box<dyn std::error::Error>> {
-    let usage = store.disk_usage(&[])?;
+    let size = store.size();
     metrics
         .store_bytes
-        .set((usage.pack_bytes + usage.image_bytes) as i64);
-    metrics.store_paths.set(usage.paths as i64);
+        .set((size.pack_bytes + size.image_bytes) as i64);
+    metrics.store_paths.set(size.paths as i64);
     let disk = rustix::fs::statvfs(store.dir())?;
     metrics
         .file_system_bytes

@@ -21,9 +21,11 @@ use crate::{
     error::{FileError, failed},
     index::{Pack, Within},
     layout::{PackId, PackName},
+    leases::Leases,
     pack::{ReadError, SmallPath, VERSION},
-    record::{ContentHash, Place, Record, RecordError},
-    store::{Leases, Shared, lock},
+    places::Places,
+    record::{Place, Record, RecordError},
+    store::{Shared, lock},
 };
 use nix_formats::{NarInfo, StoreDir};
 use std::{
@@ -62,14 +64,18 @@ struct Open {
 
 /// A path that is in a common pack now, but not in the index.
 #[derive(Debug)]
-pub(crate) struct Put {
+pub(crate) struct Put<K> {
     pub(crate) within: Within,
+    /// The checksum in its slot.
+    pub(crate) checksum: [u8; 32],
     /// Contents that were not stored before, and where they are.
-    pub(crate) contents: Vec<(ContentHash, Place)>,
+    pub(crate) contents: Places,
     /// Packs that its record refers to.
     pub(crate) refers: Vec<PackId>,
     /// Keeps that one.
     pub(crate) lease: Leases,
+    /// Keeps the others.
+    pub(crate) known: K,
 }
 
 impl Shared {
@@ -78,7 +84,7 @@ impl Shared {
         self: &Arc<Self>,
         mut small: SmallPath<K>,
         info: &NarInfo,
-    ) -> Result<Put, FileError> {
+    ) -> Result<Put<K>, FileError> {
         let mut bytes = std::mem::take(&mut small.contents);
         let contents_len = bytes.len();
         let mut common = lock(&self.common.0);
@@ -115,7 +121,7 @@ impl Shared {
         bytes: &[u8],
         contents_len: usize,
         refers: Vec<PackId>,
-    ) -> Result<Put, FileError> {
+    ) -> Result<Put<K>, FileError> {
         let (start, number) = (open.written, open.slots);
         let record = start + contents_len as u64;
         // What is not written as a whole is not written over, either.
@@ -135,16 +141,20 @@ impl Shared {
         }
         drop(index);
         let first = (start / BLOCK) as u32;
-        let own = small.own.into_iter();
-        let contents = own.map(|(hash, block)| {
-            let block = first + block;
-            (hash, Place { pack, block })
-        });
+        let mut contents = Places::default();
+        for own in small.own.in_memory() {
+            let block = first + own.place.block;
+            contents.insert(own.hash, Place { pack, block });
+        }
+        let mut checksum = [0; 32];
+        checksum.copy_from_slice(&slot[CHECKSUM_AT..]);
         Ok(Put {
             within: Within { pack, slot: number },
-            contents: contents.collect(),
+            checksum,
+            contents,
             refers,
             lease: Leases::of_leased(Arc::clone(self), pack),
+            known: small.known,
         })
     }
 
@@ -208,6 +218,11 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// What tells it from others.
+    pub(crate) fn checksum(&self) -> [u8; 32] {
+        self.checksum
+    }
+
     /// Where its record is, from the first byte to the one after the last.
     pub(crate) fn record(&self) -> (u64, u64) {
         let end = self.offset.saturating_add(u64::from(self.length));

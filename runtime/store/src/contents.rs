@@ -4,8 +4,8 @@ use crate::{
     common,
     error::{FileError, StoreError, failed},
     layout::{PackId, PackName},
-    pack::read_record,
-    record::{FileNode, Tree, TreeEvent},
+    pack::{ReadError, read_record},
+    record::{FileNode, Node, RecordError, Tree, TreeEvent},
     store::{Pin, Shared, Store, StoredPath},
 };
 use hashbrown::HashMap;
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Pieces in which files are read.
-const PIECE: usize = 256 << 10;
+pub(crate) const PIECE: usize = 256 << 10;
 
 impl Store {
     /// All paths, sorted; those with several contents several times.
@@ -87,10 +87,13 @@ impl Store {
             name: shown(),
             kind,
         };
-        let file = match tree.find(name).ok_or_else(no_such)? {
-            TreeEvent::File(_, file) => file,
-            TreeEvent::Symlink(..) => return Err(not_a_file("a symlink")),
-            TreeEvent::Enter(_) | TreeEvent::Leave => return Err(not_a_file("a directory")),
+        let found = tree
+            .find(name)
+            .map_err(|source| self.shared.bad_record(path, source))?;
+        let file = match found.ok_or_else(no_such)? {
+            Node::File(file) => file,
+            Node::Symlink(_) => return Err(not_a_file("a symlink")),
+            Node::Directory => return Err(not_a_file("a directory")),
         };
         let mut packs = PackFiles::new(&self.shared, path.path());
         let mut hasher = blake3::Hasher::new();
@@ -151,18 +154,33 @@ impl Shared {
     pub(crate) fn tree(&self, path: &StoredPath) -> Result<Tree, StoreError> {
         let (id, store_dir) = (path.pack, &self.options.store_dir);
         let (file, file_path) = self.open_pack(path.path(), id)?;
+        let file = Arc::new(file);
         let within = self.index().pack(id).and_then(|pack| pack.within);
         let read = match within {
             Some(within) => common::read_record(&file, &file_path, store_dir, id, within.slot),
             None => read_record(&file, &file_path, store_dir, id).map(|(record, _)| Some(record)),
         };
-        let record = read.map_err(|error| error.of(path.path()))?;
+        let record = read.map_err(|error| match error {
+            ReadError::File(error) => error.into(),
+            ReadError::Record { source, .. } => self.bad_record(path, source),
+        })?;
         // The process that writes may have collected it meanwhile.
         let missing = || StoreError::PackMissing {
             path: path.path().clone(),
             pack: id,
         };
         Ok(record.ok_or_else(missing)?.tree)
+    }
+
+    /// The error if the record of a path can't be read. The next request for the path verifies it first, and fetches it again.
+    pub(crate) fn bad_record(&self, path: &StoredPath, source: RecordError) -> StoreError {
+        if let Some(pack) = self.index_mut().pack_mut(path.pack) {
+            pack.is_suspect = true;
+        }
+        StoreError::BadRecord {
+            path: path.path().clone(),
+            source,
+        }
     }
 
     /// Opens a pack that has files of `path`.
@@ -201,7 +219,9 @@ impl Shared {
             source,
         };
         let mut writer = nar::Writer::new(out);
-        for event in tree.events() {
+        let mut events = tree.events();
+        let bad = |source| self.bad_record(path, source);
+        while let Some(event) = events.next().map_err(bad)? {
             let (TreeEvent::Enter(name) | TreeEvent::File(name, _) | TreeEvent::Symlink(name, _)) =
                 event
             else {
@@ -300,7 +320,8 @@ impl<'a> PackFiles<'a> {
     }
 }
 
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+/// Reads as if zeros followed the end of a file.
+pub(crate) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.read_at(bytes, offset) {
             Ok(0) => {

@@ -47,7 +47,9 @@ impl Store {
                     place: store.clone(),
                 };
                 let base_name = path.path().base_name().as_bytes();
-                for event in tree.events() {
+                let mut events = tree.events();
+                let bad = |source| self.shared.bad_record(&path, source);
+                while let Some(event) = events.next().map_err(bad)? {
                     export.event(base_name, event)?;
                 }
             }

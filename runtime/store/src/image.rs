@@ -2,11 +2,11 @@
 
 use crate::{
     closures::image_name,
-    error::{FileError, StoreError},
+    error::{FileError, StoreError, failed},
     layout::PackId,
     realise::RealisedClosure,
     record::TreeEvent,
-    store::Store,
+    store::{Store, lock},
 };
 use hashbrown::HashMap;
 use niphas_api::ClosureDigest;
@@ -92,7 +92,9 @@ impl Store {
             digest: closure.digest,
             source,
         };
-        let mut image = ImageBuilder::new();
+        // Large images are made one at a time.
+        let _one_at_a_time = lock(&self.shared.making_image);
+        let mut image = ImageBuilder::with_scratch(self.scratch()?, self.scratch()?);
         let mut devices = HashMap::new();
         for &(id, length) in packs {
             let device = image.device(id.to_string().as_bytes(), length);
@@ -106,11 +108,15 @@ impl Store {
             if let Some(path) = self.shared.stored(pack) {
                 let tree = self.shared.tree(&path)?;
                 let base_name = path.path().base_name().as_bytes();
-                add(&mut image, base_name, &tree, &devices).map_err(failed_to_build)?;
+                let mut events = tree.events();
+                let bad = |source| self.shared.bad_record(&path, source);
+                while let Some(event) = events.next().map_err(bad)? {
+                    add(&mut image, base_name, event, &devices).map_err(failed_to_build)?;
+                }
             }
         }
         image.leave().map_err(failed_to_build)?;
-        let image = image.finish().map_err(failed_to_build)?;
+        let mut image = image.finish().map_err(failed_to_build)?;
 
         let made = self.shared.temporary()?;
         let written = File::create_new(&made).and_then(|out| {
@@ -127,30 +133,41 @@ impl Store {
     }
 }
 
-/// Adds a store path to an image.
+impl Store {
+    /// A file without a name.
+    fn scratch(&self) -> Result<File, FileError> {
+        let path = self.shared.temporary()?;
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path);
+        let file = options.map_err(failed("create", &path))?;
+        fs::remove_file(&path).map_err(failed("remove", &path))?;
+        Ok(file)
+    }
+}
+
+/// Adds a step of a store path to an image.
 fn add(
     image: &mut ImageBuilder,
     base_name: &[u8],
-    tree: &crate::record::Tree,
+    event: TreeEvent<'_>,
     devices: &HashMap<PackId, DeviceIndex>,
 ) -> Result<(), niphas_erofs::Error> {
-    let named =
-        |name: &'_ [u8]| -> Vec<u8> { if name.is_empty() { base_name } else { name }.to_vec() };
-    for event in tree.events() {
-        match event {
-            TreeEvent::Enter(name) => image.enter(&named(name))?,
-            TreeEvent::Leave => image.leave()?,
-            TreeEvent::Symlink(name, target) => image.symlink(&named(name), target)?,
-            TreeEvent::File(name, file) => {
-                let extent = devices
-                    .get(&file.place.pack)
-                    .filter(|_| file.size > 0)
-                    .map(|&device| Extent::data(file.size, device, file.place.offset()));
-                image.file(&named(name), file.executable, extent.as_slice())?;
-            }
+    let named = |name: &[u8]| if name.is_empty() { base_name } else { name }.to_vec();
+    match event {
+        TreeEvent::Enter(name) => image.enter(&named(name)),
+        TreeEvent::Leave => image.leave(),
+        TreeEvent::Symlink(name, target) => image.symlink(&named(name), target),
+        TreeEvent::File(name, file) => {
+            let extent = devices
+                .get(&file.place.pack)
+                .filter(|_| file.size > 0)
+                .map(|&device| Extent::data(file.size, device, file.place.offset()));
+            image.file(&named(name), file.executable, extent.as_slice())
         }
     }
-    Ok(())
 }
 
 /// The packs that an image was made of, as its device table names them; nothing if it can't be read.

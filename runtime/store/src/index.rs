@@ -1,14 +1,12 @@
-//! What is in the store, in memory: paths, where contents are, which pack refers to which.
+//! What is in the store, in memory: paths, and which pack refers to which.
 //!
-//! Contents are found by their BLAKE3 hash. References go from a pack to those that hold the bytes themselves, never further:
+//! [`crate::places`] says where contents are. References go from a pack to those that hold the bytes themselves, never further:
 //! a file that two packs refer to lies in a third.
 
-use crate::{
-    layout::{PackId, PackName},
-    record::{ContentHash, Place},
-};
-use hashbrown::{HashMap, HashSet, HashTable};
+use crate::layout::{PackId, PackName};
+use hashbrown::{HashMap, HashSet};
 use nix_formats::{NarInfo, StorePath};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One pack, or one path in a [common](crate::common) one.
@@ -38,8 +36,10 @@ pub(crate) struct Pack {
     pub(crate) used: u64,
     /// Whether it must be verified before its next use.
     pub(crate) is_suspect: bool,
-    /// Whether it may hold contents that nobody refers to any more; only without a path.
+    /// Whether it may hold contents that nothing refers to any more; only without a path.
     pub(crate) has_gaps: bool,
+    /// Whether its file, or a part of it, is being given back: nothing may come to refer to it meanwhile.
+    pub(crate) is_going: bool,
 }
 
 impl Pack {
@@ -58,6 +58,7 @@ impl Pack {
             held_in: 0,
             used: 0,
             is_suspect: false,
+            is_going: false,
         }
     }
 
@@ -77,6 +78,12 @@ impl Pack {
         pack
     }
 
+    /// Whether something may come to refer to contents in it. What must be verified first is not known to be on disk, however
+    /// its bytes are.
+    pub(crate) fn may_be_referred_to(&self) -> bool {
+        !(self.is_going || self.is_suspect && self.info.is_some())
+    }
+
     /// Whether its file may go.
     pub(crate) fn is_unused(&self) -> bool {
         self.info.is_none() && self.referrers.is_empty() && self.leases == 0
@@ -84,16 +91,10 @@ impl Pack {
 }
 
 /// A place in a common pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Within {
     pub(crate) pack: PackId,
     pub(crate) slot: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Content {
-    hash: ContentHash,
-    place: Place,
 }
 
 /// All of it.
@@ -101,7 +102,6 @@ struct Content {
 pub(crate) struct Index {
     packs: HashMap<PackId, Pack>,
     paths: HashMap<StorePath, Vec<PackId>>,
-    contents: HashTable<Content>,
     /// Bytes that all packs take on disk.
     disk: u64,
     /// Counts garbage collections.
@@ -126,6 +126,11 @@ impl Index {
 
     pub(crate) fn packs(&self) -> impl Iterator<Item = (PackId, &Pack)> {
         self.packs.iter().map(|(&id, pack)| (id, pack))
+    }
+
+    /// How many packs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.packs.len()
     }
 
     /// The packs of a path: one for each of its contents, or sets of references, that caches had.
@@ -189,10 +194,10 @@ impl Index {
         }
     }
 
-    /// Makes a path unknown. Its pack is one without a path now; it is told which packs it referred to.
-    pub(crate) fn drop_path(&mut self, id: PackId) -> Vec<PackId> {
+    /// Makes a path unknown. Its pack is one without a path now.
+    pub(crate) fn drop_path(&mut self, id: PackId) {
         let Some(pack) = self.packs.get_mut(&id) else {
-            return Vec::new();
+            return;
         };
         let path = pack.name.path.take();
         pack.info = None;
@@ -212,7 +217,6 @@ impl Index {
                 other.has_gaps |= other.info.is_none();
             }
         }
-        refers
     }
 
     /// Forgets a pack that [is not used](Pack::is_unused).
@@ -221,41 +225,4 @@ impl Index {
             self.disk -= pack.disk;
         }
     }
-
-    /// Where these contents are.
-    pub(crate) fn place(&self, hash: &ContentHash) -> Option<Place> {
-        self.contents
-            .find(table_hash(hash), |content| content.hash == *hash)
-            .map(|content| content.place)
-    }
-
-    /// Says where contents are, if that is not known already.
-    pub(crate) fn add_content(&mut self, hash: ContentHash, place: Place) {
-        let is_same = |content: &Content| content.hash == hash;
-        let rehash = |content: &Content| table_hash(&content.hash);
-        self.contents
-            .entry(table_hash(&hash), is_same, rehash)
-            .or_insert(Content { hash, place });
-    }
-
-    /// Forgets contents, if they are in this pack.
-    pub(crate) fn remove_content(&mut self, hash: &ContentHash, pack: PackId) {
-        let found = self.contents.find_entry(table_hash(hash), |content| {
-            content.hash == *hash && content.place.pack == pack
-        });
-        if let Ok(entry) = found {
-            entry.remove();
-        }
-    }
-
-    /// Forgets all contents in this pack.
-    pub(crate) fn remove_contents_of(&mut self, pack: PackId) {
-        self.contents.retain(|content| content.place.pack != pack);
-    }
-}
-
-/// The hash is one already.
-fn table_hash(hash: &ContentHash) -> u64 {
-    let (head, _) = hash.as_chunks::<8>();
-    head.first().map_or(0, |head| u64::from_le_bytes(*head))
 }

@@ -153,8 +153,14 @@ impl Layout {
         self.signatures().join(id.to_string())
     }
 
-    pub(crate) fn folders(&self) -> [PathBuf; 5] {
+    /// What is known without reading records: see [`crate::catalog`].
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
+    pub(crate) fn folders(&self) -> [PathBuf; 6] {
         [
+            self.index(),
             self.packs(),
             self.tmp(),
             self.closures(),

@@ -46,11 +46,13 @@
 //! | `closures/<digest>/<hash>.erofs` | its image, `<hash>` being one of the name of the store path that `root` leads to |
 //! | `roots/<name>` | what is not to be collected, as JSON |
 //! | `signatures/<id>` | signatures that came after the pack was written |
+//! | `index/` | a cache of what the records say: paths, and where contents lie |
 //! | `tmp/` | what is being made; emptied when a process opens the store to write |
 //! | `state`, `lock` | what must be known of earlier processes; the process that writes |
 
 mod admit;
 mod allocator;
+mod catalog;
 mod closures;
 mod common;
 mod contents;
@@ -60,14 +62,18 @@ mod export;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
+#[doc(hidden)]
+pub mod generated;
 mod image;
 mod index;
 mod layout;
+mod leases;
 mod load;
 mod lock;
 mod memory;
 pub mod mount;
 mod pack;
+mod places;
 mod realise;
 mod record;
 mod roots;
@@ -84,10 +90,10 @@ pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
 pub use image::ClosureImage;
 pub use layout::PackId;
 pub use realise::{Progress, Realisation, RealiseError, RealisedClosure, Request};
-pub use record::{FileNode, Place, RecordError, Tree, TreeEvent};
+pub use record::{Events, FileNode, Node, Place, RecordError, Tree, TreeEvent};
 pub use roots::{RootHold, RootName, RootNameError};
 pub use store::{Options, Store, StoredPath};
-pub use usage::{ClosureUsage, DiskUsage};
+pub use usage::{ClosureUsage, DiskUsage, StoreSize};
 pub use verify::{DamagedPath, RepairError, VerifyReport};
 
 /// Files start at multiples of this many bytes in a pack: the block size of closure images.

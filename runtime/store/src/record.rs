@@ -6,9 +6,15 @@
 //!
 //! A record is checked as a whole when it is read, whoever wrote it: names, their order, nesting, places within the pack.
 
+mod tree;
+
+pub use tree::{Events, Node, Tree};
+
 use crate::{BLOCK, layout::PackId};
-use nix_formats::{NarInfo, StoreDir, nar, narinfo::NarInfoError};
+use hashbrown::HashMap;
+use nix_formats::{NarInfo, StoreDir, narinfo::NarInfoError};
 use serde::{Deserialize, Serialize};
+use std::{fs::File, io, sync::Arc};
 use thiserror::Error;
 
 /// The BLAKE3 hash of a file's contents.
@@ -35,6 +41,9 @@ pub enum RecordError {
     /// The tree in it.
     #[error("its tree is damaged: {0}")]
     Tree(&'static str),
+    /// The disk does not give it.
+    #[error("failed to read it: {0}")]
+    Read(io::ErrorKind),
 }
 
 impl From<postcard::Error> for RecordError {
@@ -118,202 +127,25 @@ pub enum TreeEvent<'a> {
     Symlink(&'a [u8], &'a [u8]),
 }
 
-/// What is in a store path, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    own: PackId,
-    packs: Vec<PackId>,
-    bytes: Vec<u8>,
-    /// Where in `bytes` the items start.
-    start: usize,
-}
-
-impl Tree {
-    /// The walk through it.
-    pub fn events(&self) -> impl Iterator<Item = TreeEvent<'_>> {
-        let mut rest = &self.bytes[self.start..];
-        std::iter::from_fn(move || {
-            // All of it was checked when it was read; and what does not decode ends the walk.
-            let (item, left) = postcard::take_from_bytes(rest).ok()?;
-            rest = left;
-            self.event(&item)
-        })
-    }
-
-    /// Walks through it with the whole name of everything, relative to the root and without [`TreeEvent::Leave`].
-    pub fn walk<'a>(&'a self, mut take: impl FnMut(&[u8], TreeEvent<'a>)) {
-        let mut whole: Vec<u8> = Vec::new();
-        // How long the name was before each directory that is open.
-        let mut open = Vec::new();
-        for event in self.events() {
-            let (TreeEvent::Enter(name) | TreeEvent::File(name, _) | TreeEvent::Symlink(name, _)) =
-                event
-            else {
-                whole.truncate(open.pop().unwrap_or(0));
-                continue;
-            };
-            let before = whole.len();
-            if !whole.is_empty() {
-                whole.push(b'/');
-            }
-            whole.extend_from_slice(name);
-            take(&whole, event);
-            if let TreeEvent::Enter(_) = event {
-                open.push(before);
-            } else {
-                whole.truncate(before);
-            }
-        }
-    }
-
-    /// What has this name, relative to the root, which has the empty one.
-    pub fn find(&self, name: &[u8]) -> Option<TreeEvent<'_>> {
-        let mut found = None;
-        self.walk(|whole, event| {
-            if whole == name {
-                found = Some(event);
-            }
-        });
-        found
-    }
-
-    /// The regular files that are not empty.
-    pub(crate) fn extents(&self) -> impl Iterator<Item = FileNode> {
-        self.events().filter_map(|event| match event {
-            TreeEvent::File(_, file) if file.size > 0 => Some(file),
-            _ => None,
-        })
-    }
-
-    /// The other packs that files lie in.
-    pub fn packs(&self) -> &[PackId] {
-        &self.packs
-    }
-
-    fn event<'a>(&self, item: &Item<'a>) -> Option<TreeEvent<'a>> {
-        Some(match *item {
-            Item::Directory { name } => TreeEvent::Enter(name),
-            Item::End => TreeEvent::Leave,
-            Item::Symlink { name, target } => TreeEvent::Symlink(name, target),
-            Item::File {
-                name,
-                executable,
-                size,
-                pack,
-                block,
-                hash,
-            } => {
-                let pack = match (pack as usize).checked_sub(1) {
-                    None => self.own,
-                    Some(index) => *self.packs.get(index)?,
-                };
-                let place = Place { pack, block };
-                let file = FileNode {
-                    executable,
-                    size,
-                    place,
-                    hash,
-                };
-                TreeEvent::File(name, file)
-            }
-        })
-    }
-
-    /// Finds fault with it. `data` is how many bytes of contents its own pack has.
-    fn check(&self, data: u64) -> Result<(), RecordError> {
-        let mut rest = &self.bytes[self.start..];
-        // The name seen last in each directory that is open.
-        let mut open: Vec<&[u8]> = Vec::new();
-        let mut is_whole = false;
-        while !rest.is_empty() {
-            if is_whole {
-                return Err(RecordError::Tree("something follows its end"));
-            }
-            let (item, left): (Item, _) = postcard::take_from_bytes(rest)?;
-            rest = left;
-            let event = self
-                .event(&item)
-                .ok_or(RecordError::Tree("a file lies in no pack"))?;
-            if let TreeEvent::Leave = event {
-                open.pop()
-                    .ok_or(RecordError::Tree("a directory ends that is not open"))?;
-            } else {
-                let (TreeEvent::Enter(name)
-                | TreeEvent::File(name, _)
-                | TreeEvent::Symlink(name, _)) = event
-                else {
-                    continue;
-                };
-                check_name(name, &mut open)?;
-            }
-            match event {
-                TreeEvent::Enter(_) => {
-                    if open.len() >= nar::MAX_DEPTH {
-                        return Err(RecordError::Tree("directories are nested too deeply"));
-                    }
-                    open.push(b"");
-                }
-                TreeEvent::File(_, file) if file.size > 0 && file.place.pack == self.own => {
-                    let end = file.place.offset().checked_add(file.size);
-                    if end.is_none_or(|end| end > data) {
-                        return Err(RecordError::Tree("a file ends behind the contents"));
-                    }
-                }
-                TreeEvent::File(_, file)
-                    if file.place.offset().checked_add(file.size).is_none() =>
-                {
-                    return Err(RecordError::Tree("a file ends behind all contents"));
-                }
-                TreeEvent::Symlink(_, target) if !is_target(target) => {
-                    return Err(RecordError::Tree("a symlink's target is none"));
-                }
-                _ => {}
-            }
-            is_whole = open.is_empty();
-        }
-        if is_whole {
-            Ok(())
-        } else {
-            Err(RecordError::Tree("it has no end"))
-        }
-    }
-}
-
-/// Whether a name may stand next in the directory that is open; the root has none.
-fn check_name<'a>(name: &'a [u8], open: &mut [&'a [u8]]) -> Result<(), RecordError> {
-    let Some(previous) = open.last_mut() else {
-        return if name.is_empty() {
-            Ok(())
-        } else {
-            Err(RecordError::Tree("its root has a name"))
-        };
-    };
-    let is_name = !name.is_empty()
-        && name.len() <= nar::MAX_NAME_LEN
-        && name != b"."
-        && name != b".."
-        && !name.contains(&b'/')
-        && !name.contains(&0);
-    if !is_name {
-        return Err(RecordError::Tree("a name is none"));
-    }
-    if name <= *previous {
-        return Err(RecordError::Tree("names are not sorted"));
-    }
-    *previous = name;
-    Ok(())
-}
-
-fn is_target(target: &[u8]) -> bool {
-    !target.is_empty() && target.len() <= nar::MAX_TARGET_LEN && !target.contains(&0)
-}
-
 /// A record that was read and found good.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) info: NarInfo,
     pub(crate) tree: Tree,
 }
+
+/// Where a record is in its file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+}
+
+/// Records up to this many bytes are held in memory; of larger ones the tree is read piece by piece whenever it is walked.
+pub(crate) const IN_MEMORY: usize = 1 << 20;
+
+/// More than the head of any record has: narinfo and packs.
+const MAX_HEAD: usize = 32 << 20;
 
 impl Record {
     /// Reads the record of the pack `own`, which has `data` bytes of contents.
@@ -324,17 +156,63 @@ impl Record {
         bytes: Vec<u8>,
     ) -> Result<Self, RecordError> {
         let (head, rest): (Head, _) = postcard::take_from_bytes(&bytes)?;
-        let info = NarInfo::parse(store_dir, head.narinfo).map_err(RecordError::NarInfo)?;
+        let info = info(store_dir, &head)?;
         let (packs, start) = (head.packs, bytes.len() - rest.len());
-        let tree = Tree {
-            own,
-            packs,
-            bytes,
-            start,
-        };
+        let tree = Tree::in_memory(own, packs, bytes, start);
         tree.check(data)?;
         Ok(Self { info, tree })
     }
+
+    /// The same of a large record in a file, of which only the head is held in memory.
+    pub(crate) fn read(
+        store_dir: &StoreDir,
+        own: PackId,
+        data: u64,
+        file: &Arc<File>,
+        extent: Extent,
+    ) -> Result<Self, RecordError> {
+        let mut bytes = vec![0; IN_MEMORY.min(extent.length as usize)];
+        let (info, packs, start) = loop {
+            tree::read_at(file, &mut bytes, extent.offset)?;
+            match postcard::take_from_bytes::<Head>(&bytes) {
+                Ok((head, rest)) => {
+                    let start = bytes.len() - rest.len();
+                    break (info(store_dir, &head)?, head.packs, start as u64);
+                }
+                Err(error) => {
+                    let longer = (bytes.len() * 2).min(extent.length as usize);
+                    if longer == bytes.len() || longer > MAX_HEAD {
+                        return Err(error.into());
+                    }
+                    bytes.resize(longer, 0);
+                }
+            }
+        };
+        let items = Extent {
+            offset: extent.offset + start,
+            length: extent.length - start,
+        };
+        let tree = Tree::in_file(own, packs, Arc::clone(file), items);
+        tree.check(data)?;
+        Ok(Self { info, tree })
+    }
+}
+
+/// Signatures of one path that are kept. A path that more keys signed has them from a cache that wants to fill memory.
+pub(crate) const MAX_SIGNATURES: usize = 64;
+
+fn info(store_dir: &StoreDir, head: &Head<'_>) -> Result<NarInfo, RecordError> {
+    let mut info = NarInfo::parse(store_dir, head.narinfo).map_err(RecordError::NarInfo)?;
+    info.signatures.truncate(MAX_SIGNATURES);
+    info.signatures.shrink_to_fit();
+    Ok(info)
+}
+
+/// What stands of a narinfo in records: all but what only its cache can use, and no more signatures than are kept.
+pub(crate) fn essence(store_dir: &StoreDir, info: &NarInfo) -> String {
+    let mut info = info.clone();
+    info.signatures.truncate(MAX_SIGNATURES);
+    info.print(store_dir)
 }
 
 /// Writes a record while the tree goes by.
@@ -342,6 +220,8 @@ impl Record {
 pub(crate) struct RecordWriter {
     items: Vec<u8>,
     packs: Vec<PackId>,
+    /// What stands for them in items.
+    numbers: HashMap<PackId, u32>,
 }
 
 impl RecordWriter {
@@ -379,6 +259,7 @@ impl RecordWriter {
         let mut moved = Self {
             items: Vec::with_capacity(self.items.len() + 64),
             packs: self.packs,
+            numbers: self.numbers,
         };
         let number = moved.number(place.pack);
         let mut rest = self.items.as_slice();
@@ -400,9 +281,14 @@ impl RecordWriter {
         moved
     }
 
-    /// Bytes so far.
+    /// Bytes in memory.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Gives the bytes of the tree that are in memory, for the caller to keep in order.
+    pub(crate) fn take_items(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.items)
     }
 
     /// The other packs that files lie in.
@@ -411,25 +297,29 @@ impl RecordWriter {
     }
 
     /// The record of a path with this narinfo.
-    pub(crate) fn finish(self, store_dir: &StoreDir, info: &NarInfo) -> Vec<u8> {
-        let narinfo = info.print(store_dir);
+    pub(crate) fn finish(mut self, store_dir: &StoreDir, info: &NarInfo) -> Vec<u8> {
+        let items = self.take_items();
+        let mut bytes = self.head(store_dir, info);
+        bytes.extend_from_slice(&items);
+        bytes
+    }
+
+    /// What comes before the tree.
+    pub(crate) fn head(&self, store_dir: &StoreDir, info: &NarInfo) -> Vec<u8> {
+        let narinfo = essence(store_dir, info);
         let head = Head {
             narinfo: &narinfo,
-            packs: self.packs,
+            packs: self.packs.clone(),
         };
-        let mut bytes = encode(&head, Vec::with_capacity(narinfo.len() + 64));
-        bytes.extend_from_slice(&self.items);
-        bytes
+        encode(&head, Vec::with_capacity(narinfo.len() + 64))
     }
 
     /// What stands for another pack in items.
     fn number(&mut self, pack: PackId) -> u32 {
-        let known = self.packs.iter().position(|&known| known == pack);
-        let index = known.unwrap_or_else(|| {
+        *self.numbers.entry(pack).or_insert_with(|| {
             self.packs.push(pack);
-            self.packs.len() - 1
-        });
-        index as u32 + 1
+            self.packs.len() as u32
+        })
     }
 
     fn push(&mut self, item: &Item) {

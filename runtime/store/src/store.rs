@@ -1,22 +1,26 @@
 //! The store as a whole: opening, closing, and what its parts share.
 
 use crate::{
+    catalog::{Catalog, Known, Seal},
     common::Common,
+    discard::Discarding,
     error::{FileError, OpenError, StoreError, failed},
     index::Index,
     layout::{Layout, PackId},
     load::load,
     lock::Lock,
+    places::{MAX_RECENT, Places},
     realise::Running,
-    record::{ContentHash, Place},
+    record::{Tree, essence},
     state::{State, boot_id},
     sync::Syncer,
     verdicts::Verdicts,
 };
-use hashbrown::HashSet;
 use nix_formats::{NarInfo, StoreDir, StorePath};
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, SystemTime},
@@ -68,15 +72,17 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     pub(crate) options: Options,
     index: RwLock<Index>,
+    pub(crate) catalog: Catalog,
     numbers: Mutex<Numbers>,
     pub(crate) common: Common,
     pub(crate) verdicts: Verdicts,
     pub(crate) running: Running,
     /// Held while roots are read or changed as a whole, and while garbage is collected.
     pub(crate) collecting: Mutex<()>,
-    /// Held while one path goes, or the space of one pack is given back. Common packs of which paths have gone, which is not on
-    /// disk yet.
-    pub(crate) discarding: Mutex<HashSet<PackId>>,
+    /// Held while a closure image is made: that takes memory.
+    pub(crate) making_image: Mutex<()>,
+    /// Held while one path goes, or the space of one pack is given back.
+    pub(crate) discarding: Mutex<Discarding>,
 }
 
 #[derive(Debug)]
@@ -91,9 +97,13 @@ impl Store {
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let layout = Layout::new(dir);
         fs::create_dir_all(dir).map_err(failed("create", dir))?;
+        make_private(dir)?;
         let lock = Lock::take(&layout)?;
         for folder in layout.folders() {
             match fs::create_dir(&folder) {
+                // Garbage can be collected without an index.
+                Err(error)
+                    if error.kind() == io::ErrorKind::StorageFull && folder == layout.index() => {}
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(FileError::new("create", folder, error).into());
                 }
@@ -134,10 +144,12 @@ impl Store {
             layout,
             options,
             index: RwLock::new(loaded.index),
+            catalog: loaded.catalog,
             numbers: Mutex::new(Numbers { state, left }),
             common: Common::default(),
             verdicts: Verdicts::default(),
             collecting: Mutex::default(),
+            making_image: Mutex::default(),
             discarding: Mutex::default(),
         });
         let unsynced = if lock.is_some() {
@@ -207,6 +219,52 @@ impl Shared {
         }
     }
 
+    /// Writes what is known of new packs, so that their records need not be read again.
+    pub(crate) fn save_catalog(&self) -> Result<(), FileError> {
+        let packs = self.index().len();
+        let stays = |id| self.index().pack(id).is_some();
+        self.catalog.save(packs as u64, stays)
+    }
+
+    /// Makes it known where the contents of a path are.
+    pub(crate) fn learn_contents(&self, path: &StoredPath, tree: &Tree) -> Result<(), StoreError> {
+        let mut contents = Places::default();
+        for file in tree.extents() {
+            let file = file.map_err(|source| self.bad_record(path, source))?;
+            contents.insert(file.hash, file.place);
+            if contents.unwritten() >= MAX_RECENT {
+                self.add_contents(std::mem::take(&mut contents));
+            }
+        }
+        self.add_contents(contents);
+        Ok(())
+    }
+
+    fn add_contents(&self, contents: Places) {
+        let is_full = self.catalog.add_contents(contents);
+        if is_full && let Err(error) = self.save_catalog() {
+            tracing::warn!(error = %nix_formats::chain(&error), "the index can't be saved");
+        }
+    }
+
+    /// Makes a path that is new in the index known to the next process, too, and where its contents are.
+    pub(crate) fn learn(&self, id: PackId, seal: Seal, contents: Places) {
+        self.add_contents(contents);
+        let Some((info, data, packs)) = self.index().pack(id).and_then(|pack| {
+            let info = Arc::clone(pack.info.as_ref()?);
+            Some((info, pack.data, pack.refers.clone()))
+        }) else {
+            return;
+        };
+        self.catalog.add(Known {
+            id,
+            seal,
+            data,
+            packs,
+            narinfo: &essence(&self.options.store_dir, &info),
+        });
+    }
+
     /// A name in the folder of what is being made, which no other has.
     pub(crate) fn temporary(&self) -> Result<PathBuf, FileError> {
         let number = self.next_pack()?;
@@ -217,57 +275,6 @@ impl Shared {
     pub(crate) fn pack_path(&self, id: PackId) -> Option<PathBuf> {
         let index = self.index();
         Some(self.layout.pack(&index.file(id)?.name))
-    }
-}
-
-/// Contents that are stored already. As long as this lives, the packs that were told of stay.
-#[derive(Debug)]
-pub(crate) struct Leases {
-    shared: Arc<Shared>,
-    packs: Vec<PackId>,
-}
-
-impl Leases {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            packs: Vec::new(),
-        }
-    }
-
-    /// The lease that the index counts already for a pack.
-    pub(crate) fn of_leased(shared: Arc<Shared>, pack: PackId) -> Self {
-        Self {
-            shared,
-            packs: vec![pack],
-        }
-    }
-}
-
-impl Leases {
-    /// The place of contents that are stored.
-    pub(crate) fn find(&mut self, hash: &ContentHash) -> Option<Place> {
-        let place = self.shared.index().place(hash)?;
-        if self.packs.contains(&place.pack) {
-            return Some(place);
-        }
-        // It may have gone since.
-        let mut index = self.shared.index_mut();
-        let place = index.place(hash)?;
-        index.pack_mut(place.pack)?.leases += 1;
-        self.packs.push(place.pack);
-        Some(place)
-    }
-}
-
-impl Drop for Leases {
-    fn drop(&mut self) {
-        let mut index = self.shared.index_mut();
-        for &id in &self.packs {
-            if let Some(pack) = index.pack_mut(id) {
-                pack.leases -= 1;
-            }
-        }
     }
 }
 
@@ -345,6 +352,17 @@ pub(crate) fn now() -> u64 {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO)
         .as_secs()
+}
+
+/// Closures are for those to read who have them mounted, not for all who have an account or a mount of the disk.
+fn make_private(dir: &Path) -> Result<(), FileError> {
+    let metadata = fs::metadata(dir).map_err(failed("read", dir))?;
+    let others = metadata.mode() & 0o077;
+    if others == 0 {
+        return Ok(());
+    }
+    let private = Permissions::from_mode(0o700);
+    fs::set_permissions(dir, private).map_err(failed("change the mode of", dir))
 }
 
 fn empty(folder: &Path) -> Result<(), FileError> {

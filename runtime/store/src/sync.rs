@@ -14,6 +14,7 @@ use std::{
     fs::{File, Permissions},
     io,
     os::unix::fs::PermissionsExt,
+    path::Path,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -96,7 +97,7 @@ impl Drop for Syncer {
 
 impl QueueState {
     fn failed(&mut self, error: FileError) {
-        tracing::warn!(error = %nix_formats::chain(&error), "a pack is not known to be on disk");
+        tracing::warn!(error = %nix_formats::chain(&error), "failed to write to disk in the background");
         self.failure = Some(error);
     }
 }
@@ -135,7 +136,11 @@ impl Queue {
                     lock(&self.state).failed(error);
                 }
             }
+            let saved = shared.save_catalog();
             let mut state = lock(&self.state);
+            if let Err(error) = saved {
+                state.failed(error);
+            }
             state.is_busy = false;
             self.changed.notify_all();
         }
@@ -220,6 +225,12 @@ impl Shared {
         file.map_or(Ok(()), |file| file.sync_data())
             .map_err(failed_in(self, id))
     }
+}
+
+/// Waits until the names in a folder are on disk.
+pub(crate) fn folder(path: &Path) -> Result<(), FileError> {
+    let opened = File::open(path).map_err(failed("open", path))?;
+    opened.sync_all().map_err(failed("write", path))
 }
 
 fn failed_in(shared: &Shared, id: PackId) -> impl FnOnce(io::Error) -> FileError {

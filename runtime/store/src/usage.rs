@@ -3,8 +3,7 @@
 use crate::{
     error::StoreError,
     gc::images,
-    layout::PackId,
-    record::Place,
+    record::{FileNode, Place},
     store::{Store, StoredPath},
 };
 use hashbrown::HashMap;
@@ -27,6 +26,17 @@ pub struct DiskUsage {
     pub closures: Vec<ClosureUsage>,
 }
 
+/// What a store takes on disk as a whole, as far as it is known without reading records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreSize {
+    /// Store paths.
+    pub paths: u64,
+    /// Bytes that packs take on disk.
+    pub pack_bytes: u64,
+    /// Bytes that closure images take on disk.
+    pub image_bytes: u64,
+}
+
 /// What the files of one closure take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClosureUsage {
@@ -40,6 +50,9 @@ pub struct ClosureUsage {
     pub shared_bytes: u64,
 }
 
+/// Contents that are counted in one pass, which take 64 bytes of memory each.
+const MAX_EXTENTS: u64 = 1 << 20;
+
 /// Contents, and who has them.
 struct Extent {
     size: u64,
@@ -52,102 +65,138 @@ struct Extent {
 }
 
 impl Store {
+    /// What the store takes on disk as a whole.
+    pub fn size(&self) -> StoreSize {
+        let image_bytes = images(&self.shared.layout.closures());
+        let index = self.shared.index();
+        StoreSize {
+            paths: index
+                .packs()
+                .filter(|(_, pack)| pack.info.is_some())
+                .count() as u64,
+            pack_bytes: index.disk_bytes(),
+            image_bytes,
+        }
+    }
+
     /// What the store takes on disk, and what of it each of these closures takes, given by their roots; a closure is what of
-    /// it is in the store.
+    /// it is in the store. All records are read, several times if they have millions of files.
     pub fn disk_usage(&self, closures: &[Vec<StorePath>]) -> Result<DiskUsage, StoreError> {
+        let size = self.size();
         let mut usage = DiskUsage {
-            image_bytes: images(&self.shared.layout.closures()),
+            image_bytes: size.image_bytes,
+            pack_bytes: size.pack_bytes,
+            closures: vec![ClosureUsage::default(); closures.len()],
             ..DiskUsage::default()
         };
-        let mut extents: HashMap<Place, Extent> = HashMap::new();
-        for path in self.paths() {
-            let Some(tree) = self.tree_if_there(&path)? else {
-                continue;
-            };
-            usage.paths += 1;
-            for file in tree.extents() {
+        let (all, mut files) = (self.paths(), 0_u64);
+        for path in &all {
+            usage.paths += u64::from(self.each_file(path, |file| {
                 usage.file_bytes += file.size;
-                let extent = Extent {
-                    size: file.size,
-                    seen_by: 0,
-                    owners: 0,
-                    first: 0,
-                };
-                extents.entry(file.place).or_insert(extent);
+                files += 1;
+            })?);
+        }
+        let closures: Vec<Vec<StoredPath>> = closures
+            .iter()
+            .map(|roots| self.closure_of(roots))
+            .collect();
+        for (closure, usage) in closures.iter().zip(&mut usage.closures) {
+            for path in closure {
+                usage.paths += u64::from(self.each_file(path, |file| {
+                    usage.file_bytes += file.size;
+                })?);
             }
         }
-        usage.stored_bytes = extents.values().map(|extent| extent.size).sum();
-        {
-            usage.pack_bytes = self.shared.index().disk_bytes();
-        }
-        for (number, roots) in closures.iter().enumerate() {
-            usage
-                .closures
-                .push(self.closure_usage(number, roots, &mut extents)?);
-        }
-        for extent in extents.values().filter(|extent| extent.owners > 0) {
-            if extent.owners > 1 {
-                // Who else had it was counted when they came; the first did not know yet.
-                usage.closures[extent.first].shared_bytes += extent.size;
-            }
+        let parts = files.div_ceil(MAX_EXTENTS).max(1);
+        for part in 0..parts {
+            let is_in_part = |place: Place| {
+                let number = place
+                    .pack
+                    .0
+                    .wrapping_mul(31)
+                    .wrapping_add(place.block.into());
+                number % parts == part
+            };
+            self.add_part(&mut usage, &all, &closures, is_in_part)?;
         }
         Ok(usage)
     }
 
-    fn closure_usage(
+    /// Adds the bytes that are stored and shared, as far as they are at some of all places.
+    fn add_part(
         &self,
-        number: usize,
-        roots: &[StorePath],
-        extents: &mut HashMap<Place, Extent>,
-    ) -> Result<ClosureUsage, StoreError> {
-        let mut usage = ClosureUsage::default();
-        for pack in self.closure_of(roots) {
-            let Some(path) = self.shared.stored(pack) else {
-                continue;
-            };
-            let Some(tree) = self.tree_if_there(&path)? else {
-                continue;
-            };
-            usage.paths += 1;
-            for file in tree.extents() {
-                usage.file_bytes += file.size;
-                let Some(extent) = extents.get_mut(&file.place) else {
-                    continue;
-                };
-                if extent.seen_by == number + 1 {
-                    continue;
+        usage: &mut DiskUsage,
+        all: &[StoredPath],
+        closures: &[Vec<StoredPath>],
+        is_in_part: impl Fn(Place) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut extents: HashMap<Place, Extent> = HashMap::new();
+        for path in all {
+            self.each_file(path, |file| {
+                if is_in_part(file.place) {
+                    extents.entry(file.place).or_insert(Extent {
+                        size: file.size,
+                        seen_by: 0,
+                        owners: 0,
+                        first: 0,
+                    });
                 }
-                extent.seen_by = number + 1;
-                usage.stored_bytes += extent.size;
-                if extent.owners == 0 {
-                    extent.first = number;
-                } else {
-                    usage.shared_bytes += extent.size;
-                }
-                extent.owners += 1;
+            })?;
+        }
+        usage.stored_bytes += extents.values().map(|extent| extent.size).sum::<u64>();
+        for (number, closure) in closures.iter().enumerate() {
+            let usage = &mut usage.closures[number];
+            for path in closure {
+                self.each_file(path, |file| {
+                    let Some(extent) = extents.get_mut(&file.place) else {
+                        return;
+                    };
+                    if extent.seen_by == number + 1 {
+                        return;
+                    }
+                    extent.seen_by = number + 1;
+                    usage.stored_bytes += extent.size;
+                    if extent.owners == 0 {
+                        extent.first = number;
+                    } else {
+                        usage.shared_bytes += extent.size;
+                    }
+                    extent.owners += 1;
+                })?;
             }
         }
-        Ok(usage)
+        for extent in extents.values().filter(|extent| extent.owners > 1) {
+            // Who else had it was counted when they came; the first did not know yet.
+            usage.closures[extent.first].shared_bytes += extent.size;
+        }
+        Ok(())
     }
 
-    /// The packs of the closure of these paths, as far as it is in the store.
-    fn closure_of(&self, roots: &[StorePath]) -> Vec<PackId> {
+    /// Gives the files of a path that are not empty, and whether it is there: another process may collect garbage meanwhile.
+    fn each_file(
+        &self,
+        path: &StoredPath,
+        mut take: impl FnMut(FileNode),
+    ) -> Result<bool, StoreError> {
+        let tree = match self.shared.tree(path) {
+            Ok(tree) => tree,
+            Err(StoreError::PackMissing { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for file in tree.extents() {
+            take(file.map_err(|source| self.shared.bad_record(path, source))?);
+        }
+        Ok(true)
+    }
+
+    /// The paths of the closure of these, as far as it is in the store.
+    fn closure_of(&self, roots: &[StorePath]) -> Vec<StoredPath> {
         let hold = crate::roots::RootHold {
             roots: roots.to_vec(),
             digest: None,
             holder: String::new(),
         };
-        let mut packs: Vec<PackId> = self.held_by(&hold).into_iter().collect();
-        packs.sort();
-        packs
-    }
-
-    /// Another process may collect garbage meanwhile.
-    fn tree_if_there(&self, path: &StoredPath) -> Result<Option<crate::record::Tree>, StoreError> {
-        match self.shared.tree(path) {
-            Ok(tree) => Ok(Some(tree)),
-            Err(StoreError::PackMissing { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let packs = self.held_by(&hold).into_iter();
+        packs.filter_map(|pack| self.shared.stored(pack)).collect()
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     discard::open_to_write,
     error::{StoreError, failed},
     layout::PackId,
-    pack::read_record,
+    pack::{ReadError, read_record},
     realise::RealiseError,
     record::{FileNode, Tree, TreeEvent},
     store::{Pin, Store, StoredPath},
@@ -71,6 +71,19 @@ struct Damage {
     error: StoreError,
 }
 
+impl Damage {
+    fn of_record(error: StoreError) -> Self {
+        Self {
+            tree: None,
+            files: Vec::new(),
+            error,
+        }
+    }
+}
+
+/// If more files of a path are damaged, it is fetched again as a whole.
+const MAX_DAMAGED: usize = 1000;
+
 impl Store {
     /// Rebuilds the NARs of paths and compares their hashes. What is damaged is fetched again if there are caches to `repair`
     /// it from: bytes are mended where they are, so closures that are mounted are mended with them.
@@ -121,19 +134,12 @@ impl Store {
         Ok(report)
     }
 
-    /// What is wrong with a path. What is found to be damaged is not referred to any more.
+    /// What is wrong with a path.
     fn damage(&self, path: &StoredPath) -> Option<Damage> {
         let shared = &self.shared;
         let tree = match shared.tree(path) {
             Ok(tree) => tree,
-            Err(error) => {
-                shared.index_mut().remove_contents_of(path.pack);
-                return Some(Damage {
-                    tree: None,
-                    files: Vec::new(),
-                    error,
-                });
-            }
+            Err(error) => return Some(Damage::of_record(error)),
         };
         if shared
             .nar_hash(path, &tree)
@@ -141,13 +147,13 @@ impl Store {
         {
             return None;
         }
-        let (mut files, mut names) = (Vec::new(), Vec::new());
+        let (mut files, mut names, mut position) = (Vec::new(), Vec::new(), 0);
         let mut packs = PackFiles::new(shared, path.path());
-        tree.walk(|name, event| {
+        let walked = tree.walk(|name, event| {
             let TreeEvent::File(_, file) = event else {
                 return;
             };
-            if file.size == 0 {
+            if file.size == 0 || files.len() > MAX_DAMAGED {
                 return;
             }
             let mut hasher = blake3::Hasher::new();
@@ -156,17 +162,17 @@ impl Store {
                 Ok(())
             });
             if read.is_err() || *hasher.finalize().as_bytes() != file.hash {
-                files.push(file);
+                files.push((position, file));
                 names.push(String::from_utf8_lossy(name).into_owned());
             }
+            position += 1;
         });
-        let mut index = shared.index_mut();
-        for file in &files {
-            index.remove_content(&file.hash, file.place.pack);
+        if let Err(source) = walked {
+            return Some(Damage::of_record(shared.bad_record(path, source)));
         }
-        drop(index);
-        let positions = tree.extents().enumerate();
-        let files = positions.filter(|(_, file)| files.contains(file)).collect();
+        if files.len() > MAX_DAMAGED {
+            files.clear();
+        }
         Some(Damage {
             tree: Some(tree),
             files,
@@ -201,8 +207,11 @@ impl Store {
             if in_place {
                 let store_dir = &store.shared.options.store_dir;
                 let fetched = read_record(draft.file(), draft.path(), store_dir, draft.id());
-                let fetched = fetched.map_err(|source| source.of(path.path()))?.0.tree;
-                store.mend(&path, &files, &fetched, draft.file())?;
+                let (fetched, _) = fetched.map_err(|error| match error {
+                    ReadError::File(error) => error.into(),
+                    ReadError::Record { source, .. } => store.shared.bad_record(&path, source),
+                })?;
+                store.mend(&path, &files, &fetched.tree, draft.file())?;
                 let tree = store.shared.tree(&path)?;
                 if store.shared.nar_hash(&path, &tree)? == path.info.nar_hash {
                     return Ok(());
@@ -236,9 +245,13 @@ impl Store {
         fetched: &Tree,
         from: &std::fs::File,
     ) -> Result<(), StoreError> {
-        let good: Vec<FileNode> = fetched.extents().collect();
+        // Both in the order of the tree, which is the same.
+        let mut good = fetched.extents().enumerate();
         for (position, file) in damaged {
-            let Some(source) = good.get(*position).filter(|good| good.hash == file.hash) else {
+            let source = good.find(|(other, _)| other == position);
+            let source = source.map(|(_, source)| source).transpose();
+            let source = source.map_err(|source| self.shared.bad_record(path, source))?;
+            let Some(source) = source.filter(|good| good.hash == file.hash) else {
                 continue;
             };
             let missing = || StoreError::PackMissing {
@@ -261,7 +274,6 @@ impl Store {
                 done += count as u64;
             }
             to.sync_data().map_err(failed("write", &name))?;
-            self.shared.index_mut().add_content(file.hash, file.place);
         }
         Ok(())
     }
@@ -279,14 +291,11 @@ impl Store {
             return Ok(false);
         }
         let tree = self.shared.tree(&path)?;
-        {
-            let mut index = self.shared.index_mut();
-            if let Some(pack) = index.pack_mut(pack) {
-                pack.is_suspect = false;
-            }
-            for file in tree.extents() {
-                index.add_content(file.hash, file.place);
-            }
+        if let Some(pack) = self.shared.index_mut().pack_mut(pack) {
+            pack.is_suspect = false;
+        }
+        if self.writable().is_ok() {
+            self.shared.learn_contents(&path, &tree)?;
         }
         let file = self.shared.index().file(pack).map(|file| file.name.id);
         if let Some(file) = file

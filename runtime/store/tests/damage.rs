@@ -7,7 +7,7 @@
 
 mod support;
 
-use niphas_store::{OpenError, Options, Store, StoreError};
+use niphas_store::{OpenError, Options, Store, StoreError, generated::add_path};
 use nix_formats::StorePath;
 use proptest::prelude::*;
 use std::{
@@ -503,5 +503,121 @@ proptest! {
             store.collect_garbage(&niphas_store::GcOptions::default()).unwrap();
             assert_eq!(names(dir, "packs"), Vec::<String>::new());
         });
+    }
+}
+
+/// Records are not read when a store is opened; what is found to be damaged later is mended when it is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_found_when_it_is_read_and_fetched_again() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let dir = folder.path();
+    let path = cache.add("web", &tree(1), &[]);
+    let (store, caches) = (open(dir), cache.client());
+    realise(&store, std::slice::from_ref(&path), &caches)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    let file = pack(dir, &path);
+    damage(&file, fs::metadata(&file).unwrap().len() - 100);
+    let store = open(dir);
+    let stored = store.info(&path).unwrap();
+    let error = store.write_nar(&stored, &mut Vec::new()).unwrap_err();
+    assert!(matches!(error, StoreError::BadRecord { .. }), "{error}");
+    let realisation = store.realise(support::request(std::slice::from_ref(&path), &caches));
+    realisation.wait().await.unwrap();
+    assert_eq!(realisation.progress().fetched_paths, 1);
+    let info = store.info(&path).unwrap().info;
+    assert_eq!(rebuilt(&store, &path), info.nar_hash);
+}
+
+/// The index is no more than a cache of the records.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_damaged_or_gone_is_made_again() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let dir = folder.path();
+    let mut paths = Vec::new();
+    for number in 0..3 {
+        paths.push(cache.add(&format!("large-{number}"), &tree(number), &[]));
+        paths.push(cache.add(&format!("small-{number}"), &small_tree(number), &[]));
+    }
+    let (store, caches) = (open(dir), cache.client());
+    realise(&store, &paths, &caches).await.unwrap();
+    store.close().await.unwrap();
+    let index = dir.join("index");
+    let mut number = 10;
+    for harm in [
+        "none",
+        "no folder",
+        "no catalog",
+        "no segments",
+        "cut off",
+        "changed",
+    ] {
+        for name in names(dir, "index") {
+            let (file, is_catalog) = (index.join(&name), name == "catalog");
+            let length = fs::metadata(&file).unwrap().len();
+            match harm {
+                "no catalog" if is_catalog => fs::remove_file(&file).unwrap(),
+                "no segments" if !is_catalog => fs::remove_file(&file).unwrap(),
+                "cut off" => {
+                    let file = File::options().write(true).open(&file).unwrap();
+                    file.set_len(length / 2).unwrap();
+                }
+                "changed" => damage(&file, length - 70),
+                _ => {}
+            }
+        }
+        if harm == "no folder" {
+            fs::remove_dir_all(&index).unwrap();
+        }
+        let read = Store::open_read_only(dir, Options::default()).unwrap();
+        let store = open(dir);
+        for path in &paths {
+            for store in [&read, &store] {
+                let info = store.info(path).unwrap().info;
+                assert_eq!(rebuilt(store, path), info.nar_hash, "{harm}");
+            }
+        }
+        // What they have in common with a new path is not written again.
+        number += 1;
+        let path = cache.add(&format!("large-{number}"), &tree(number), &[]);
+        realise(&store, std::slice::from_ref(&path), &caches)
+            .await
+            .unwrap();
+        let added = fs::metadata(pack(dir, &path)).unwrap().len();
+        assert!(added < 40_000, "{harm}: {added} bytes");
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_for_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |dir: &Path| fs::metadata(dir).unwrap().permissions().mode() & 0o777;
+    let dir = folder.path().join("store");
+    drop(open(&dir));
+    assert_eq!(mode(&dir), 0o700);
+    // As programs before this one made it.
+    fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+    drop(open(&dir));
+    assert_eq!(mode(&dir), 0o700);
+}
+
+/// More contents than are kept in memory, and many more paths than packs.
+#[test]
+fn an_index_that_is_made_again_has_all_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let store = open(dir);
+    for path in 0..1200 {
+        add_path(&store, path, path, 120).unwrap();
+    }
+    drop(store);
+    let frames = || fs::metadata(dir.join("index/catalog")).unwrap().len();
+    for _ in 0..2 {
+        fs::remove_dir_all(dir.join("index")).unwrap();
+        let store = open(dir);
+        assert_eq!(store.paths().len(), 1200);
+        assert!(frames() > 1200 * 200, "{}", frames());
     }
 }

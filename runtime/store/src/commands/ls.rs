@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     output::{Format, print_json, print_line},
 };
-use niphas_store::TreeEvent;
+use niphas_store::{Node, TreeEvent};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -36,13 +36,25 @@ impl Args {
             path: path.path().clone(),
             name: name.clone(),
         };
-        let start = tree.find(name.as_bytes()).ok_or_else(missing)?;
-        let is_directory = matches!(start, TreeEvent::Enter(_));
-        let mut shown = Vec::new();
-        tree.walk(|whole, event| {
+        let bad = |source| niphas_store::StoreError::BadRecord {
+            path: path.path().clone(),
+            source,
+        };
+        let found = tree.find(name.as_bytes()).map_err(bad)?;
+        let is_directory = found.ok_or_else(missing)? == Node::Directory;
+        let mut as_json = Vec::new();
+        let mut show = |name: &[u8], event: TreeEvent<'_>| {
+            let (line, json) = describe(name, event);
+            match self.output {
+                // A path may have millions of files.
+                Format::Text => print_line(&line),
+                Format::Json => as_json.push(json),
+            }
+        };
+        let walked = tree.walk(|whole, event| {
             if !is_directory {
                 if whole == name.as_bytes() {
-                    shown.push(describe(whole, event));
+                    show(whole, event);
                 }
                 return;
             }
@@ -55,12 +67,12 @@ impl Args {
             if let Some(inside) = inside.filter(|inside| !inside.is_empty())
                 && (self.recursive || !inside.contains(&b'/'))
             {
-                shown.push(describe(inside, event));
+                show(inside, event);
             }
         });
-        match self.output {
-            Format::Text => shown.iter().for_each(|(line, _)| print_line(line)),
-            Format::Json => print_json(&shown.into_iter().map(|(_, json)| json).collect()),
+        walked.map_err(bad)?;
+        if let Format::Json = self.output {
+            print_json(&as_json.into_iter().collect());
         }
         Ok(ExitCode::SUCCESS)
     }

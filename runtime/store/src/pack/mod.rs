@@ -16,12 +16,12 @@ pub(crate) use writer::{Draft, Known, PackWriter, SmallPath, WriteError};
 
 use crate::{
     BLOCK,
-    error::{FileError, StoreError, failed},
+    error::{FileError, failed},
     layout::PackId,
-    record::{Record, RecordError},
+    record::{self, Extent, Record, RecordError},
 };
-use nix_formats::{StoreDir, StorePath};
-use std::{fs::File, os::unix::fs::FileExt, path::Path};
+use nix_formats::StoreDir;
+use std::{fs::File, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 const MAGIC: &[u8; 8] = b"niphaspk";
 /// The version of the format.
@@ -29,32 +29,25 @@ pub(crate) const VERSION: u32 = 1;
 const TRAILER_LEN: usize = 64;
 const TRAILER_HEAD_LEN: usize = 32;
 
-/// Largest record that is written or read, in bytes: more than a million files.
-pub(crate) const MAX_RECORD_LEN: usize = 96 << 20;
+/// Largest record that is written or read, in bytes. It is never in memory as a whole.
+pub(crate) const MAX_RECORD_LEN: u64 = 512 << 20;
 
-/// The trailer of a pack whose record is `record` and starts at byte `offset`.
-pub(crate) fn trailer(offset: u64, record: &[u8]) -> [u8; TRAILER_LEN] {
+/// The trailer of a pack whose record was hashed, starts at byte `offset` and has `length` bytes.
+pub(crate) fn trailer(offset: u64, length: u64, mut record: blake3::Hasher) -> [u8; TRAILER_LEN] {
     let mut bytes = [0; TRAILER_LEN];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
     bytes[16..24].copy_from_slice(&offset.to_le_bytes());
-    bytes[24..32].copy_from_slice(&(record.len() as u64).to_le_bytes());
-    let checksum = checksum(record, &bytes[..TRAILER_HEAD_LEN]);
+    bytes[24..32].copy_from_slice(&length.to_le_bytes());
+    let checksum = record.update(&bytes[..TRAILER_HEAD_LEN]).finalize();
     bytes[TRAILER_HEAD_LEN..].copy_from_slice(checksum.as_bytes());
     bytes
-}
-
-fn checksum(record: &[u8], trailer_head: &[u8]) -> blake3::Hash {
-    blake3::Hasher::new()
-        .update(record)
-        .update(trailer_head)
-        .finalize()
 }
 
 /// Where the record is, as the trailer says, and its checksum.
 struct Trailer<'a> {
     offset: u64,
-    length: usize,
+    length: u64,
     head: &'a [u8],
     checksum: &'a [u8],
 }
@@ -77,14 +70,14 @@ fn parse_trailer(size: u64, tail: &[u8]) -> Result<Trailer<'_>, RecordError> {
     }
     let (offset, length) = (number(16), number(24));
     let is_consistent = offset.is_multiple_of(BLOCK)
-        && length <= MAX_RECORD_LEN as u64
+        && length <= MAX_RECORD_LEN
         && offset.checked_add(length + TRAILER_LEN as u64) == Some(size);
     if !is_consistent {
         return Err(RecordError::NotAPack);
     }
     Ok(Trailer {
         offset,
-        length: length as usize,
+        length,
         head,
         checksum,
     })
@@ -112,22 +105,11 @@ impl ReadError {
             source,
         }
     }
-
-    /// The error for whoever wanted `path`.
-    pub(crate) fn of(self, path: &StorePath) -> StoreError {
-        match self {
-            Self::File(error) => error.into(),
-            Self::Record { source, .. } => StoreError::BadRecord {
-                path: path.clone(),
-                source,
-            },
-        }
-    }
 }
 
 /// Reads the record of the pack `id` in `file`, which is at `path`. Gives how many bytes of contents it has, too.
 pub(crate) fn read_record(
-    file: &File,
+    file: &Arc<File>,
     path: &Path,
     store_dir: &StoreDir,
     id: PackId,
@@ -144,18 +126,40 @@ pub(crate) fn read_record(
     let start = size - tail.len() as u64;
     read(&mut tail, start)?;
     let trailer = parse_trailer(size, &tail).map_err(wrong)?;
-    let record = if trailer.length + TRAILER_LEN <= tail.len() {
+    let Trailer { offset, length, .. } = trailer;
+    let is_right = |mut record: blake3::Hasher| {
+        *record.update(trailer.head).finalize().as_bytes() == *trailer.checksum
+    };
+    let mut hasher = blake3::Hasher::new();
+    if length > record::IN_MEMORY as u64 {
+        let mut piece = vec![0; 256 << 10];
+        let mut done = 0;
+        while done < length {
+            let count = (length - done).min(piece.len() as u64) as usize;
+            read(&mut piece[..count], offset + done)?;
+            hasher.update(&piece[..count]);
+            done += count as u64;
+        }
+        if !is_right(hasher) {
+            return Err(wrong(RecordError::Checksum));
+        }
+        let extent = Extent { offset, length };
+        let record = Record::read(store_dir, id, offset, file, extent).map_err(wrong)?;
+        return Ok((record, offset));
+    }
+    let length = length as usize;
+    let record = if length + TRAILER_LEN <= tail.len() {
         let end = tail.len() - TRAILER_LEN;
-        tail[end - trailer.length..end].to_vec()
+        tail[end - length..end].to_vec()
     } else {
-        let mut record = vec![0; trailer.length];
-        read(&mut record, trailer.offset)?;
+        let mut record = vec![0; length];
+        read(&mut record, offset)?;
         record
     };
-    if checksum(&record, trailer.head).as_bytes() != trailer.checksum {
+    hasher.update(&record);
+    if !is_right(hasher) {
         return Err(wrong(RecordError::Checksum));
     }
-    let data = trailer.offset;
-    let record = Record::decode(store_dir, id, data, record).map_err(wrong)?;
-    Ok((record, data))
+    let record = Record::decode(store_dir, id, offset, record).map_err(wrong)?;
+    Ok((record, offset))
 }

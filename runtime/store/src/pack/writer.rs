@@ -5,6 +5,7 @@ use crate::{
     BLOCK,
     error::FileError,
     layout::PackId,
+    places::Places,
     record::{ContentHash, FileNode, Place, RecordWriter},
 };
 use nix_formats::{
@@ -12,11 +13,11 @@ use nix_formats::{
     nar::{Event, Reader, ReaderError},
 };
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, Read},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use thiserror::Error;
 
@@ -33,15 +34,39 @@ const SMALL_NAR: u64 = 256 << 10;
 /// Pieces in which larger files go by. Those of zeros only are not written.
 const PIECE: usize = 256 << 10;
 
+/// The most entries of a NAR: files, directories and symlinks.
+const MAX_ENTRIES: u64 = 4_000_000;
+
+/// The most entries of one directory: making an image of it takes about 100 bytes of memory for each.
+const MAX_IN_DIRECTORY: u32 = 1_000_000;
+
+/// Contents of the pack whose places are in memory before they are written to a file.
+const MAX_OWN: usize = 1 << 14;
+
+/// Bytes of the record that are in memory before they are written to a file.
+const MAX_RECORD_IN_MEMORY: usize = 1 << 20;
+
 /// Why a pack can't be written.
 #[derive(Debug, Error)]
 pub(crate) enum WriteError {
     /// The NAR, or what it is read from.
     #[error(transparent)]
     Nar(#[from] ReaderError),
-    /// The NAR has so many entries that its record would be too large.
-    #[error("the NAR has more entries than a record holds ({MAX_RECORD_LEN} bytes)")]
+    /// The NAR has too many entries.
+    #[error(
+        "the NAR has more than {MAX_ENTRIES} files, directories and symlinks; split the store path into several"
+    )]
     TooManyEntries,
+    /// A directory in the NAR has too many entries.
+    #[error(
+        "a directory in the NAR has more than {MAX_IN_DIRECTORY} entries; spread them over several"
+    )]
+    TooManyInDirectory,
+    /// The names and targets in the NAR are so long that its record would be too large.
+    #[error(
+        "the names in the NAR, and what else is recorded of its files, take more than {MAX_RECORD_LEN} bytes; split the store path into several"
+    )]
+    RecordTooLarge,
     /// The NAR has more contents than a pack holds.
     #[error("the NAR has more contents than a pack holds (2 TiB)")]
     TooLarge,
@@ -52,8 +77,8 @@ pub(crate) enum WriteError {
 
 /// Where contents are that are not in the pack itself. What it gives stays as long as it lives.
 pub(crate) trait Known {
-    /// The place of contents that are stored already. A writer asks for each file.
-    fn find(&mut self, hash: &ContentHash) -> Option<Place>;
+    /// The place of contents of this size that are stored already. A writer asks for each file.
+    fn find(&mut self, hash: &ContentHash, size: u64) -> Option<Place>;
 
     /// Whether a small path may be put with others; else it gets a pack of its own, which refers to no other.
     fn shares(&self) -> bool;
@@ -68,8 +93,11 @@ pub(crate) struct PackWriter<K> {
     file: Option<TemporaryFile>,
     known: K,
     /// Contents of this very pack.
-    own: HashMap<ContentHash, u32>,
+    own: Places,
     record: RecordWriter,
+    /// The start of the record's tree, once it is long.
+    spilled: Option<Spilled>,
+    entries: u64,
     /// What is to be written at `written`. Its length is a multiple of the block size between files.
     buffer: Vec<u8>,
     written: u64,
@@ -84,8 +112,10 @@ impl<K: Known> PackWriter<K> {
             path,
             file: None,
             known,
-            own: HashMap::new(),
+            own: Places::default(),
             record: RecordWriter::default(),
+            spilled: None,
+            entries: 0,
             buffer: Vec::new(),
             written: 0,
             is_small: false,
@@ -96,15 +126,28 @@ impl<K: Known> PackWriter<K> {
     /// [finishes](Self::finish) the pack.
     pub(crate) fn read(mut self, nar: impl Read, info: &NarInfo) -> Result<Self, WriteError> {
         let mut nar = Reader::of_size(nar, info.nar_size);
-        let mut name = Vec::new();
+        let (mut name, mut open) = (Vec::new(), Vec::new());
         while let Some(event) = nar.next_event()? {
             match event {
                 Event::Entry(entry) => {
                     name = entry;
+                    self.entries += 1;
+                    if let Some(entries) = open.last_mut() {
+                        *entries += 1;
+                        if *entries > MAX_IN_DIRECTORY {
+                            return Err(WriteError::TooManyInDirectory);
+                        }
+                    }
                     continue;
                 }
-                Event::Directory => self.record.enter(&name),
-                Event::EndDirectory => self.record.leave(),
+                Event::Directory => {
+                    self.record.enter(&name);
+                    open.push(0);
+                }
+                Event::EndDirectory => {
+                    self.record.leave();
+                    open.pop();
+                }
                 Event::Symlink(target) => self.record.symlink(&name, &target),
                 Event::File {
                     executable, size, ..
@@ -123,9 +166,10 @@ impl<K: Known> PackWriter<K> {
                     self.record.file(&name, self.id, file);
                 }
             }
-            if self.record.len() > MAX_RECORD_LEN / 2 {
+            if self.entries > MAX_ENTRIES {
                 return Err(WriteError::TooManyEntries);
             }
+            self.spill()?;
         }
         self.is_small = info.nar_size <= SMALL_NAR && self.written == 0 && self.known.shares();
         if !self.is_small {
@@ -146,7 +190,7 @@ impl<K: Known> PackWriter<K> {
             contents: self.buffer,
             own: self.own,
             record: self.record,
-            _known: self.known,
+            known: self.known,
         }
     }
 
@@ -159,12 +203,12 @@ impl<K: Known> PackWriter<K> {
         self.buffer.resize(start + size, 0);
         read_exact(nar, &mut self.buffer[start..])?;
         let hash = *blake3::hash(&self.buffer[start..]).as_bytes();
-        if let Some(place) = self.find(&hash) {
+        if let Some(place) = self.find(&hash, size as u64) {
             self.buffer.truncate(start);
             return Ok((place, hash));
         }
         let block = block(self.written + start as u64)?;
-        self.own.insert(hash, block);
+        self.own.insert(hash, self.at(block));
         self.align();
         if self.buffer.len() >= GATHERED {
             self.flush()?;
@@ -196,22 +240,40 @@ impl<K: Known> PackWriter<K> {
         piece.clear();
         self.buffer = piece;
         let hash = *hasher.finalize().as_bytes();
-        if let Some(place) = self.find(&hash) {
+        if let Some(place) = self.find(&hash, self.written - start) {
             self.file()?.set_len(start)?;
             self.written = start;
             return Ok((place, hash));
         }
         let block = block(start)?;
-        self.own.insert(hash, block);
+        self.own.insert(hash, self.at(block));
         self.written = self.written.next_multiple_of(BLOCK);
         Ok((self.at(block), hash))
     }
 
-    fn find(&mut self, hash: &ContentHash) -> Option<Place> {
-        if let Some(&block) = self.own.get(hash) {
-            return Some(self.at(block));
+    fn find(&mut self, hash: &ContentHash, size: u64) -> Option<Place> {
+        if let Some(place) = self.own.find(hash).next() {
+            return Some(place);
         }
-        self.known.find(hash)
+        self.known.find(hash, size)
+    }
+
+    /// Writes what grows with the number of entries to files, lest it takes memory.
+    fn spill(&mut self) -> Result<(), WriteError> {
+        if self.own.unwritten() >= MAX_OWN {
+            self.own.spill(&self.path.with_extension("contents"))?;
+        }
+        if self.record.len() >= MAX_RECORD_IN_MEMORY {
+            let spilled = match &mut self.spilled {
+                Some(spilled) => spilled,
+                none => none.insert(Spilled::create(&self.path.with_extension("record"))?),
+            };
+            spilled.add(&self.record.take_items())?;
+            if spilled.length > MAX_RECORD_LEN {
+                return Err(WriteError::RecordTooLarge);
+            }
+        }
+        Ok(())
     }
 
     fn at(&self, block: u32) -> Place {
@@ -254,19 +316,23 @@ impl<K: Known> PackWriter<K> {
         store_dir: &StoreDir,
         info: &NarInfo,
     ) -> Result<Draft<K>, WriteError> {
-        let record = std::mem::take(&mut self.record);
-        let refers = record.packs().to_vec();
-        let record = record.finish(store_dir, info);
-        if record.len() > MAX_RECORD_LEN {
-            return Err(WriteError::TooManyEntries);
-        }
+        let refers = self.record.packs().to_vec();
         let data = self.written + self.buffer.len() as u64;
-        self.buffer.extend_from_slice(&record);
-        self.buffer.extend_from_slice(&trailer(data, &record));
+        let mut hasher = blake3::Hasher::new();
+        let head = self.record.head(store_dir, info);
+        self.add(&mut hasher, &head)?;
+        if let Some(mut spilled) = self.spilled.take() {
+            spilled.read(|piece| self.add(&mut hasher, piece))?;
+        }
+        let items = self.record.take_items();
+        self.add(&mut hasher, &items)?;
+        let length = self.written + self.buffer.len() as u64 - data;
+        if length > MAX_RECORD_LEN {
+            return Err(WriteError::RecordTooLarge);
+        }
+        self.buffer
+            .extend_from_slice(&trailer(data, length, hasher));
         self.flush()?;
-        let own = self.own.iter();
-        let contents = own.map(|(hash, &block)| (*hash, self.at(block)));
-        let contents = contents.collect();
         let Some(file) = self.file else {
             unreachable!("the trailer was written to it");
         };
@@ -274,10 +340,59 @@ impl<K: Known> PackWriter<K> {
             id: self.id,
             file,
             known: self.known,
-            contents,
+            contents: self.own,
             refers,
             data,
+            length: self.written,
         })
+    }
+
+    /// Adds a part of the record.
+    fn add(&mut self, hasher: &mut blake3::Hasher, bytes: &[u8]) -> Result<(), WriteError> {
+        hasher.update(bytes);
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= GATHERED {
+            self.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that were written to a file, which goes with this.
+#[derive(Debug)]
+struct Spilled {
+    file: TemporaryFile,
+    length: u64,
+}
+
+impl Spilled {
+    fn create(path: &Path) -> Result<Self, FileError> {
+        let file = TemporaryFile::create(path.to_owned())?;
+        Ok(Self { file, length: 0 })
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.file.write_all_at(bytes, self.length)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Gives them all, in order.
+    fn read(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let mut piece = vec![0; PIECE];
+        let mut done = 0;
+        while done < self.length {
+            let count = (self.length - done).min(PIECE as u64);
+            let bytes = &mut piece[..count as usize];
+            let read = self.file.file.read_exact_at(bytes, done);
+            read.map_err(|error| FileError::new("read", &self.file.path, error))?;
+            take(bytes)?;
+            done += count;
+        }
+        Ok(())
     }
 }
 
@@ -287,12 +402,12 @@ pub(crate) struct SmallPath<K> {
     pub(crate) id: PackId,
     /// Whole blocks.
     pub(crate) contents: Vec<u8>,
-    /// Where among them each file's start.
-    pub(crate) own: HashMap<ContentHash, u32>,
+    /// Where among them each file's start, as if they were at the start of a pack of its own.
+    pub(crate) own: Places,
     /// As if the contents were at the start of a pack of its own.
     pub(crate) record: RecordWriter,
     /// Keeps what the record refers to.
-    _known: K,
+    pub(crate) known: K,
 }
 
 /// A pack that is whole but not yet one of the store's.
@@ -301,9 +416,10 @@ pub(crate) struct Draft<K> {
     id: PackId,
     file: TemporaryFile,
     known: K,
-    contents: Vec<(ContentHash, Place)>,
+    contents: Places,
     refers: Vec<PackId>,
     data: u64,
+    length: u64,
 }
 
 /// What the index has to know of a pack that was published.
@@ -312,10 +428,12 @@ pub(crate) struct Published<K> {
     /// Keeps what it refers to.
     pub(crate) known: K,
     /// Contents that were not stored before, and where they are.
-    pub(crate) contents: Vec<(ContentHash, Place)>,
+    pub(crate) contents: Places,
     pub(crate) refers: Vec<PackId>,
     /// Bytes of contents.
     pub(crate) data: u64,
+    /// Bytes of the file.
+    pub(crate) length: u64,
     /// Bytes on disk.
     pub(crate) disk: u64,
 }
@@ -327,7 +445,7 @@ impl<K> Draft<K> {
     }
 
     /// The file, which goes when the draft does.
-    pub(crate) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &Arc<File> {
         &self.file.file
     }
 
@@ -347,6 +465,7 @@ impl<K> Draft<K> {
             contents: self.contents,
             refers: self.refers,
             data: self.data,
+            length: self.length,
             disk: metadata.blocks() * 512,
         })
     }
@@ -356,7 +475,7 @@ impl<K> Draft<K> {
 #[derive(Debug)]
 struct TemporaryFile {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     is_kept: bool,
 }
 
@@ -372,7 +491,7 @@ impl TemporaryFile {
             .map_err(|error| FileError::new("create", &path, error))?;
         Ok(Self {
             path,
-            file,
+            file: Arc::new(file),
             is_kept: false,
         })
     }

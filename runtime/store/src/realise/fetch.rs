@@ -2,13 +2,16 @@
 
 use super::{RealiseError, progress::Counters};
 use crate::{
+    catalog::Seal,
     error::FileError,
     index::Pack,
     layout::PackName,
+    leases::Leases,
     memory::Memory,
     pack::{Draft, PackWriter, SmallPath, WriteError},
+    places::Places,
     record::{ContentHash, Place},
-    store::{Leases, Options, Pin, Store, lock, now},
+    store::{Options, Pin, Store, lock, now},
 };
 use binary_cache::{Caches, Found, NarError};
 use hashbrown::HashMap;
@@ -40,7 +43,8 @@ impl Fetches {
     }
 }
 
-/// Memory that fetching a NAR takes, in bytes: what its decoder looks back on, and what is gathered before it is written.
+/// Memory that fetching a NAR takes, in bytes: what its decoder looks back on, and what is gathered before it is written: contents,
+/// and what is known of its files, of which each has a fifth of a kilobyte in the NAR at least.
 fn memory(info: &NarInfo) -> usize {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
@@ -53,7 +57,7 @@ fn memory(info: &NarInfo) -> usize {
         // The decoder takes what was used to compress, however small the file.
         Compression::Xz | Compression::Other(_) => 10 * MIB,
     };
-    decoder + size.min(3 * MIB) + 128 * KIB
+    decoder + size.min(3 * MIB) + (size / 4).min(4 * MIB) + 128 * KIB
 }
 
 /// One path that is to be fetched, for one realisation.
@@ -168,13 +172,18 @@ impl Store {
     }
 
     /// Makes a verified small path one of the store's, and holds it.
-    fn put(&self, small: SmallPath<Option<Leases>>, info: &Arc<NarInfo>) -> Result<Pin, FileError> {
+    pub(crate) fn put(
+        &self,
+        small: SmallPath<Option<Leases>>,
+        info: &Arc<NarInfo>,
+    ) -> Result<Pin, FileError> {
         let id = small.id;
         let put = self.shared.put_in_common(small, info)?;
         let pack = Pack::within(id, Arc::clone(info), put.within, put.refers);
-        let pin = self.insert(pack, put.contents);
-        // It knows of the path by now.
-        drop(put.lease);
+        let seal = Seal::Slot(put.within, put.checksum);
+        let pin = self.insert(pack, seal, put.contents);
+        // What it refers to knows of it by now.
+        drop((put.lease, put.known));
         self.sync_soon(put.within.pack);
         Ok(pin)
     }
@@ -192,7 +201,7 @@ impl Store {
         pack.data = published.data;
         pack.disk = published.disk;
         pack.refers = published.refers;
-        let pin = self.insert(pack, published.contents);
+        let pin = self.insert(pack, Seal::File(published.length), published.contents);
         // What it refers to knows of it by now.
         drop(published.known);
         self.sync_soon(id);
@@ -200,24 +209,23 @@ impl Store {
     }
 
     /// Adds a path to the index, and holds it.
-    fn insert(&self, mut pack: Pack, contents: Vec<(ContentHash, Place)>) -> Pin {
+    fn insert(&self, mut pack: Pack, seal: Seal, contents: Places) -> Pin {
         let id = pack.name.id;
-        let mut index = self.shared.index_mut();
-        pack.used = now();
-        pack.held_in = index.collection;
-        pack.pins = 1;
-        index.insert(pack);
-        for (hash, place) in contents {
-            index.add_content(hash, place);
+        {
+            let mut index = self.shared.index_mut();
+            pack.used = now();
+            pack.held_in = index.collection;
+            pack.pins = 1;
+            index.insert(pack);
         }
-        drop(index);
+        self.shared.learn(id, seal, contents);
         Pin::of_held(&self.shared, id)
     }
 }
 
 impl crate::pack::Known for Option<Leases> {
-    fn find(&mut self, hash: &ContentHash) -> Option<Place> {
-        self.as_mut()?.find(hash)
+    fn find(&mut self, hash: &ContentHash, size: u64) -> Option<Place> {
+        self.as_mut()?.find(hash, size)
     }
 
     fn shares(&self) -> bool {
@@ -229,9 +237,11 @@ impl crate::pack::Known for Option<Leases> {
 fn into_io(error: WriteError) -> io::Error {
     let kind = match &error {
         WriteError::File(error) => error.source.kind(),
-        WriteError::Nar(_) | WriteError::TooManyEntries | WriteError::TooLarge => {
-            io::ErrorKind::InvalidData
-        }
+        WriteError::Nar(_)
+        | WriteError::TooManyEntries
+        | WriteError::TooManyInDirectory
+        | WriteError::RecordTooLarge
+        | WriteError::TooLarge => io::ErrorKind::InvalidData,
     };
     io::Error::new(kind, error)
 }

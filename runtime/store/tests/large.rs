@@ -1,0 +1,84 @@
+//! Memory does not grow with the number of files that a store, or a path, has.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests may; clippy knows only their functions"
+)]
+
+use niphas_store::{Options, Store, generated::add_path};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const PATHS: u64 = 4;
+const FILES: u64 = 200_000;
+
+/// The most memory that a process had resident, in KiB; nothing once it has ended.
+fn peak(process: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn peak_of(mut child: Child) -> u64 {
+    let (id, mut most) = (child.id().to_string(), 0);
+    loop {
+        most = most.max(peak(&id).unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return most;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> u64 {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_niphas-store"));
+    let command = command.arg("--store").arg(dir).args(arguments);
+    peak_of(command.stdout(Stdio::null()).spawn().unwrap())
+}
+
+/// One test, for it measures its own process first.
+#[test]
+fn paths_of_many_files_are_written_opened_and_mounted_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let store = Store::open(dir, Options::default()).unwrap();
+    let before = peak("self").unwrap();
+    let paths: Vec<_> = thread::scope(|scope| {
+        let add = |path| add_path(&store, path, path, FILES).unwrap();
+        let added = (0..PATHS).map(|path| scope.spawn(move || add(path)));
+        let added: Vec<_> = added.collect();
+        added.into_iter().map(|path| path.join().unwrap()).collect()
+    });
+    // An entry in memory for each file was 105 MiB; records and tables of the paths that are being written as much again.
+    let written = peak("self").unwrap() - before;
+    assert!(written < 80 << 10, "{written} KiB to write");
+    let names: Vec<String> = paths.iter().map(|path| path.path().to_string()).collect();
+    drop(store);
+
+    // As a store of a version before is: nothing is known without reading records.
+    fs::remove_dir_all(dir.join("index")).unwrap();
+    let least = run(Path::new("/"), &["--help"]);
+    let read = run(dir, &["list"]) - least;
+    assert!(read < 16 << 10, "{read} KiB to read all records");
+    let indexed = run(dir, &["gc", "--dry-run"]) - least;
+    assert!(indexed < 64 << 10, "{indexed} KiB to make the index");
+    let started = Instant::now();
+    let opened = run(dir, &["gc", "--dry-run"]) - least;
+    assert!(opened < 16 << 10, "{opened} KiB to open");
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+
+    let mut arguments = vec!["image"];
+    arguments.extend(names.iter().map(String::as_str));
+    let image = run(dir, &arguments) - least;
+    assert!(image < 48 << 10, "{image} KiB to make an image");
+}
