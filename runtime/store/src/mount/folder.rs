@@ -11,7 +11,7 @@ use std::path::Path;
 /// as a bind, becomes writable where a container runtime clears the flag: runc 1.2 and later do that for volume mounts
 /// without `readOnly`.
 ///
-/// Whoever may write to `from` itself still changes what is seen at `target`.
+/// A process that may write to `from` itself still changes what is seen at `target`.
 pub fn mount_folder(from: &Path, target: &Path) -> Result<(), MountError> {
     attach(&open_folder(from, target)?, target)
 }

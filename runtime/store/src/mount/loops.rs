@@ -57,12 +57,12 @@ impl LoopDevices {
         let folder = device_folder().map_err(failed)?;
         let control = make_device(&folder, CONTROL, FileType::CharacterDevice, CONTROL_NUMBER)
             .and_then(|()| {
-                Ok(openat(
+                openat(
                     &folder,
                     CONTROL,
                     OFlags::RDWR | OFlags::CLOEXEC,
                     Mode::empty(),
-                )?)
+                )
             })
             .map_err(|error| MountError::new("open", Path::new(CONTROL), error))?;
         Ok(Self { folder, control })
