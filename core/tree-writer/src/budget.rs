@@ -2,9 +2,6 @@
 
 use crate::TreeError;
 
-/// The most directories that are nested in each other, the tree's root included: as in a NAR.
-pub const MAX_DEPTH: usize = 64;
-
 /// How large a tree may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -12,6 +9,8 @@ pub struct Limits {
     pub bytes: u64,
     /// How many files, symlinks and directories there are.
     pub entries: u64,
+    /// How many directories are nested in each other, the tree's root included. Each is held open.
+    pub depth: usize,
 }
 
 impl Limits {
@@ -19,6 +18,7 @@ impl Limits {
     pub const NONE: Self = Self {
         bytes: u64::MAX,
         entries: u64::MAX,
+        depth: usize::MAX,
     };
 }
 
@@ -36,6 +36,14 @@ impl Budget {
             limits,
             left: limits,
         }
+    }
+
+    /// Checks that a directory may be the `depth`th of those that are open.
+    pub fn check_depth(&self, depth: usize) -> Result<(), TreeError> {
+        if depth > self.limits.depth {
+            return Err(TreeError::TooDeep(self.limits.depth));
+        }
+        Ok(())
     }
 
     /// Takes one entry.

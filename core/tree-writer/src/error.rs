@@ -36,12 +36,9 @@ pub enum TreeError {
     /// More bytes than [`Limits`](crate::Limits) allow.
     #[error("expected a tree of at most {0} bytes, found more")]
     TooManyBytes(u64),
-    /// More than [`MAX_DEPTH`](crate::MAX_DEPTH) directories in each other.
-    #[error(
-        "expected at most {} nested folders, found more in the tree",
-        crate::MAX_DEPTH
-    )]
-    TooDeep,
+    /// More directories in each other than [`Limits`](crate::Limits) allow.
+    #[error("expected a tree of at most {0} nested folders, found more")]
+    TooDeep(usize),
     /// A file's contents are not as long as was said.
     #[error("expected {expected} bytes for '{}', found {}", path.display(), found.map_or("more".to_owned(), |found| found.to_string()))]
     Size {

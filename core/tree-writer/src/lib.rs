@@ -16,7 +16,7 @@ mod error;
 mod file;
 mod writer;
 
-pub use budget::{Budget, Limits, MAX_DEPTH};
+pub use budget::{Budget, Limits};
 pub use error::TreeError;
 pub use file::TreeFile;
 pub use writer::{Modes, TreeWriter};

@@ -1,6 +1,6 @@
 //! The directories of a tree that is being written.
 
-use crate::{Budget, Limits, MAX_DEPTH, TreeError, TreeFile};
+use crate::{Budget, Limits, TreeError, TreeFile};
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{
@@ -90,9 +90,7 @@ impl TreeWriter {
     /// Creates a directory in the one that is open, and opens it.
     pub fn enter(&mut self, name: &[u8]) -> Result<(), TreeError> {
         self.check(name)?;
-        if self.open.len() >= MAX_DEPTH {
-            return Err(TreeError::TooDeep);
-        }
+        self.budget.check_depth(self.open.len() + 1)?;
         mkdirat(self.last(), name, Mode::from_raw_mode(0o755))
             .map_err(|error| self.failed("create", name, error))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

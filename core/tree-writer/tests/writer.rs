@@ -11,6 +11,7 @@ use tree_writer::{Limits, Modes, TreeError, TreeWriter};
 const LIMITS: Limits = Limits {
     bytes: 100,
     entries: 5,
+    depth: 64,
 };
 
 fn report(error: &TreeError, root: &Path) -> String {
@@ -83,15 +84,17 @@ fn bytes_entries_and_depth_are_counted_before_the_work() {
         "expected a tree of at most 5 files, symlinks and folders, found more"
     );
     let folder = tempfile::tempdir().expect("a folder");
-    let mut writer =
-        TreeWriter::new(folder.path(), Modes::Writable, Limits::NONE).expect("a writer");
-    for _ in 1..64 {
-        writer.enter(b"d").expect("a folder");
-    }
+    let limits = Limits {
+        depth: 3,
+        ..Limits::NONE
+    };
+    let mut writer = TreeWriter::new(folder.path(), Modes::Writable, limits).expect("a writer");
+    writer.enter(b"d").expect("a folder");
+    writer.enter(b"d").expect("a folder");
     let error = writer.enter(b"d").expect_err("too deep");
     assert_eq!(
         error.to_string(),
-        "expected at most 64 nested folders, found more in the tree"
+        "expected a tree of at most 3 nested folders, found more"
     );
 }
 

@@ -2,16 +2,16 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use git2::{ObjectType, Oid, Repository, Signature};
 use nix_flake::{Attr, Attrs, FetchSettings, Fetcher, Input, SourceTree, UseRegistries};
 use nix_formats::hash::HashFormat;
 use proptest::prelude::*;
+use support::node::{Node, children};
 use support::{World, report};
 
 /// A bare repository whose objects are written as they are given, with no check.
@@ -231,7 +231,11 @@ fn git_trees_have_a_largest_size_however_small_they_are_stored() {
     );
     repo.commit(tree);
     let error = repo.fetch_with(&[("exportIgnore", true.into())], 1 << 20);
-    assert!(error.expect_err("too deep").contains("at most 64 nested"));
+    assert!(
+        error
+            .expect_err("too deep")
+            .contains("at most 64 nested folders")
+    );
 }
 
 #[test]
@@ -340,60 +344,19 @@ fn submodules_of_work_trees_are_not_behind_links() {
     );
 }
 
-/// What may be in a tree.
-#[derive(Debug, Clone)]
-enum Node {
-    File(bool, Vec<u8>),
-    Link(String),
-    Folder(BTreeMap<String, Node>),
-}
-
-impl Node {
-    fn any() -> impl Strategy<Value = Self> {
-        let contents = prop_oneof![
-            proptest::collection::vec(any::<u8>(), 0..200),
-            (0..200_000_usize).prop_map(|length| vec![0; length]),
-        ];
-        let leaf = prop_oneof![
-            3 => (any::<bool>(), contents).prop_map(|(run, bytes)| Self::File(run, bytes)),
-            1 => "[a-z./]{1,20}".prop_map(Self::Link),
-        ];
-        leaf.prop_recursive(4, 40, 6, |inner| {
-            proptest::collection::btree_map("[a-c.+-]{1,3}x", inner, 0..6).prop_map(Self::Folder)
-        })
-    }
-
-    fn to_git(&self, repo: &Repository) -> (Oid, i32) {
-        let blob = |bytes: &[u8]| repo.blob(bytes).expect("a blob");
-        match self {
-            Self::File(true, bytes) => (blob(bytes), 0o100_755),
-            Self::File(false, bytes) => (blob(bytes), 0o100_644),
-            Self::Link(target) => (blob(target.as_bytes()), 0o120_000),
-            Self::Folder(children) => {
-                let mut builder = repo.treebuilder(None).expect("a tree");
-                for (name, child) in children {
-                    let (id, mode) = child.to_git(repo);
-                    builder.insert(name, id, mode).expect("an entry");
-                }
-                (builder.write().expect("a tree"), 0o040_000)
+fn to_git(node: &Node, repo: &Repository) -> (Oid, i32) {
+    let blob = |bytes: &[u8]| repo.blob(bytes).expect("a blob");
+    match node {
+        Node::File(true, bytes) => (blob(bytes), 0o100_755),
+        Node::File(false, bytes) => (blob(bytes), 0o100_644),
+        Node::Link(target) => (blob(target.as_bytes()), 0o120_000),
+        Node::Folder(children) => {
+            let mut builder = repo.treebuilder(None).expect("a tree");
+            for (name, child) in children {
+                let (id, mode) = to_git(child, repo);
+                builder.insert(name, id, mode).expect("an entry");
             }
-        }
-    }
-
-    fn to_files(&self, path: &Path) {
-        match self {
-            Self::File(run, bytes) => {
-                fs::write(path, bytes).expect("a file");
-                let mode = if *run { 0o755 } else { 0o644 };
-                fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
-            }
-            Self::Link(target) => symlink(target, path).expect("a link"),
-            Self::Folder(children) => {
-                fs::create_dir(path).expect("a folder");
-                for (name, child) in children {
-                    child.to_files(&path.join(name));
-                }
-            }
+            (builder.write().expect("a tree"), 0o040_000)
         }
     }
 }
@@ -403,12 +366,12 @@ proptest! {
 
     #[test]
     fn what_is_written_of_a_git_tree_has_the_hash_of_its_objects(
-        children in proptest::collection::btree_map("[a-c.+-]{1,3}x", Node::any(), 0..6),
+        children in children(),
     ) {
         let world = World::new();
         let repo = Repository::init_bare(world.path("r.git")).expect("a repository");
         let root = Node::Folder(children);
-        let (tree, _) = root.to_git(&repo);
+        let (tree, _) = to_git(&root, &repo);
         let who = Signature::new("t", "t@example.org", &git2::Time::new(1, 0)).expect("a name");
         let tree = repo.find_tree(tree).expect("a tree");
         repo.commit(Some("refs/heads/main"), &who, &who, "c", &tree, &[]).expect("a commit");

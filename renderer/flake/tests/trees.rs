@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::PathBuf;
+use std::process::Command;
 
 use nix_flake::{Attr, FlakeRef, ParseOptions, TreeAttrOptions, UseRegistries};
 use nix_formats::store_path::StoreDir;
@@ -256,7 +257,7 @@ fn archives_are_fetched_over_http() {
     world.settle("src");
     fs::create_dir(world.path("www")).expect("a folder");
     for (file, flags) in [("a.tar.gz", "-czf"), ("a.tar.xz", "-cJf"), ("a.tar", "-cf")] {
-        let status = std::process::Command::new("tar")
+        let status = Command::new("tar")
             .args([
                 "--format=pax",
                 flags,
@@ -314,11 +315,9 @@ impl Daemon {
             .expect("an address")
             .port();
         // Not through `git`, which would leave the server behind when it is killed.
-        let folder = std::process::Command::new("git")
-            .arg("--exec-path")
-            .output();
+        let folder = Command::new("git").arg("--exec-path").output();
         let folder = String::from_utf8(folder.ok()?.stdout).ok()?;
-        let process = std::process::Command::new(format!("{}/git-daemon", folder.trim()))
+        let process = Command::new(format!("{}/git-daemon", folder.trim()))
             .args(["--reuseaddr", "--export-all", "--listen=127.0.0.1"])
             .arg(format!("--port={port}"))
             .arg(format!("--base-path={}", world.root().display()))
@@ -390,4 +389,33 @@ fn repositories_are_cloned_from_a_server() {
     );
     let error = fetch(&world, &format!("{base}?ref=none")).expect_err("no such branch");
     assert!(error.contains("none"), "{error}");
+}
+
+#[test]
+fn sparse_archives_are_fetched_as_nix_does() {
+    let world = World::new();
+    world.flake("p", "");
+    let file = fs::File::create(world.path("p/sparse")).expect("a file");
+    file.set_len(3 << 20).expect("a hole");
+    for place in 1..30 {
+        file.write_all_at(b"some data", place * 100_000)
+            .expect("written");
+    }
+    for (name, options) in [
+        ("gnu", &["--format=gnu"][..]),
+        ("0.0", &["--format=pax", "--sparse-version=0.0"]),
+        ("0.1", &["--format=pax", "--sparse-version=0.1"]),
+        ("1.0", &["--format=pax", "--sparse-version=1.0"]),
+    ] {
+        let status = Command::new("tar")
+            .args(["--sparse", "--mtime=@1700000000", "-cf"])
+            .arg(format!("{name}.tar"))
+            .args(options)
+            .arg("p")
+            .current_dir(world.root())
+            .status()
+            .expect("tar");
+        assert!(status.success());
+        check(name, &world, &format!("tarball+file://@/{name}.tar"));
+    }
 }

@@ -5,19 +5,29 @@
 //! archive can lead a later entry elsewhere.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use liblzma::stream::{CONCATENATED, Stream};
+use nix_formats::nar::MAX_DEPTH;
 use tar::EntryType;
+use tree_writer::{Limits, Modes, TreeError, TreeWriter};
 
+use super::tar_stream::{Entry, TarError, TarStream};
 use crate::error::FlakeError;
 
-const MAX_ENTRIES: usize = 4_000_000;
-const MAX_DEPTH: usize = 64;
+const MAX_ENTRIES: u64 = 4_000_000;
+
+/// What the tree may take in memory while it is built, in bytes.
+const MAX_MEMORY: u64 = 512 << 20;
+
+/// What a node takes beside its name, and a folder beside what is in it.
+const NODE: u64 = 64;
+const FOLDER: u64 = 700;
+
+/// What an xz stream may ask for: xz -9 needs 65 MiB.
+const MAX_XZ_MEMORY: u64 = 256 << 20;
 
 /// What was unpacked.
 #[derive(Debug)]
@@ -30,36 +40,47 @@ pub(super) struct Unpacked {
 
 enum Node {
     Directory(BTreeMap<Vec<u8>, Node>),
-    File { spool: PathBuf, executable: bool },
+    /// The number of its file in the spool.
+    File {
+        spool: u64,
+        executable: bool,
+    },
     Symlink(Vec<u8>),
 }
 
-/// Unpacks the archive `file` into the folder `scratch`. `name` is for messages.
+/// Unpacks the archive `file` into the folder `scratch`. `name` is for messages. `limit` is in bytes: of what is decompressed,
+/// of the contents that entries have, and of the tree.
 pub(super) fn unpack(
     file: &Path,
     name: &str,
     scratch: &Path,
     limit: u64,
 ) -> Result<Unpacked, FlakeError> {
+    let limits = Limits {
+        bytes: limit,
+        entries: MAX_ENTRIES,
+        depth: MAX_DEPTH,
+    };
     let unpacker = Unpacker {
         name,
-        spool: scratch.join("spool"),
-        limit,
+        spool: TreeWriter::new(&scratch.join("spool"), Modes::Writable, limits)?,
+        limits,
         root: BTreeMap::new(),
         entries: 0,
+        memory: MAX_MEMORY,
         last_modified: 0,
     };
-    fs::create_dir(&unpacker.spool)
-        .map_err(FlakeError::io("creating directory", &unpacker.spool))?;
     unpacker.run(file, &scratch.join("tree"))
 }
 
 struct Unpacker<'a> {
     name: &'a str,
-    spool: PathBuf,
-    limit: u64,
+    spool: TreeWriter,
+    limits: Limits,
     root: BTreeMap<Vec<u8>, Node>,
-    entries: usize,
+    entries: u64,
+    /// How much more the tree may take.
+    memory: u64,
     last_modified: u64,
 }
 
@@ -71,54 +92,87 @@ impl Unpacker<'_> {
         }
     }
 
+    fn too_large(&self) -> FlakeError {
+        self.error(format!(
+            "it unpacks to more than {} bytes",
+            self.limits.bytes
+        ))
+    }
+
+    /// Refusals are the archive's; what the system refuses is not.
+    fn tree_error(&self, error: TreeError) -> FlakeError {
+        match error {
+            TreeError::TooManyBytes(_) => self.too_large(),
+            error @ TreeError::Io { .. } => error.into(),
+            refused => self.error(refused),
+        }
+    }
+
     fn run(mut self, file: &Path, target: &Path) -> Result<Unpacked, FlakeError> {
         let input = File::open(file).map_err(FlakeError::io("opening file", file))?;
         let decoded = self.decompress(BufReader::new(input))?;
         // The limit holds for what is between the files, too.
-        let mut archive = tar::Archive::new(decoded.take(self.limit.saturating_add(1)));
+        let decoded = decoded.take(self.limits.bytes.saturating_add(1));
+        let mut archive = TarStream::new(BufReader::new(decoded));
+        let read = self.read(&mut archive);
+        if archive.input().get_ref().limit() == 0 {
+            return Err(self.too_large());
+        }
+        for (path, target) in read? {
+            self.link(&path, &target)?;
+        }
+        // A folder that is alone at the top is not part of the tree.
+        let mut root = std::mem::take(&mut self.root);
+        if root.len() == 1
+            && let Some(Node::Directory(children)) = root.values_mut().next()
+        {
+            root = std::mem::take(children);
+        }
+        self.lay_out(target, root)
+            .map_err(|error| self.tree_error(error))?;
+        Ok(Unpacked {
+            root: target.to_owned(),
+            last_modified: self.last_modified,
+        })
+    }
+
+    /// Builds the tree of all entries but hard links, which are returned with their targets.
+    fn read(&mut self, archive: &mut TarStream<impl Read>) -> Result<HardLinks, FlakeError> {
         let mut hard_links = Vec::new();
-        let entries = archive.entries().map_err(|error| self.error(error))?;
-        for entry in entries {
-            let mut entry = entry.map_err(|error| self.error(error))?;
-            let kind = entry.header().entry_type();
-            if kind == EntryType::XGlobalHeader {
-                continue;
-            }
+        loop {
+            let entry = archive.next().map_err(|error| self.tar_error(error))?;
+            let Some(entry) = entry else {
+                return Ok(hard_links);
+            };
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
                 return Err(self.error(format!("more than {MAX_ENTRIES} entries")));
             }
-            let path = self.components(&entry.path_bytes())?;
-            let mtime = entry.header().mtime().map_err(|error| self.error(error))?;
-            let mtime = pax_mtime(&mut entry).unwrap_or(mtime);
-            self.last_modified = self.last_modified.max(mtime);
-            match kind {
+            let path = self.components(&entry.path)?;
+            self.last_modified = self.last_modified.max(entry.mtime);
+            match entry.kind {
                 EntryType::Directory => self.put(&path, Node::Directory(BTreeMap::new()))?,
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                    let mode = entry.header().mode().map_err(|error| self.error(error))?;
-                    let spool = self.spool.join(self.entries.to_string());
-                    let mut out =
-                        File::create(&spool).map_err(FlakeError::io("creating", &spool))?;
-                    let size = entry.size();
-                    let copied =
-                        io::copy(&mut entry, &mut out).map_err(|error| self.error(error))?;
-                    if copied != size {
-                        return Err(self.error("it ends too early"));
-                    }
-                    let executable = mode & 0o100 != 0;
-                    self.put(&path, Node::File { spool, executable })?;
+                    let node = self
+                        .spool(archive, &entry)
+                        .map_err(|error| self.tar_error(error))?;
+                    self.put(&path, node)?;
                 }
                 EntryType::Symlink => {
                     let target = entry
-                        .link_name_bytes()
+                        .link
                         .ok_or_else(|| self.error("a symbolic link without target"))?;
-                    self.put(&path, Node::Symlink(target.into_owned()))?;
+                    self.put(&path, Node::Symlink(target))?;
                 }
                 EntryType::Link => {
                     let target = entry
-                        .link_name_bytes()
+                        .link
                         .ok_or_else(|| self.error("a hard link without target"))?;
-                    hard_links.push((path, self.components(&target)?));
+                    let target = self.components(&target)?;
+                    for name in path.iter().chain(&target) {
+                        self.take_memory(NODE + name.len() as u64)?;
+                    }
+                    hard_links.push((path, target));
                 }
                 other => {
                     return Err(self.error(format!(
@@ -129,24 +183,41 @@ impl Unpacker<'_> {
                 }
             }
         }
-        if archive.into_inner().limit() == 0 {
-            return Err(self.error(format!("it unpacks to more than {} bytes", self.limit)));
-        }
-        for (path, target) in hard_links {
-            self.link(&path, &target)?;
-        }
-        // A folder that is alone at the top is not part of the tree.
-        let mut root = std::mem::take(&mut self.root);
-        if root.len() == 1
-            && let Some(Node::Directory(children)) = root.values_mut().next()
-        {
-            root = std::mem::take(children);
-        }
-        lay_out(target, Node::Directory(root))?;
-        Ok(Unpacked {
-            root: target.to_owned(),
-            last_modified: self.last_modified,
+    }
+
+    /// Writes the contents of a file to the spool, under the entry's number.
+    fn spool(
+        &mut self,
+        archive: &mut TarStream<impl Read>,
+        entry: &Entry,
+    ) -> Result<Node, TarError> {
+        let (number, executable) = (self.entries, entry.executable);
+        let mut file = self
+            .spool
+            .file(number.to_string().as_bytes(), executable, entry.size)?;
+        archive.write_to(entry, &mut file)?;
+        file.finish()?;
+        Ok(Node::File {
+            spool: number,
+            executable,
         })
+    }
+
+    fn tar_error(&self, error: TarError) -> FlakeError {
+        match error {
+            TarError::Write(error) => self.tree_error(error),
+            error => self.error(error),
+        }
+    }
+
+    fn take_memory(&mut self, count: u64) -> Result<(), FlakeError> {
+        let left = self.memory.checked_sub(count);
+        self.memory = left.ok_or_else(|| {
+            self.error(format!(
+                "its names take more than {MAX_MEMORY} bytes of memory"
+            ))
+        })?;
+        Ok(())
     }
 
     fn decompress<'r>(
@@ -157,7 +228,9 @@ impl Unpacker<'_> {
         Ok(if magic.starts_with(&[0x1f, 0x8b]) {
             Box::new(flate2::bufread::MultiGzDecoder::new(input))
         } else if magic.starts_with(b"\xfd7zXZ\0") {
-            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(input))
+            let stream = Stream::new_stream_decoder(MAX_XZ_MEMORY, CONCATENATED)
+                .map_err(|error| self.error(error))?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
         } else if magic.starts_with(b"BZh") {
             Box::new(bzip2::bufread::MultiBzDecoder::new(input))
         } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
@@ -203,19 +276,33 @@ impl Unpacker<'_> {
     /// Puts an entry into the tree. A later entry replaces an earlier one, less a folder that
     /// has something in it.
     fn put(&mut self, path: &[Vec<u8>], node: Node) -> Result<(), FlakeError> {
+        let Some((last, parents)) = path.split_last() else {
+            return match node {
+                Node::Directory(_) => Ok(()),
+                _ => Err(self.error("an entry that is no folder has no name")),
+            };
+        };
+        let size = match &node {
+            Node::Directory(_) => FOLDER,
+            Node::File { .. } => 0,
+            Node::Symlink(target) => target.len() as u64,
+        };
+        self.take_memory(NODE + last.len() as u64 + size)?;
         let name = self.name;
         let error = |reason: String| FlakeError::Archive {
             archive: name.to_owned(),
             reason,
         };
-        let Some((last, parents)) = path.split_last() else {
-            return match node {
-                Node::Directory(_) => Ok(()),
-                _ => Err(error("an entry that is no folder has no name".to_owned())),
-            };
-        };
         let mut at = &mut self.root;
         for parent in parents {
+            if !at.contains_key(parent) {
+                let size = NODE + FOLDER + parent.len() as u64;
+                self.memory = self.memory.checked_sub(size).ok_or_else(|| {
+                    error(format!(
+                        "its names take more than {MAX_MEMORY} bytes of memory"
+                    ))
+                })?;
+            }
             let child = at
                 .entry(parent.clone())
                 .or_insert_with(|| Node::Directory(BTreeMap::new()));
@@ -242,6 +329,35 @@ impl Unpacker<'_> {
         Ok(())
     }
 
+    fn lay_out(&self, target: &Path, root: BTreeMap<Vec<u8>, Node>) -> Result<(), TreeError> {
+        let mut writer = TreeWriter::new(target, Modes::Writable, self.limits)?;
+        self.lay_out_in(&mut writer, root)?;
+        writer.finish()
+    }
+
+    fn lay_out_in(
+        &self,
+        writer: &mut TreeWriter,
+        children: BTreeMap<Vec<u8>, Node>,
+    ) -> Result<(), TreeError> {
+        for (name, child) in children {
+            match child {
+                Node::Directory(children) => {
+                    writer.enter(&name)?;
+                    self.lay_out_in(writer, children)?;
+                    writer.leave()?;
+                }
+                Node::Symlink(target) => writer.symlink(&name, &target)?,
+                // Not a rename: a hard link in the archive has the same contents twice.
+                Node::File { spool, executable } => {
+                    let file = spool.to_string();
+                    writer.link(&name, &self.spool, file.as_bytes(), executable)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn link(&mut self, path: &[Vec<u8>], target: &[Vec<u8>]) -> Result<(), FlakeError> {
         let missing = || {
             self.error(format!(
@@ -259,10 +375,7 @@ impl Unpacker<'_> {
             }
         }
         let copy = match at.get(last) {
-            Some(Node::File { spool, executable }) => Node::File {
-                spool: spool.clone(),
-                executable: *executable,
-            },
+            Some(&Node::File { spool, executable }) => Node::File { spool, executable },
             Some(Node::Symlink(target)) => Node::Symlink(target.clone()),
             _ => return Err(missing()),
         };
@@ -270,45 +383,9 @@ impl Unpacker<'_> {
     }
 }
 
+/// Paths and targets.
+type HardLinks = Vec<(Vec<Vec<u8>>, Vec<Vec<u8>>)>;
+
 fn show(path: &[Vec<u8>]) -> String {
     String::from_utf8_lossy(&path.join(&b'/')).into_owned()
-}
-
-/// The time that a PAX header gives, in whole seconds.
-fn pax_mtime(entry: &mut tar::Entry<'_, impl Read>) -> Option<u64> {
-    let extensions = entry.pax_extensions().ok()??;
-    let mtime = extensions
-        .filter_map(Result::ok)
-        .find(|extension| extension.key_bytes() == b"mtime")?;
-    let (seconds, _) = mtime
-        .value()
-        .ok()?
-        .split_once('.')
-        .unwrap_or((mtime.value().ok()?, ""));
-    seconds.parse().ok()
-}
-
-fn lay_out(path: &Path, node: Node) -> Result<(), FlakeError> {
-    match node {
-        Node::Directory(children) => {
-            fs::create_dir(path).map_err(FlakeError::io("creating directory", path))?;
-            for (name, child) in children {
-                lay_out(&path.join(OsStr::from_bytes(&name)), child)?;
-            }
-            Ok(())
-        }
-        Node::Symlink(target) => symlink(OsStr::from_bytes(&target), path)
-            .map_err(FlakeError::io("creating symbolic link", path)),
-        Node::File { spool, executable } => {
-            // Not a rename: a hard link in the archive has the same contents twice.
-            fs::hard_link(&spool, path)
-                .or_else(|_| fs::copy(&spool, path).map(drop))
-                .map_err(FlakeError::io("creating", path))?;
-            if executable {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-                    .map_err(FlakeError::io("changing permissions of", path))?;
-            }
-            Ok(())
-        }
-    }
 }

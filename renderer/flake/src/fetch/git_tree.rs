@@ -14,8 +14,8 @@ use git2::{
     RepositoryInitOptions, Tree, TreeEntry,
 };
 use nix_formats::hash::Hash;
-use nix_formats::nar::MAX_TARGET_LEN;
-use tree_writer::{Budget, Limits, MAX_DEPTH, TreeError};
+use nix_formats::nar::{MAX_DEPTH, MAX_TARGET_LEN};
+use tree_writer::{Budget, Limits};
 
 use super::output::Output;
 use crate::error::FlakeError;
@@ -63,6 +63,7 @@ impl<'a> CommitTree<'a> {
             limits: Limits {
                 bytes: max_bytes,
                 entries: MAX_ENTRIES,
+                depth: MAX_DEPTH,
             },
             submodules: BTreeMap::new(),
             attributes: None,
@@ -213,9 +214,7 @@ impl<'a> CommitTree<'a> {
         depth: usize,
         budget: &mut Budget,
     ) -> Result<bool, FlakeError> {
-        if depth > MAX_DEPTH {
-            return Err(TreeError::TooDeep.into());
-        }
+        budget.check_depth(depth)?;
         for entry in sorted_entries(tree, path)? {
             budget.take_entry()?;
             let parent = path.len();

@@ -13,6 +13,7 @@ mod git_worktree;
 mod http;
 mod output;
 mod submodules;
+mod tar_stream;
 mod tarball;
 
 use std::collections::{BTreeMap, BTreeSet};
