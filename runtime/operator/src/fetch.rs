@@ -18,7 +18,7 @@ use crate::plan::{self, fingerprint};
 use crate::status::Declared;
 
 /// What workloads may weigh that are held at once, in KiB. To make children of one takes some times as much memory.
-const BUDGET: usize = 6 * 1024;
+const BUDGET: usize = 4 * 1024;
 
 /// What a workload may weigh, in KiB, as long as it is not known: the largest that the API server keeps, of few values.
 const GUESS: usize = 2 * 1024;
