@@ -122,9 +122,9 @@ impl Caches {
     /// Fetches the NAR of a path, keeps nothing of it, and reads it as those do that use it: its names, their order, sizes, and
     /// that nothing follows it.
     pub async fn verify_nar(&self, found: &Found) -> Result<(), NarError> {
-        let size = found.info.nar_size;
-        let read = move |nar: &mut dyn Read| {
-            let mut reader = Reader::of_size(nar, size);
+        let read = |nar: &mut dyn Read| {
+            // What is hashed and then read again is to stay in the processor's first cache.
+            let mut reader = Reader::of_size(nar, 8 << 10);
             loop {
                 match reader.next_event() {
                     Ok(Some(_)) => {}
