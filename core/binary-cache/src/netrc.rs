@@ -1,6 +1,7 @@
 //! netrc files: logins and passwords by host, as curl and Nix's `netrc-file`
 //! have them.
 
+use niphas_http::Secret;
 use std::{fmt, io, path::Path};
 use thiserror::Error;
 
@@ -16,7 +17,7 @@ pub struct NetrcLogin {
     /// Empty if the file says none.
     pub user: String,
     /// Empty if the file says none.
-    pub password: String,
+    pub password: Secret,
 }
 
 impl fmt::Debug for Netrc {
@@ -94,7 +95,7 @@ impl Netrc {
                 }
                 "default" => netrc.machines.push((None, NetrcLogin::default())),
                 "login" => netrc.last(line)?.user = value("login")?,
-                "password" => netrc.last(line)?.password = value("password")?,
+                "password" => netrc.last(line)?.password = value("password")?.into(),
                 "account" => {
                     value("account")?;
                 }
@@ -182,7 +183,7 @@ mod tests {
     fn login(text: &str, host: &str) -> Option<(String, String)> {
         let netrc = Netrc::parse(text).unwrap();
         let login = netrc.login(host)?;
-        Some((login.user.clone(), login.password.clone()))
+        Some((login.user.clone(), login.password.expose().to_owned()))
     }
 
     #[expect(

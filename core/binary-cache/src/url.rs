@@ -4,6 +4,7 @@ use crate::{
     netrc::Netrc,
     s3_url::{self, S3Url},
 };
+use niphas_http::{Secret, redacted};
 use percent_encoding::percent_decode_str;
 use std::{fmt, path::PathBuf, str::FromStr};
 use thiserror::Error;
@@ -33,7 +34,7 @@ pub(crate) enum Scheme {
 /// How to show who asks. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Login {
-    Password { user: String, password: String },
+    Password { user: String, password: Secret },
     TokenFile(PathBuf),
 }
 
@@ -127,11 +128,11 @@ impl FromStr for CacheUrl {
 
     fn from_str(text: &str) -> Result<Self, CacheUrlError> {
         let mut url = Url::parse(text).map_err(|source| CacheUrlError::NotAUrl {
-            url: text.to_owned(),
+            url: redacted(text),
             source,
         })?;
         // From here on, messages must not repeat a password.
-        let shown = redacted(&url);
+        let shown = redacted(url.as_str());
         let mut priority = None;
         let is_s3 = url.scheme() == "s3";
         let bucket = is_s3.then(|| S3Url::new(&url));
@@ -192,8 +193,8 @@ impl fmt::Display for CacheUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.scheme {
             Scheme::File(path) => write!(f, "file://{}", path.display()),
-            Scheme::Http(url) => f.write_str(redacted(url).trim_end_matches('/')),
-            Scheme::S3(url) => url.fmt(f),
+            Scheme::Http(url) => f.write_str(redacted(url.as_str()).trim_end_matches('/')),
+            Scheme::S3(url) => f.write_str(&redacted(&url.to_string())),
         }
     }
 }
@@ -202,14 +203,6 @@ impl fmt::Debug for CacheUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CacheUrl({self})")
     }
-}
-
-fn redacted(url: &Url) -> String {
-    let mut url = url.clone();
-    // Fails only for URLs that can't have them.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A cache behind HTTP.
 
-use super::{Opened, Payload, is_inside, tls};
+use super::{Opened, Payload, is_inside};
 use crate::{
     decompress,
     error::{FetchError, SetupError},
@@ -11,12 +11,11 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
 use reqwest::{
-    Body, Client, ClientBuilder, Method, RequestBuilder, Response,
+    Body, Client, Method, RequestBuilder, Response,
     header::{
         AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
         HeaderValue, LAST_MODIFIED, RANGE,
     },
-    redirect,
 };
 use std::{
     fmt,
@@ -27,32 +26,16 @@ use std::{
 };
 use url::Url;
 
-/// A client that never waits forever and never follows a redirect from https
-/// to http.
+/// The client that the servers of all caches share.
 pub(crate) fn client(limits: &Limits, needs_https: bool) -> Result<Client, SetupError> {
-    let client = builder(limits).tls_backend_preconfigured(tls::config(needs_https)?);
-    client.build().map_err(SetupError::Client)
-}
-
-fn builder(limits: &Limits) -> ClientBuilder {
-    let redirects = redirect::Policy::custom(|attempt| {
-        let was_secure = attempt
-            .previous()
-            .last()
-            .is_some_and(|url| url.scheme() == "https");
-        if attempt.previous().len() > 10 {
-            attempt.error("too many redirects")
-        } else if was_secure && attempt.url().scheme() != "https" {
-            attempt.error("a redirect from https to http")
-        } else {
-            attempt.follow()
-        }
-    });
-    Client::builder()
-        .user_agent(concat!("niphas/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(limits.connect_timeout)
-        .read_timeout(limits.read_timeout)
-        .redirect(redirects)
+    let limits = niphas_http::Limits {
+        connect_timeout: limits.connect_timeout,
+        read_timeout: limits.read_timeout,
+    };
+    niphas_http::client(&limits, needs_https).map_err(|error| match error {
+        niphas_http::SetupError::Client(source) => SetupError::Client(source),
+        niphas_http::SetupError::Certificates(source) => SetupError::Certificates(source),
+    })
 }
 
 pub(crate) struct Server {
@@ -107,7 +90,9 @@ impl Server {
         }
         Ok(match &self.login {
             None => request,
-            Some(Login::Password { user, password }) => request.basic_auth(user, Some(password)),
+            Some(Login::Password { user, password }) => {
+                request.basic_auth(user, Some(password.expose()))
+            }
             Some(Login::TokenFile(path)) => request.header(AUTHORIZATION, self.token(path)?),
         })
     }

@@ -5,7 +5,6 @@ mod http;
 mod payload;
 mod s3;
 mod stage;
-mod tls;
 
 use crate::{
     error::{FetchError, SetupError},
@@ -65,6 +64,13 @@ impl Transport {
         Ok(match &url.scheme {
             Scheme::File(path) => Self::File(Arc::new(Folder::new(path.clone()))),
             Scheme::Http(base) => {
+                let has_login = url.login.is_some() || base.password().is_some();
+                if has_login && base.scheme() == "http" && !niphas_http::is_loopback(base) {
+                    tracing::warn!(
+                        cache = %url,
+                        "credentials go to this cache without encryption; use https://"
+                    );
+                }
                 let client = match client {
                     Some(client) => client.clone(),
                     None => self::client(limits, base.scheme() == "https")?,

@@ -3,7 +3,6 @@
 //! There are hundreds of files to read, and most caches within a cluster are asked without TLS; but any server may redirect
 //! to one that is not.
 
-use crate::error::SetupError;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -15,19 +14,18 @@ use std::sync::{Arc, OnceLock};
 use tracing::subscriber::{NoSubscriber, with_default};
 
 /// What a client is set up with. Fails for lack of certificates only if it is certain that they are needed.
-pub(super) fn config(needs_https: bool) -> Result<ClientConfig, SetupError> {
+pub(crate) fn config(needs_https: bool) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let certificates = Certificates {
         provider: Arc::clone(&provider),
         verifier: OnceLock::new(),
     };
     if needs_https {
-        certificates.verifier().map_err(SetupError::Certificates)?;
+        certificates.verifier()?;
     }
     let mut config = ClientConfig::builder_with_provider(provider)
         // This provider has all of them.
-        .with_safe_default_protocol_versions()
-        .map_err(SetupError::Certificates)?
+        .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(certificates))
         .with_no_client_auth();
