@@ -91,7 +91,7 @@ impl<'a> Authentication<'a> {
     }
 
     /// Why a connection failed, in our words where they say more than libgit2's.
-    pub(crate) fn explain(&self, error: git2::Error) -> Error {
+    pub(crate) fn explain(&self, error: &git2::Error) -> Error {
         match self.state.borrow_mut().failure.take() {
             Some(failure) => failure,
             None => Error::remote(self.url, error),
@@ -104,14 +104,14 @@ impl<'a> Authentication<'a> {
         user: Option<&str>,
         allowed: CredentialType,
     ) -> Result<Cred, Error> {
-        let git = |error| Error::remote(self.url, error);
+        let git = |error: git2::Error| Error::remote(self.url, &error);
         if allowed.contains(CredentialType::USERNAME) {
             return Cred::username(user.unwrap_or("git")).map_err(git);
         }
         // A server asks again when it did not like the answer. We have no other.
         if std::mem::replace(&mut self.state.borrow_mut().asked, true) {
             return Err(Error::Denied {
-                url: self.url.to_owned(),
+                url: self.url.into(),
             });
         }
         if allowed.contains(CredentialType::SSH_KEY) {
@@ -120,20 +120,20 @@ impl<'a> Authentication<'a> {
                 Some(key) if !key.is_file() => Err(Error::NoSshKey(key.clone())),
                 Some(key) => Cred::ssh_key(user, None, key, None).map_err(git),
                 None if std::env::var_os("SSH_AUTH_SOCK").is_none() => Err(Error::NoSshAgent {
-                    url: self.url.to_owned(),
+                    url: self.url.into(),
                 }),
                 None => Cred::ssh_key_from_agent(user).map_err(git),
             };
         }
         if !allowed.contains(CredentialType::USER_PASS_PLAINTEXT) {
             return Err(Error::Denied {
-                url: self.url.to_owned(),
+                url: self.url.into(),
             });
         }
         // A redirect must not lead a token to another server, nor out of TLS.
         if !may_have_token(self.url, url) {
             return Err(Error::TokenNotSent {
-                url: self.url.to_owned(),
+                url: self.url.into(),
             });
         }
         match &self.access.token {
@@ -143,7 +143,7 @@ impl<'a> Authentication<'a> {
                 .map_err(|_| git2::Error::from_str("no credential helper has an answer")),
         }
         .map_err(|_| Error::NoCredentials {
-            url: self.url.to_owned(),
+            url: self.url.into(),
         })
     }
 }

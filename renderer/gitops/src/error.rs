@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use git2::Oid;
 
 use crate::access::Token;
+use niphas_http::Redacted;
 use niphas_render::LockError;
 
 /// What libgit2 says.
@@ -47,7 +48,7 @@ pub enum Error {
     #[error("cannot reach the repository '{url}'")]
     Remote {
         /// The repository.
-        url: String,
+        url: Redacted,
         /// Why.
         source: GitError,
     },
@@ -83,25 +84,25 @@ pub enum Error {
     #[error("the server of '{url}' wants credentials, and there are none")]
     NoCredentials {
         /// The repository.
-        url: String,
+        url: Redacted,
     },
     /// The server did not accept the credentials.
     #[error("the server of '{url}' did not accept the credentials")]
     Denied {
         /// The repository.
-        url: String,
+        url: Redacted,
     },
     /// The token would have gone to another server, or over an open line.
     #[error("the token was not sent: '{url}' is not HTTPS, or leads to another server")]
     TokenNotSent {
         /// The repository.
-        url: String,
+        url: Redacted,
     },
     /// No private key was given, and there is no agent to ask.
     #[error("the server of '{url}' wants an SSH key: none was given, and no SSH agent runs")]
     NoSshAgent {
         /// The repository.
-        url: String,
+        url: Redacted,
     },
     /// The private key is not there.
     #[error("no SSH key at '{0}'")]
@@ -203,10 +204,10 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn remote(url: &str, source: git2::Error) -> Self {
+    pub(crate) fn remote(url: &str, source: &git2::Error) -> Self {
         Self::Remote {
-            url: url.to_owned(),
-            source: source.into(),
+            url: url.into(),
+            source: niphas_git::explained(source).into(),
         }
     }
 
@@ -223,7 +224,7 @@ impl Error {
                 _ => return None,
             },
             Self::Remote { url, source } => match (source.0.class(), source.0.code()) {
-                (_, git2::ErrorCode::Certificate) if !url.starts_with("http") => {
+                (_, git2::ErrorCode::Certificate) if !url.to_string().starts_with("http") => {
                     "the host's key is not in ~/.ssh/known_hosts, or another one is: compare it with \
                      the one that the host's operator publishes, and add it there"
                 }

@@ -19,7 +19,6 @@ mod owned_files;
 mod provenance;
 mod remote;
 mod repository;
-mod timeouts;
 
 pub use access::{Access, Token};
 pub use error::{Error, GitError};

@@ -4,15 +4,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use niphas_http::redacted;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// A repository on this machine, or one to fetch from and push to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A folder: a bare repository, or one with a work tree.
     Path(PathBuf),
-    /// `https://`, `http://`, `ssh://` or `user@host:path`; it holds no secret.
+    /// `https://`, `http://`, `ssh://` or `user@host:path`; it holds no password, but its user may be a token.
     Remote(String),
 }
 
@@ -82,8 +83,14 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Remote(url) => f.write_str(url),
+            Self::Remote(url) => f.write_str(&redacted(url)),
         }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use git2::{Commit, ErrorCode, Oid, Repository};
+use niphas_http::redacted;
 use niphas_render::Lock;
 
 use crate::error::Error;
@@ -97,16 +98,16 @@ pub fn history_in(clone: &Path) -> impl Fn(&str, &str) -> Relation + use<> {
     }
 }
 
-/// The URL of the remote `origin` of the clone that a folder is in, without a user or password.
+/// The URL of the remote `origin` of the clone that a folder is in, without user, password and other secrets.
 pub fn origin_url(folder: &Path) -> Option<String> {
     let repository = Repository::discover(folder).ok()?;
     let remote = repository.find_remote("origin").ok()?;
     let text = remote.url().ok()?;
     let Ok(mut url) = url::Url::parse(text) else {
-        return Some(text.to_owned());
+        return Some(redacted(text));
     };
     let cleared = url.set_password(None).and_then(|()| url.set_username(""));
-    cleared.is_ok().then(|| url.to_string())
+    cleared.is_ok().then(|| redacted(url.as_str()))
 }
 
 /// The source of an environment's files, as a branch's history tells.

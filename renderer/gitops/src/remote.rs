@@ -34,7 +34,7 @@ struct Advertised {
 
 impl Remote {
     pub(crate) fn open(url: &str, branch: Option<&str>, access: Access) -> Result<Self, Error> {
-        crate::timeouts::set();
+        niphas_git::limit_time(niphas_git::TimeLimits::default());
         let folder = tempfile::Builder::new()
             .prefix("niphas-")
             .tempdir()
@@ -81,7 +81,7 @@ impl Remote {
 
     fn fetch(&self) -> Result<Advertised, Error> {
         let authentication = Authentication::new(&self.access, &self.url);
-        let explain = |error| authentication.explain(error);
+        let explain = |error: git2::Error| authentication.explain(&error);
         let mut remote = self
             .repository
             .remote_anonymous(&self.url)
@@ -103,7 +103,7 @@ impl Remote {
         }
         let known = tip.is_none_or(|tip| self.repository.find_commit(tip).is_ok());
         if !known {
-            tracing::info!(url = self.url, branch = self.branch, "fetching");
+            tracing::info!(url = %niphas_http::redacted(&self.url), branch = self.branch, "fetching");
             let mut options = FetchOptions::new();
             options
                 .remote_callbacks(authentication.callbacks())
@@ -128,7 +128,7 @@ impl Remote {
         let mut remote = self
             .repository
             .remote_anonymous(&self.url)
-            .map_err(|error| authentication.explain(error))?;
+            .map_err(|error| authentication.explain(&error))?;
         let mut callbacks = authentication.callbacks();
         callbacks.push_update_reference(|_, message| {
             *rejected.borrow_mut() = message.map(str::to_owned);
@@ -143,7 +143,7 @@ impl Remote {
         match (pushed, rejected) {
             (Ok(()), None) => Ok(Advance::Done),
             (Err(error), _) if error.code() == ErrorCode::NotFastForward => Ok(Advance::Moved),
-            (Err(error), None) => Err(authentication.explain(error)),
+            (Err(error), None) => Err(authentication.explain(&error)),
             (_, Some(message)) => {
                 // Servers word it each in their own way. Where the branch is now says more.
                 let busy = ["lock", "failed to update ref", "already exists"];
@@ -162,7 +162,7 @@ impl Remote {
 
 fn default_branch(repository: &Repository, url: &str, access: &Access) -> Result<String, Error> {
     let authentication = Authentication::new(access, url);
-    let explain = |error| authentication.explain(error);
+    let explain = |error: git2::Error| authentication.explain(&error);
     let mut remote = repository.remote_anonymous(url).map_err(explain)?;
     let connection = remote
         .connect_auth(
