@@ -22,6 +22,13 @@ use crate::registry::UseRegistries;
 use crate::tree::{FileKind, SourceTree};
 use crate::url::Url;
 
+/// What a pure evaluation sees of a folder that holds the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Above {
+    Empty,
+    Absent,
+}
+
 /// What an evaluation of flakes sees: what `base` shows, the trees of a fetcher at their store
 /// paths, and the fetcher behind the builtins that fetch.
 pub struct FlakeIo<'f, B> {
@@ -40,12 +47,25 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
         }
     }
 
+    /// Which of the folders that hold the store `path` is. As in Nix, a pure evaluation sees nothing of this machine in them:
+    /// `/` and the store are empty, and those between are not there.
+    fn above(&self, path: &[u8]) -> Option<Above> {
+        let store_dir = Path::new(self.fetcher.settings().store_dir.as_str());
+        let path = Path::new(OsStr::from_bytes(path));
+        if !self.pure || !store_dir.starts_with(path) {
+            None
+        } else if path == store_dir || path == Path::new("/") {
+            Some(Above::Empty)
+        } else {
+            Some(Above::Absent)
+        }
+    }
+
     /// The tree that `path` is in, if it is in one of the fetcher's, and where.
     fn find<'p>(&self, path: &'p [u8]) -> io::Result<Option<(Arc<SourceTree>, &'p Path)>> {
         let store_dir = &self.fetcher.settings().store_dir;
         if !store_dir.contains(path) {
-            let is_above = store_dir.as_str().as_bytes().starts_with(path);
-            if self.pure && !is_above {
+            if self.pure && self.above(path).is_none() {
                 let path = String::from_utf8_lossy(path);
                 return Err(io::Error::new(
                     io::ErrorKind::PermissionDenied,
@@ -300,6 +320,7 @@ fn kind_of(kind: FileKind) -> FileType {
 impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
     fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
         match self.locate(path)? {
+            None if self.above(path) == Some(Above::Absent) => Err(io::ErrorKind::NotFound.into()),
             Some(place) => read_regular(&place),
             None => self.base.read_file(path),
         }
@@ -307,7 +328,11 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
 
     fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>> {
         match self.find(path)? {
-            None => self.base.file_type(path),
+            None => match self.above(path) {
+                Some(Above::Empty) => Ok(Some(FileType::Directory)),
+                Some(Above::Absent) => Ok(None),
+                None => self.base.file_type(path),
+            },
             Some((tree, rest)) => match tree.kind(rest) {
                 Ok(kind) => Ok(kind.map(kind_of)),
                 Err(FlakeError::FileType(_)) => Ok(Some(FileType::Unknown)),
@@ -318,7 +343,11 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
 
     fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
         let Some((tree, rest)) = self.find(path)? else {
-            return self.base.read_dir(path);
+            return match self.above(path) {
+                Some(Above::Empty) => Ok(Vec::new()),
+                Some(Above::Absent) => Err(io::ErrorKind::NotFound.into()),
+                None => self.base.read_dir(path),
+            };
         };
         tree.entries(rest)?
             .into_iter()
@@ -339,6 +368,7 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
 
     fn read_link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
         match self.locate(path)? {
+            None if self.above(path).is_some() => Err(io::ErrorKind::InvalidInput.into()),
             Some(place) => Ok(std::fs::read_link(place)?.as_os_str().as_bytes().to_vec()),
             None => self.base.read_link(path),
         }

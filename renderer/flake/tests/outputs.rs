@@ -212,6 +212,38 @@ fn pure_evaluation_refuses_what_is_not_locked() {
     );
 }
 
+/// What Nix 2.34 says, but for the list of the store, which it refuses.
+#[test]
+fn pure_evaluation_sees_nothing_of_the_machine_above_the_store() {
+    let world = World::new();
+    let value = |expression: &str| {
+        world.write(
+            "top/flake.nix",
+            &format!("{{ outputs = _: {{ x = {expression}; }}; }}"),
+        );
+        eval(&world, "path:@/top", "x", true)
+    };
+    for (expression, expected) in [
+        ("builtins.readDir \"/\"", "{}"),
+        ("builtins.readFileType \"/\"", "\"directory\""),
+        ("builtins.pathExists \"/\"", "true"),
+        ("builtins.pathExists \"/nix\"", "false"),
+        ("builtins.pathExists \"/n\"", "false"),
+        ("builtins.readDir \"/nix/store\"", "{}"),
+        ("builtins.pathExists \"/nix/store\"", "true"),
+    ] {
+        assert_eq!(value(expression).as_deref(), Ok(expected), "{expression}");
+    }
+    let error = |expression: &str| value(expression).expect_err("an error");
+    let absent = error("builtins.readDir \"/nix\"");
+    assert!(absent.contains("'/nix'"), "{absent}");
+    for path in ["/n", "/ni", "/nix/stor", "/etc"] {
+        let error = error(&format!("builtins.readDir \"{path}\""));
+        let expected = format!("access to absolute path '{path}' is forbidden");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
 #[test]
 fn a_flake_that_git_does_not_know_is_not_there() {
     let world = World::new();
