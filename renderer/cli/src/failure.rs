@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 
 use binary_cache::ClosureError;
+use niphas_http::redacted;
 use niphas_render::{ClosureId, Problems};
 use nix_formats::printable;
 
@@ -72,13 +73,16 @@ impl Failure {
     /// Prints the failure to standard error.
     pub(crate) fn report(&self) {
         let text = match self {
-            Failure::Nix(report) => report.clone(),
+            Failure::Nix(report) => match str::from_utf8(report) {
+                Ok(report) => redacted(report).into_bytes(),
+                Err(_) => report.clone(),
+            },
             Failure::Other { error, hint } => {
                 let mut lines = vec![format!("error: {error}")];
                 let causes = error.chain().skip(1);
                 lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
                 lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
-                lines.join("\n").into_bytes()
+                redacted(&lines.join("\n")).into_bytes()
             }
         };
         // Names and messages in it are those of flakes, caches and servers.

@@ -84,7 +84,7 @@ impl FlakeArgs {
         {
             settings
                 .access_tokens
-                .insert("github.com".to_owned(), token);
+                .insert("github.com".to_owned(), token.into());
         }
         NixConfig::read().apply(&mut settings);
         if self.refresh {

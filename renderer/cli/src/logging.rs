@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use niphas_http::redacted;
 use nix_formats::printable;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -45,6 +46,7 @@ where
         if let Some(error) = told.error {
             line.push_str(&format!(": {error}"));
         }
+        let line = redacted(&line);
         let line = printable(line.as_bytes(), self.colour);
         writeln!(writer, "{}", String::from_utf8_lossy(&line))
     }

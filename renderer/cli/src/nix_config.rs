@@ -8,8 +8,8 @@ use nix_flake::FetchSettings;
 
 use crate::flake::home;
 
-/// Settings by name.
-#[derive(Debug, Default)]
+/// Settings by name, tokens among them.
+#[derive(Default)]
 pub(crate) struct NixConfig(BTreeMap<String, String>);
 
 /// Files may include each other this deep.
@@ -71,9 +71,7 @@ impl NixConfig {
         let get = |name| self.0.get(name).map(String::as_str);
         for token in get("access-tokens").unwrap_or_default().split_whitespace() {
             if let Some((host, token)) = token.split_once('=') {
-                settings
-                    .access_tokens
-                    .insert(host.to_owned(), token.to_owned());
+                settings.access_tokens.insert(host.to_owned(), token.into());
             }
         }
         if let Some(registry) = get("flake-registry") {
@@ -102,7 +100,7 @@ mod tests {
         let tokens: Vec<(&str, &str)> = settings
             .access_tokens
             .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .map(|(k, v)| (k.as_str(), v.expose()))
             .collect();
         assert_eq!(tokens, [("github.com", "a"), ("gitlab.com", "PAT:b")]);
         assert_eq!(settings.registries.global, "");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use niphas_gitops::Source as SourceRevision;
+use niphas_http::redacted;
 use nix_formats::HashAlgorithm;
 use nix_formats::HashFormat;
 
@@ -34,7 +35,7 @@ pub(crate) fn of(source: &Source) -> Result<Origin, Failure> {
         (_, Some(folder)) => {
             niphas_gitops::origin_url(folder).unwrap_or_else(|| flake.resolved.to_string())
         }
-        (Some(url), None) => url.to_owned(),
+        (Some(url), None) => redacted(url),
         (None, None) => flake.resolved.to_string(),
     };
     let lock_file = source.locked.lock_file.to_json();

@@ -1,13 +1,15 @@
 //! Attributes of an input: the flat, typed map that a flake reference is made of.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use niphas_http::redacted;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RefError;
 
 /// One attribute's value. Lock files, `fetchTree` and flake references know no other kinds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Attr {
     /// `"…"`
@@ -16,6 +18,16 @@ pub enum Attr {
     Int(u64),
     /// `true` or `false`
     Bool(bool),
+}
+
+impl fmt::Debug for Attr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String(text) => fmt::Debug::fmt(&redacted(text), f),
+            Self::Int(number) => fmt::Debug::fmt(number, f),
+            Self::Bool(flag) => fmt::Debug::fmt(flag, f),
+        }
+    }
 }
 
 impl From<&str> for Attr {
@@ -126,9 +138,10 @@ impl Attrs {
         }
     }
 
-    /// Compact JSON, as it stands in messages.
+    /// Compact JSON for messages: what is secret in URLs is left out. To keep attributes, serialise them.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a map of strings, numbers and Booleans is JSON")
+        let json = serde_json::to_string(self);
+        redacted(&json.expect("a map of strings, numbers and Booleans is JSON"))
     }
 }
 

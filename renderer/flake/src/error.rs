@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use niphas_http::Redacted;
 use nix_formats::hash::HashError;
 use nix_formats::nar::WriterError;
 use nix_formats::store_path::StorePathError;
@@ -13,10 +14,10 @@ use tree_writer::TreeError;
 pub enum UrlError {
     /// It breaks the grammar.
     #[error("'{0}' is not a valid URL")]
-    Invalid(String),
+    Invalid(Redacted),
     /// No `scheme:` in front.
     #[error("'{0}' doesn't have a scheme")]
-    NoScheme(String),
+    NoScheme(Redacted),
     /// Longer than any URL.
     #[error("the URL is longer than 64 KiB")]
     TooLong,
@@ -24,7 +25,7 @@ pub enum UrlError {
     #[error("file:// URL '{url}' has unexpected authority '{authority}'")]
     FileAuthority {
         /// The URL.
-        url: String,
+        url: Redacted,
         /// What stands where nothing may.
         authority: String,
     },
@@ -45,7 +46,7 @@ pub enum UrlError {
     NulInSegment(String),
     /// `host:path` without a user.
     #[error("SCP-like URL '{0}' is not supported; use SSH URL syntax instead (ssh://...)")]
-    ScpLike(String),
+    ScpLike(Redacted),
 }
 
 /// A flake reference or an input's attributes that can't be read or shown.
@@ -116,7 +117,7 @@ pub enum RefError {
     FlakeId(String),
     /// A relative path where there is no folder for it to be relative to.
     #[error("flake reference '{0}' is not an absolute path")]
-    NotAbsolute(String),
+    NotAbsolute(Redacted),
     /// A flake reference that names a file.
     #[error("path '{}' is not a flake (because it's not a directory)", .0.display())]
     NotADirectory(PathBuf),
@@ -139,14 +140,14 @@ pub enum RefError {
     },
     /// `?dir=` in a path that is within a repository already.
     #[error("flake URL '{0}' has an inconsistent 'dir' parameter")]
-    InconsistentDir(String),
+    InconsistentDir(Redacted),
     /// `#…` where none may be.
     #[error("unexpected fragment '{fragment}' in flake reference '{reference}'")]
     Fragment {
         /// What stands after `#`.
         fragment: String,
         /// The whole reference.
-        reference: String,
+        reference: Redacted,
     },
     /// `path://host/…`
     #[error("path URL '{url}' should not have an authority ('{authority}')")]
@@ -416,7 +417,7 @@ pub enum FlakeError {
     #[error("expected at most {limit} objects from '{url}', found more")]
     TooManyObjects {
         /// From where.
-        url: String,
+        url: Redacted,
         /// How many are let through.
         limit: usize,
     },
@@ -467,7 +468,7 @@ pub enum FlakeError {
     #[error("unable to download '{url}': {reason}")]
     Download {
         /// From where.
-        url: String,
+        url: Redacted,
         /// Status or cause.
         reason: String,
     },
@@ -475,7 +476,7 @@ pub enum FlakeError {
     #[error("'{url}' is larger than {limit} bytes")]
     TooLarge {
         /// From where.
-        url: String,
+        url: Redacted,
         /// How much is let through.
         limit: u64,
     },
@@ -483,7 +484,7 @@ pub enum FlakeError {
     #[error("unexpected answer from '{url}': {reason}")]
     ForgeAnswer {
         /// From where.
-        url: String,
+        url: Redacted,
         /// What is wrong with it.
         reason: String,
     },
@@ -584,7 +585,7 @@ pub enum FlakeError {
     )]
     HashMismatch {
         /// From where.
-        url: String,
+        url: Redacted,
         /// What was asked for.
         expected: String,
         /// What came.
@@ -685,8 +686,20 @@ impl FlakeError {
         }
     }
 
+    /// Whether a server took too long, or sent too much.
+    pub(crate) fn is_limit(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } | Self::TooManyObjects { .. } | Self::Download { .. } => true,
+            Self::Git { source, .. } => niphas_git::is_timeout(source),
+            _ => false,
+        }
+    }
+
     pub(crate) fn git(action: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
         let action = action.into();
-        move |source| Self::Git { action, source }
+        move |source| Self::Git {
+            action,
+            source: niphas_git::explained(&source),
+        }
     }
 }

@@ -70,7 +70,7 @@ impl FlakeRef {
         } else {
             Err(RefError::Fragment {
                 fragment,
-                reference: text.to_owned(),
+                reference: text.into(),
             })
         }
     }
@@ -119,6 +119,14 @@ impl FlakeRef {
         Ok(url)
     }
 
+    /// The reference as Nix writes it, secrets included. `Display` leaves them out.
+    pub fn expose(&self) -> String {
+        match self.to_url() {
+            Ok(url) => url.expose(),
+            Err(_) => self.to_string(),
+        }
+    }
+
     fn from_url(mut url: Url, is_flake: bool) -> Result<(Self, String), RefError> {
         let subdir = url.query.remove("dir").unwrap_or_default();
         let fragment = std::mem::take(&mut url.fragment);
@@ -136,7 +144,7 @@ impl FlakeRef {
             if !self.subdir.is_empty() && url.query.get("dir") == Some(&self.subdir) {
                 url.query.remove("dir");
             }
-            canonical.input.attrs_mut().set("url", url.to_string());
+            canonical.input.attrs_mut().set("url", url.expose());
         }
         canonical
     }
@@ -218,7 +226,7 @@ fn parse_path(text: &str, options: &ParseOptions) -> Result<(FlakeRef, String), 
     };
     let Some(base) = &options.base_dir else {
         if !options.preserve_relative_paths && !path.starts_with('/') {
-            return Err(RefError::NotAbsolute(text.to_owned()));
+            return Err(RefError::NotAbsolute(text.into()));
         }
         url.authority = path.starts_with('/').then(Authority::default);
         url.path = path_segments(path);
@@ -238,7 +246,7 @@ fn parse_path(text: &str, options: &ParseOptions) -> Result<(FlakeRef, String), 
                     .insert("dir".to_owned(), to_text(subdir)?)
                     .is_some()
             {
-                return Err(RefError::InconsistentDir(text.to_owned()));
+                return Err(RefError::InconsistentDir(text.into()));
             }
             if root.join(".git/shallow").exists() {
                 url.query.insert("shallow".to_owned(), "1".to_owned());
@@ -296,7 +304,7 @@ fn find_repository(path: &Path) -> Option<(&Path, &Path)> {
 fn to_text(path: &Path) -> Result<String, RefError> {
     path.to_str()
         .map(str::to_owned)
-        .ok_or_else(|| RefError::NotAbsolute(path.display().to_string()))
+        .ok_or_else(|| RefError::NotAbsolute(path.display().to_string().into()))
 }
 
 /// Resolves `.` and `..` without a look at the disk.

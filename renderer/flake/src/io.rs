@@ -415,7 +415,7 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
     fn flake_ref_to_string(&self, attributes: &FetchAttributes) -> io::Result<String> {
         FlakeRef::from_attrs(to_attrs(attributes))
             .and_then(|reference| reference.to_url())
-            .map(|url| url.to_string())
+            .map(|url| url.expose())
             .map_err(|error| to_io_error(&error))
     }
 

@@ -26,7 +26,9 @@ pub use error::{FlakeError, LockFileError, RefError, UrlError};
 pub use evaluation_cache::{
     Digest, EvaluationCache, Found, Read, RecordingIo, Session, digest, hex, program,
 };
-pub use fetch::{FetchSettings, Fetched, FetchedFile, Fetcher, Resolved, TreeAttrOptions};
+pub use fetch::{
+    FetchLimits, FetchSettings, Fetched, FetchedFile, Fetcher, Resolved, TreeAttrOptions,
+};
 pub use flake_nix::{FlakeNixError, SourcePlace, parse_flake_nix, read_flake_nix};
 pub use flake_ref::{FlakeRef, ParseOptions};
 pub use input::{Input, Scheme, fix_git_url};

@@ -1,7 +1,9 @@
 //! Registries: which input a name such as `nixpkgs` stands for.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use niphas_http::redacted;
 use serde::Deserialize;
 
 use crate::attrs::Attrs;
@@ -43,7 +45,7 @@ impl RegistryEntry {
 }
 
 /// Where registries are.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct RegistrySettings {
     /// From the command line.
     pub overrides: Vec<RegistryEntry>,
@@ -53,6 +55,17 @@ pub struct RegistrySettings {
     pub system: Option<PathBuf>,
     /// The global one: a URL or an absolute path. Empty for none.
     pub global: String,
+}
+
+impl fmt::Debug for RegistrySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistrySettings")
+            .field("overrides", &self.overrides)
+            .field("user", &self.user)
+            .field("system", &self.system)
+            .field("global", &redacted(&self.global))
+            .finish()
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,6 +99,7 @@ impl Registry {
         match Self::try_parse(contents) {
             Ok(registry) => registry,
             Err(reason) => {
+                let path = redacted(path);
                 tracing::warn!("cannot read flake registry '{path}': {reason}");
                 Self::default()
             }

@@ -204,7 +204,7 @@ impl SourceTree {
         };
         if size > limit {
             return Err(FlakeError::TooLarge {
-                url: place.display().to_string(),
+                url: place.display().to_string().into(),
                 limit,
             });
         }

@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use niphas_http::{Secret, is_secret_parameter, redacted};
+
 use crate::error::UrlError;
 
 /// A URL in its decoded parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// `Display` and `Debug` leave out what is secret: they are for messages. The whole URL is only given by [`Url::expose`].
+#[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     /// As written, e.g. `git+https`.
     pub scheme: String,
@@ -21,8 +25,8 @@ pub struct Url {
     pub fragment: String,
 }
 
-/// The authority of a URL.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The authority of a URL. `Display` and `Debug` show host and port only.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Authority {
     /// Decoded; without brackets.
     pub host: String,
@@ -31,7 +35,7 @@ pub struct Authority {
     /// Decoded.
     pub user: Option<String>,
     /// Decoded.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Never 0.
     pub port: Option<u16>,
 }
@@ -127,8 +131,10 @@ const LENIENT_FRAGMENT: &[char] = &[' ', '"', '^'];
 pub(crate) fn decode_query(query: &str) -> Result<BTreeMap<String, String>, UrlError> {
     let fixed = escape_only(query, LENIENT_QUERY);
     let mut parameters = BTreeMap::new();
+    // A query alone, as it is shown: the names before its values tell what is secret.
+    let invalid = || UrlError::Query(redacted(&format!("?{query}"))[1..].to_owned());
     if !is_made_of(&fixed, |b| is_pchar(b) || b"/?[]".contains(&b)) {
-        return Err(UrlError::Query(query.to_owned()));
+        return Err(invalid());
     }
     for parameter in fixed.split('&') {
         let Some((name, value)) = parameter.split_once('=') else {
@@ -139,7 +145,15 @@ pub(crate) fn decode_query(query: &str) -> Result<BTreeMap<String, String>, UrlE
             }
             continue;
         };
-        let (name, value) = (percent_decode(name)?, percent_decode(value)?);
+        let hide = |error| {
+            if is_secret_parameter(name) {
+                UrlError::Parameter("…".to_owned())
+            } else {
+                error
+            }
+        };
+        let value = percent_decode(value).map_err(hide)?;
+        let name = percent_decode(name)?;
         parameters.entry(name).or_insert(value);
     }
     Ok(parameters)
@@ -178,7 +192,7 @@ impl Url {
     }
 
     fn parse_fixed(text: &str, shown: &str) -> Result<Self, UrlError> {
-        let invalid = || UrlError::Invalid(shown.to_owned());
+        let invalid = || UrlError::Invalid(shown.into());
         if text.len() > MAX_URL {
             return Err(UrlError::TooLong);
         }
@@ -190,7 +204,7 @@ impl Url {
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
             })
-            .ok_or_else(|| UrlError::NoScheme(shown.to_owned()))?;
+            .ok_or_else(|| UrlError::NoScheme(shown.into()))?;
         let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         if !is_made_of(fragment, |b| is_pchar(b) || b"/?#".contains(&b)) {
@@ -219,7 +233,7 @@ impl Url {
             && let Some(authority) = authority.as_ref().filter(|a| !a.host.is_empty())
         {
             return Err(UrlError::FileAuthority {
-                url: shown.to_owned(),
+                url: shown.into(),
                 authority: authority.to_string(),
             });
         }
@@ -233,6 +247,32 @@ impl Url {
             query: decode_query(query)?,
             fragment: percent_decode(fragment)?,
         })
+    }
+
+    /// The URL as Nix writes it, secrets included: for requests, lock files, and what an evaluation sees.
+    pub fn expose(&self) -> String {
+        let mut out = format!("{}:", self.scheme);
+        if let Some(authority) = &self.authority {
+            out.push_str("//");
+            out.push_str(&authority.expose());
+        }
+        for (index, segment) in self.path.iter().enumerate() {
+            if index > 0 {
+                out.push('/');
+            }
+            out.push_str(&percent_encode(segment, b":@"));
+        }
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            out.push(if index == 0 { '?' } else { '&' });
+            out.push_str(&percent_encode(name, b":@/?"));
+            out.push('=');
+            out.push_str(&percent_encode(value, b":@/?"));
+        }
+        if !self.fragment.is_empty() {
+            out.push('#');
+            out.push_str(&percent_encode(&self.fragment, b""));
+        }
+        out
     }
 
     /// The path's segments that are not empty.
@@ -289,32 +329,19 @@ pub(crate) fn path_segments(path: &str) -> Vec<String> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.scheme)?;
-        if let Some(authority) = &self.authority {
-            write!(f, "//{authority}")?;
-        }
-        for (index, segment) in self.path.iter().enumerate() {
-            if index > 0 {
-                f.write_str("/")?;
-            }
-            f.write_str(&percent_encode(segment, b":@"))?;
-        }
-        for (index, (name, value)) in self.query.iter().enumerate() {
-            f.write_str(if index == 0 { "?" } else { "&" })?;
-            f.write_str(&percent_encode(name, b":@/?"))?;
-            f.write_str("=")?;
-            f.write_str(&percent_encode(value, b":@/?"))?;
-        }
-        if !self.fragment.is_empty() {
-            write!(f, "#{}", percent_encode(&self.fragment, b""))?;
-        }
-        Ok(())
+        f.write_str(&redacted(&self.expose()))
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
     }
 }
 
 impl Authority {
     fn parse(text: &str) -> Result<Self, UrlError> {
-        let invalid = || UrlError::Invalid(text.to_owned());
+        let invalid = || UrlError::Invalid(text.into());
         let (userinfo, host_port) = match text.split_once('@') {
             Some((userinfo, rest)) => (Some(userinfo), rest),
             None => (None, text),
@@ -330,8 +357,9 @@ impl Authority {
                 Some((name, secret)) => (name, Some(secret)),
                 None => (userinfo, None),
             };
-            user = Some(percent_decode(name)?);
-            password = secret.map(percent_decode).transpose()?;
+            let decode = |text| percent_decode(text).map_err(|_| invalid());
+            user = Some(decode(name)?);
+            password = secret.map(decode).transpose()?.map(Secret::from);
         }
         let (host, bracketed, port) = if let Some(rest) = host_port.strip_prefix('[') {
             let (literal, rest) = rest.split_once(']').ok_or_else(invalid)?;
@@ -395,15 +423,22 @@ fn is_ip_literal(literal: &str) -> bool {
         && zone.is_none_or(|zone| !zone.is_empty() && is_made_of(zone, is_unreserved))
 }
 
+impl Authority {
+    fn expose(&self) -> String {
+        let Some(user) = &self.user else {
+            return self.to_string();
+        };
+        let mut login = percent_encode(user, b"");
+        if let Some(password) = &self.password {
+            login.push(':');
+            login.push_str(&percent_encode(password.expose(), b""));
+        }
+        format!("{login}@{self}")
+    }
+}
+
 impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(user) = &self.user {
-            f.write_str(&percent_encode(user, b""))?;
-            if let Some(password) = &self.password {
-                write!(f, ":{}", percent_encode(password, b""))?;
-            }
-            f.write_str("@")?;
-        }
         if self.bracketed {
             write!(f, "[{}]", percent_encode(&self.host, b":"))?;
         } else {
@@ -413,5 +448,43 @@ impl fmt::Display for Authority {
             write!(f, ":{port}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authority({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_exposed_by_name_only() {
+        let text = "git+https://u:marker1@h:1/p?access_token=marker2&ref=main";
+        let url = Url::parse(text).expect("a URL");
+        assert_eq!(url.expose(), text);
+        assert_eq!(url.to_string(), "git+https://h:1/p?access_token=…&ref=main");
+        assert!(!format!("{url:?} {:?}", url.authority).contains("marker"));
+    }
+
+    #[test]
+    fn texts_that_are_no_urls_keep_their_secrets_too() {
+        for text in [
+            "https://u:marker@h/ x",
+            "https://u:marker%ff@h/",
+            "https://u:marker@h:port/",
+            "file://u:marker@h/x",
+            "https://h/?token=marker%ff",
+            "https://h/?token=marker^",
+        ] {
+            let error = Url::parse(text).expect_err(text);
+            assert!(
+                !format!("{error} {error:?}").contains("marker"),
+                "{error:?}"
+            );
+        }
     }
 }

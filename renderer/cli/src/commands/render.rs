@@ -226,7 +226,7 @@ impl Args {
             "{:?}",
             (
                 nix_flake::program(),
-                source.locked.flake.resolved.to_string(),
+                source.locked.flake.resolved.expose(),
                 (&to, &self.branch, &self.environments, &self.folder),
                 (self.expand, &self.base_image),
                 (&self.caches, keys),

@@ -103,7 +103,7 @@ impl LockedFlake {
             program().as_bytes(),
             settings.as_bytes(),
             about.as_bytes(),
-            self.flake.resolved.to_string().as_bytes(),
+            self.flake.resolved.expose().as_bytes(),
             self.flake.locked.subdir.as_bytes(),
             self.lock_file.to_json().as_bytes(),
         ]);

@@ -147,7 +147,10 @@ impl Cache {
         self.folder(INDEX)?;
         let scratch = self.scratch()?;
         let file = scratch.path().join("entry");
-        fs::write(&file, attrs.to_json()).map_err(FlakeError::io("writing file", &file))?;
+        let entry = serde_json::to_vec(attrs).map_err(std::io::Error::other);
+        entry
+            .and_then(|entry| fs::write(&file, entry))
+            .map_err(FlakeError::io("writing file", &file))?;
         fs::rename(&file, &place).map_err(FlakeError::io("writing file", place))
     }
 

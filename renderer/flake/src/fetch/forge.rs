@@ -2,19 +2,20 @@
 
 use std::fs;
 
+use niphas_http::Secret;
 use serde::Deserialize;
 
 use super::cache::Key;
 use super::tarball::Shape;
-use super::{Fetcher, Found};
+use super::{Fetcher, Found, MAX_ANSWER};
 use crate::error::FlakeError;
 use crate::input::{Forge, Input};
 
-type Headers = Vec<(String, String)>;
+type Headers = Vec<(String, Secret)>;
 
 /// What tells answers to requests with credentials from public ones: what a server shows to a token is not for a run that
 /// has none.
-pub(super) fn asked_as(headers: &[(String, String)]) -> &'static str {
+pub(super) fn asked_as(headers: &[(String, Secret)]) -> &'static str {
     if headers.is_empty() {
         "anonymous"
     } else {
@@ -97,7 +98,12 @@ impl<'a> Place<'a> {
         Key::new("commit", &[forge.name(), host, owner, repo, rev, asked_as])
     }
 
-    fn token_header(&self, token: &str) -> (String, String) {
+    fn token_header(&self, token: &Secret) -> (String, Secret) {
+        let (name, value) = self.token_header_parts(token.expose());
+        (name, value.into())
+    }
+
+    fn token_header_parts(&self, token: &str) -> (String, String) {
         match self.forge {
             Forge::GitHub => ("Authorization".to_owned(), format!("token {token}")),
             Forge::SourceHut => ("Authorization".to_owned(), format!("Bearer {token}")),
@@ -137,7 +143,8 @@ impl Fetcher {
         let content = if let Some(content) = self.known_content(&key)? {
             content
         } else {
-            let content = self.download(&url, &headers, Shape::Archive)?;
+            let content =
+                self.download(&url, &headers, Shape::Archive, self.settings.max_download)?;
             self.cache.remember(&key, &content.attrs())?;
             content
         };
@@ -182,7 +189,7 @@ impl Fetcher {
         let url = place.commit_url(reference);
         let answer = self.read_answer(&url, headers)?;
         let unexpected = |reason: String| FlakeError::ForgeAnswer {
-            url: url.clone(),
+            url: url.as_str().into(),
             reason,
         };
         let rev = match place.forge {
@@ -229,7 +236,7 @@ impl Fetcher {
     }
 
     fn read_answer(&self, url: &str, headers: &Headers) -> Result<String, FlakeError> {
-        let file = self.download_file(url, headers)?;
+        let file = self.download(url, headers, Shape::File, MAX_ANSWER)?;
         let path = file.tree.root();
         fs::read_to_string(path).map_err(FlakeError::io("reading file", path))
     }
@@ -330,7 +337,7 @@ mod tests {
         assert!(!known(&other("x", "r"), &none));
         assert!(!known(&other("o", "x"), &none));
         assert!(!known(&other("o/r", ""), &none));
-        let token = vec![asked.token_header("secret")];
+        let token = vec![asked.token_header(&"secret".into())];
         assert!(!known(&asked, &token));
     }
 

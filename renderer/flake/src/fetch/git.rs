@@ -1,5 +1,6 @@
 //! Git repositories: work trees where they are, commits written out from the objects.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
@@ -49,6 +50,15 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => path.display().fmt(f),
+            Self::Remote(url) => url.fmt(f),
+        }
+    }
+}
+
 pub(super) fn open(path: &Path) -> Result<Repository, FlakeError> {
     Repository::open(path).map_err(FlakeError::git(format!(
         "opening Git repository '{}'",
@@ -69,30 +79,30 @@ impl Fetcher {
             return Err(FlakeError::ExportIgnoreSubmodules);
         }
         let is_unpinned = input.reference()?.is_none() && input.rev()?.is_none();
-        match Place::of(input)? {
-            Place::Local(path) if is_unpinned => self.find_worktree(&path, input, nesting),
+        let place = Place::of(input)?;
+        match &place {
+            Place::Local(path) if is_unpinned => self.find_worktree(path, input, nesting),
             Place::Local(path) => {
-                let repository = open(&path)?;
-                let name = path.display().to_string();
+                let repository = open(path)?;
                 let reference = match input.reference()? {
                     Some(reference) => reference.to_owned(),
-                    None => head_ref(&repository)?.unwrap_or_else(|| default_ref(&name)),
+                    None => head_ref(&repository)?.unwrap_or_else(|| default_ref(&place)),
                 };
                 let rev = match input.rev()? {
                     Some(rev) => parse_oid(&rev)?,
                     None => resolve(&repository, &reference)?,
                 };
-                self.find_commit(&repository, &name, input, &reference, rev, nesting)
+                self.find_commit(&repository, &place, input, &reference, rev, nesting)
             }
-            Place::Remote(url) => self.find_remote(&url, input, nesting),
+            Place::Remote(url) => self.find_remote(&place, url, input, nesting),
         }
     }
 
-    /// A commit that is in `repository`.
+    /// A commit that is in `repository`, which is the one at `place` or a clone of it.
     pub(super) fn find_commit(
         &self,
         repository: &Repository,
-        name: &str,
+        place: &Place,
         input: &Input,
         reference: &str,
         rev: Oid,
@@ -101,7 +111,7 @@ impl Fetcher {
         let specified = input;
         let shallow = input.flag("shallow")?;
         if repository.is_shallow() && !shallow {
-            return Err(FlakeError::Shallow(name.to_owned()));
+            return Err(FlakeError::Shallow(place.to_string()));
         }
         let commit = repository
             .find_object(rev, None)
@@ -109,7 +119,7 @@ impl Fetcher {
             .map_err(|_| FlakeError::RevNotFound {
                 rev: rev.to_string(),
                 reference: reference.to_owned(),
-                repository: name.to_owned(),
+                repository: place.to_string(),
             })?;
         let mut input = input.clone();
         let last_modified = commit.time().seconds().unsigned_abs();
@@ -145,8 +155,14 @@ impl Fetcher {
             source.honour_export_ignore(scratch.path())?;
         }
         if submodules {
-            source.submodules =
-                self.submodules(repository, &source, reference, scratch.path(), nesting)?;
+            source.submodules = self.submodules(
+                repository,
+                place,
+                &source,
+                reference,
+                scratch.path(),
+                nesting,
+            )?;
         }
         if let Some(expected) = specified.nar_hash()? {
             let got = source.nar_hash()?;
@@ -209,8 +225,8 @@ pub(super) fn head_ref(repository: &Repository) -> Result<Option<String>, FlakeE
         .map(|target| String::from_utf8_lossy(target).into_owned()))
 }
 
-pub(super) fn default_ref(name: &str) -> String {
-    tracing::warn!("could not read HEAD ref from repo at '{name}', using 'master'");
+pub(super) fn default_ref(place: &Place) -> String {
+    tracing::warn!("could not read HEAD ref from repo at '{place}', using 'master'");
     "master".to_owned()
 }
 

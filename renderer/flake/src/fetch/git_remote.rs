@@ -9,8 +9,9 @@ use git2::{
 };
 
 use super::cache::Key;
-use super::git::{default_ref, parse_oid, resolve};
-use super::{Fetcher, Found};
+use super::git::{Place, default_ref, parse_oid, resolve};
+use super::rate::Rate;
+use super::{FetchSettings, Fetcher, Found};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::input::Input;
@@ -20,27 +21,29 @@ use crate::url::Url;
 const MAX_OBJECTS: usize = 32 << 20;
 
 impl Fetcher {
+    /// `url` is where `place` is.
     pub(super) fn find_remote(
         &self,
+        place: &Place,
         url: &Url,
         input: &Input,
         nesting: usize,
     ) -> Result<Found, FlakeError> {
-        let address = url.to_string();
+        niphas_git::limit_time(niphas_git::TimeLimits::default());
         let shallow = input.flag("shallow")?;
-        let (folder, lock) = self.cache.repository(&address, shallow)?;
-        let repository = open_clone(&folder, &address)?;
+        let (folder, lock) = self.cache.repository(&url.expose(), shallow)?;
+        let repository = open_clone(&folder)?;
+        let clone = Clone {
+            repository: &repository,
+            url,
+            shallow,
+            settings: &self.settings,
+        };
         let rev = input.rev()?.map(|rev| parse_oid(&rev)).transpose()?;
         let is_known = |rev: Oid| repository.find_object(rev, None).is_ok();
         let reference = match input.reference()? {
             Some(reference) => reference.to_owned(),
-            None => self.remote_head(&repository, &address)?,
-        };
-        let clone = Clone {
-            repository: &repository,
-            address: &address,
-            shallow,
-            max_bytes: self.settings.max_download,
+            None => self.remote_head(place, &clone)?,
         };
         let rev = if let Some(rev) = rev {
             if !is_known(rev) {
@@ -56,12 +59,12 @@ impl Fetcher {
             return Err(FlakeError::RevNotFound {
                 rev: rev.to_string(),
                 reference,
-                repository: address,
+                repository: place.to_string(),
             });
         }
         // A repository may be a submodule of itself, and nothing removes objects of a clone.
         drop(lock);
-        self.find_commit(&repository, &address, input, &reference, rev, nesting)
+        self.find_commit(&repository, place, input, &reference, rev, nesting)
     }
 
     /// Brings a branch or tag of the clone up to date, unless it was just now.
@@ -72,8 +75,7 @@ impl Fetcher {
         local: &str,
         all_refs: bool,
     ) -> Result<(), FlakeError> {
-        let address = clone.address;
-        let key = Key::new("git-ref", &[address, reference]);
+        let key = Key::new("git-ref", &[&clone.url.expose(), reference]);
         let is_here = clone.repository.refname_to_id(local).is_ok();
         let known = self.cache.look_up(&key);
         let is_fresh = known.is_some_and(|entry| entry.is_fresh(self.settings.ttl));
@@ -89,8 +91,9 @@ impl Fetcher {
             Ok(()) => self.cache.remember(&key, &Attrs::new()),
             Err(error) if !is_here => Err(error),
             Err(error) => {
+                let url = clone.url;
                 tracing::warn!(
-                    "{error}; could not update local clone of Git repository '{address}', continuing with the most recent version"
+                    "{error}; could not update local clone of Git repository '{url}', continuing with the most recent version"
                 );
                 Ok(())
             }
@@ -98,8 +101,9 @@ impl Fetcher {
     }
 
     /// The branch that the other side's `HEAD` is at.
-    fn remote_head(&self, repository: &Repository, address: &str) -> Result<String, FlakeError> {
-        let key = Key::new("git-head", &[address]);
+    fn remote_head(&self, place: &Place, clone: &Clone<'_>) -> Result<String, FlakeError> {
+        let url = clone.url;
+        let key = Key::new("git-head", &[&url.expose()]);
         let cached = self.cache.look_up(&key);
         if let Some(entry) = &cached
             && entry.is_fresh(self.settings.ttl)
@@ -107,20 +111,20 @@ impl Fetcher {
         {
             return Ok(head.to_owned());
         }
-        match ask_head(repository, address) {
+        match clone.ask_head() {
             Ok(Some(head)) => {
                 let attrs = Attrs::from_iter([("head", head.as_str())]);
                 self.cache.remember(&key, &attrs)?;
                 Ok(head)
             }
-            Ok(None) => Ok(default_ref(address)),
+            Ok(None) => Ok(default_ref(place)),
             Err(error) => {
                 let known = cached.as_ref().and_then(|entry| entry.attrs.get("head"));
                 let Some(crate::Attr::String(head)) = known else {
                     return Err(error);
                 };
                 tracing::warn!(
-                    "could not get HEAD ref for repository '{address}'; using expired cached ref '{head}'"
+                    "could not get HEAD ref for repository '{url}'; using expired cached ref '{head}'"
                 );
                 Ok(head.clone())
             }
@@ -128,17 +132,17 @@ impl Fetcher {
     }
 }
 
-fn open_clone(folder: &Path, address: &str) -> Result<Repository, FlakeError> {
+/// The clone in `folder`, which does not know where it comes from: a URL may hold a password.
+fn open_clone(folder: &Path) -> Result<Repository, FlakeError> {
     let failed = || FlakeError::git(format!("opening the clone '{}'", folder.display()));
-    let repository = if folder.join("HEAD").exists() {
-        Repository::open_bare(folder).map_err(failed())?
-    } else {
-        Repository::init_bare(folder).map_err(failed())?
-    };
-    // Relative URLs of submodules are resolved against it.
-    repository
-        .remote_set_url("origin", address)
-        .map_err(failed())?;
+    if !folder.join("HEAD").exists() {
+        return Repository::init_bare(folder).map_err(failed());
+    }
+    let repository = Repository::open_bare(folder).map_err(failed())?;
+    // Older versions wrote it down.
+    if repository.find_remote("origin").is_ok() {
+        repository.remote_delete("origin").map_err(failed())?;
+    }
     Ok(repository)
 }
 
@@ -159,38 +163,42 @@ fn local_ref(reference: &str) -> String {
     }
 }
 
-fn ask_head(repository: &Repository, address: &str) -> Result<Option<String>, FlakeError> {
-    let failed = || FlakeError::git(format!("asking '{address}' for its HEAD"));
-    let mut remote = repository.remote_anonymous(address).map_err(failed())?;
-    let connection = remote
-        .connect_auth(Direction::Fetch, Some(callbacks()), None)
-        .map_err(failed())?;
-    let heads = connection.list().map_err(failed())?;
-    Ok(heads
-        .iter()
-        .find(|head| head.name() == "HEAD")
-        .and_then(|head| head.symref_target().map(str::to_owned)))
-}
-
 struct Clone<'a> {
     repository: &'a Repository,
-    address: &'a str,
+    url: &'a Url,
     shallow: bool,
-    max_bytes: u64,
+    settings: &'a FetchSettings,
 }
 
 impl Clone<'_> {
+    fn ask_head(&self) -> Result<Option<String>, FlakeError> {
+        let failed = || FlakeError::git(format!("asking '{}' for its HEAD", self.url));
+        let address = self.url.expose();
+        let mut remote = self
+            .repository
+            .remote_anonymous(&address)
+            .map_err(failed())?;
+        let connection = remote
+            .connect_auth(Direction::Fetch, Some(callbacks()), None)
+            .map_err(failed())?;
+        let heads = connection.list().map_err(failed())?;
+        Ok(heads
+            .iter()
+            .find(|head| head.name() == "HEAD")
+            .and_then(|head| head.symref_target().map(str::to_owned)))
+    }
+
     fn fetch(&self, specs: &[&str]) -> Result<(), FlakeError> {
+        let address = self.url.expose();
+        // Repositories of this machine can't be cloned in part.
+        let shallow = self.shallow && !address.starts_with("file:");
+        let limits = &self.settings.limits;
+        let mut rate = Rate::new(limits.min_rate, limits.read_timeout);
         let refusal = Cell::new(None);
-        let failed = |error| {
-            refusal.take().unwrap_or_else(|| {
-                FlakeError::git(format!("fetching Git repository '{}'", self.address))(error)
-            })
-        };
-        let fetch = |shallow: bool| {
-            let mut remote = self.repository.remote_anonymous(self.address)?;
+        let mut fetch = || {
+            let mut remote = self.repository.remote_anonymous(&address)?;
             let mut callbacks = callbacks();
-            callbacks.transfer_progress(|progress| match self.refuse(&progress) {
+            callbacks.transfer_progress(|progress| match self.refuse(&progress, &mut rate) {
                 None => true,
                 error => {
                     refusal.set(error);
@@ -205,33 +213,53 @@ impl Clone<'_> {
             if shallow {
                 options.depth(1);
             }
-            remote.fetch(specs, Some(&mut options), None)
+            // Without a message the log of a ref would name the URL.
+            remote.fetch(specs, Some(&mut options), Some("fetch"))
         };
-        // Repositories of this machine can't be cloned in part.
-        if self.shallow && !self.address.starts_with("file:") {
-            return fetch(true).map_err(failed);
-        }
-        fetch(false).map_err(failed)
+        let fetched = fetch();
+        fetched.map_err(|error| {
+            refusal.take().unwrap_or_else(|| {
+                FlakeError::git(format!("fetching Git repository '{}'", self.url))(error)
+            })
+        })
     }
 
     /// Why no more of a pack is taken.
-    fn refuse(&self, progress: &Progress<'_>) -> Option<FlakeError> {
-        let url = || self.address.to_owned();
-        if progress.received_bytes() as u64 > self.max_bytes {
-            let limit = self.max_bytes;
-            return Some(FlakeError::TooLarge { url: url(), limit });
+    fn refuse(&self, progress: &Progress<'_>, rate: &mut Rate) -> Option<FlakeError> {
+        let url = || self.url.expose().into();
+        let (received, limit) = (progress.received_bytes() as u64, self.settings.max_download);
+        // Once all has come, this machine is at work.
+        let is_here = progress.received_objects() == progress.total_objects();
+        if received > limit {
+            Some(FlakeError::TooLarge { url: url(), limit })
+        } else if progress.total_objects() > MAX_OBJECTS {
+            Some(FlakeError::TooManyObjects {
+                url: url(),
+                limit: MAX_OBJECTS,
+            })
+        } else if !is_here && !rate.holds(received) {
+            let limits = &self.settings.limits;
+            Some(FlakeError::Download {
+                url: url(),
+                reason: format!(
+                    "the server sent less than {} bytes per second for {} s",
+                    limits.min_rate,
+                    limits.read_timeout.as_secs_f64()
+                ),
+            })
+        } else {
+            None
         }
-        (progress.total_objects() > MAX_OBJECTS).then(|| FlakeError::TooManyObjects {
-            url: url(),
-            limit: MAX_OBJECTS,
-        })
     }
 
     /// Fetches a commit: alone, if the other side lets us, else with all branches and tags.
     fn fetch_rev(&self, rev: Oid) -> Result<(), FlakeError> {
         let alone = format!("+{rev}:refs/fetched/{rev}");
-        if self.fetch(&[&alone]).is_ok() && self.repository.find_object(rev, None).is_ok() {
-            return Ok(());
+        match self.fetch(&[&alone]) {
+            Ok(()) if self.repository.find_object(rev, None).is_ok() => return Ok(()),
+            // Asking for more would take even longer.
+            Err(error) if error.is_limit() => return Err(error),
+            _ => {}
         }
         let everything = Clone {
             shallow: false,

@@ -163,7 +163,7 @@ impl<'a> CommitTree<'a> {
             .map_err(FlakeError::git(format!("looking up '{}'", show(path))))?;
         if size as u64 > limit {
             return Err(FlakeError::TooLarge {
-                url: show(path),
+                url: show(path).into(),
                 limit,
             });
         }

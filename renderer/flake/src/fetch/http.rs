@@ -1,18 +1,37 @@
-//! Downloads over HTTP: bounded, retried, conditional.
+//! Downloads over HTTP: bounded in time and size, retried, conditional.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use niphas_http::{
+    Redacted, RedirectError, Secret, client_without_redirects, is_loopback, is_same_origin,
+    next_hop,
+};
 use nix_formats::chain;
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{ETAG, HeaderMap, IF_NONE_MATCH, LINK};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION};
+use reqwest::{Client, Response, StatusCode, Url};
+use tokio::runtime::{Builder, Runtime};
 
+use super::rate::Rate;
+use super::{FetchLimits, lock};
 use crate::error::FlakeError;
 
 const ATTEMPTS: u32 = 4;
+
+/// What to download.
+pub(super) struct Request<'a> {
+    pub(super) url: &'a str,
+    /// Headers that show who asks. They go to the origin of `url` and to no other that it redirects to.
+    pub(super) credentials: &'a [(String, Secret)],
+    /// Only if it has changed since.
+    pub(super) etag: Option<&'a str>,
+    /// The most bytes that are taken.
+    pub(super) limit: u64,
+}
 
 /// A finished download.
 pub(super) struct Download {
@@ -25,66 +44,63 @@ pub(super) struct Download {
 
 #[derive(Debug)]
 pub(super) struct Http {
-    client: Result<Client, String>,
-    limit: u64,
+    engine: Result<(Runtime, Client), String>,
+    limits: FetchLimits,
+    /// Hosts that were warned about.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 impl Http {
-    pub(super) fn new(limit: u64) -> Self {
-        // Fails only if another provider was installed before, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("niphas/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(15))
-            // The whole of a large download may take long; a stall may not.
-            .timeout(None)
-            .tcp_keepalive(Duration::from_secs(30))
+    pub(super) fn new(limits: FetchLimits) -> Self {
+        let for_client = niphas_http::Limits {
+            connect_timeout: limits.connect_timeout,
+            read_timeout: limits.read_timeout,
+        };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
             .build()
             .map_err(|error| chain(&error));
-        Self { client, limit }
+        let engine = runtime.and_then(|runtime| {
+            let client = client_without_redirects(&for_client).map_err(|error| chain(&error))?;
+            Ok((runtime, client))
+        });
+        Self {
+            engine,
+            limits,
+            warned: Mutex::default(),
+        }
     }
 
-    /// Downloads `url` to the file `to`. With `etag`, only if it has changed since.
+    /// Downloads to the file `to`.
     pub(super) fn download(
         &self,
-        url: &str,
-        headers: &[(String, String)],
-        etag: Option<&str>,
+        request: &Request<'_>,
         to: &Path,
     ) -> Result<Download, FlakeError> {
         let failed = |reason: String| FlakeError::Download {
-            url: url.to_owned(),
+            url: request.url.into(),
             reason,
         };
-        let client = self
-            .client
-            .as_ref()
-            .map_err(|error| failed(error.clone()))?;
+        let (runtime, client) = match &self.engine {
+            Ok((runtime, client)) => (runtime, client),
+            Err(error) => return Err(failed(error.clone())),
+        };
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let mut request = client.get(url);
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
-            if let Some(etag) = etag {
-                request = request.header(IF_NONE_MATCH, etag);
-            }
-            let outcome = match request.send() {
-                Ok(response) => self.receive(url, response, to),
-                Err(error) if error.is_builder() => return Err(failed(chain(&error))),
-                Err(error) => Err(Problem::Passing(chain(&error))),
-            };
-            match outcome {
+            match runtime.block_on(self.attempt(client, request, to)) {
                 Ok(download) => return Ok(download),
-                Err(Problem::Lasting(error)) => return Err(error),
+                Err(Problem::Lasting(reason)) => return Err(failed(reason)),
+                Err(Problem::Error(error)) => return Err(error),
                 Err(Problem::Passing(reason)) if attempt == ATTEMPTS => {
                     return Err(failed(reason));
                 }
                 Err(Problem::Passing(reason)) => {
                     let pause = Duration::from_millis(250 << attempt);
                     tracing::warn!(
-                        "unable to download '{url}': {reason}; retrying in {} ms",
+                        "unable to download '{}': {reason}; retrying in {} ms",
+                        Redacted::from(request.url),
                         pause.as_millis()
                     );
                     std::thread::sleep(pause);
@@ -93,7 +109,13 @@ impl Http {
         }
     }
 
-    fn receive(&self, url: &str, response: Response, to: &Path) -> Result<Download, Problem> {
+    async fn attempt(
+        &self,
+        client: &Client,
+        request: &Request<'_>,
+        to: &Path,
+    ) -> Result<Download, Problem> {
+        let response = self.send(client, request).await?;
         let status = response.status();
         let header = |name| text_header(response.headers(), name);
         let mut download = Download {
@@ -114,35 +136,151 @@ impl Http {
             return Err(if passing && status != StatusCode::NOT_IMPLEMENTED {
                 Problem::Passing(reason)
             } else {
-                Problem::Lasting(FlakeError::Download {
-                    url: url.to_owned(),
-                    reason,
-                })
+                Problem::Lasting(reason)
             });
         }
-        let mut file = File::create(to)
-            .map_err(FlakeError::io("creating", to))
-            .map_err(Problem::Lasting)?;
-        let copied = io::copy(&mut response.take(self.limit + 1), &mut file)
-            .map_err(|error| Problem::Passing(error.to_string()))?;
-        if copied > self.limit {
-            return Err(Problem::Lasting(FlakeError::TooLarge {
-                url: url.to_owned(),
-                limit: self.limit,
-            }));
-        }
+        self.receive(response, request, to).await?;
         download.received = true;
         Ok(download)
+    }
+
+    /// The answer at the end of all redirects.
+    async fn send(&self, client: &Client, request: &Request<'_>) -> Result<Response, Problem> {
+        let mut url =
+            Url::parse(request.url).map_err(|error| Problem::Lasting(error.to_string()))?;
+        let credentials = credentials(request, &mut url)?;
+        self.warn_if_in_clear(&url, &credentials);
+        let origin = url.clone();
+        let mut hops = 0;
+        loop {
+            let mut get = client.get(url.clone());
+            if is_same_origin(&origin, &url) {
+                get = get.headers(credentials.clone());
+            }
+            if let Some(etag) = request.etag {
+                get = get.header(IF_NONE_MATCH, etag);
+            }
+            let sent = get.send().await;
+            let response = sent.map_err(|error| self.problem(error, &url))?;
+            let Some(location) = location(&response) else {
+                return Ok(response);
+            };
+            hops += 1;
+            url = next_hop(&url, &location, hops)
+                .map_err(|error: RedirectError| Problem::Lasting(error.to_string()))?;
+        }
+    }
+
+    async fn receive(
+        &self,
+        mut response: Response,
+        request: &Request<'_>,
+        to: &Path,
+    ) -> Result<(), Problem> {
+        let url = response.url().clone();
+        let failed = |error| Problem::Error(FlakeError::io("writing file", to)(error));
+        let mut file = File::create(to).map_err(failed)?;
+        let mut total = 0;
+        let mut rate = Rate::new(self.limits.min_rate, self.limits.read_timeout);
+        while let Some(piece) = response
+            .chunk()
+            .await
+            .map_err(|error| self.problem(error, &url))?
+        {
+            total += piece.len() as u64;
+            if total > request.limit {
+                return Err(Problem::Error(FlakeError::TooLarge {
+                    url: request.url.into(),
+                    limit: request.limit,
+                }));
+            }
+            file.write_all(&piece).map_err(failed)?;
+            if !rate.holds(total) {
+                return Err(Problem::Passing(format!(
+                    "'{}' sent less than {} bytes per second for {} s",
+                    url.host_str().unwrap_or_default(),
+                    self.limits.min_rate,
+                    self.limits.read_timeout.as_secs_f64()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What went wrong with a request to `url`, which must not be repeated: it may hold a password.
+    fn problem(&self, error: reqwest::Error, url: &Url) -> Problem {
+        let host = url.host_str().unwrap_or_default();
+        if error.is_builder() {
+            return Problem::Lasting(chain(&error.without_url()));
+        }
+        Problem::Passing(if !error.is_timeout() {
+            chain(&error.without_url())
+        } else if error.is_connect() {
+            let limit = self.limits.connect_timeout.as_secs_f64();
+            format!("no connection to '{host}' within {limit} s")
+        } else {
+            let limit = self.limits.read_timeout.as_secs_f64();
+            format!("'{host}' sent nothing for {limit} s")
+        })
+    }
+
+    fn warn_if_in_clear(&self, url: &Url, credentials: &HeaderMap) {
+        if credentials.is_empty() || url.scheme() != "http" || is_loopback(url) {
+            return;
+        }
+        let host = url.host_str().unwrap_or_default();
+        if lock(&self.warned).insert(host.to_owned()) {
+            tracing::warn!("credentials go to '{host}' without encryption; use https://");
+        }
+    }
+}
+
+/// All headers that show who asks. What the URL says of it is taken out of the URL.
+fn credentials(request: &Request<'_>, url: &mut Url) -> Result<HeaderMap, Problem> {
+    let mut headers = HeaderMap::new();
+    let invalid = || Problem::Lasting("the credentials are not one line of text".to_owned());
+    let mut add = |name: HeaderName, value: &str| -> Result<(), Problem> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+        let mut login = decode(url.username());
+        login.push(b':');
+        login.extend(decode(url.password().unwrap_or_default()));
+        let login = data_encoding::BASE64.encode(&login);
+        add(reqwest::header::AUTHORIZATION, &format!("Basic {login}"))?;
+        // Fails only for URLs without a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+    }
+    for (name, value) in request.credentials {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        add(name.map_err(|_| invalid())?, value.expose())?;
+    }
+    Ok(headers)
+}
+
+/// Where a redirect leads to.
+fn location(response: &Response) -> Option<String> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    if is_redirect {
+        text_header(response.headers(), LOCATION)
+    } else {
+        None
     }
 }
 
 enum Problem {
     /// Trying again may help.
     Passing(String),
-    Lasting(FlakeError),
+    Lasting(String),
+    Error(FlakeError),
 }
 
-fn text_header(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<String> {
+fn text_header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
@@ -161,15 +299,4 @@ fn immutable_link(header: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::immutable_link;
-
-    #[test]
-    fn the_immutable_link_is_found_among_others() {
-        assert_eq!(
-            immutable_link(r#"<https://h/next>; rel="next", <https://h/x?rev=1>; rel="immutable""#),
-            Some("https://h/x?rev=1".to_owned())
-        );
-        assert_eq!(immutable_link(r#"<https://h/next>; rel="next""#), None);
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ mod git_tree;
 mod git_worktree;
 mod http;
 mod output;
+mod rate;
 mod submodules;
 mod tar_stream;
 mod tarball;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use niphas_http::Secret;
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashFormat};
 use nix_formats::store_path::{FixedOutput, StoreDir, StorePath, StorePathError};
@@ -35,6 +37,7 @@ use crate::tree::SourceTree;
 
 use cache::Cache;
 use http::Http;
+use tarball::Shape;
 
 /// Where to fetch to, and within which bounds.
 #[derive(Debug, Clone)]
@@ -49,14 +52,40 @@ pub struct FetchSettings {
     /// Where names are looked up.
     pub registries: RegistrySettings,
     /// Tokens by host, or by host and path, as in Nix's `access-tokens`.
-    pub access_tokens: BTreeMap<String, String>,
+    pub access_tokens: BTreeMap<String, Secret>,
     /// Whether work trees with uncommitted changes may be used.
     pub allow_dirty: bool,
-    /// The largest download, in bytes.
+    /// The largest download, in bytes: of an archive, a file, or what a fetch brings into a clone.
     pub max_download: u64,
     /// The largest archive once unpacked, in bytes.
     pub max_unpacked: u64,
+    /// How long to wait for servers.
+    pub limits: FetchLimits,
 }
+
+/// How long to wait for a server. Git servers have the limits of [`niphas_git::TimeLimits`] besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Longest silence, before an answer and within it.
+    pub read_timeout: Duration,
+    /// Bytes per second, counted over [`Self::read_timeout`], below which an answer is given up.
+    pub min_rate: u64,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(15),
+            read_timeout: Duration::from_secs(30),
+            min_rate: 1024,
+        }
+    }
+}
+
+/// The largest answer of a forge, and the largest registry. Commits come with their changes.
+const MAX_ANSWER: u64 = 16 << 20;
 
 impl FetchSettings {
     /// The settings that Nix has when nothing is configured.
@@ -73,6 +102,7 @@ impl FetchSettings {
             allow_dirty: true,
             max_download: 8 << 30,
             max_unpacked: 32 << 30,
+            limits: FetchLimits::default(),
         }
     }
 }
@@ -309,7 +339,7 @@ impl Fetcher {
         } else if place.starts_with('/') {
             Registry::read(Path::new(place))
         } else {
-            let file = self.download_file(place, &[])?;
+            let file = self.download(place, &[], Shape::File, MAX_ANSWER)?;
             let contents = std::fs::read_to_string(file.tree.root())
                 .map_err(FlakeError::io("reading file", file.tree.root()))?;
             Registry::parse(&contents, place)
@@ -403,7 +433,7 @@ impl Fetcher {
 
     fn http(&self) -> &Http {
         self.http
-            .get_or_init(|| Http::new(self.settings.max_download))
+            .get_or_init(|| Http::new(self.settings.limits.clone()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Component, Path};
 use git2::{Config, ObjectType, Repository};
 
 use super::Fetcher;
+use super::git::Place;
 use super::git_tree::CommitTree;
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
@@ -44,7 +45,7 @@ fn parse(file: &Path) -> Result<Vec<Submodule>, FlakeError> {
         .len();
     if size > MAX_GITMODULES {
         return Err(FlakeError::TooLarge {
-            url: file.display().to_string(),
+            url: file.display().to_string().into(),
             limit: MAX_GITMODULES,
         });
     }
@@ -110,6 +111,7 @@ impl Fetcher {
     pub(super) fn submodules(
         &self,
         repository: &Repository,
+        place: &Place,
         commit: &CommitTree<'_>,
         reference: &str,
         scratch: &Path,
@@ -130,7 +132,7 @@ impl Fetcher {
             }
             let mut attrs = Attrs::new();
             attrs.set("type", "git");
-            attrs.set("url", resolve_url(repository, &submodule.url));
+            attrs.set("url", resolve_url(repository, place, &submodule.url));
             match submodule.branch.as_str() {
                 "" => {}
                 "." => attrs.set("ref", reference),
@@ -154,14 +156,18 @@ impl Fetcher {
 
 /// A submodule's URL; one that starts with `./` or `../` is relative to where the repository
 /// itself comes from.
-fn resolve_url(repository: &Repository, url: &str) -> String {
+fn resolve_url(repository: &Repository, place: &Place, url: &str) -> String {
     if !url.starts_with("./") && !url.starts_with("../") {
         return url.to_owned();
     }
-    let origin = repository
-        .find_remote("origin")
-        .ok()
-        .and_then(|remote| remote.url().ok().map(str::to_owned));
+    let of_remote = || {
+        let remote = repository.find_remote("origin").ok()?;
+        remote.url().ok().map(str::to_owned)
+    };
+    let origin = match place {
+        Place::Remote(url) => Some(url.expose()),
+        Place::Local(_) => of_remote(),
+    };
     let base = origin.unwrap_or_else(|| {
         let place = repository.workdir().unwrap_or_else(|| repository.path());
         place.display().to_string()

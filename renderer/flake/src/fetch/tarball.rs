@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use niphas_http::{Secret, redacted};
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashAlgorithm, HashFormat, Hasher};
 
 use super::cache::Key;
 use super::forge::asked_as;
+use super::http::Request;
 use super::{FetchedFile, Fetcher, Found, archive, cached_number};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
@@ -56,7 +58,7 @@ impl Shape {
 impl Fetcher {
     pub(super) fn find_tarball(&self, input: &Input) -> Result<Found, FlakeError> {
         let url = input.attrs().required_string("url")?;
-        let content = self.download(url, &[], Shape::Archive)?;
+        let content = self.download(url, &[], Shape::Archive, self.settings.max_download)?;
         let mut input = match &content.immutable_url {
             None => input.clone(),
             Some(url) => {
@@ -83,7 +85,7 @@ impl Fetcher {
 
     pub(super) fn find_file(&self, input: &Input) -> Result<Found, FlakeError> {
         let url = input.attrs().required_string("url")?;
-        let content = self.download(url, &[], Shape::File)?;
+        let content = self.download(url, &[], Shape::File, self.settings.max_download)?;
         let mut input = input.clone();
         input.set_nar_hash(&content.nar_hash);
         Ok(Found {
@@ -93,13 +95,14 @@ impl Fetcher {
         })
     }
 
-    /// Downloads what is at `url`, or takes it from the cache while that is fresh or the server
+    /// Downloads what is at `url`, at most `limit` bytes, or takes it from the cache while that is fresh or the server
     /// says that it is current.
     pub(super) fn download(
         &self,
         url: &str,
-        headers: &[(String, String)],
+        headers: &[(String, Secret)],
         shape: Shape,
+        limit: u64,
     ) -> Result<Content, FlakeError> {
         let parsed = Url::parse(url).map_err(crate::RefError::from)?;
         if parsed.scheme == "file" {
@@ -123,7 +126,13 @@ impl Fetcher {
         };
         let scratch = self.cache.scratch()?;
         let file = scratch.path().join("download");
-        let download = match self.http().download(url, headers, etag, &file) {
+        let request = Request {
+            url,
+            credentials: headers,
+            etag,
+            limit,
+        };
+        let download = match self.http().download(&request, &file) {
             Ok(download) => download,
             Err(error) => {
                 let Some(known) = known else {
@@ -162,7 +171,7 @@ impl Fetcher {
         let (root, last_modified) = match shape {
             Shape::Archive => {
                 let limit = self.settings.max_unpacked;
-                let unpacked = archive::unpack(file, url, scratch.path(), limit)?;
+                let unpacked = archive::unpack(file, &redacted(url), scratch.path(), limit)?;
                 (unpacked.root, unpacked.last_modified)
             }
             Shape::File => {
@@ -218,15 +227,6 @@ impl Fetcher {
         }))
     }
 
-    /// Downloads a file for the fetcher's own use.
-    pub(super) fn download_file(
-        &self,
-        url: &str,
-        headers: &[(String, String)],
-    ) -> Result<Content, FlakeError> {
-        self.download(url, headers, Shape::File)
-    }
-
     /// `builtins.fetchTarball`: an unpacked archive as the store path `name`. With `expected`,
     /// its NAR hash, it is taken from the cache if it is there.
     pub fn fetch_tarball(
@@ -242,7 +242,7 @@ impl Fetcher {
         let (hash, tree) = if let (Some(tree), Some(hash)) = (cached, expected) {
             (*hash, tree)
         } else {
-            let content = self.download(url, &[], Shape::Archive)?;
+            let content = self.download(url, &[], Shape::Archive, self.settings.max_download)?;
             (content.nar_hash, content.tree)
         };
         check_hash(url, expected, &hash)?;
@@ -265,7 +265,7 @@ impl Fetcher {
         };
         let content = match cached {
             Some(content) => content,
-            None => self.download(url, &[], Shape::File)?,
+            None => self.download(url, &[], Shape::File, self.settings.max_download)?,
         };
         let hash = hash_file(content.tree.root())?;
         check_hash(url, expected, &hash)?;
@@ -285,7 +285,7 @@ fn flat_key(hash: &Hash) -> Key {
 
 fn unreachable_content(url: &str) -> FlakeError {
     FlakeError::Download {
-        url: url.to_owned(),
+        url: url.into(),
         reason: "the server says that nothing has changed, but nothing was asked".to_owned(),
     }
 }
@@ -293,7 +293,7 @@ fn unreachable_content(url: &str) -> FlakeError {
 fn check_hash(url: &str, expected: Option<&Hash>, got: &Hash) -> Result<(), FlakeError> {
     match expected {
         Some(expected) if expected != got => Err(FlakeError::HashMismatch {
-            url: url.to_owned(),
+            url: url.into(),
             expected: expected.to_string(HashFormat::Nix32, true),
             got: got.to_string(HashFormat::Nix32, true),
         }),

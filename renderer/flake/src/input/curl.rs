@@ -63,7 +63,7 @@ pub(super) fn from_url(scheme: Scheme, url: &Url, require_tree: bool) -> Option<
         url.query.remove(*name);
     }
     attrs.set("type", scheme.name());
-    attrs.set("url", url.to_string());
+    attrs.set("url", url.expose());
     Some(Input::new(scheme, attrs))
 }
 

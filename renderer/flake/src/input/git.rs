@@ -51,7 +51,7 @@ pub(super) fn from_url(url: &Url) -> Result<Option<Input>, RefError> {
             }
         }
     }
-    attrs.set("url", repository.to_string());
+    attrs.set("url", repository.expose());
     Ok(Some(Input::new(Scheme::Git, check_attrs(attrs)?)))
 }
 
@@ -64,7 +64,7 @@ pub(super) fn check_attrs(mut attrs: Attrs) -> Result<Attrs, RefError> {
     {
         return Err(RefError::GitRefName(reference.to_owned()));
     }
-    let url = fix_git_url(attrs.required_string("url")?)?.to_string();
+    let url = fix_git_url(attrs.required_string("url")?)?.expose();
     attrs.set("url", url);
     for flag in ["shallow", "submodules", "allRefs"] {
         attrs.bool(flag)?;

@@ -19,7 +19,7 @@ pub fn fix_git_url(text: &str) -> Result<Url, UrlError> {
         };
         let path: Vec<String> = text.split('/').map(str::to_owned).collect();
         if path.first().is_some_and(|first| first.contains(':')) {
-            return Err(UrlError::ScpLike(text));
+            return Err(UrlError::ScpLike(text.into()));
         }
         return Ok(Url {
             scheme: "file".to_owned(),
@@ -55,7 +55,7 @@ mod tests {
 
     fn fixed(text: &str) -> String {
         match fix_git_url(text) {
-            Ok(url) => url.to_string(),
+            Ok(url) => url.expose(),
             Err(error) => format!("error: {error}"),
         }
     }
