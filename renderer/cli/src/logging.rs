@@ -41,10 +41,10 @@ where
         event.record(&mut told);
         let mut line = told.message;
         if !told.of.is_empty() {
-            line.push_str(&format!(" ({})", told.of.join(", ")));
+            line.extend([" (", &told.of.join(", "), ")"]);
         }
         if let Some(error) = told.error {
-            line.push_str(&format!(": {error}"));
+            line.extend([": ", &error]);
         }
         let line = redacted(&line);
         let line = printable(line.as_bytes(), self.colour);
