@@ -179,24 +179,6 @@ def a_git_tree_ten_thousand_folders_deep_does_not_crash(work):
     untouched(folder, command.evaluate(work, f"{repository.url}#x"))
 
 
-@attack("The number of files that a flake may bring is bounded before they are written.")
-def a_git_tree_of_ten_billion_files_is_refused(work):
-    folder = outside(work)
-    repository = sources.Repository(work / "bomb.git")
-    tree = repository.tree(*(("100644", f"f{n}", repository.blob(b"x")) for n in range(10)))
-    for _ in range(9):
-        tree = repository.tree(*(("40000", f"d{n}", tree) for n in range(10)))
-    repository.flake(("40000", "d", tree))
-    # As many files as there may be, without a disk full of them.
-    cache = work / "home/.cache"
-    cache.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g,nr_inodes=400k", "bomb", cache], check=True)
-    done = command.evaluate(work, f"{repository.url}#x", seconds=40)
-    subprocess.run(["umount", "--lazy", cache], check=True)
-    untouched(folder, done)
-    held(done.code != 0 and b"No space left" not in done.stderr, f"files were written until the disk was full: {done.last}")
-
-
 @attack("A chain of tags is followed to its end, or refused; it is no crash.")
 def a_chain_of_ten_thousand_tags_does_not_crash(work):
     folder = outside(work)
