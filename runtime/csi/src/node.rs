@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix_formats::shortened;
+use nix_formats::{printable, shortened};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
@@ -252,7 +252,10 @@ fn status(error: VolumeError) -> Status {
 }
 
 fn message(error: &VolumeError) -> String {
-    shortened(&error.to_string(), MAX_MESSAGE).into_owned()
+    let text = error.to_string();
+    // People read it in events, and it names what pods and caches said.
+    let text = printable(text.as_bytes(), false);
+    shortened(&String::from_utf8_lossy(&text), MAX_MESSAGE).into_owned()
 }
 
 #[cfg(test)]
