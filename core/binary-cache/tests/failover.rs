@@ -53,6 +53,18 @@ async fn expected() -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn who_delivered_a_nar_is_known() {
+    let broken = nars(|_, _| Answer::Status(404)).await;
+    let caches = caches(&[broken.url.clone(), file_url()]);
+    let found = caches.find(&root("app"), None).await.unwrap();
+    assert!(found.cache.starts_with("http://"), "{}", found.cache);
+    let nothing = std::future::ready(());
+    let fetched = caches.fetch_nar_with(&found, nothing, |_| Ok(()));
+    let ((), source) = fetched.await.unwrap();
+    assert_eq!(source, 1);
+}
+
+#[tokio::test]
 async fn whatever_goes_wrong_with_a_nar_the_next_cache_gives_it() {
     let expected = expected().await;
     let flip = |name: &str| {

@@ -47,19 +47,22 @@ impl Caches {
         F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
     {
         let nothing = std::future::ready(());
-        self.fetch_nar_with(found, nothing, consume).await
+        let (value, _) = self.fetch_nar_with(found, nothing, consume).await?;
+        Ok(value)
     }
 
     /// As [`Self::fetch_nar`], for consumers that need something that is scarce,
     /// such as memory: `resource` is awaited once the first bytes are there,
     /// so that a cache that says nothing holds none of it. What it gives is
-    /// dropped when nothing is read or consumed any more.
+    /// dropped when nothing is read or consumed any more. Gives also which of
+    /// the caches delivered the NAR: its place among those that [`Caches::new`]
+    /// was given.
     pub async fn fetch_nar_with<T, F, R>(
         &self,
         found: &Found,
         resource: impl Future<Output = R>,
         mut consume: F,
-    ) -> Result<T, NarError>
+    ) -> Result<(T, usize), NarError>
     where
         T: Send + 'static,
         F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
@@ -89,7 +92,7 @@ impl Caches {
             match fetch.attempt(input, &waiter, &mut consume) {
                 Ok(value) => {
                     fetch.members.caches[index].nars.succeeded();
-                    return Ok(value);
+                    return Ok((value, index));
                 }
                 Err(Failed::Finally(error)) => return Err(*error),
                 Err(Failed::Source(error)) => {
@@ -205,14 +208,14 @@ impl Fetch {
         first: Option<Input>,
         mut waiter: Waiter,
         consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
-    ) -> Result<T, Box<NarError>> {
+    ) -> Result<(T, usize), Box<NarError>> {
         let mut next = first;
         while let Some(input) = next {
             let index = input.source.index;
             match self.attempt(input, &waiter, consume) {
                 Ok(value) => {
                     self.members.caches[index].nars.succeeded();
-                    return Ok(value);
+                    return Ok((value, index));
                 }
                 Err(Failed::Finally(error)) => return Err(error),
                 // That it was cancelled is no failure of the cache.
