@@ -9,7 +9,7 @@ node_programs() {
 }
 
 step_store() {
-  cargo test --workspace --locked --test mounts -- --ignored
+  cargo test --workspace --locked --test mounts --test admission -- --ignored
   node_programs
   NIPHAS_ORACLE=$oracle NIPHAS_EROFS_UTILS=$(ci/erofs-utils | tail -n 1) ci/store
 }

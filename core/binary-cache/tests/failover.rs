@@ -402,7 +402,7 @@ async fn what_is_scarce_is_not_held_while_a_cache_says_nothing() {
         take(&held),
         move |_| Ok(seen.load(Ordering::SeqCst)),
     );
-    assert_eq!(fetch.await.unwrap(), 1);
+    assert_eq!(fetch.await.unwrap(), (1, 0));
     assert_eq!(held.load(Ordering::SeqCst), 0);
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use niphas_csi::{DriverOptions, GcPolicy, LogFormat, View, Watermark};
+use niphas_csi::{DriverOptions, GcPolicy, KeepFree, LogFormat, View, Watermark};
 
 const STATE: &str = "/var/lib/niphas/csi";
 const STORE: &str = "/var/lib/niphas/store";
@@ -85,6 +85,11 @@ pub(crate) struct RunArgs {
     /// How often to look whether garbage is to be collected
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
     gc_interval: Duration,
+
+    /// What downloads leave free of the store's file system, collecting garbage for it: a size like 2GiB, or a share like 5%;
+    /// without it a twentieth, and at most 1GiB
+    #[arg(long, value_name = "LEVEL")]
+    min_free: Option<Watermark>,
 
     /// containerd's socket, to put the base image into; without it nothing is put there
     #[arg(long, value_name = "SOCKET")]
@@ -197,6 +202,7 @@ impl From<Box<RunArgs>> for DriverOptions {
                 down_to: args.gc_down_to,
                 interval: args.gc_interval,
             },
+            keep_free: args.min_free.map_or(KeepFree::Default, KeepFree::Level),
             containerd: args.containerd,
             base_image: args.base_image,
             kubeconfig: args.kubeconfig,

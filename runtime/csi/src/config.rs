@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use niphas_store::{Watermark, WatermarkError};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -57,6 +58,9 @@ pub(crate) struct Config {
     /// Namespaces of their own. What stands here replaces the defaults wholly: nothing of them is added.
     #[serde(default)]
     pub namespaces: BTreeMap<String, Section>,
+    /// How much pods may ask for, where their namespace says nothing else.
+    #[serde(default)]
+    pub limits: LimitsEntry,
 }
 
 /// Caches and keys.
@@ -75,6 +79,102 @@ pub(crate) struct Section {
     /// A file in netrc's format with the caches' user names and passwords, as a rule from a mounted Secret.
     #[serde(default)]
     pub netrc_file: Option<PathBuf>,
+    /// How much the pods of each namespace with this section may ask for. What is not given is as in the file's own `limits`.
+    #[serde(default)]
+    pub limits: LimitsEntry,
+}
+
+/// Limits, as far as they are given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct LimitsEntry {
+    /// Roots of a closure.
+    pub roots: Option<NonZeroUsize>,
+    /// Paths of a closure.
+    pub paths: Option<NonZeroUsize>,
+    /// NARs of a closure, together.
+    pub closure_size: Option<Amount>,
+    /// One NAR.
+    pub nar_size: Option<Amount>,
+    /// Realisations of one namespace at the same time.
+    pub realisations: Option<NonZeroUsize>,
+    /// NARs of all closures that one namespace's volumes hold on a node, each path counted once.
+    pub disk: Option<Amount>,
+}
+
+/// A size like `20GiB`, or a share of the store's file system like `80%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "AmountText")]
+pub(crate) struct Amount(pub(crate) Watermark);
+
+/// YAML takes digits alone for a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AmountText {
+    Number(u64),
+    Text(String),
+}
+
+impl TryFrom<AmountText> for Amount {
+    type Error = WatermarkError;
+
+    fn try_from(text: AmountText) -> Result<Self, WatermarkError> {
+        match text {
+            AmountText::Number(bytes) => Ok(Self(Watermark::Bytes(bytes))),
+            AmountText::Text(text) => text.parse().map(Self),
+        }
+    }
+}
+
+impl Amount {
+    /// The bytes that it is of a file system with so many.
+    pub(crate) fn bytes(self, size: u64) -> u64 {
+        match self.0 {
+            Watermark::Bytes(bytes) | Watermark::Free(bytes) => bytes,
+            Watermark::Percent(share) => size / 100 * u64::from(share),
+        }
+    }
+}
+
+/// Limits, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SectionLimits {
+    pub(crate) roots: usize,
+    pub(crate) paths: usize,
+    pub(crate) closure_size: Amount,
+    pub(crate) nar_size: Amount,
+    pub(crate) realisations: usize,
+    pub(crate) disk: Amount,
+}
+
+impl Default for SectionLimits {
+    fn default() -> Self {
+        let gib = |number: u64| Amount(Watermark::Bytes(number << 30));
+        Self {
+            roots: 64,
+            paths: 20_000,
+            closure_size: gib(64),
+            nar_size: gib(32),
+            realisations: 8,
+            disk: Amount(Watermark::Percent(80)),
+        }
+    }
+}
+
+impl SectionLimits {
+    /// These, but for what is given.
+    pub(crate) fn with(self, given: &LimitsEntry) -> Self {
+        Self {
+            roots: given.roots.map_or(self.roots, NonZeroUsize::get),
+            paths: given.paths.map_or(self.paths, NonZeroUsize::get),
+            closure_size: given.closure_size.unwrap_or(self.closure_size),
+            nar_size: given.nar_size.unwrap_or(self.nar_size),
+            realisations: given
+                .realisations
+                .map_or(self.realisations, NonZeroUsize::get),
+            disk: given.disk.unwrap_or(self.disk),
+        }
+    }
 }
 
 /// A cache: its URL, or more about it.
@@ -145,6 +245,8 @@ namespaces:
     trustedKeys: []
     requiredSignatures: 2
     netrcFile: /etc/niphas/secrets/netrc
+    limits: { closureSize: 8GiB, disk: 20%, realisations: 2 }
+limits: { paths: 5000, narSize: 1000000 }
 ";
         let config = Config::parse(Path::new("csi.yaml"), text).unwrap();
         let url = |url: &str| CacheEntry::Url(url.to_owned());
@@ -162,12 +264,39 @@ namespaces:
                 trusted_keys: vec![],
                 required_signatures: NonZeroUsize::new(2),
                 netrc_file: Some("/etc/niphas/secrets/netrc".into()),
+                limits: LimitsEntry {
+                    closure_size: Some(Amount(Watermark::Bytes(8 << 30))),
+                    disk: Some(Amount(Watermark::Percent(20))),
+                    realisations: NonZeroUsize::new(2),
+                    ..LimitsEntry::default()
+                },
+            }
+        );
+        let limits = SectionLimits::default().with(&config.limits);
+        assert_eq!(
+            limits.with(&config.namespaces["shop"].limits),
+            SectionLimits {
+                paths: 5000,
+                closure_size: Amount(Watermark::Bytes(8 << 30)),
+                nar_size: Amount(Watermark::Bytes(1_000_000)),
+                realisations: 2,
+                disk: Amount(Watermark::Percent(20)),
+                ..SectionLimits::default()
             }
         );
     }
 
     #[test]
     fn nothing_configured_is_nothing_believed() {
+        for text in [
+            "defaults: { limits: { disk: 120% } }",
+            "limits: { roots: 0 }",
+        ] {
+            assert!(
+                Config::parse(Path::new("csi.yaml"), text).is_err(),
+                "{text}"
+            );
+        }
         for text in ["", "# later\n", "{}"] {
             assert_eq!(
                 Config::parse(Path::new("csi.yaml"), text).unwrap(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use niphas_store::mount::{View, probe};
-use niphas_store::{OpenError, Store};
+use niphas_store::{KeepFree, OpenError, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -70,6 +70,8 @@ pub struct DriverOptions {
     pub listen: SocketAddr,
     /// Garbage collection.
     pub gc: GcPolicy,
+    /// What downloads leave free of the store's file system.
+    pub keep_free: KeepFree,
     /// containerd's socket, to put the base image into; none to leave it alone.
     pub containerd: Option<PathBuf>,
     /// The base image's name.
@@ -241,10 +243,11 @@ async fn open_store(
     let mut told = false;
     loop {
         let dir = options.store.clone();
-        let opened = tokio::task::spawn_blocking(move || {
-            Store::open(&dir, niphas_store::Options::default())
-        })
-        .await?;
+        let store_options = niphas_store::Options {
+            keep_free: Some(options.keep_free),
+            ..niphas_store::Options::default()
+        };
+        let opened = tokio::task::spawn_blocking(move || Store::open(&dir, store_options)).await?;
         match opened {
             Ok(store) => return Ok(Some(store)),
             Err(error @ OpenError::InUse { .. }) => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use binary_cache::{ClosureError, NarError, Refusal};
-use niphas_store::{Progress, RealiseError, StoreError};
+use niphas_store::{Limit, Progress, RealiseError, StoreError};
 use thiserror::Error;
 use tonic::Code;
 
@@ -38,7 +38,7 @@ pub(crate) enum VolumeError {
     OtherTarget(PathBuf),
     #[error("something that is not this driver's is mounted at '{}': it is left alone", .0.display())]
     Foreign(PathBuf),
-    #[error("realising: {}", progress(.0))]
+    #[error("{}", progress(.0))]
     InProgress(Progress),
     #[error("another call for this volume is being answered")]
     Busy,
@@ -48,6 +48,8 @@ pub(crate) enum VolumeError {
     Stopping,
     #[error("{}{}", nix_formats::chain(.0), hint(.0))]
     Realise(Arc<RealiseError>),
+    #[error("it may yet come, and is asked for again: {}{}", nix_formats::chain(.0), hint(.0))]
+    MayCome(Arc<RealiseError>),
     #[error("{}", nix_formats::chain(.0))]
     Store(StoreError),
     #[error("{}", nix_formats::chain(.0))]
@@ -91,7 +93,7 @@ impl VolumeError {
             Self::InProgress(_) => Code::DeadlineExceeded,
             Self::Busy => Code::Aborted,
             Self::TooManyCalls(_) => Code::ResourceExhausted,
-            Self::Stopping => Code::Unavailable,
+            Self::Stopping | Self::MayCome(_) => Code::Unavailable,
             Self::Realise(error) => realise_code(error),
             Self::Store(StoreError::File(error)) if is_full(&error.source) => {
                 Code::ResourceExhausted
@@ -103,6 +105,42 @@ impl VolumeError {
             | Self::WrongRoot { .. }
             | Self::Panicked => Code::Internal,
         }
+    }
+
+    /// What it is counted as in the metrics; nothing for what goes on.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::InProgress(_) | Self::Busy | Self::Stopping => return None,
+            Self::Missing(_)
+            | Self::LongId(_)
+            | Self::BadTarget(_)
+            | Self::Block
+            | Self::Attributes(_) => "request",
+            Self::NoPodInfo => "no_pod_info",
+            Self::TooManyCalls(_) => "too_many_calls",
+            Self::OtherClosure { .. } | Self::OtherTarget(_) | Self::Foreign(_) => "target",
+            Self::MayCome(_) => "may_come",
+            Self::Realise(error) if error.is_out_of_space() => "no_space",
+            Self::Realise(error) => match &**error {
+                RealiseError::Limit(error) => match error.limit {
+                    Limit::Roots => "limit_roots",
+                    Limit::Paths => "limit_paths",
+                    Limit::ClosureSize => "limit_closure_size",
+                    Limit::NarSize => "limit_nar_size",
+                    Limit::Disk => "limit_disk",
+                    Limit::Narinfos => "limit_narinfos",
+                },
+                RealiseError::Digest { .. } => "digest",
+                RealiseError::Unavailable(_) | RealiseError::Refused(_) => "unavailable",
+                RealiseError::Nar(_) | RealiseError::Unsuitable { .. } => "nar",
+                _ => "store",
+            },
+            Self::Store(_)
+            | Self::State(_)
+            | Self::Mount { .. }
+            | Self::WrongRoot { .. }
+            | Self::Panicked => "node",
+        })
     }
 
     /// Whether kubelet asks again and may unpublish: it is not known whether the volume is published, in its words.
@@ -126,7 +164,10 @@ fn realise_code(error: &RealiseError) -> Code {
         RealiseError::Interrupted => Code::Unavailable,
         RealiseError::Unavailable(error) => unavailable_code(error),
         RealiseError::Nar(error) => nar_code(error),
+        RealiseError::Limit(error) if error.limit == Limit::Disk => Code::ResourceExhausted,
         RealiseError::Digest { .. }
+        | RealiseError::Limit(_)
+        | RealiseError::Refused(_)
         | RealiseError::Lines(_)
         | RealiseError::OtherStoreDir { .. } => Code::FailedPrecondition,
         RealiseError::NoRoots => Code::InvalidArgument,
@@ -181,6 +222,14 @@ fn is_full(error: &std::io::Error) -> bool {
 }
 
 fn hint(error: &RealiseError) -> String {
+    if let RealiseError::Limit(error) = error
+        && error.limit != Limit::Narinfos
+    {
+        let name = error.limit.name();
+        return format!(
+            "; it is limits.{name} in the driver's csi.yaml, for all or for this namespace"
+        );
+    }
     error
         .hint()
         .map_or_else(String::new, |hint| format!("; {hint}"))
@@ -194,11 +243,79 @@ pub(crate) fn progress(progress: &Progress) -> String {
         _ => ("KiB", 10),
     };
     let scaled = |bytes: u64| bytes as f64 / f64::from(1_u32 << size);
+    if progress.queued > 0 {
+        return format!(
+            "queued: {} of this namespace's volumes are served before it",
+            progress.queued
+        );
+    }
     format!(
-        "{} of {} paths, {:.1} {unit} of {:.1}",
+        "realising: {} of {} paths, {:.1} {unit} of {:.1}",
         progress.paths_done,
         progress.paths_total,
         scaled(progress.bytes_done),
         scaled(progress.bytes_total)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use niphas_store::LimitExceeded;
+
+    use super::*;
+
+    #[test]
+    fn limits_say_where_they_are_set_and_only_shares_pass_by_themselves() {
+        let of = |limit| {
+            let error = LimitExceeded {
+                limit,
+                allowed: 7,
+                found: 8,
+            };
+            VolumeError::Realise(Arc::new(RealiseError::Limit(error)))
+        };
+        let paths = of(Limit::Paths);
+        assert_eq!(
+            paths.to_string(),
+            "the closure has at least 8 paths, and the limit is 7; it is limits.paths in the driver's csi.yaml, for all or for this namespace"
+        );
+        assert_eq!(
+            (paths.code(), paths.reason()),
+            (Code::FailedPrecondition, Some("limit_paths"))
+        );
+        assert!(of(Limit::Disk).is_retryable() && !of(Limit::Roots).is_retryable());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_without_what_only_an_administrator_can_do() {
+        let error = RealiseError::NoSpace {
+            needed: 30,
+            free: 20,
+            reserve: 5,
+        };
+        let error = VolumeError::Realise(Arc::new(error));
+        assert_eq!(
+            (error.code(), error.reason()),
+            (Code::ResourceExhausted, Some("no_space"))
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("30 bytes are needed and 5 stay free") && !text.contains("niphas-store"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn who_waits_for_others_is_told_how_many_come_first() {
+        let waiting = Progress {
+            queued: 3,
+            ..Progress::default()
+        };
+        let error = VolumeError::InProgress(waiting);
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        assert_eq!(
+            error.to_string(),
+            "queued: 3 of this namespace's volumes are served before it"
+        );
+    }
 }

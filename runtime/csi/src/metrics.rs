@@ -36,10 +36,17 @@ pub(crate) struct MethodLabels {
     pub(crate) method: &'static str,
 }
 
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReasonLabels {
+    /// One of a few words.
+    pub(crate) reason: &'static str,
+}
+
 /// Where bytes came from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct SourceLabels {
-    /// `fetched`, or `stored`: they were on the node.
+    /// `fetched`; `stored`: they were on the node; `failed`: they came, and were of no use.
     pub(crate) source: &'static str,
 }
 
@@ -51,6 +58,7 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Family<MethodLabels, Gauge>,
     pub(crate) volumes: Gauge,
     pub(crate) mounted_closures: Gauge,
+    pub(crate) refused: Family<ReasonLabels, Counter>,
     pub(crate) realised_paths: Family<SourceLabels, Counter>,
     pub(crate) realised_bytes: Family<SourceLabels, Counter>,
     pub(crate) store_bytes: Gauge,
@@ -75,6 +83,7 @@ impl Default for Metrics {
             in_flight: Family::default(),
             volumes: Gauge::default(),
             mounted_closures: Gauge::default(),
+            refused: Family::default(),
             realised_paths: Family::default(),
             realised_bytes: Family::default(),
             store_bytes: Gauge::default(),
@@ -127,6 +136,11 @@ impl Metrics {
             "mounted_closures",
             "Closures mounted",
             self.mounted_closures.clone(),
+        );
+        r.register(
+            "refused",
+            "Publishes that failed, by reason",
+            self.refused.clone(),
         );
         r.register(
             "realised_paths",

@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use binary_cache::{CacheMemory, CacheUrl, CacheUrlError, Caches, Limits, Netrc, TrustPolicy};
+use niphas_store::Origin;
 use nix_formats::{PublicKey, PublicKeys, StoreDir};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::config::{CacheEntry, Config, ConfigError, Section, read};
+use crate::config::{CacheEntry, Config, ConfigError, Section, SectionLimits, read};
 use crate::metrics::{Metrics, OutcomeLabels};
 
 /// How often to look whether the configuration or a secret changed. A ConfigMap takes kubelet a minute anyhow.
@@ -24,12 +25,27 @@ const CACHE_MEMORY: usize = 64 << 20;
 struct Source {
     section: Section,
     netrc: Option<String>,
+    limits: SectionLimits,
+    /// Whether other namespaces have other sections.
+    is_one_of_many: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Made {
     source: Source,
     caches: Arc<Caches>,
+    origins: Arc<[Origin]>,
+}
+
+/// What serves the pods of a namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    pub(crate) caches: Arc<Caches>,
+    /// What the caches are known as, in their order.
+    pub(crate) origins: Arc<[Origin]>,
+    /// Whether paths of the store count only if these caches have delivered them.
+    pub(crate) must_be_delivered: bool,
+    pub(crate) limits: SectionLimits,
 }
 
 #[derive(Debug, Clone)]
@@ -58,9 +74,9 @@ impl Trust {
         })
     }
 
-    /// The caches for a pod in this namespace. With an empty name, as if kubelet did not say: nothing, if the
-    /// configuration tells namespaces apart.
-    pub(crate) fn caches(&self, namespace: &str) -> Option<Arc<Caches>> {
+    /// What serves a pod in this namespace. With an empty name, as if kubelet did not say: nothing, if the configuration tells
+    /// namespaces apart.
+    pub(crate) fn serving(&self, namespace: &str) -> Option<Served> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         if namespace.is_empty() && !current.namespaces.is_empty() {
             return None;
@@ -69,7 +85,12 @@ impl Trust {
             .namespaces
             .get(namespace)
             .unwrap_or(&current.defaults);
-        Some(Arc::clone(&made.caches))
+        Some(Served {
+            caches: Arc::clone(&made.caches),
+            origins: Arc::clone(&made.origins),
+            must_be_delivered: made.source.is_one_of_many,
+            limits: made.source.limits,
+        })
     }
 
     /// Reads the file again. Whether anything changed; on an error what was there stays.
@@ -144,6 +165,16 @@ fn snapshot(
         Some(old) if old.source == source => Ok(old.clone()),
         _ => make(source, name, memory),
     };
+    let limits = SectionLimits::default().with(&config.limits);
+    let is_one_of_many = !config.namespaces.is_empty();
+    let source = |section: Section| -> Result<Source, ConfigError> {
+        Ok(Source {
+            netrc: section.netrc_file.as_deref().map(read).transpose()?,
+            limits: limits.with(&section.limits),
+            is_one_of_many,
+            section,
+        })
+    };
     let defaults = reuse(
         source(config.defaults)?,
         old.map(|old| &old.defaults),
@@ -164,11 +195,6 @@ fn snapshot(
     })
 }
 
-fn source(section: Section) -> Result<Source, ConfigError> {
-    let netrc = section.netrc_file.as_deref().map(read).transpose()?;
-    Ok(Source { section, netrc })
-}
-
 fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, ConfigError> {
     fn failed<E: std::error::Error + Send + Sync + 'static>(
         section: &str,
@@ -186,6 +212,9 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
     let netrc = netrc
         .transpose()
         .map_err(failed(name, "the netrc file is not valid"))?;
+    let origins = section.caches.iter();
+    let origins = origins.map(|entry| origin(entry, section, netrc.as_ref()));
+    let origins: Arc<[Origin]> = origins.collect();
     let urls = section
         .caches
         .iter()
@@ -222,7 +251,31 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
     Ok(Made {
         source,
         caches: Arc::new(caches),
+        origins,
     })
+}
+
+/// What a cache is known as. A secret is named by where it is kept and who it logs in, so that it can be rotated.
+fn origin(entry: &CacheEntry, section: &Section, netrc: Option<&Netrc>) -> Origin {
+    let (text, token) = match entry {
+        CacheEntry::Url(url) => (url, None),
+        CacheEntry::WithToken(cache) => (&cache.url, Some(&cache.token_file)),
+    };
+    if let Some(file) = token {
+        return Origin::new(text, &format!("token {}", file.display()));
+    }
+    // Of a netrc file only what is said of the cache's own host counts: a public cache is the same with and without it.
+    let host = text.split_once("://").map_or("", |(_, rest)| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+        let host = authority.rsplit('@').next().unwrap_or("");
+        host.rsplit_once(':').map_or(host, |(host, _)| host)
+    });
+    let login = netrc.and_then(|netrc| netrc.login(host));
+    let credentials = match (login, &section.netrc_file) {
+        (Some(login), Some(file)) => format!("netrc {} {}", login.user, file.display()),
+        _ => String::new(),
+    };
+    Origin::new(text, &credentials)
 }
 
 #[cfg(test)]
@@ -245,8 +298,8 @@ mod tests {
         let trust = Trust::load(&write(&folder, &text)).unwrap();
         let keys = |namespace| {
             trust
-                .caches(namespace)
-                .map(|caches| caches.policy().keys().iter().count())
+                .serving(namespace)
+                .map(|served| served.caches.policy().keys().iter().count())
         };
         assert_eq!(keys("default"), Some(1));
         assert_eq!(keys("shop"), Some(0));
@@ -263,12 +316,42 @@ mod tests {
             netrc.display()
         );
         let trust = Trust::load(&write(&folder, &shop)).unwrap();
-        let (before_shop, before) = (trust.caches("shop").unwrap(), trust.caches("x").unwrap());
+        let caches = |namespace| trust.serving(namespace).unwrap().caches;
+        let (before_shop, before) = (caches("shop"), caches("x"));
         assert!(!trust.reload().unwrap());
         fs::write(&netrc, "machine a login b password d").unwrap();
         assert!(trust.reload().unwrap());
-        assert!(!Arc::ptr_eq(&before_shop, &trust.caches("shop").unwrap()));
-        assert!(Arc::ptr_eq(&before, &trust.caches("x").unwrap()));
+        assert!(!Arc::ptr_eq(&before_shop, &caches("shop")));
+        assert!(Arc::ptr_eq(&before, &caches("x")));
+    }
+
+    #[test]
+    fn an_origin_is_a_url_and_whose_login_it_is_not_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let netrc = folder.path().join("netrc");
+        fs::write(&netrc, "machine private login shop password c").unwrap();
+        let text = |more: &str| {
+            format!(
+                "namespaces:\n  shop: {{ netrcFile: {}, caches: ['https://public', 'https://private/x'{more}] }}\n  \
+                 bank: {{ caches: ['https://private/x', 'https://public', {{ url: 'https://public', tokenFile: /t }}] }}",
+                netrc.display()
+            )
+        };
+        let trust = Trust::load(&write(&folder, &text(""))).unwrap();
+        let origins = |namespace| trust.serving(namespace).unwrap().origins;
+        let (shop, bank) = (origins("shop"), origins("bank"));
+        assert_eq!(shop[0], bank[1]);
+        assert_ne!(shop[1], bank[0]);
+        assert_ne!(bank[2], bank[1]);
+        // Another secret of the same login, a key or a cache more: what was delivered counts on.
+        fs::write(&netrc, "machine private login shop password d").unwrap();
+        write(&folder, &text(", 'https://more'"));
+        assert!(trust.reload().unwrap());
+        assert_eq!(origins("shop")[..2], shop[..]);
+        fs::write(&netrc, "machine private login other password d").unwrap();
+        assert!(trust.reload().unwrap());
+        assert_ne!(origins("shop")[1], shop[1]);
+        assert!(trust.serving("shop").unwrap().must_be_delivered);
     }
 
     #[test]
@@ -279,7 +362,7 @@ mod tests {
             &format!("defaults: {{ trustedKeys: ['{KEY}'] }}"),
         ))
         .unwrap();
-        let before = trust.caches("x").unwrap();
+        let before = trust.serving("x").unwrap().caches;
         for bad in [
             "defaults: { caches: [nonsense] }",
             "defaults: { trustedKeys: [nonsense] }",
@@ -289,7 +372,7 @@ mod tests {
         ] {
             write(&folder, bad);
             assert!(trust.reload().is_err(), "{bad}");
-            assert!(Arc::ptr_eq(&before, &trust.caches("x").unwrap()));
+            assert!(Arc::ptr_eq(&before, &trust.serving("x").unwrap().caches));
         }
     }
 }

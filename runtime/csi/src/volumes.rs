@@ -5,21 +5,27 @@ mod recovery;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{fs, io};
 
-use binary_cache::{Caches, PolicyId};
+use binary_cache::PolicyId;
+use niphas_api::ClosureLines;
 use niphas_store::mount::{self, MountTable};
-use niphas_store::{Progress, Realisation, RealisedClosure, Request, Store};
+use niphas_store::{
+    Admit, LimitExceeded, Origin, Outlook, Progress, Realisation, RealiseError, RealisedClosure,
+    Request, RequestLimits, Store, Terms,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
 use crate::attributes::{Pod, Wanted};
 use crate::error::VolumeError;
+use crate::holdings::Holdings;
 use crate::locks::Locks;
-use crate::metrics::{Metrics, SourceLabels};
+use crate::metrics::{Metrics, ReasonLabels, SourceLabels};
 use crate::record::{Record, Records, failed};
-use crate::trust::Trust;
+use crate::trust::{Served, Trust};
 use crate::view::{ViewKey, Views, mounted_at};
 
 /// What is to be published.
@@ -55,8 +61,21 @@ impl Start {
     }
 }
 
-/// That a policy vouches for a closure. A closure is the same bytes whoever asks for it, but not everybody may have them.
-type Verdict = (PolicyId, Wanted);
+/// That a section of the configuration vouches for a closure: its policy believes it, and its caches delivered it. A closure is
+/// the same bytes whoever asks for it, but not everybody may have them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Verdict {
+    policy: PolicyId,
+    origins: Arc<[Origin]>,
+    wanted: Wanted,
+}
+
+/// How long a closure that no cache gives may yet come: a push, or a change of the configuration, is often under way. After it
+/// kubelet is told that it is refused.
+const MAY_COME: Duration = Duration::from_mins(3);
+
+/// Volumes to remember for that.
+const MOST_ASKED: usize = 4096;
 
 /// The volumes of this node.
 #[derive(Debug)]
@@ -64,7 +83,8 @@ pub(crate) struct Volumes {
     store: Store,
     views: Views,
     trust: Arc<Trust>,
-    records: Records,
+    records: Arc<Records>,
+    holdings: Arc<Holdings>,
     metrics: Metrics,
     boot: String,
     stop: CancellationToken,
@@ -74,6 +94,8 @@ pub(crate) struct Volumes {
     vouched: Mutex<HashSet<Verdict>>,
     /// Realisations that kubelet will ask for again: as long as they are held, what they fetched stays.
     waiting: Mutex<HashMap<String, (Realisation, Instant)>>,
+    /// Volumes whose closure no cache gave: when that was first and last.
+    missed: Mutex<HashMap<String, (Instant, Instant)>>,
 }
 
 impl Volumes {
@@ -86,8 +108,10 @@ impl Volumes {
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Result<Self, VolumeError> {
-        let records = Records::open(state.join("volumes"))?;
+        let records = Arc::new(Records::open(state.join("volumes"))?);
+        let holdings = Holdings::new(store.clone(), Arc::clone(&records));
         Ok(Self {
+            holdings: Arc::new(holdings),
             store,
             views,
             trust,
@@ -99,11 +123,26 @@ impl Volumes {
             view_locks: Locks::default(),
             vouched: Mutex::default(),
             waiting: Mutex::default(),
+            missed: Mutex::default(),
         })
     }
 
     /// Publishes a volume, or tells how far it is at the deadline; it goes on then.
     pub(crate) async fn publish(
+        self: Arc<Self>,
+        volume: Volume,
+        deadline: Instant,
+    ) -> Result<Start, VolumeError> {
+        let metrics = self.metrics.clone();
+        let published = self.publish_uncounted(volume, deadline).await;
+        if let Some(reason) = published.as_ref().err().and_then(VolumeError::reason) {
+            let labels = ReasonLabels { reason };
+            metrics.refused.get_or_create(&labels).inc();
+        }
+        published
+    }
+
+    async fn publish_uncounted(
         self: Arc<Self>,
         mut volume: Volume,
         deadline: Instant,
@@ -111,19 +150,23 @@ impl Volumes {
         volume.target = resolve(&volume.target)?;
         let lock = tokio::time::timeout_at(deadline, self.volume_locks.lock(&volume.id));
         let _alone = lock.await.map_err(|_| self.busy(&volume.id))?;
-        let caches = self
+        let served = self
             .trust
-            .caches(&volume.pod.namespace)
+            .serving(&volume.pod.namespace)
             .ok_or(VolumeError::NoPodInfo)?;
         let volume = Arc::new(volume);
-        let verdict = (caches.policy_id(), volume.wanted.clone());
+        let verdict = Verdict {
+            policy: served.caches.policy_id(),
+            origins: Arc::clone(&served.origins),
+            wanted: volume.wanted.clone(),
+        };
 
         let is_vouched = self.vouched().contains(&verdict);
         if let Some(start) = self.place(&volume, is_vouched, None).await? {
             self.waiting().remove(&volume.id);
             return Ok(start);
         }
-        let realised = self.realise(&volume, caches, deadline);
+        let realised = self.realise(&volume, served, deadline);
         let (closure, progress) = match realised.instrument(info_span!("realise")).await {
             Ok(realised) => realised,
             Err(error) => {
@@ -151,17 +194,35 @@ impl Volumes {
         }
     }
 
-    /// Has the store realise the closure, under the pod's own policy.
+    /// Has the store realise the closure, on the terms of the pod's namespace.
     async fn realise(
         &self,
         volume: &Volume,
-        caches: Arc<Caches>,
+        served: Served,
         deadline: Instant,
     ) -> Result<(Arc<RealisedClosure>, Progress), VolumeError> {
+        let (namespace, limits) = (volume.pod.namespace.clone(), served.limits);
+        let disk = self.holdings.disk_size();
+        let holdings = Arc::clone(&self.holdings);
+        let admit = move |lines: &ClosureLines| holdings.admit(&namespace, lines, limits.disk);
+        let admit: Admit = Arc::new(admit);
         let realisation = self.store.realise(Request {
             roots: volume.wanted.roots.clone(),
             expected: Some(volume.wanted.digest),
-            caches,
+            caches: served.caches,
+            terms: Terms {
+                holder: volume.pod.namespace.as_str().into(),
+                origins: served.origins,
+                must_be_delivered: served.must_be_delivered,
+                limits: RequestLimits {
+                    roots: limits.roots,
+                    paths: limits.paths,
+                    closure_size: limits.closure_size.bytes(disk),
+                    nar_size: limits.nar_size.bytes(disk),
+                    realisations: limits.realisations,
+                },
+                admit: Some(Arc::clone(&admit)),
+            },
         });
         self.waiting()
             .insert(volume.id.clone(), (realisation.clone(), Instant::now()));
@@ -170,42 +231,63 @@ impl Volumes {
             result = realisation.wait() => result,
             () = self.stop.cancelled() => return Err(VolumeError::Stopping),
             () = tokio::time::sleep_until(deadline) => {
+                self.count(&realisation);
                 return Err(VolumeError::InProgress(realisation.progress()));
             }
         };
         let progress = realisation.progress();
-        match result {
-            Ok(closure) => {
-                self.count(&progress);
-                Ok((closure, progress))
-            }
-            Err(error) => {
-                self.waiting().remove(&volume.id);
-                Err(VolumeError::Realise(error))
-            }
-        }
+        self.count(&realisation);
+        let error = match result {
+            Ok(closure) => match admitted(admit, &closure).await? {
+                Ok(()) => {
+                    self.missed().remove(&volume.id);
+                    self.count_stored(&progress);
+                    return Ok((closure, progress));
+                }
+                // It was there as a whole, so nobody asked.
+                Err(error) => Arc::new(RealiseError::Limit(error)),
+            },
+            Err(error) => error,
+        };
+        self.waiting().remove(&volume.id);
+        Err(match error.outlook() {
+            Outlook::MayCome if self.may_come(&volume.id) => VolumeError::MayCome(error),
+            _ => VolumeError::Realise(error),
+        })
     }
 
-    fn count(&self, progress: &Progress) {
-        let counts = [
-            ("fetched", progress.fetched_paths, progress.fetched_bytes),
-            (
-                "stored",
-                progress.paths_done.saturating_sub(progress.fetched_paths),
-                progress.bytes_done.saturating_sub(progress.fetched_bytes),
-            ),
-        ];
-        for (source, paths, bytes) in counts {
-            let labels = SourceLabels { source };
-            self.metrics
-                .realised_paths
-                .get_or_create(&labels)
-                .inc_by(paths);
-            self.metrics
-                .realised_bytes
-                .get_or_create(&labels)
-                .inc_by(bytes);
+    /// Whether a closure that no cache gives may yet come.
+    fn may_come(&self, volume: &str) -> bool {
+        let now = Instant::now();
+        let mut missed = self.missed();
+        if missed.len() >= MOST_ASKED {
+            missed.clear();
         }
+        let (first, last) = missed.entry(volume.to_owned()).or_insert((now, now));
+        *last = now;
+        now.duration_since(*first) < MAY_COME
+    }
+
+    /// Counts what a realisation fetched since it was counted last, whatever came of it.
+    fn count(&self, realisation: &Realisation) {
+        let fetched = realisation.untold();
+        self.count_from("fetched", fetched.paths, fetched.bytes);
+        self.count_from("failed", 0, fetched.wasted_bytes);
+    }
+
+    fn count_stored(&self, progress: &Progress) {
+        self.count_from(
+            "stored",
+            progress.paths_done.saturating_sub(progress.fetched_paths),
+            progress.bytes_done.saturating_sub(progress.fetched_bytes),
+        );
+    }
+
+    fn count_from(&self, source: &'static str, paths: u64, bytes: u64) {
+        let labels = SourceLabels { source };
+        let metrics = &self.metrics;
+        metrics.realised_paths.get_or_create(&labels).inc_by(paths);
+        metrics.realised_bytes.get_or_create(&labels).inc_by(bytes);
     }
 
     /// Mounts what is missing of a volume: its view, if the closure is given, and its target. None, if the closure must be
@@ -385,7 +467,11 @@ impl Volumes {
     ) -> Result<(), VolumeError> {
         let lock = tokio::time::timeout_at(deadline, self.volume_locks.lock(&id));
         let _alone = lock.await.map_err(|_| self.busy(&id))?;
-        self.waiting().remove(&id);
+        // Nobody waits for its closure any more: if nobody else does, what goes on for it ends.
+        if let Some((realisation, _)) = self.waiting().remove(&id) {
+            self.count(&realisation);
+        }
+        self.missed().remove(&id);
         let this = Arc::clone(&self);
         let span = tracing::Span::current();
         let done = tokio::task::spawn_blocking(move || {
@@ -460,7 +546,7 @@ impl Volumes {
             return Ok(());
         }
         self.vouched()
-            .retain(|(_, wanted)| ViewKey::of(wanted).as_ref() != Some(key));
+            .retain(|verdict| ViewKey::of(&verdict.wanted).as_ref() != Some(key));
         self.views.unmount(key)?;
         self.show_views();
         Ok(())
@@ -492,6 +578,10 @@ impl Volumes {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn missed(&self) -> MutexGuard<'_, HashMap<String, (Instant, Instant)>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn record(&self, volume: &Volume) -> Record {
         Record {
             volume: volume.id.clone(),
@@ -502,6 +592,16 @@ impl Volumes {
             boot: self.boot.clone(),
         }
     }
+}
+
+/// Asks on a thread that may read files.
+async fn admitted(
+    admit: Admit,
+    closure: &Arc<RealisedClosure>,
+) -> Result<Result<(), LimitExceeded>, VolumeError> {
+    let closure = Arc::clone(closure);
+    let admitted = tokio::task::spawn_blocking(move || admit(&closure.lines));
+    admitted.await.map_err(|_| VolumeError::Panicked)
 }
 
 /// A target as mountinfo names it: without symlinks in the path. kubelet makes its parent.

@@ -3,15 +3,27 @@
 use crate::{
     error::{FileError, StoreError},
     layout::PackId,
+    realise::Request,
     state::replace,
     store::{Pin, Shared, Store},
 };
 use binary_cache::{Caches, Trust};
-use nix_formats::{Hash, NarInfo, StorePath};
+use nix_formats::{Hash, NarInfo, PublicKey, Signature, StorePath};
 use std::sync::Arc;
 
 /// Signatures of one path to keep; a path that more keys signed has them from a cache that wants to fill the disk.
 const MAX_SIGNATURES: usize = 64;
+
+/// Whether a request may have a stored path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may.
+    Taken,
+    /// Its policy believes the path, but none of its caches has delivered it yet.
+    NotDelivered,
+    /// Its policy does not believe the path.
+    Refused,
+}
 
 impl Store {
     /// Holds the stored variants of a path, those that were used last first; only those with this NAR hash if there is one.
@@ -63,11 +75,29 @@ impl Store {
         }
     }
 
-    /// Whether the policy of these caches lets a path be used that is stored and held. `said` is what they say of it, if they
-    /// were asked: it differs from what is stored in signatures at most, and those are kept if the policy needs them.
+    /// Whether a request may have a path that is stored and held. `said` is what its caches say of it, if they were asked: it
+    /// differs from what is stored in signatures at most. Those that the policy counts are kept, so that it is content with
+    /// what is stored the next time.
     pub(crate) async fn admit(
         &self,
-        caches: &Arc<Caches>,
+        request: &Request,
+        pin: &Pin,
+        said: Option<&NarInfo>,
+    ) -> Result<Verdict, StoreError> {
+        let (shared, terms) = (&self.shared, &request.terms);
+        if !self.is_believed(&request.caches, pin, said).await? {
+            return Ok(Verdict::Refused);
+        }
+        if terms.must_be_delivered && !shared.delivered.is_by(&terms.origins, pin.pack) {
+            return Ok(Verdict::NotDelivered);
+        }
+        Ok(Verdict::Taken)
+    }
+
+    /// Whether the policy is content with the signatures, or the content address.
+    async fn is_believed(
+        &self,
+        caches: &Caches,
         pin: &Pin,
         said: Option<&NarInfo>,
     ) -> Result<bool, StoreError> {
@@ -82,13 +112,18 @@ impl Store {
         if verdict.is_err()
             && let Some(said) = said
         {
-            let (store, pack, signatures) = (self.clone(), pin.pack, said.signatures.clone());
-            let added =
-                tokio::task::spawn_blocking(move || store.add_signatures(pack, &signatures)).await;
-            if let Ok(info) = added
-                && let Some(info) = info?
-            {
-                verdict = caches.judge(&info);
+            let mut both = NarInfo::clone(&stored);
+            both.signatures.extend(said.signatures.iter().cloned());
+            verdict = caches.judge(&both);
+            if let Ok(Trust::Signed(_)) = verdict {
+                let counted = counted(caches, said);
+                let (store, pack) = (self.clone(), pin.pack);
+                let kept =
+                    tokio::task::spawn_blocking(move || store.keep_signatures(pack, counted));
+                // Without them the caches are asked again by the next process: nothing else is lost.
+                if let Ok(Err(error)) = kept.await {
+                    tracing::debug!(error = %nix_formats::chain(&error), "signatures are not kept");
+                }
             }
         }
         let is_taken = match verdict {
@@ -108,36 +143,41 @@ impl Store {
         Ok(is_taken)
     }
 
-    /// Keeps signatures that came later. Gives what is known of the path then.
-    fn add_signatures(
-        &self,
-        id: PackId,
-        signatures: &[nix_formats::Signature],
-    ) -> Result<Option<Arc<NarInfo>>, FileError> {
+    /// Keeps signatures that a policy counted, the newest of each key, and of those before as many as there is room for.
+    fn keep_signatures(&self, id: PackId, counted: Vec<Signature>) -> Result<(), FileError> {
         let shared = &self.shared;
-        let added = {
+        let kept = {
             let mut index = shared.index_mut();
             let Some(info) = index.pack_mut(id).and_then(|pack| pack.info.as_mut()) else {
-                return Ok(None);
+                return Ok(());
             };
-            let known = info.signatures.len();
-            let new = signatures
-                .iter()
-                .filter(|signature| !info.signatures.contains(signature));
-            let new: Vec<_> = new
-                .take(MAX_SIGNATURES.saturating_sub(known))
-                .cloned()
-                .collect();
-            if !new.is_empty() {
-                Arc::make_mut(info).signatures.extend(new);
+            let mut kept: Vec<Signature> = Vec::new();
+            let before = info.signatures.iter().cloned();
+            for signature in counted.into_iter().chain(before) {
+                // Nobody who counts is put out by names that others choose: what did not count comes last.
+                if kept.len() < MAX_SIGNATURES && !kept.contains(&signature) {
+                    kept.push(signature);
+                }
             }
-            Arc::clone(info)
+            Arc::make_mut(info).signatures.clone_from(&kept);
+            kept
         };
-        let lines: Vec<String> = added.signatures.iter().map(|s| format!("{s}\n")).collect();
+        let lines: Vec<String> = kept.iter().map(|s| format!("{s}\n")).collect();
         let (made, path) = (shared.temporary()?, shared.layout.signatures_of(id));
-        replace(&made, &path, lines.concat().as_bytes())?;
-        Ok(Some(added))
+        replace(&made, &path, lines.concat().as_bytes())
     }
+}
+
+/// The signatures that the policy of these caches counts, the last of each key.
+fn counted(caches: &Caches, info: &NarInfo) -> Vec<Signature> {
+    let fingerprint = info.fingerprint(caches.store_dir());
+    let of_key = |key: &PublicKey| {
+        let signatures = info.signatures.iter().rev();
+        let mut named = signatures.filter(|signature| signature.key_name == key.name());
+        named.find(|signature| key.verify(fingerprint.as_bytes(), signature))
+    };
+    let keys = caches.policy().keys().iter();
+    keys.filter_map(of_key).cloned().collect()
 }
 
 impl Shared {

@@ -34,7 +34,7 @@ impl Layout {
 
 impl Store {
     /// The lines of a closure that was realised, if they are still known.
-    pub(crate) fn closure_lines(&self, digest: &ClosureDigest) -> Option<ClosureLines> {
+    pub fn closure_lines(&self, digest: &ClosureDigest) -> Option<ClosureLines> {
         let path = self.shared.layout.closure(digest).join(LINES);
         let text = fs::read_to_string(path).ok()?;
         // The text is what the digest is of.

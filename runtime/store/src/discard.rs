@@ -84,6 +84,7 @@ impl Store {
             shared.index_mut().remove(id);
         }
         shared.verdicts.forget(id);
+        shared.delivered.forget(id);
         remove_file(&shared.layout.signatures_of(id))?;
         Ok(true)
     }

@@ -104,9 +104,7 @@ pub enum StoreError {
         kind: &'static str,
     },
     /// A pack that a path's files lie in is not there.
-    #[error(
-        "pack {pack}, which has files of store path '{path}', is missing; `niphas-store verify --repair` fetches the path again"
-    )]
+    #[error("pack {pack}, which has files of store path '{path}', is missing")]
     PackMissing {
         /// The store path.
         path: StorePath,
@@ -114,9 +112,7 @@ pub enum StoreError {
         pack: PackId,
     },
     /// The record is not what was written.
-    #[error(
-        "the record of store path '{path}' is damaged; `niphas-store verify --repair` fetches the path again"
-    )]
+    #[error("the record of store path '{path}' is damaged")]
     BadRecord {
         /// The store path.
         path: StorePath,
@@ -124,7 +120,7 @@ pub enum StoreError {
         source: crate::record::RecordError,
     },
     /// Bytes on disk are not those that were written.
-    #[error("store path '{path}' is damaged{}; `niphas-store verify --repair` fetches it again", files(.names))]
+    #[error("store path '{path}' is damaged{}", files(.names))]
     Damaged {
         /// The store path.
         path: StorePath,
@@ -167,6 +163,16 @@ pub enum StoreError {
     /// A file or folder.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl StoreError {
+    /// Whether the store has lost what it had of a path, so that repairing it helps.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::PackMissing { .. } | Self::BadRecord { .. } | Self::Damaged { .. }
+        )
+    }
 }
 
 fn files(names: &[String]) -> String {

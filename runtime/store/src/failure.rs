@@ -1,6 +1,6 @@
 //! How a failed run is told.
 
-use niphas_store::{OpenError, RealiseError};
+use niphas_store::{OpenError, RealiseError, StoreError};
 use nix_formats::printable;
 use std::io::{IsTerminal, Write, stderr};
 
@@ -23,13 +23,31 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(OpenError::InUse { .. }) = error.downcast_ref() {
         return Some("list, ls, cat, dump, du and export only read, and work all the same".into());
     }
-    error.downcast_ref().and_then(RealiseError::hint)
+    let is_damage = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<StoreError>();
+        cause.is_some_and(StoreError::is_damage)
+    };
+    if error.chain().any(is_damage) {
+        return Some("fetch it again with `niphas-store verify --repair`".into());
+    }
+    error.downcast_ref().and_then(hint_of_realising)
+}
+
+/// Here nobody else has the store open, so garbage can be collected.
+fn hint_of_realising(error: &RealiseError) -> Option<String> {
+    if error.is_out_of_space() {
+        return Some(
+            "collect garbage with `niphas-store gc`, or give the store's file system more space"
+                .into(),
+        );
+    }
+    error.hint()
 }
 
 impl Failure {
     /// A realisation's, which others may wait for too.
     pub(crate) fn shared(error: std::sync::Arc<RealiseError>) -> Self {
-        let hint = error.hint();
+        let hint = hint_of_realising(&error);
         Self {
             error: error.into(),
             hint,

@@ -22,6 +22,8 @@ pub enum Watermark {
     Bytes(u64),
     /// So many of a hundred bytes of the store's file system are in use, by whomever.
     Percent(u8),
+    /// The store's file system has fewer bytes free.
+    Free(u64),
 }
 
 /// A text is no watermark.
@@ -211,11 +213,16 @@ impl Store {
     }
 
     fn is_fuller_than(&self, watermark: Watermark, bytes: u64) -> Result<bool, StoreError> {
+        let dir = self.dir();
+        let status = || rustix::fs::statvfs(dir).map_err(crate::error::failed("read", dir));
         match watermark {
             Watermark::Bytes(limit) => Ok(bytes > limit),
+            Watermark::Free(limit) => {
+                let status = status()?;
+                Ok(status.f_bavail.saturating_mul(status.f_frsize) < limit)
+            }
             Watermark::Percent(limit) => {
-                let dir = self.dir();
-                let status = rustix::fs::statvfs(dir).map_err(crate::error::failed("read", dir))?;
+                let status = status()?;
                 let used = u128::from(status.f_blocks - status.f_bfree.min(status.f_blocks));
                 // As df has it: what only root may use counts as neither used nor free.
                 let all = used + u128::from(status.f_bavail);

@@ -11,7 +11,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use binary_cache::{Caches, Limits};
-//! use niphas_store::{Options, Request, Store};
+//! use niphas_store::{Options, Request, Store, Terms};
 //! use nix_formats::{PublicKey, PublicKeys, StoreDir};
 //! use std::{path::Path, sync::Arc};
 //!
@@ -27,6 +27,7 @@
 //!     roots: vec![StoreDir::default().parse("/nix/store/…-hello")?],
 //!     expected: None,
 //!     caches: Arc::new(caches),
+//!     terms: Terms::default(),
 //! });
 //! let closure = realisation.wait().await?;
 //! let image = store.image(&closure)?;
@@ -45,6 +46,7 @@
 //! | `closures/<digest>/paths` | the lines of a closure that was realised |
 //! | `closures/<digest>/<hash>.erofs` | its image, `<hash>` being one of the name of the store path that `root` leads to |
 //! | `roots/<name>` | what is not to be collected, as JSON |
+//! | `delivered` | which caches delivered which path |
 //! | `signatures/<id>` | signatures that came after the pack was written |
 //! | `index/` | a cache of what the records say: paths, and where contents lie |
 //! | `tmp/` | what is being made; emptied when a process opens the store to write |
@@ -56,6 +58,7 @@ mod catalog;
 mod closures;
 mod common;
 mod contents;
+mod delivered;
 mod discard;
 mod error;
 mod export;
@@ -70,7 +73,6 @@ mod layout;
 mod leases;
 mod load;
 mod lock;
-mod memory;
 pub mod mount;
 mod pack;
 mod places;
@@ -89,7 +91,10 @@ pub use error::{FileError, OpenError, StoreError};
 pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
 pub use image::ClosureImage;
 pub use layout::PackId;
-pub use realise::{Progress, Realisation, RealiseError, RealisedClosure, Request};
+pub use realise::{
+    Admit, Fetched, KeepFree, Limit, LimitExceeded, Origin, Outlook, Progress, Realisation,
+    RealiseError, RealisedClosure, Request, RequestLimits, Terms,
+};
 pub use record::{Events, FileNode, Node, Place, RecordError, Tree, TreeEvent};
 pub use roots::{RootHold, RootName, RootNameError};
 pub use store::{Options, Store, StoredPath};

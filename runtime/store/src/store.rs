@@ -3,6 +3,7 @@
 use crate::{
     catalog::{Catalog, Known, Seal},
     common::Common,
+    delivered::Delivered,
     discard::Discarding,
     error::{FileError, OpenError, StoreError, failed},
     index::Index,
@@ -10,7 +11,7 @@ use crate::{
     load::load,
     lock::Lock,
     places::{MAX_RECENT, Places},
-    realise::Running,
+    realise::{KeepFree, Running},
     record::{Tree, essence},
     state::{State, boot_id},
     sync::Syncer,
@@ -31,10 +32,13 @@ use std::{
 pub struct Options {
     /// The folder that its paths name. It need not exist.
     pub store_dir: StoreDir,
-    /// How many NARs are fetched at once.
+    /// How many NARs are fetched at once from the same caches; from all others together as many again.
     pub concurrency: usize,
-    /// How many bytes of memory all fetches together take, about.
+    /// How many bytes of memory all fetches from the same caches together take, about; all others together take as much again.
     pub memory: usize,
+    /// What fetches leave free of the store's file system, collecting garbage for it. Without it they take what there is, and
+    /// nothing is collected for them.
+    pub keep_free: Option<KeepFree>,
 }
 
 impl Default for Options {
@@ -43,6 +47,7 @@ impl Default for Options {
             store_dir: StoreDir::default(),
             concurrency: 32,
             memory: 32 << 20,
+            keep_free: None,
         }
     }
 }
@@ -76,6 +81,7 @@ pub(crate) struct Shared {
     numbers: Mutex<Numbers>,
     pub(crate) common: Common,
     pub(crate) verdicts: Verdicts,
+    pub(crate) delivered: Delivered,
     pub(crate) running: Running,
     /// Held while roots are read or changed as a whole, and while garbage is collected.
     pub(crate) collecting: Mutex<()>,
@@ -139,6 +145,7 @@ impl Store {
                 saved => saved?,
             }
         }
+        let delivered = Delivered::load(&layout, &loaded.index, lock.is_some())?;
         let shared = Arc::new(Shared {
             running: Running::new(&options),
             layout,
@@ -148,6 +155,7 @@ impl Store {
             numbers: Mutex::new(Numbers { state, left }),
             common: Common::default(),
             verdicts: Verdicts::default(),
+            delivered,
             collecting: Mutex::default(),
             making_image: Mutex::default(),
             discarding: Mutex::default(),

@@ -8,16 +8,14 @@ use std::sync::Mutex;
 /// Policies to remember. A node has a few: one for each set of keys that tenants configured.
 const MAX_POLICIES: usize = 256;
 
-/// Verdicts by policy. Only good ones are kept: signatures may be added, but never go.
+/// Verdicts by policy. Only good ones are kept: what was found once is true of these bytes for ever.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts(Mutex<HashMap<PolicyId, HashSet<PackId>>>);
 
 impl Verdicts {
     /// Whether the policy is known to take what is in a pack.
     pub(crate) fn is_taken(&self, policy: PolicyId, pack: PackId) -> bool {
-        lock(&self.0)
-            .get(&policy)
-            .is_some_and(|taken| taken.contains(&pack))
+        self.are_taken(policy, &[pack])
     }
 
     /// Whether the policy is known to take what is in all of these packs.

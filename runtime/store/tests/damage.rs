@@ -301,9 +301,7 @@ async fn rot_is_found_and_mended_where_it_is() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!(
-            "store path '{second}' is damaged in common; `niphas-store verify --repair` fetches it again"
-        )
+        format!("store path '{second}' is damaged in common")
     );
     let report = store.verify(store.paths(), None).await.unwrap();
     assert_eq!(report.paths, 2);

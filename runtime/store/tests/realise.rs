@@ -219,8 +219,8 @@ async fn a_request_joins_the_one_that_goes_on() {
     cache.fault(&info, Fault::Delay(std::time::Duration::from_millis(200)));
     let (store, caches) = (open(folder.path()), cache.client());
     let first = store.realise(request(std::slice::from_ref(&path), &caches));
-    drop(first);
     let second = store.realise(request(std::slice::from_ref(&path), &caches));
+    drop(first);
     second.wait().await.unwrap();
     assert_eq!(cache.requests(&info).values().sum::<usize>(), 1);
 }

@@ -8,8 +8,11 @@ use tracing::{info, warn};
 use super::{Volumes, mounts};
 use crate::error::VolumeError;
 
-/// A realisation whose volume kubelet does not ask for any more is let go after this.
-const ABANDONED: Duration = Duration::from_mins(15);
+/// A realisation whose volume kubelet does not ask for any more is let go after this; kubelet pauses 2 minutes at most.
+const ABANDONED: Duration = Duration::from_secs(150);
+
+/// How long it is remembered that no cache gave a volume's closure.
+const FORGOTTEN: Duration = Duration::from_mins(15);
 
 impl Volumes {
     /// Puts in order what earlier runs left, whether they were killed or the node went down: what is mounted is known, held
@@ -55,8 +58,19 @@ impl Volumes {
 
     /// Forgets volumes whose pod's folder is gone with what was mounted in it, and realisations that nobody waits for.
     pub(crate) fn sweep(&self) -> Result<(), VolumeError> {
-        self.waiting()
-            .retain(|_, (_, asked)| asked.elapsed() < ABANDONED);
+        let mut abandoned = Vec::new();
+        self.waiting().retain(|_, (realisation, asked)| {
+            let is_wanted = asked.elapsed() < ABANDONED;
+            if !is_wanted {
+                abandoned.push(realisation.clone());
+            }
+            is_wanted
+        });
+        for realisation in abandoned {
+            self.count(&realisation);
+        }
+        self.missed()
+            .retain(|_, (_, last)| last.elapsed() < FORGOTTEN);
         let mounts = mounts()?;
         for record in self.records.all() {
             let is_gone = mounts.at(&record.target).is_none()

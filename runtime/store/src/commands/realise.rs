@@ -7,7 +7,7 @@ use crate::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_api::ClosureDigest;
-use niphas_store::{Progress, Realisation, Request, RootHold, RootName};
+use niphas_store::{Progress, Realisation, Request, RootHold, RootName, Terms};
 use serde_json::json;
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -54,6 +54,7 @@ impl Args {
                 roots,
                 expected: self.digest,
                 caches: self.caches.open()?,
+                terms: Terms::default(),
             };
             let realisation = store.realise(request);
             let closure = tokio::select! {

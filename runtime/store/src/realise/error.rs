@@ -1,7 +1,8 @@
 //! Why a closure can't be realised.
 
+use super::{Limit, LimitExceeded};
 use crate::error::{FileError, StoreError};
-use binary_cache::NarError;
+use binary_cache::{ClosureError, NarError, Refusal};
 use niphas_api::ClosureDigest;
 use nix_formats::StorePath;
 use std::{io, path::PathBuf};
@@ -23,7 +24,7 @@ pub enum RealiseError {
     },
     /// Paths that are neither in the store nor in a cache, or that cannot be trusted.
     #[error(transparent)]
-    Unavailable(binary_cache::ClosureError),
+    Unavailable(ClosureError),
     /// The contents of a path.
     #[error(transparent)]
     Nar(Box<NarError>),
@@ -44,7 +45,7 @@ pub enum RealiseError {
         source: io::Error,
     },
     /// The closure is not the one that was wanted.
-    #[error("the closure of {} has the digest {actual}, but {expected} was wanted: what the caches have is not what was rendered", nix_formats::few(.roots))]
+    #[error("the closure of {} has the digest {actual}, and {expected} was asked for: the caches have other contents than those that were rendered", nix_formats::few(.roots))]
     Digest {
         /// The closure's roots.
         roots: Vec<String>,
@@ -52,6 +53,26 @@ pub enum RealiseError {
         expected: ClosureDigest,
         /// What it is.
         actual: ClosureDigest,
+    },
+    /// The request asks for more than it may.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+    /// A path is stored, and what the request's caches say of it is not enough for its policy.
+    #[error(
+        "store path '{0}' is on this node, but neither signed by keys that are trusted here nor content-addressed"
+    )]
+    Refused(StorePath),
+    /// The disk has no room for what is missing of the closure, garbage aside.
+    #[error(
+        "the store's disk has no room: {needed} bytes are needed and {reserve} stay free, of {free} that are free; all the rest is in use"
+    )]
+    NoSpace {
+        /// Bytes of the NARs that are to be fetched.
+        needed: u64,
+        /// Bytes that nobody has or is promised.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
     },
     /// The closure is no closure that a digest can be computed of.
     #[error("the closure has no digest")]
@@ -76,6 +97,17 @@ impl From<FileError> for RealiseError {
     }
 }
 
+/// What can end an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// It passes by itself: asking again helps.
+    Passes,
+    /// A push to a cache or a change of the configuration ends it, and may be under way.
+    MayCome,
+    /// The same request always ends so.
+    Stays,
+}
+
 impl RealiseError {
     /// What to do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
@@ -85,16 +117,17 @@ impl RealiseError {
                 "render again, so that the digest is that of what the caches have now; or find out who changed them"
                     .to_owned(),
             ),
-            _ if self.is_out_of_space() => Some(
-                "collect garbage with `niphas-store gc`, or give the store's file system more space".to_owned(),
-            ),
+            _ if self.is_out_of_space() => {
+                Some("give the store's file system more space, or run less on this node".to_owned())
+            }
             _ => None,
         }
     }
 
     /// Whether there was no space left for it.
     pub fn is_out_of_space(&self) -> bool {
-        self.file_error().is_some_and(FileError::is_out_of_space)
+        matches!(self, Self::NoSpace { .. })
+            || self.file_error().is_some_and(FileError::is_out_of_space)
     }
 
     /// The file or folder of the store that could not be written to, if that is what went wrong.
@@ -102,19 +135,23 @@ impl RealiseError {
         self.file_error().map(|error| &error.path)
     }
 
-    /// Whether asking again later may help without anybody changing anything.
-    pub fn is_transient(&self) -> bool {
+    /// What can end it.
+    pub fn outlook(&self) -> Outlook {
         match self {
+            Self::Limit(error) if error.limit == Limit::Disk => Outlook::Passes,
             Self::NoRoots
             | Self::OtherStoreDir { .. }
             | Self::Digest { .. }
             | Self::Lines(_)
-            | Self::Unsuitable { .. } => false,
-            Self::Unavailable(_)
-            | Self::Nar(_)
-            | Self::Write { .. }
-            | Self::Store(_)
-            | Self::Interrupted => true,
+            | Self::Limit(_)
+            | Self::Refused(_)
+            | Self::Store(StoreError::ReadOnly(_) | StoreError::NoRoots)
+            | Self::Unsuitable { .. } => Outlook::Stays,
+            Self::Unavailable(error) => of_closure(error),
+            Self::Nar(error) => of_nar(error),
+            Self::Write { .. } | Self::Store(_) | Self::NoSpace { .. } | Self::Interrupted => {
+                Outlook::Passes
+            }
         }
     }
 
@@ -123,5 +160,33 @@ impl RealiseError {
             Self::Write { source, .. } | Self::Store(StoreError::File(source)) => Some(source),
             _ => None,
         }
+    }
+}
+
+/// A cache that cannot be asked may have it, later. What no cache gives may be pushed, signed or configured.
+fn of_closure(error: &ClosureError) -> Outlook {
+    let ClosureError::Unavailable(paths) = error else {
+        return Outlook::Stays;
+    };
+    let mut refusals = paths.iter().flat_map(|path| path.refusals.iter());
+    if refusals.any(|(_, refusal)| matches!(refusal, Refusal::Failed(_))) {
+        Outlook::Passes
+    } else {
+        Outlook::MayCome
+    }
+}
+
+fn of_nar(error: &NarError) -> Outlook {
+    match error {
+        NarError::Fetch { .. } | NarError::Read { .. } => Outlook::Passes,
+        NarError::Missing { .. } => Outlook::MayCome,
+        NarError::Everywhere { failures, .. } => {
+            let outlooks = || failures.iter().map(of_nar);
+            [Outlook::Passes, Outlook::MayCome]
+                .into_iter()
+                .find(|outlook| outlooks().any(|other| other == *outlook))
+                .unwrap_or(Outlook::Stays)
+        }
+        _ => Outlook::Stays,
     }
 }

@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 use nix_formats::StorePath;
 
 impl Store {
-    /// The closure that a request names by its digest, if every path of it is in the store and was found before to satisfy
-    /// the request's policy. Otherwise nothing, and then it has to be walked.
+    /// The closure that a request names by its digest, if every path of it is in the store, was found before to satisfy the
+    /// request's policy, and was delivered by the request's caches if it has to be. Otherwise nothing: it has to be walked.
     pub(super) fn known_closure(&self, request: &Request) -> Option<RealisedClosure> {
         let digest = request.expected?;
         let lines = self.closure_lines(&digest)?;
@@ -42,6 +42,10 @@ impl Store {
         let chosen: Vec<PackId> = chosen.into_iter().collect::<Option<_>>()?;
         let policy = request.caches.policy_id();
         if !shared.verdicts.are_taken(policy, &chosen) {
+            return None;
+        }
+        let terms = &request.terms;
+        if terms.must_be_delivered && !shared.delivered.are_by(&terms.origins, &chosen) {
             return None;
         }
         let pins = chosen.into_iter().map(|id| Pin::new(shared, id));

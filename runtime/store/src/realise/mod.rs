@@ -4,10 +4,16 @@ mod error;
 mod fetch;
 mod known;
 mod progress;
+mod refused;
+mod shares;
+mod space;
+mod terms;
 mod walk;
 
-pub use error::RealiseError;
-pub use progress::Progress;
+pub use error::{Outlook, RealiseError};
+pub use progress::{Fetched, Progress};
+pub use space::KeepFree;
+pub use terms::{Admit, Limit, LimitExceeded, Origin, RequestLimits, Terms};
 
 use crate::{
     error::StoreError,
@@ -20,8 +26,14 @@ use hashbrown::HashMap;
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
 use nix_formats::StorePath;
 use progress::Counters;
-use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::watch;
+use refused::Refused;
+use shares::Shares;
+use space::Space;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::AbortHandle,
+};
 use tracing::Instrument as _;
 
 /// A closure that is wanted.
@@ -34,6 +46,8 @@ pub struct Request {
     /// Where to look, and whom to believe. Paths that are in the store are taken without asking if the policy is content
     /// with the signatures that are stored with them.
     pub caches: Arc<Caches>,
+    /// Whose request it is, and how much it may ask for.
+    pub terms: Terms,
 }
 
 /// A closure that is in the store as a whole, every path verified. None of them is collected as long as this lives; make it
@@ -59,31 +73,46 @@ impl RealisedClosure {
 
 type Outcome = Result<Arc<RealisedClosure>, Arc<RealiseError>>;
 
-/// A realisation that was begun. It goes on when this is dropped.
+/// A realisation that was begun. It ends when the last clone is dropped; what is whole by then stays.
 #[derive(Debug, Clone)]
-pub struct Realisation {
+pub struct Realisation(Arc<Asked>);
+
+/// What those who ask for a realisation share.
+#[derive(Debug)]
+struct Asked {
     counters: Arc<Counters>,
-    /// Only those who may still ask keep it, so that the closure is let go of with the last of them.
     outcome: Arc<OnceLock<Outcome>>,
     has_ended: watch::Receiver<bool>,
+    task: AbortHandle,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Realisation {
     /// How far it is.
     pub fn progress(&self) -> Progress {
-        self.counters.snapshot()
+        self.0.counters.snapshot()
+    }
+
+    /// What it fetched since this was asked last, by whoever asks for the same closure.
+    pub fn untold(&self) -> Fetched {
+        self.0.counters.untold()
     }
 
     /// Whether it has come to its end.
     pub fn is_finished(&self) -> bool {
-        *self.has_ended.borrow() || self.has_ended.has_changed().is_err()
+        *self.0.has_ended.borrow() || self.0.has_ended.has_changed().is_err()
     }
 
     /// Waits for its end.
     pub async fn wait(&self) -> Result<Arc<RealisedClosure>, Arc<RealiseError>> {
         // An error says that the task ended before its time, and then there is no outcome.
-        let _ = self.has_ended.clone().wait_for(|ended| *ended).await;
-        let outcome = self.outcome.get().cloned();
+        let _ = self.0.has_ended.clone().wait_for(|ended| *ended).await;
+        let outcome = self.0.outcome.get().cloned();
         outcome.unwrap_or_else(|| Err(Arc::new(RealiseError::Interrupted)))
     }
 }
@@ -95,13 +124,29 @@ struct Key {
     expected: Option<ClosureDigest>,
     /// The address of the caches, which the realisation keeps alive.
     caches: usize,
+    /// One holder does not wait in another's queue.
+    holder: Arc<str>,
 }
+
+/// Realisations that go on at the same time: of one holder half of them at most.
+const MOST_REALISATIONS: u64 = 64;
+
+/// Closures that are looked for in the store at the same time.
+const MOST_KNOWN: usize = 8;
+
+/// Memory for what caches say of paths that are about to be fetched, in bytes: for one section half of it at most.
+const NARINFO_MEMORY: u64 = 64 << 20;
 
 /// What goes on in a store at this time.
 #[derive(Debug)]
 pub(crate) struct Running {
-    realisations: Mutex<HashMap<Key, Realisation>>,
+    realisations: Mutex<HashMap<Key, Weak<Asked>>>,
     fetches: Fetches,
+    refused: Refused,
+    queue: Arc<Shares<Arc<str>>>,
+    known: Semaphore,
+    narinfos: Arc<Shares<usize>>,
+    space: Space,
 }
 
 impl Running {
@@ -109,6 +154,11 @@ impl Running {
         Self {
             realisations: Mutex::default(),
             fetches: Fetches::new(options),
+            refused: Refused::default(),
+            queue: Shares::new(MOST_REALISATIONS),
+            known: Semaphore::new(MOST_KNOWN),
+            narinfos: Shares::new(NARINFO_MEMORY),
+            space: Space::default(),
         }
     }
 }
@@ -144,53 +194,71 @@ impl Store {
         })
     }
 
-    /// Begins to realise a closure, or joins whoever does so already. Must be called within a tokio runtime, which has to
-    /// live until the end: [`RealiseError::Interrupted`] is what is left otherwise.
+    /// Begins to realise a closure, or joins the realisation of the same that goes on. Must be called within a tokio runtime,
+    /// which has to live until the end: [`RealiseError::Interrupted`] is what is left otherwise.
     pub fn realise(&self, request: Request) -> Realisation {
         let key = Key {
             roots: request.roots.clone(),
             expected: request.expected,
             caches: Arc::as_ptr(&request.caches).addr(),
+            holder: Arc::clone(&request.terms.holder),
         };
         let mut running = lock(&self.shared.running.realisations);
-        if let Some(realisation) = running.get(&key)
-            && !realisation.is_finished()
-        {
-            return realisation.clone();
+        if let Some(asked) = running.get(&key).and_then(Weak::upgrade) {
+            let realisation = Realisation(asked);
+            if !realisation.is_finished() {
+                return realisation;
+            }
         }
         let (end, has_ended) = watch::channel(false);
-        let outcome = Arc::default();
-        let asked = Arc::downgrade(&outcome);
-        let counters = Arc::new(Counters::default());
-        let realisation = Realisation {
-            counters: Arc::clone(&counters),
-            outcome,
-            has_ended,
+        let (outcome, counters) = (
+            Arc::<OnceLock<Outcome>>::default(),
+            Arc::<Counters>::default(),
+        );
+        let (result, counted) = (Arc::downgrade(&outcome), Arc::clone(&counters));
+        let (store, request) = (self.clone(), Arc::new(request));
+        let forget = Forget {
+            store: self.clone(),
+            key: key.clone(),
         };
-        running.insert(key.clone(), realisation.clone());
-        let store = self.clone();
         let task = async move {
-            // Forgotten even if the task panics or is aborted.
-            let forget = Forget { store, key };
-            let store = &forget.store;
-            let result = walk::realise(store, &request, &counters).await;
-            if let Err(error) = &result {
-                tracing::debug!(error = %nix_formats::chain(error), "a realisation failed");
-            }
-            if let Some(outcome) = asked.upgrade() {
+            let realised = realise(&store, &request, &counted).await;
+            if let Some(outcome) = result.upgrade() {
                 // Nobody else sets it.
-                let _ = outcome.set(result.map(Arc::new).map_err(Arc::new));
+                let _ = outcome.set(realised);
             }
-            // Whoever waits may be about to open the store anew.
-            drop((forget, request));
+            // Whoever waits may be about to open the store again.
+            drop((forget, store, request));
             end.send_replace(true);
         };
         // Whoever asked first is the one whose trace it is part of.
-        tokio::spawn(task.in_current_span());
-        realisation
+        let task = tokio::spawn(task.in_current_span()).abort_handle();
+        let asked = Arc::new(Asked {
+            counters,
+            outcome,
+            has_ended,
+            task,
+        });
+        running.insert(key, Arc::downgrade(&asked));
+        Realisation(asked)
     }
 }
 
+async fn realise(store: &Store, request: &Arc<Request>, counters: &Arc<Counters>) -> Outcome {
+    let refused = &store.shared.running.refused;
+    if let Some(error) = refused.get(request) {
+        return Err(error);
+    }
+    let result = walk::realise(store, request, counters).await;
+    let result = result.map(Arc::new).map_err(Arc::new);
+    if let Err(error) = &result {
+        tracing::debug!(error = %nix_formats::chain(error), "a realisation failed");
+        refused.note(request, error);
+    }
+    result
+}
+
+/// Forgets a realisation that ended, also one whose task panicked or was aborted.
 struct Forget {
     store: Store,
     key: Key,
@@ -198,6 +266,14 @@ struct Forget {
 
 impl Drop for Forget {
     fn drop(&mut self) {
-        lock(&self.store.shared.running.realisations).remove(&self.key);
+        let mut running = lock(&self.store.shared.running.realisations);
+        // The next of the same key may have begun already.
+        if let Some(asked) = running.get(&self.key)
+            && asked
+                .upgrade()
+                .is_none_or(|asked| Some(asked.task.id()) == tokio::task::try_id())
+        {
+            running.remove(&self.key);
+        }
     }
 }

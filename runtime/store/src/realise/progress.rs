@@ -1,6 +1,11 @@
 //! How far a realisation is.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use super::shares::Before;
+use crate::store::lock;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// How far a realisation is. Totals grow as long as paths are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +22,21 @@ pub struct Progress {
     pub fetched_paths: u64,
     /// Bytes of those paths' NARs.
     pub fetched_bytes: u64,
+    /// Bytes of NARs that came and were of no use: they were not what they should be, or not all came.
+    pub wasted_bytes: u64,
+    /// While it waits for others of its holder to end: how many come before it.
+    pub queued: u64,
+}
+
+/// What was fetched since this was asked for last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Paths.
+    pub paths: u64,
+    /// Bytes of their NARs.
+    pub bytes: u64,
+    /// Bytes of NARs that came and were of no use.
+    pub wasted_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -27,10 +47,14 @@ pub(crate) struct Counters {
     bytes_total: AtomicU64,
     fetched_paths: AtomicU64,
     fetched_bytes: AtomicU64,
+    wasted_bytes: AtomicU64,
+    pub(super) queued: Before,
+    /// What was counted for the metrics: paths and bytes that were fetched, bytes that were wasted.
+    counted: Mutex<[u64; 3]>,
 }
 
 impl Counters {
-    /// Starts anew.
+    /// Starts again.
     pub(crate) fn reset(&self) {
         for counter in [
             &self.paths_done,
@@ -76,6 +100,25 @@ impl Counters {
         self.fetched_bytes.fetch_add(nar_size, Relaxed);
     }
 
+    /// Bytes came that are of no use.
+    pub(crate) fn wasted(&self, bytes: u64) {
+        self.wasted_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Paths and bytes that were fetched, and bytes that were wasted, each told once.
+    pub(crate) fn untold(&self) -> Fetched {
+        let mut counted = lock(&self.counted);
+        let [paths, bytes, wasted] = [&self.fetched_paths, &self.fetched_bytes, &self.wasted_bytes]
+            .map(|it| it.load(Relaxed));
+        let [told_paths, told_bytes, told_wasted] = *counted;
+        *counted = [paths, bytes, wasted];
+        Fetched {
+            paths: paths - told_paths,
+            bytes: bytes - told_bytes,
+            wasted_bytes: wasted - told_wasted,
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> Progress {
         Progress {
             paths_done: self.paths_done.load(Relaxed),
@@ -84,6 +127,8 @@ impl Counters {
             bytes_total: self.bytes_total.load(Relaxed),
             fetched_paths: self.fetched_paths.load(Relaxed),
             fetched_bytes: self.fetched_bytes.load(Relaxed),
+            wasted_bytes: self.wasted_bytes.load(Relaxed),
+            queued: self.queued.0.load(Relaxed),
         }
     }
 }

@@ -11,7 +11,7 @@ mod tree;
 pub(crate) use tree::{Tree, arbitrary_tree, directory, executable, file, read_back, symlink};
 
 use binary_cache::{Caches, Limits, TrustPolicy};
-use niphas_store::{Options, RealiseError, RealisedClosure, Request, Store};
+use niphas_store::{Options, Origin, RealiseError, RealisedClosure, Request, Store, Terms};
 use nix_formats::{
     Compression, Hash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, hash::HashAlgorithm,
 };
@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     Replace(Vec<u8>),
     /// Waits before it answers well.
     Delay(Duration),
+    /// Sends so many bytes each 100 ms.
+    Drip(usize),
 }
 
 #[derive(Debug, Default)]
@@ -190,6 +192,18 @@ pub(crate) fn folder_client(folder: &Path) -> Arc<Caches> {
     Arc::new(Caches::new(StoreDir::default(), [url], keys, Limits::default()).unwrap())
 }
 
+/// As if a section of the configuration, one of several, had these caches.
+pub(crate) fn terms(caches: &[&Cache]) -> Terms {
+    Terms {
+        origins: caches
+            .iter()
+            .map(|cache| Origin::new(&cache.url, ""))
+            .collect(),
+        must_be_delivered: true,
+        ..Terms::default()
+    }
+}
+
 /// A client of caches that believes any `required` of these keys together.
 pub(crate) fn client(caches: &[&Cache], keys: &[&str], required: usize) -> Arc<Caches> {
     let keys: PublicKeys = keys.iter().map(|name| key(name).public_key()).collect();
@@ -242,7 +256,7 @@ async fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> std::io::Re
             let file = contents.files.get(&name).cloned();
             (file, contents.faults.get(&name).cloned())
         };
-        let mut sent = usize::MAX;
+        let (mut sent, mut drops) = (usize::MAX, None);
         let mut stalls = false;
         let (mut status, mut body) = match file {
             Some(file) if start > 0 && start <= file.len() => (206, file[start..].to_vec()),
@@ -255,6 +269,7 @@ async fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> std::io::Re
             Some(Fault::Stall(at)) => (sent, stalls) = (at, true),
             Some(Fault::Replace(other)) => (status, body) = (200, other),
             Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Drip(size)) => drops = Some(size),
             None => {}
         }
         let range = if status == 206 {
@@ -268,7 +283,12 @@ async fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> std::io::Re
             body.len()
         );
         stream.write_all(answer.as_bytes()).await?;
-        stream.write_all(&body[..body.len().min(sent)]).await?;
+        for piece in body[..body.len().min(sent)].chunks(drops.unwrap_or(usize::MAX)) {
+            stream.write_all(piece).await?;
+            if drops.is_some() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
         if stalls {
             tokio::time::sleep(Duration::from_mins(1)).await;
         }
@@ -287,6 +307,7 @@ pub(crate) fn request(roots: &[StorePath], caches: &Arc<Caches>) -> Request {
         roots: roots.to_vec(),
         expected: None,
         caches: Arc::clone(caches),
+        terms: Terms::default(),
     }
 }
 

@@ -1,0 +1,171 @@
+//! What the closures of one namespace take of a node.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use niphas_api::{ClosureDigest, ClosureLines};
+use niphas_store::{Limit, LimitExceeded, Store};
+
+use crate::config::Amount;
+use crate::record::Records;
+
+/// Sizes to remember; a node mounts fewer closures.
+const MOST: usize = 4096;
+
+/// Sums up the NARs of the closures that a namespace's volumes hold.
+///
+/// Each path counts once for a namespace, whichever of its closures have it, and once for each namespace: who else has it may
+/// not change what a namespace may have.
+#[derive(Debug)]
+pub(crate) struct Holdings {
+    store: Store,
+    records: Arc<Records>,
+    /// NAR sizes of closures that were admitted. Held while one is, so that two do not fill the same room.
+    sizes: Mutex<HashMap<ClosureDigest, u64>>,
+}
+
+impl Holdings {
+    pub(crate) fn new(store: Store, records: Arc<Records>) -> Self {
+        Self {
+            store,
+            records,
+            sizes: Mutex::default(),
+        }
+    }
+
+    /// Whether a namespace may hold this closure beside what it holds.
+    pub(crate) fn admit(
+        &self,
+        namespace: &str,
+        lines: &ClosureLines,
+        limit: Amount,
+    ) -> Result<(), LimitExceeded> {
+        let digest = lines.digest();
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held: Vec<ClosureDigest> = Vec::new();
+        for record in self.records.all() {
+            let is_other = record.digest != digest && record.pod.namespace == namespace;
+            if is_other && !held.contains(&record.digest) {
+                held.push(record.digest);
+            }
+        }
+        if sizes.len() >= MOST {
+            sizes.clear();
+        }
+        let mut found = lines.nar_size();
+        for other in &held {
+            // One that is not known is of before a restart; or was not admitted yet, and then there is nothing of it.
+            let size = sizes.get(other).copied().or_else(|| {
+                let lines = self.store.closure_lines(other)?;
+                sizes.insert(*other, lines.nar_size());
+                Some(lines.nar_size())
+            });
+            let size = size.unwrap_or(0);
+            found = found.saturating_add(size);
+        }
+        let allowed = limit.bytes(self.disk_size());
+        if found > allowed {
+            found = self.together(lines, &held);
+        }
+        if found > allowed {
+            return Err(LimitExceeded {
+                limit: Limit::Disk,
+                allowed,
+                found,
+            });
+        }
+        sizes.insert(digest, lines.nar_size());
+        Ok(())
+    }
+
+    /// The size of all, each path counted once.
+    fn together(&self, lines: &ClosureLines, held: &[ClosureDigest]) -> u64 {
+        let mut paths: HashMap<[u8; 32], u64> = HashMap::new();
+        let mut add = |lines: &ClosureLines| {
+            for line in lines.as_slice() {
+                let mut hash = [0; 32];
+                let bytes = line.nar_hash.as_bytes();
+                hash[..bytes.len().min(32)].copy_from_slice(&bytes[..bytes.len().min(32)]);
+                paths.insert(hash, line.nar_size);
+            }
+        };
+        add(lines);
+        for other in held {
+            if let Some(lines) = self.store.closure_lines(other) {
+                add(&lines);
+            }
+        }
+        paths
+            .values()
+            .fold(0, |sum, size| u64::saturating_add(sum, *size))
+    }
+
+    /// Bytes of the store's file system.
+    pub(crate) fn disk_size(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.store.dir());
+        disk.map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Pod;
+    use crate::record::Record;
+    use niphas_api::ClosureLine;
+    use niphas_store::{Options, Watermark};
+    use nix_formats::{StorePath, hash::HashAlgorithm};
+
+    fn lines(names: &[&str]) -> ClosureLines {
+        let line = |name: &&str| ClosureLine {
+            path: StorePath::from_base_name(format!("{}-{name}", "0".repeat(32))).unwrap(),
+            nar_hash: HashAlgorithm::Sha256.digest(name.as_bytes()),
+            nar_size: 100,
+        };
+        ClosureLines::new(names.iter().map(line).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_path_counts_once_for_each_namespace() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Options::default()).unwrap();
+        let records = Arc::new(Records::open(folder.path().join("volumes")).unwrap());
+        let holdings = Holdings::new(store, Arc::clone(&records));
+        let put = |namespace: &str, lines: &ClosureLines| {
+            let digest = lines.digest();
+            let hex = digest.to_string().replace("sha256:", "");
+            let closure = folder.path().join("closures").join(&hex);
+            std::fs::create_dir_all(&closure).unwrap();
+            std::fs::write(closure.join("paths"), lines.to_string()).unwrap();
+            let pod = Pod {
+                namespace: namespace.to_owned(),
+                ..Pod::default()
+            };
+            let record = Record {
+                volume: format!("{namespace}-{hex}"),
+                target: "/x".into(),
+                roots: vec![lines.as_slice()[0].path.clone()],
+                digest,
+                pod,
+                boot: String::new(),
+            };
+            records.put(record).unwrap();
+        };
+        let (old, new) = (lines(&["a", "b", "c"]), lines(&["b", "c", "d"]));
+        let limit = |bytes| Amount(Watermark::Bytes(bytes));
+        holdings.admit("shop", &old, limit(300)).unwrap();
+        put("shop", &old);
+        // The next version of it, and itself again.
+        holdings.admit("shop", &new, limit(400)).unwrap();
+        holdings.admit("shop", &old, limit(300)).unwrap();
+        let refused = holdings.admit("shop", &new, limit(399)).unwrap_err();
+        assert_eq!((refused.limit, refused.found), (Limit::Disk, 400));
+        // What one has is nothing to another, and known after a restart.
+        holdings.admit("bank", &new, limit(300)).unwrap();
+        let holdings = Holdings::new(holdings.store.clone(), records);
+        holdings
+            .admit("shop", &lines(&["x"]), limit(399))
+            .unwrap_err();
+        holdings.admit("shop", &lines(&["x"]), limit(400)).unwrap();
+    }
+}

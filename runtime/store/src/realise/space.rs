@@ -1,0 +1,149 @@
+//! Room on disk for what is about to be fetched.
+
+use super::RealiseError;
+use crate::{
+    error::{FileError, failed},
+    gc::{GcOptions, Watermark},
+    store::{Shared, Store, lock},
+};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How long to wait for a garbage collection that others began.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The share of a file system that stays free if nothing else was said, and the most that this is.
+const RESERVE_PERCENT: u64 = 5;
+const MOST_RESERVE: u64 = 1 << 30;
+
+/// What is promised to fetches that go on.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    promised: Mutex<u64>,
+    /// Held by the one that collects garbage, so that the others see what it freed.
+    collecting: tokio::sync::Mutex<()>,
+}
+
+/// Bytes that a realisation is about to write.
+#[derive(Debug)]
+pub(super) struct Room {
+    shared: Arc<Shared>,
+    left: AtomicU64,
+}
+
+impl Room {
+    /// So many bytes of it are written, or need not be.
+    pub(super) fn used(&self, bytes: u64) {
+        let take = |left: u64| Some(left.saturating_sub(bytes));
+        let before = self.left.fetch_update(Relaxed, Relaxed, take).unwrap_or(0);
+        *lock(&self.shared.running.space.promised) -= bytes.min(before);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.used(u64::MAX);
+    }
+}
+
+/// What a file system has.
+struct Disk {
+    free: u64,
+    reserve: u64,
+}
+
+impl Store {
+    /// Room for so many bytes above what stays free: garbage goes for it if need be.
+    pub(super) async fn room(&self, bytes: u64) -> Result<Room, RealiseError> {
+        if let Some(room) = self.room_at_once(bytes)? {
+            return Ok(room);
+        }
+        self.collect_for(bytes).await?;
+        if let Some(room) = self.room_at_once(bytes)? {
+            return Ok(room);
+        }
+        let disk = self.disk()?;
+        let promised = *lock(&self.shared.running.space.promised);
+        Err(RealiseError::NoSpace {
+            needed: bytes,
+            free: disk.free.saturating_sub(promised),
+            reserve: disk.reserve,
+        })
+    }
+
+    fn room_at_once(&self, bytes: u64) -> Result<Option<Room>, RealiseError> {
+        let mut left = 0;
+        if self.shared.options.keep_free.is_some() {
+            let disk = self.disk()?;
+            let mut promised = lock(&self.shared.running.space.promised);
+            let wanted = promised.saturating_add(bytes);
+            if bytes > 0 && wanted.saturating_add(disk.reserve) > disk.free {
+                return Ok(None);
+            }
+            *promised = wanted;
+            left = bytes;
+        }
+        Ok(Some(Room {
+            shared: Arc::clone(&self.shared),
+            left: AtomicU64::new(left),
+        }))
+    }
+
+    /// Collects as much garbage as so many more bytes need; one at a time. Fine if others take too long: then there is as much
+    /// room as there is.
+    pub(super) async fn collect_for(&self, bytes: u64) -> Result<(), RealiseError> {
+        let space = &self.shared.running.space;
+        let Ok(_alone) = tokio::time::timeout(PATIENCE, space.collecting.lock()).await else {
+            return Ok(());
+        };
+        let reserve = self.disk()?.reserve;
+        let promised = *lock(&space.promised);
+        let wanted = promised.saturating_add(bytes).saturating_add(reserve);
+        let options = GcOptions {
+            above: Some(Watermark::Free(wanted)),
+            down_to: Some(Watermark::Free(wanted)),
+            ..GcOptions::default()
+        };
+        let store = self.clone();
+        let collected = tokio::task::spawn_blocking(move || store.collect_garbage(&options));
+        let report = collected.await.map_err(|_| RealiseError::Interrupted)??;
+        tracing::info!(
+            wanted_bytes = bytes,
+            freed_bytes = report.freed,
+            deleted_paths = report.collected.len(),
+            "collected garbage to make room"
+        );
+        Ok(())
+    }
+
+    fn disk(&self) -> Result<Disk, FileError> {
+        let dir = self.dir();
+        let status = rustix::fs::statvfs(dir).map_err(failed("read", dir))?;
+        let size = status.f_blocks.saturating_mul(status.f_frsize);
+        let percent = |share: u64| size / 100 * share;
+        let reserve = match self.shared.options.keep_free {
+            None => 0,
+            Some(KeepFree::Default) => percent(RESERVE_PERCENT).min(MOST_RESERVE),
+            Some(KeepFree::Level(Watermark::Percent(share))) => percent(u64::from(share)),
+            Some(KeepFree::Level(Watermark::Bytes(bytes) | Watermark::Free(bytes))) => bytes,
+        };
+        Ok(Disk {
+            free: status.f_bavail.saturating_mul(status.f_frsize),
+            reserve,
+        })
+    }
+}
+
+/// How much of the store's file system fetches leave free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepFree {
+    /// A twentieth, and at most 1 GiB.
+    Default,
+    /// So many bytes, or so many of a hundred.
+    Level(Watermark),
+}
