@@ -3,6 +3,11 @@
 //! A [`FlakeRef`] says where a flake is. A [`Fetcher`] brings its tree onto this machine. [`lock`]
 //! works out the lock file that Nix would write for it.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests lay out their own files")
+)]
+
 mod attrs;
 mod date;
 mod decl;

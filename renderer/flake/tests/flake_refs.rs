@@ -1,5 +1,7 @@
 //! References against what Nix 2.34.8 says: `vectors/flake-refs.json` holds its answers.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 use nix_flake::{Attrs, FlakeRef, ParseOptions};
 use serde::Deserialize;
 

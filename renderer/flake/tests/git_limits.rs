@@ -1,5 +1,7 @@
 //! Git servers that keep a fetch waiting.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 mod support;
 
 use std::net::TcpListener;

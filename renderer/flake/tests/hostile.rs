@@ -1,5 +1,7 @@
 //! Input from outside that is wrong, by accident or on purpose: errors that say what, no more.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Git repositories that no Git would make: nothing of them gets out of their tree.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 mod support;
 
 use std::fs;

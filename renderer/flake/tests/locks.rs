@@ -1,6 +1,8 @@
 //! Lock files: with Nix at hand (`NIPHAS_ORACLE`) byte for byte against what it writes, and always
 //! against what it wrote once (`vectors/locks`).
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 mod support;
 
 use std::fs;

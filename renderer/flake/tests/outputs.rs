@@ -1,5 +1,7 @@
 //! What flakes output: with Nix at hand (`NIPHAS_ORACLE`) against `nix eval --json`.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 mod support;
 
 use nix_evaluator::io::LocalIo;

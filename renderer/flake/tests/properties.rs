@@ -1,5 +1,7 @@
 //! What holds for all references and lock files.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 use nix_flake::{Attr, Attrs, FlakeRef, LockFile, ParseOptions, Url};
 use proptest::prelude::*;
 

@@ -1,6 +1,8 @@
 //! Attributes and contents of fetched trees, with Nix at hand (`NIPHAS_ORACLE`) against
 //! `nix flake metadata` and `builtins.fetchTree`.
 
+#![allow(clippy::disallowed_methods, reason = "tests lay out their own files")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -87,6 +87,7 @@ pub(super) fn write(path: &Path, stored: &Stored) -> io::Result<()> {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));
+    #[expect(clippy::disallowed_methods, reason = "the cache's own folder")]
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
         .prefix(".new-")

@@ -60,6 +60,7 @@ impl Cache {
     }
 
     /// The folder `name`, which is made.
+    #[expect(clippy::disallowed_methods, reason = "the cache's own folders")]
     fn folder(&self, name: &str) -> Result<PathBuf, FlakeError> {
         let folder = self.root.join(name);
         fs::create_dir_all(&folder).map_err(FlakeError::io("creating directory", &folder))?;
@@ -107,6 +108,7 @@ impl Cache {
     }
 
     /// Takes over what this process wrote to `path`, in a scratch folder, and hashed on the way.
+    #[expect(clippy::disallowed_methods, reason = "a place named by a hash")]
     pub(super) fn adopt_hashed(&self, path: &Path, hash: &Hash) -> Result<SourceTree, FlakeError> {
         if let Some(tree) = self.tree(hash)? {
             return Ok(tree);
@@ -142,6 +144,7 @@ impl Cache {
     }
 
     /// Puts `attrs` into the index.
+    #[expect(clippy::disallowed_methods, reason = "a place named by a hash")]
     pub(super) fn remember(&self, key: &Key, attrs: &Attrs) -> Result<(), FlakeError> {
         let place = self.index_place(key);
         self.folder(INDEX)?;
@@ -156,6 +159,7 @@ impl Cache {
 
     /// The folder of a repository's clone, locked against other processes while the returned
     /// file is held.
+    #[expect(clippy::disallowed_methods, reason = "a place named by a hash")]
     pub(super) fn repository(
         &self,
         url: &str,

@@ -179,6 +179,10 @@ impl Http {
     ) -> Result<(), Problem> {
         let url = response.url().clone();
         let failed = |error| Problem::Error(FlakeError::io("writing file", to)(error));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a name of our own in a scratch folder"
+        )]
         let mut file = File::create(to).map_err(failed)?;
         let mut total = 0;
         let mut rate = Rate::new(self.limits.min_rate, self.limits.read_timeout);

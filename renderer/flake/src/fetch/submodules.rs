@@ -122,6 +122,10 @@ impl Fetcher {
             return Ok(trees);
         };
         let file = scratch.join("gitmodules");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a name of our own in a scratch folder"
+        )]
         fs::write(&file, text.content()).map_err(FlakeError::io("writing file", &file))?;
         for submodule in parse(&file)? {
             let Ok(entry) = commit.root().get_path(Path::new(&submodule.path)) else {

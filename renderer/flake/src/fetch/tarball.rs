@@ -177,7 +177,11 @@ impl Fetcher {
             Shape::File => {
                 let copy = scratch.path().join("file");
                 let contents = File::open(file).map_err(FlakeError::io("opening file", file))?;
-                let mut out = File::create(&copy).map_err(FlakeError::io("creating", &copy))?;
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a name of our own in a scratch folder"
+                )]
+                let mut out = File::create_new(&copy).map_err(FlakeError::io("creating", &copy))?;
                 std::io::copy(&mut &contents, &mut out)
                     .map_err(FlakeError::io("writing file", &copy))?;
                 (copy, 0)
