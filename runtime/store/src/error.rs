@@ -152,6 +152,9 @@ pub enum StoreError {
     /// The folder to export to has something in it.
     #[error("the folder '{}' is not empty; export to one that is, or to one that is not there yet", .0.display())]
     NotEmpty(PathBuf),
+    /// A store path has a tree that cannot be written as files.
+    #[error("cannot export the closure")]
+    Export(#[source] tree_writer::TreeError),
     /// A root's file is damaged.
     #[error("the root '{}' is damaged: {reason}; as long as it is there, nothing is collected", path.display())]
     BadRoot {
