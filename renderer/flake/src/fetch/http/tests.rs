@@ -177,7 +177,7 @@ fn a_server_that_drips_is_given_up() {
 fn an_answer_without_end_is_refused() {
     let server = Server::start(|_, stream| {
         write(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
-        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+        while stream.write_all(&vec![b'x'; 1 << 16]).is_ok() {}
     });
     let error = fetch(&server.url("/"), None).expect_err("an error");
     assert!(error.contains("is larger than 1048576 bytes"), "{error}");
