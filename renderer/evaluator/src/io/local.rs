@@ -208,12 +208,11 @@ impl EvalIo for LocalIo {
         reason = "messages of the evaluated program belong on the terminal"
     )]
     fn message(&self, text: &str) {
-        match &self.messages {
-            Some(hear) => hear(text),
-            None => {
-                let text = printable(text.as_bytes(), io::stderr().is_terminal());
-                eprintln!("{}", String::from_utf8_lossy(&text));
-            }
+        if let Some(hear) = &self.messages {
+            hear(text);
+        } else {
+            let text = printable(text.as_bytes(), io::stderr().is_terminal());
+            eprintln!("{}", String::from_utf8_lossy(&text));
         }
     }
 }
