@@ -1,8 +1,8 @@
 //! The client that all requests over HTTP go through.
 
-use crate::{redirect, tls};
-use reqwest::{Client, redirect::Policy};
-use std::time::Duration;
+use crate::{redirect, tls, within::Names};
+use reqwest::{Client, ClientBuilder, redirect::Policy};
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// How long to wait for a server.
@@ -25,25 +25,34 @@ pub enum SetupError {
     Certificates(#[source] rustls::Error),
 }
 
-/// A client that never waits without limit and never follows a redirect from https to http. With `needs_https` it is an
-/// error now, rather than at the first request, if no CA certificates are found.
+/// A client that never waits without limit, and follows no redirect from https to http, nor one from a server on the
+/// internet to an address that is not. With `needs_https` it is an error now, rather than at the first request, if no CA
+/// certificates are found.
 pub fn client(limits: &Limits, needs_https: bool) -> Result<Client, SetupError> {
-    build(limits, needs_https, redirect::policy())
+    let names = Names::default();
+    let redirects = redirect::policy(names.clone());
+    let client = builder(limits, needs_https, redirects)?.dns_resolver(Arc::new(names));
+    client.build().map_err(SetupError::Client)
 }
 
 /// The same without redirects, for requests with tokens in headers of any name: follow redirects with [`crate::next_hop`].
 pub fn client_without_redirects(limits: &Limits) -> Result<Client, SetupError> {
-    build(limits, false, Policy::none())
+    let client = builder(limits, false, Policy::none())?;
+    client.build().map_err(SetupError::Client)
 }
 
-fn build(limits: &Limits, needs_https: bool, redirects: Policy) -> Result<Client, SetupError> {
-    Client::builder()
+fn builder(
+    limits: &Limits,
+    needs_https: bool,
+    redirects: Policy,
+) -> Result<ClientBuilder, SetupError> {
+    let tls = tls::config(needs_https).map_err(SetupError::Certificates)?;
+    let builder = Client::builder()
         .user_agent(concat!("niphas/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.connect_timeout)
         .read_timeout(limits.read_timeout)
         .tcp_keepalive(Duration::from_secs(30))
         .redirect(redirects)
-        .tls_backend_preconfigured(tls::config(needs_https).map_err(SetupError::Certificates)?)
-        .build()
-        .map_err(SetupError::Client)
+        .tls_backend_preconfigured(tls);
+    Ok(builder)
 }

@@ -6,6 +6,7 @@ mod redacted;
 mod redirect;
 mod secret;
 mod tls;
+mod within;
 
 pub use client::{Limits, SetupError, client, client_without_redirects};
 pub use redacted::{Redacted, is_secret_parameter, redacted};

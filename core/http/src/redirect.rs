@@ -1,5 +1,6 @@
 //! Which redirects are followed, and what goes along.
 
+use crate::within::Names;
 use reqwest::redirect::Policy;
 use thiserror::Error;
 use url::{Host, Url};
@@ -16,6 +17,9 @@ pub enum RedirectError {
     /// Others on the way could read and change what follows.
     #[error("a redirect from https to http")]
     Insecure,
+    /// A server on the internet would learn what there is at an address that only the client reaches.
+    #[error("a redirect from the internet to an address that is not on the internet")]
+    Within,
     /// The header `Location` is not a URL.
     #[error("a redirect to something that is not a URL")]
     Location,
@@ -59,15 +63,17 @@ pub fn is_loopback(url: &Url) -> bool {
 
 /// For clients that follow redirects themselves: they leave out `Authorization` and cookies where host or port differ, and
 /// no other header, so that tokens must not be in any other.
-pub(crate) fn policy() -> Policy {
-    Policy::custom(|attempt| {
+pub(crate) fn policy(names: Names) -> Policy {
+    Policy::custom(move |attempt| {
         let hops = attempt.previous().len();
         let checked = match attempt.previous().last() {
             Some(from) => check(from, attempt.url(), hops),
             None => Ok(()),
         };
+        let is_allowed = |first| names.allows(first, attempt.url());
         match checked {
-            Ok(()) => attempt.follow(),
+            Ok(()) if attempt.previous().first().is_none_or(is_allowed) => attempt.follow(),
+            Ok(()) => attempt.error(RedirectError::Within),
             Err(error) => attempt.error(error),
         }
     })
