@@ -206,31 +206,26 @@ pub(crate) fn wrong_texts(info: &NarInfo, other: &NarInfo) -> Vec<(String, Vec<u
             damaged,
         );
     }
-    let many: Vec<String> = (0..20_000)
-        .map(|number| {
-            format!(
-                "{}-n",
-                nix_formats::nix32::encode(&Hash::sha256([number as u8; 32]).as_bytes()[..20])
-            )
-        })
-        .collect();
-    case(
-        "20,000 references".into(),
-        set("References", &many.join(" ")),
-        no_key,
-    );
-    let distinct: Vec<String> = (0..20_000)
-        .map(|number| {
-            store_path("many", &number.to_string())
-                .base_name()
-                .to_owned()
-        })
-        .collect();
-    case(
-        "20,000 different references".into(),
-        set("References", &distinct.join(" ")),
-        no_key,
-    );
+    let too_many = "it has more than 16384 references";
+    for (count, why) in [(16_000, no_key), (20_000, too_many)] {
+        let same = |number: usize| nix_formats::nix32::encode(&[number as u8; 20]) + "-n";
+        let different = |number: usize| {
+            let path = store_path("many", &number.to_string());
+            path.base_name().to_owned()
+        };
+        let join =
+            |name: &dyn Fn(usize) -> String| (0..count).map(name).collect::<Vec<_>>().join(" ");
+        case(
+            format!("{count} references"),
+            set("References", &join(&same)),
+            why,
+        );
+        case(
+            format!("{count} different references"),
+            set("References", &join(&different)),
+            why,
+        );
+    }
     for (number, value) in [
         "x",
         "x.drv",
