@@ -13,7 +13,7 @@ import servers
 from node import Group, Node, deployed_memory
 from suite import attack, held
 
-OPEN = "Whoever connects to a metrics port can neither kill the program nor keep others from its pages."
+OPEN = "A client of a metrics port can neither kill the program nor keep others from its pages."
 KUBECONFIG = """apiVersion: v1
 kind: Config
 clusters: [{{name: c, cluster: {{server: "{url}"}}}}]
@@ -120,7 +120,7 @@ def a_few_silent_connections_do_not_keep_others_out(work):
     for _ in range(200):
         with contextlib.suppress(OSError):
             kept.append(connect(program.port))
-    # Whoever says nothing is let go within seconds.
+    # A silent client is disconnected within seconds.
     program.lives("200 connections that say nothing")
 
 

@@ -27,7 +27,7 @@ def two_caches(work):
     return caches.HostileCache(work / "cache-a", a), caches.HostileCache(work / "cache-b", b), a, b
 
 
-@attack("Signatures that decide nothing are not kept, so they lock nobody out of a path.")
+@attack("Signatures that decide nothing are not kept, so they lock no other namespace out of a path.")
 def junk_signatures_lock_no_other_namespace_out(work):
     cache_a, cache_b, a, b = two_caches(work)
     nar = tree("glibc")
@@ -219,7 +219,7 @@ def a_store_of_millions_of_files_opens(work):
     node.lives("a store of 2.1 million files")
 
 
-@attack("A slow cache holds nobody up but those who ask it.", limit=60)
+@attack("A slow cache delays only the namespaces that ask it.", limit=60)
 def slow_caches_of_one_namespace_hold_no_other_up(work):
     slow, good, a, b = two_caches(work)
     roots = []

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-# No server sends more, whoever asks.
+# No server sends more than this.
 MOST_SENT = 512 << 20
 
 

@@ -1,6 +1,6 @@
 """A node's driver under mixed attacks by three tenants, while the pods of a fourth come and go.
 
-The same honest volumes are published and unpublished twice: first while nobody else asks for anything, then under attack. What
+The same honest volumes are published and unpublished twice: first while nothing else runs, then under attack. What
 is measured is what a pod waits: its closure is cold in every tenth volume, and mounted or in the store otherwise.
 """
 

@@ -94,7 +94,7 @@ impl Share {
         Some(slot)
     }
 
-    /// Takes account of an answer of so many bytes that was put into this slot.
+    /// Counts an answer of this many bytes that was put into this slot.
     pub(crate) fn weigh(&self, slot: &Slot, bytes: usize) {
         slot.bytes.fetch_add(bytes, Relaxed);
         let limit = self.generation();
@@ -104,7 +104,7 @@ impl Share {
 }
 
 impl Generations {
-    /// The young have grown. What comes of that is to be dropped once the lock is not held.
+    /// The young have grown. Drop what this returns after the lock is released.
     fn grow(&mut self, bytes: usize, limit: usize) -> HashMap<StorePath, Arc<Slot>> {
         self.young_bytes += bytes;
         if self.young_bytes <= limit {

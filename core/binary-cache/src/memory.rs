@@ -31,7 +31,7 @@ struct Whole {
 pub(crate) struct Share {
     usage: Arc<Usage>,
     pub(crate) answers: Answers,
-    /// Whoever fetches a large narinfo holds one.
+    /// Held by each fetch of a large narinfo.
     pub(crate) large: Semaphore,
 }
 

@@ -82,7 +82,7 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let names = self.clone();
         Box::pin(async move {
-            // Whoever connects sets the port.
+            // The connector sets the port.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let admitted = names.admit(name.as_str(), found)?;
             Ok(Box::new(admitted.into_iter()) as Addrs)

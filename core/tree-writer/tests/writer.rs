@@ -1,4 +1,4 @@
-//! What a writer does with names, sizes and counts that nobody should give it.
+//! What a writer does with names, sizes and counts that no honest source gives it.
 
 use std::{
     error::Error,

@@ -127,7 +127,7 @@ impl TryFrom<AmountText> for Amount {
 }
 
 impl Amount {
-    /// The bytes that it is of a file system with so many.
+    /// The bytes that this share is of a file system of this size.
     pub(crate) fn bytes(self, size: u64) -> u64 {
         match self.0 {
             Watermark::Bytes(bytes) | Watermark::Free(bytes) => bytes,

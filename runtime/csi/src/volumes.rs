@@ -62,7 +62,7 @@ impl Start {
 }
 
 /// That a section of the configuration vouches for a closure: its policy believes it, and its caches delivered it. A closure is
-/// the same bytes whoever asks for it, but not everybody may have them.
+/// the same bytes for every namespace, but not every namespace may have them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Verdict {
     policy: PolicyId,
@@ -71,7 +71,7 @@ struct Verdict {
 }
 
 /// How long a closure that no cache gives may yet come: a push, or a change of the configuration, is often under way. After it
-/// kubelet is told that it is refused.
+/// kubelet learns that it is refused.
 const MAY_COME: Duration = Duration::from_mins(3);
 
 /// Volumes to remember for that.
@@ -244,7 +244,7 @@ impl Volumes {
                     self.count_stored(&progress);
                     return Ok((closure, progress));
                 }
-                // It was there as a whole, so nobody asked.
+                // It was there as a whole, so no cache was asked.
                 Err(error) => Arc::new(RealiseError::Limit(error)),
             },
             Err(error) => error,
@@ -467,7 +467,7 @@ impl Volumes {
     ) -> Result<(), VolumeError> {
         let lock = tokio::time::timeout_at(deadline, self.volume_locks.lock(&id));
         let _alone = lock.await.map_err(|_| self.busy(&id))?;
-        // Nobody waits for its closure any more: if nobody else does, what goes on for it ends.
+        // This volume no longer waits for its closure: if no other does, its realisation ends.
         if let Some((realisation, _)) = self.waiting().remove(&id) {
             self.count(&realisation);
         }

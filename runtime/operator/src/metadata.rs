@@ -153,7 +153,7 @@ impl<'de, T: Deserialize<'de>, F: Fn(&T) -> bool> Visitor<'de> for First<T, F> {
     }
 }
 
-/// Which fields of an object are somebody's.
+/// Which fields of an object a manager owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OwnFields {
     /// A number for all of them. Who changes the value of one takes it away, so the number changes.

@@ -154,7 +154,7 @@ impl Store {
             let mut kept: Vec<Signature> = Vec::new();
             let before = info.signatures.iter().cloned();
             for signature in counted.into_iter().chain(before) {
-                // Nobody who counts is put out by names that others choose: what did not count comes last.
+                // Names that others choose never displace a signature that counted: those that did not count come last.
                 if kept.len() < MAX_SIGNATURES && !kept.contains(&signature) {
                     kept.push(signature);
                 }

@@ -2,7 +2,7 @@
 //!
 //! On disk it is the file `delivered`, to which 40 bytes are appended for each path and origin: the number of the pack, the
 //! origin, and a tag that ties both to the path's name and contents. What the tag does not fit is not believed: the rest of a
-//! write that a crash cut off, or a number that was given again after a power cut. Nobody waits for it to be on disk: what is
+//! write that a crash cut off, or a number that was given again after a power cut. Nothing waits for it to be on disk: what is
 //! lost is fetched and compared once more.
 
 use crate::{

@@ -33,7 +33,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.downcast_ref().and_then(hint_of_realising)
 }
 
-/// Here nobody else has the store open, so garbage can be collected.
+/// No other process has the store open, so garbage can be collected.
 fn hint_of_realising(error: &RealiseError) -> Option<String> {
     if error.is_out_of_space() {
         return Some(

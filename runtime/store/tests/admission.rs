@@ -115,7 +115,7 @@ async fn each_limit_is_kept_before_anything_is_fetched() {
         assert!(error.to_string().contains(&allowed.to_string()), "{error}");
     }
     assert!(cache.requests("nar/").is_empty());
-    // Whoever asks decides last, knowing what it is.
+    // The caller decides last, knowing what it is.
     let other = tempfile::tempdir().unwrap();
     let others = open(other.path());
     let right = realise(&others, std::slice::from_ref(&root), &caches).await;
@@ -220,7 +220,7 @@ async fn a_holder_waits_for_itself_only() {
     }
 }
 
-/// A closure of so many paths, each of which refers to so many of them; its root.
+/// A closure of this many paths, each with this many references; its root.
 fn wide(cache: &Cache, name: &str, paths: usize, references: usize) -> StorePath {
     let path = |number: usize| support::store_path("", &format!("{name}-{number}"));
     let all: Vec<StorePath> = (0..paths).map(path).collect();

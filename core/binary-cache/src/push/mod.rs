@@ -42,7 +42,7 @@ const AHEAD: usize = 8;
 const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_PATHS: usize = 32;
 
-/// So many bytes of files, or so many paths, are put into a folder before they are synced to the disk and their narinfos
+/// This many bytes of files, or this many paths, are put into a folder before they are synced to the disk and their narinfos
 /// written. A push that is killed packs them again.
 const SYNC_BYTES: u64 = 64 << 20;
 const SYNC_PATHS: usize = 4096;
@@ -455,7 +455,7 @@ impl Push {
     }
 }
 
-/// Narinfos that are to be written into a folder together, in the order in which they may be seen.
+/// Narinfos to write into a folder together, in the order in which they may become visible.
 #[derive(Default)]
 struct Batch {
     /// Of paths that were there and lacked a signature.

@@ -60,7 +60,7 @@ impl Folder {
     }
 
     /// Puts small files in their places, in this order. All that was put into the cache before is on the disk before the first
-    /// of them is to be seen, and they are when this returns. Blocks.
+    /// of them becomes visible, and they are when this returns. Blocks.
     pub(crate) fn put_last(&self, files: &[(String, String)]) -> Result<(), FetchError> {
         let mut renames = Vec::with_capacity(files.len());
         for (name, text) in files {
@@ -78,7 +78,7 @@ impl Folder {
         folder.sync_all().map_err(failed)
     }
 
-    /// Whether there is such a file, as large as it is to be. One that was not on the disk when the machine went down may be
+    /// Whether there is such a file, of the expected size. One that was not on the disk when the machine went down may be
     /// there and empty.
     pub(crate) fn has(&self, name: &str, size: Option<u64>) -> bool {
         let found = self.path(name).ok().and_then(|path| path.metadata().ok());

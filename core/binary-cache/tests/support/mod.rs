@@ -92,7 +92,7 @@ pub(crate) enum Answer {
     Body(Vec<u8>),
     /// Serve this with a content encoding.
     Encoded(&'static str, Vec<u8>),
-    /// Send the body so many bytes at a time, with a pause before each piece.
+    /// Send the body in pieces of this many bytes, with a pause before each piece.
     Drip(usize, Duration),
     /// Send bytes for ever.
     Endless,

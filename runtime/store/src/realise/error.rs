@@ -67,9 +67,9 @@ pub enum RealiseError {
         "the store's disk has no room: {needed} bytes are needed and {reserve} stay free, of {free} that are free; all the rest is in use"
     )]
     NoSpace {
-        /// Bytes of the NARs that are to be fetched.
+        /// Bytes of the NARs to fetch.
         needed: u64,
-        /// Bytes that nobody has or is promised.
+        /// Bytes that are neither used nor reserved.
         free: u64,
         /// Bytes that stay free.
         reserve: u64,

@@ -58,7 +58,7 @@ impl Fetches {
         }
     }
 
-    /// A slot for a fetch from these caches. It is held until the last byte is read, also when nobody waits for it any more.
+    /// A slot for a fetch from these caches. It is held until the last byte is read, also when its realisation has ended.
     async fn slot(&self, caches: &Arc<Caches>) -> Permit<Section> {
         let slots = &self.slots;
         slots
@@ -118,7 +118,7 @@ impl<'a> InTurn<'a> {
 
 impl Drop for InTurn<'_> {
     fn drop(&mut self) {
-        // Nobody comes to wait for it while this is locked.
+        // No fetch can begin to wait for it while this is locked.
         let mut turns = lock(&self.fetches.turns);
         // The map's, and this one.
         if Arc::strong_count(&self.turn) == 2 {

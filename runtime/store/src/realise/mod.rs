@@ -98,7 +98,7 @@ impl Realisation {
         self.0.counters.snapshot()
     }
 
-    /// What it fetched since this was asked last, by whoever asks for the same closure.
+    /// What it fetched since the last call, of any handle of the same closure.
     pub fn untold(&self) -> Fetched {
         self.0.counters.untold()
     }
@@ -227,7 +227,7 @@ impl Store {
                 // Nobody else sets it.
                 let _ = outcome.set(realised);
             }
-            // Whoever waits may be about to open the store again.
+            // A waiter may open the store again right away.
             drop((forget, store, request));
             end.send_replace(true);
         };

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// A semaphore that is shared by parties. No party gets more than leaves as much free for others: the first may have half of
-/// all, the second half of the rest, and so on. So a party that holds what it has for a long time keeps nobody else waiting.
+/// all, the second half of the rest, and so on. So a party that holds what it has for a long time keeps no other waiting.
 /// A party that has nothing gets something even if that makes it half as much again as there is.
 ///
 /// Those who wait are served in turns, a party after the other, and within a party in the order in which they came.
@@ -31,7 +31,7 @@ impl<P: Clone + Eq + Hash + Send + std::fmt::Debug + 'static> Party for P {}
 struct State<P: Party> {
     held: u64,
     parties: HashMap<P, Share<P>>,
-    /// Parties with somebody who waits, the next one first.
+    /// Parties with a waiter, the next one first.
     turns: VecDeque<P>,
 }
 
@@ -188,7 +188,7 @@ impl<P: Party> Shares<P> {
                 return;
             };
             let next = state.parties.get_mut(&party).and_then(|share| {
-                // Whoever gave up waiting is in nobody's way.
+                // A waiter that gave up delays no other.
                 share.waiting.retain(|waiting| !waiting.granted.is_closed());
                 let next = share.waiting.front();
                 next.map(|waiting| (waiting.amount, waiting.most))

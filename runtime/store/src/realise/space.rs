@@ -37,7 +37,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// So many bytes of it are written, or need not be.
+    /// This many bytes of it are written, or need not be.
     pub(super) fn used(&self, bytes: u64) {
         let take = |left: u64| Some(left.saturating_sub(bytes));
         let before = self.left.fetch_update(Relaxed, Relaxed, take).unwrap_or(0);
@@ -58,7 +58,7 @@ struct Disk {
 }
 
 impl Store {
-    /// Room for so many bytes above what stays free: garbage goes for it if need be.
+    /// Room for this many bytes above the reserve: garbage goes for it if need be.
     pub(super) async fn room(&self, bytes: u64) -> Result<Room, RealiseError> {
         if let Some(room) = self.room_at_once(bytes)? {
             return Ok(room);
@@ -94,7 +94,7 @@ impl Store {
         }))
     }
 
-    /// Collects as much garbage as so many more bytes need; one at a time. Fine if others take too long: then there is as much
+    /// Collects as much garbage as this many more bytes need; one at a time. Fine if others take too long: then there is as much
     /// room as there is.
     pub(super) async fn collect_for(&self, bytes: u64) -> Result<(), RealiseError> {
         let space = &self.shared.running.space;
@@ -144,6 +144,6 @@ impl Store {
 pub enum KeepFree {
     /// A twentieth, and at most 1 GiB.
     Default,
-    /// So many bytes, or so many of a hundred.
+    /// A number of bytes, or a percentage.
     Level(Watermark),
 }

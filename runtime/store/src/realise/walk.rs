@@ -62,7 +62,7 @@ pub(super) async fn realise(
         match look(store, request, counters, known.as_ref(), memory).await {
             Ok(found) => break found,
             Err(Stop::Failed(error)) => return Err(error),
-            // Nothing is held of the walk that stopped, so it is in nobody's way while it waits.
+            // Nothing is held of the walk that stopped, so it delays no other while it waits.
             Err(Stop::Short(bytes)) => {
                 counters.reset();
                 let (narinfos, section) = (&store.shared.running.narinfos, section(request));
@@ -108,7 +108,7 @@ pub(super) async fn realise(
 
 /// Why a walk stops.
 enum Stop {
-    /// So many bytes of memory are not there now.
+    /// This many bytes of memory are not available now.
     Short(u64),
     Failed(RealiseError),
 }
@@ -184,12 +184,12 @@ struct Walk<'a> {
     /// Whether something stored was taken though a cache might have another build.
     took_stored: bool,
     seen: HashSet<StorePath>,
-    /// Paths that are to be looked up, and which path needs each.
+    /// Paths to look up, and which path needs each.
     wanted: VecDeque<(StorePath, Option<StorePath>)>,
     lines: Vec<ClosureLine>,
     nar_size: u64,
     pins: HashMap<StorePath, Pin>,
-    /// What is to be fetched when it may be.
+    /// What to fetch once that is allowed.
     found: VecDeque<Arc<Found>>,
     /// Memory for all this.
     memory: Vec<Memory>,

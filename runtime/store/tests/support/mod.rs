@@ -54,7 +54,7 @@ pub(crate) enum Fault {
     Replace(Vec<u8>),
     /// Waits before it answers well.
     Delay(Duration),
-    /// Sends so many bytes each 100 ms.
+    /// Sends this many bytes each 100 ms.
     Drip(usize),
 }
 

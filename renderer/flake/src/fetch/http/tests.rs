@@ -127,7 +127,7 @@ fn redirects_end() {
     assert!(server.heads().matches("get ").count() <= 11);
 }
 
-/// What an answer that does not come to its end is told as, each of four attempts with its time limit.
+/// The message for an answer that never ends: four attempts, each with its time limit.
 fn given_up(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> String {
     let server = Server::start(move |_, stream| {
         answer(stream);
