@@ -1,5 +1,9 @@
 //! Decompression, with bounded memory whatever the input says.
 
+mod memory;
+
+pub(crate) use memory::{HEAD, looks_back};
+
 use nix_formats::Compression;
 use std::{
     cell::Cell,
@@ -7,10 +11,13 @@ use std::{
 };
 use zstd::zstd_safe::{self, DCtx, DParameter, ResetDirective};
 
-/// Memory that an xz or zstd stream may ask for: xz -9 needs 65 MiB, zstd -19
+/// The furthest that any file may look back, in bytes: xz -9 does 64 MiB, zstd -19
 /// with Nix's settings 8 MiB.
-const MAX_MEMORY: u64 = 256 << 20;
-const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+pub(crate) const MOST: u64 = 256 << 20;
+/// The decoder's own bounds.
+const ZSTD_WINDOW_LOGS: std::ops::RangeInclusive<u32> = 10..=27;
+/// What an xz decoder takes besides.
+const XZ_REST: u64 = 1 << 20;
 
 thread_local! {
     static KEPT: Cell<Option<DCtx<'static>>> = const { Cell::new(None) };
@@ -45,11 +52,13 @@ impl Context {
     }
 
     /// As good as new, whatever went before.
-    fn zstd(&mut self) -> io::Result<&mut DCtx<'static>> {
+    fn zstd(&mut self, looks_back: u64) -> io::Result<&mut DCtx<'static>> {
+        let log = looks_back.max(1).next_power_of_two().ilog2();
+        let log = log.clamp(*ZSTD_WINDOW_LOGS.start(), *ZSTD_WINDOW_LOGS.end());
         let context = self.zstd.get_or_insert_with(DCtx::create);
         context
             .reset(ResetDirective::SessionAndParameters)
-            .and_then(|_| context.set_parameter(DParameter::WindowLogMax(MAX_ZSTD_WINDOW_LOG)))
+            .and_then(|_| context.set_parameter(DParameter::WindowLogMax(log)))
             .map_err(|code| io::Error::other(zstd_safe::get_error_name(code)))?;
         Ok(context)
     }
@@ -63,16 +72,19 @@ impl Drop for Context {
     }
 }
 
-/// A reader of what `input` holds. It may read `input` at once.
+/// A reader of what `input` holds. It may read `input` at once. A stream that
+/// looks back on more than `looks_back` bytes is an error: so the first bytes
+/// bound the rest, too.
 pub(crate) fn reader<'a>(
     compression: &Compression,
+    looks_back: u64,
     context: &'a mut Context,
     input: impl BufRead + Send + 'a,
 ) -> Box<dyn Read + Send + 'a> {
     match compression {
         Compression::None => Box::new(input),
-        Compression::Xz => xz(input),
-        Compression::Zstd => zstd(context, input),
+        Compression::Xz => xz(looks_back, input),
+        Compression::Zstd => zstd(context, looks_back, input),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         Compression::Brotli => Box::new(brotli_decompressor::Decompressor::new(input, 64 * 1024)),
@@ -80,8 +92,9 @@ pub(crate) fn reader<'a>(
     }
 }
 
-fn xz<'a>(input: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
-    match liblzma::stream::Stream::new_stream_decoder(MAX_MEMORY, liblzma::stream::CONCATENATED) {
+fn xz<'a>(looks_back: u64, input: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
+    let memory = looks_back.saturating_add(XZ_REST);
+    match liblzma::stream::Stream::new_stream_decoder(memory, liblzma::stream::CONCATENATED) {
         Ok(stream) => Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream)),
         Err(error) => Box::new(Broken(Some(error.into()))),
     }
@@ -89,9 +102,10 @@ fn xz<'a>(input: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
 
 fn zstd<'a>(
     context: &'a mut Context,
+    looks_back: u64,
     input: impl BufRead + Send + 'a,
 ) -> Box<dyn Read + Send + 'a> {
-    match context.zstd() {
+    match context.zstd(looks_back) {
         Ok(context) => Box::new(zstd::stream::read::Decoder::with_context(input, context)),
         Err(error) => Box::new(Broken(Some(error))),
     }

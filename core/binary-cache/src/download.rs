@@ -128,6 +128,11 @@ impl Download {
         }
     }
 
+    /// The bytes that are here, and not read yet.
+    pub(crate) fn here(&self) -> &[u8] {
+        &self.current
+    }
+
     /// Whether all bytes came.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended

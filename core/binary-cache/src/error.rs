@@ -454,6 +454,20 @@ pub enum NarError {
         /// The compression.
         compression: Compression,
     },
+    /// Its decoder would take too much memory.
+    #[error(
+        "the NAR of '{path}' from {cache} is compressed so that its decoder looks back on {needed} bytes, more than the {limit} that it may"
+    )]
+    LooksBack {
+        /// The path.
+        path: StorePath,
+        /// The cache.
+        cache: String,
+        /// What its first bytes ask for.
+        needed: u64,
+        /// The most.
+        limit: u64,
+    },
     /// The NAR has another size.
     #[error("the NAR of '{path}' from {cache} has {}{actual} bytes instead of {expected}", if .actual > .expected { "at least " } else { "" })]
     Size {

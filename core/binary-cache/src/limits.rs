@@ -34,6 +34,9 @@ pub struct Limits {
     /// and the time for its size at that rate. Only time counts in which the
     /// bytes are waited for.
     pub nar_grace: Duration,
+    /// How far the decoder of a NAR may look back, in bytes: what it takes of
+    /// memory, if the NAR is as large.
+    pub max_looked_back: u64,
     /// Largest narinfo, in bytes.
     pub max_narinfo: usize,
     /// Most paths in a closure.
@@ -57,6 +60,7 @@ impl Default for Limits {
             min_rate: 1024,
             nar_rate: 64 << 10,
             nar_grace: Duration::from_mins(1),
+            max_looked_back: crate::decompress::MOST,
             max_narinfo: nix_formats::narinfo::MAX_SIZE,
             max_paths: 200_000,
             max_references: 2_000_000,

@@ -58,7 +58,7 @@ async fn who_delivered_a_nar_is_known() {
     let caches = caches(&[broken.url.clone(), file_url()]);
     let found = caches.find(&root("app"), None).await.unwrap();
     assert!(found.cache.starts_with("http://"), "{}", found.cache);
-    let nothing = std::future::ready(());
+    let nothing = |_| std::future::ready(());
     let fetched = caches.fetch_nar_with(&found, nothing, |_| Ok(()));
     let ((), source) = fetched.await.unwrap();
     assert_eq!(source, 1);
@@ -370,7 +370,7 @@ async fn what_is_scarce_is_not_held_while_a_cache_says_nothing() {
     }
     let take = |held: &Arc<AtomicUsize>| {
         let held = Arc::clone(held);
-        async move {
+        move |_| async move {
             held.fetch_add(1, Ordering::SeqCst);
             Held(held)
         }
@@ -385,8 +385,8 @@ async fn what_is_scarce_is_not_held_while_a_cache_says_nothing() {
             .await
             .is_err()
     );
-    let never = async { panic!("it is taken before there is a byte") };
-    let fetch = caches.fetch_nar_with::<_, _, ()>(&found, never, |_| Ok(()));
+    let never = |_| -> std::future::Ready<()> { panic!("it is taken before there is a byte") };
+    let fetch = caches.fetch_nar_with(&found, never, |_| Ok(()));
     assert!(
         tokio::time::timeout(Duration::from_millis(300), fetch)
             .await

@@ -7,13 +7,19 @@
 
 mod support;
 
-use binary_cache::{Caches, FetchError, Found, NarError, Trust};
+use binary_cache::{Caches, FetchError, Found, Limits, NarError, Trust};
 use nix_formats::{
     Compression, ContentAddress, ContentAddressMethod, HashAlgorithm, NarInfo, StorePath,
     nar::{Event, Reader, Writer},
 };
-use std::{io::Read, sync::Arc};
-use support::{Answer, Server, caches, file_url, folder, root, store_dir};
+use std::{
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+use support::{Answer, Server, caches, file_url, folder, keys, root, store_dir};
 
 async fn contents(caches: &Caches, found: &Found) -> Result<String, NarError> {
     caches
@@ -136,6 +142,38 @@ async fn what_the_consumer_leaves_is_verified_all_the_same() {
     Arc::make_mut(&mut wrong.info).nar_hash = find(&caches, "lib-zstd").await.info.nar_hash;
     let refused = caches.fetch_nar(&wrong, |_| Ok(7)).await;
     assert!(matches!(refused, Err(NarError::Hash { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_decoder_looks_back_as_far_as_it_may_and_says_so_before() {
+    let server = Server::start(|_, _| Answer::Serve).await;
+    for url in [file_url(), server.url] {
+        let bounded = |max_looked_back| {
+            let limits = Limits {
+                max_looked_back,
+                ..Limits::default()
+            };
+            Caches::new(store_dir(), [url.parse().unwrap()], keys(), limits).unwrap()
+        };
+        // What Nix compresses with xz looks back on 8 MiB.
+        let caches = bounded(8 << 20);
+        let found = find(&caches, "lib-xz").await;
+        let asked = Arc::new(AtomicU64::new(0));
+        let noted = Arc::clone(&asked);
+        let resource = move |looks_back| {
+            noted.store(looks_back, Relaxed);
+            std::future::ready(())
+        };
+        let fetched = caches.fetch_nar_with(&found, resource, |_| Ok(()));
+        assert!(fetched.await.is_ok());
+        assert_eq!(asked.load(Relaxed), 8 << 20);
+
+        let refused = bounded((8 << 20) - 1).fetch_nar(&found, |_| Ok(())).await;
+        let Err(NarError::LooksBack { needed, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(needed, 8 << 20);
+    }
 }
 
 #[tokio::test]

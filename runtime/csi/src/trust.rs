@@ -20,6 +20,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of memory for what the caches of all sections answered. The driver may have 256 MiB.
 const CACHE_MEMORY: usize = 64 << 20;
 
+/// How far the decoder of a NAR may look back, in bytes: as far as xz -9 does. One at a time does.
+const MOST_LOOKED_BACK: u64 = 64 << 20;
+
 /// A section and what its files hold: if neither changed, the caches made of it live on, with what they remember.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
@@ -245,7 +248,11 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
         Some(required) => TrustPolicy::new(keys, required)
             .map_err(failed(name, "no path could have so many signatures"))?,
     };
-    let (store_dir, limits) = (StoreDir::default(), Limits::default());
+    let store_dir = StoreDir::default();
+    let limits = Limits {
+        max_looked_back: MOST_LOOKED_BACK,
+        ..Limits::default()
+    };
     let caches = Caches::new_within(memory, store_dir, urls, policy, limits)
         .map_err(failed(name, "the caches cannot be used"))?;
     Ok(Made {

@@ -1,18 +1,38 @@
 //! The file that a NAR is read from.
 
 use crate::{
+    decompress::HEAD,
     download::{Download, Waiter, cancelled},
     error::FetchError,
 };
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
+    os::unix::fs::FileExt,
 };
 
 /// A file that was opened.
 pub(super) enum Opened {
     Folder(File),
     Server(Box<Download>),
+}
+
+impl Opened {
+    /// The first bytes of the file, as far as they are here.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let mut head = vec![0; HEAD];
+        let length = match self {
+            Self::Folder(file) => file.read_at(&mut head, 0).unwrap_or(0),
+            Self::Server(download) => {
+                let here = download.here();
+                let length = here.len().min(HEAD);
+                head[..length].copy_from_slice(&here[..length]);
+                length
+            }
+        };
+        head.truncate(length);
+        head
+    }
 }
 
 /// The file that is read.

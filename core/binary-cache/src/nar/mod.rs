@@ -46,39 +46,45 @@ impl Caches {
         T: Send + 'static,
         F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
     {
-        let nothing = std::future::ready(());
+        let nothing = |_| std::future::ready(());
         let (value, _) = self.fetch_nar_with(found, nothing, consume).await?;
         Ok(value)
     }
 
     /// As [`Self::fetch_nar`], for consumers that need something that is scarce,
-    /// such as memory: `resource` is awaited once the first bytes are there,
-    /// so that a cache that says nothing holds none of it. What it gives is
+    /// such as memory: what `resource` gives is awaited once the first bytes are
+    /// there, so that a cache that says nothing holds none of it. It is given how
+    /// many bytes the decoder looks back on, and the decoder keeps to that.
+    /// What it gives is
     /// dropped when nothing is read or consumed any more. Gives also which of
     /// the caches delivered the NAR: its place among those that [`Caches::new`]
     /// was given.
     pub async fn fetch_nar_with<T, F, R>(
         &self,
         found: &Found,
-        resource: impl Future<Output = R>,
+        resource: impl FnOnce(u64) -> R,
         mut consume: F,
     ) -> Result<(T, usize), NarError>
     where
         T: Send + 'static,
         F: FnMut(&mut dyn Read) -> io::Result<T> + Send + 'static,
-        R: Send + 'static,
+        R: Future<Output: Send + 'static>,
     {
         let mut fetch = Fetch {
             members: Arc::clone(&self.members),
             found: found.clone(),
             sources: Sources::default(),
+            looks_back: self.members.limits.max_looked_back,
             failures: Vec::new(),
         };
         // Small files come as a whole here, and no blocking thread waits for
         // the network.
         let mut first = fetch.next_input().await;
-        let resource = match first {
-            Some(_) => Some(resource.await),
+        let resource = match &first {
+            Some(input) => {
+                fetch.looks_back = input.looks_back;
+                Some(resource(input.looks_back).await)
+            }
             None => None,
         };
         let (guard, cancelled) = watch::channel(());
@@ -152,6 +158,8 @@ struct Fetch {
     members: Arc<Members>,
     found: Found,
     sources: Sources,
+    /// How far a decoder may look back.
+    looks_back: u64,
     failures: Vec<NarError>,
 }
 
@@ -175,6 +183,8 @@ struct Source {
 struct Input {
     source: Source,
     file: Opened,
+    /// How far its decoder looks back.
+    looks_back: u64,
 }
 
 impl Input {
@@ -331,18 +341,37 @@ impl Fetch {
         let failed = |error| self.fetch_error(source.index, error);
         if let Some(opened) = cache.transport.open_folder(&source.url) {
             let file = opened.map_err(failed)?.ok_or_else(missing)?;
-            let file = Opened::Folder(file);
-            return Ok(Input { source, file });
+            let input = self.input(source, Opened::Folder(file));
+            return input.map_err(|error| *error);
         }
         let mut download = self.download(&source);
         match download.start().await {
-            Ok(true) => Ok(Input {
-                file: Opened::Server(Box::new(download)),
-                source,
-            }),
+            Ok(true) => {
+                let input = self.input(source, Opened::Server(Box::new(download)));
+                input.map_err(|error| *error)
+            }
             Ok(false) => Err(missing()),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    fn input(&self, source: Source, file: Opened) -> Result<Input, Box<NarError>> {
+        let limit = self.looks_back;
+        // Bytes that do not tell, such as too few, count as the most that there may be.
+        let looks_back = decompress::looks_back(&source.compression, &file.head()).unwrap_or(limit);
+        if looks_back > limit {
+            return Err(Box::new(NarError::LooksBack {
+                path: self.found.info.path.clone(),
+                cache: self.members.caches[source.index].name.clone(),
+                needed: looks_back,
+                limit,
+            }));
+        }
+        Ok(Input {
+            source,
+            file,
+            looks_back,
+        })
     }
 
     fn download(&self, source: &Source) -> Download {
@@ -419,7 +448,8 @@ impl Fetch {
         // Decoders are made here: some read at once.
         let (seen, has_failed, result) = {
             let compression = &input.source.compression;
-            let decoder = decompress::reader(compression, &mut context, &mut file);
+            let decoder =
+                decompress::reader(compression, input.looks_back, &mut context, &mut file);
             let mut reader = Verifier::new(&self.found, decoder, waiter);
             let result = match consume(&mut reader) {
                 Err(error) if is_about_disk(&error) => Err(error),

@@ -211,9 +211,14 @@ mod tests {
                     let bytes = encoder.finish().unwrap();
                     let mut read = String::new();
                     let mut context = crate::decompress::Context::new();
-                    crate::decompress::reader(&method, &mut context, bytes.as_slice())
-                        .read_to_string(&mut read)
-                        .unwrap();
+                    crate::decompress::reader(
+                        &method,
+                        crate::decompress::MOST,
+                        &mut context,
+                        bytes.as_slice(),
+                    )
+                    .read_to_string(&mut read)
+                    .unwrap();
                     assert!(read == text, "{name} {level} {threads}");
                 }
             }

@@ -210,7 +210,8 @@ impl Server {
             encoding: compression.name().to_owned(),
         };
         let mut context = decompress::Context::new();
-        let decoder = decompress::reader(&compression, &mut context, bytes.as_ref());
+        let decoder =
+            decompress::reader(&compression, decompress::MOST, &mut context, bytes.as_ref());
         let mut decoded = Vec::new();
         decoder
             .take(max as u64 + 1)

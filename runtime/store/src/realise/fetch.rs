@@ -19,8 +19,9 @@ use crate::{
     store::{Options, Pin, Store, lock, now},
 };
 use binary_cache::{Caches, Found, NarError};
+use futures::{FutureExt, future::BoxFuture};
 use hashbrown::HashMap;
-use nix_formats::{Compression, Hash, NarInfo, StorePath};
+use nix_formats::{Hash, NarInfo, StorePath};
 use std::{
     io::{self, Read},
     sync::{
@@ -45,6 +46,8 @@ pub(crate) struct Fetches {
     turns: Mutex<HashMap<PathKey, Turn>>,
     slots: Arc<Shares<Section>>,
     memory: Arc<Shares<Section>>,
+    /// One NAR at a time, in turns, whose decoder takes more than [`USUAL_DECODER`].
+    large_decoder: Arc<Shares<Section>>,
 }
 
 impl Fetches {
@@ -55,6 +58,7 @@ impl Fetches {
             turns: Mutex::default(),
             slots: Shares::new(twice(options.concurrency)),
             memory: Shares::new(twice(options.memory)),
+            large_decoder: Shares::new(1),
         }
     }
 
@@ -71,12 +75,26 @@ impl Fetches {
         &self,
         caches: &Arc<Caches>,
         info: &NarInfo,
-    ) -> impl Future<Output = Permit<Section>> + Send + use<> {
+    ) -> impl FnOnce(u64) -> BoxFuture<'static, (Permit<Section>, Option<Permit<Section>>)> + use<>
+    {
         let (memory, section) = (Arc::clone(&self.memory), section(caches));
-        let bytes = memory_of(info) as u64;
-        async move {
-            let before = Before::default();
-            memory.acquire(section, bytes, u64::MAX, &before).await
+        let large = Arc::clone(&self.large_decoder);
+        let size = info.nar_size;
+        move |looks_back| {
+            // What was not decoded yet takes no memory, however far the decoder may look back.
+            let decoder = looks_back.min(size);
+            let bytes = decoder.saturating_add(memory_besides_decoder(size));
+            async move {
+                let before = Before::default();
+                let memory = memory.acquire(section, bytes, u64::MAX, &before).await;
+                let large = if decoder > USUAL_DECODER {
+                    Some(large.acquire(section, 1, u64::MAX, &before).await)
+                } else {
+                    None
+                };
+                (memory, large)
+            }
+            .boxed()
         }
     }
 }
@@ -85,21 +103,16 @@ fn section(caches: &Arc<Caches>) -> Section {
     Arc::as_ptr(caches).addr()
 }
 
-/// Memory that fetching a NAR takes, in bytes: what its decoder looks back on, and what is gathered before it is written: contents,
-/// and what is known of its files, of which each has a fifth of a kilobyte in the NAR at least.
-fn memory_of(info: &NarInfo) -> usize {
-    const KIB: usize = 1 << 10;
-    const MIB: usize = 1 << 20;
-    let size = usize::try_from(info.nar_size).unwrap_or(usize::MAX);
-    let decoder = match info.compression {
-        Compression::None | Compression::Gzip => 128 * KIB,
-        Compression::Bzip2 => 4 * MIB,
-        Compression::Zstd => size.min(4 * MIB),
-        Compression::Brotli => size.min(8 * MIB),
-        // The decoder takes what was used to compress, however small the file.
-        Compression::Xz | Compression::Other(_) => 10 * MIB,
-    };
-    decoder + size.min(3 * MIB) + (size / 4).min(4 * MIB) + 128 * KIB
+/// How far the decoder of a NAR looks back that is compressed with the default levels of Nix and of other caches, in bytes:
+/// xz -6 and zstd -19 do 8 MiB. The memory that all fetches share has room for several of these.
+const USUAL_DECODER: u64 = 8 << 20;
+
+/// Memory that fetching a NAR of this size takes besides what its decoder looks back on, in bytes: contents that are gathered
+/// before they are written, what is known of its files, of which each has a fifth of a kilobyte in the NAR at least, and buffers.
+fn memory_besides_decoder(nar_size: u64) -> u64 {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    nar_size.min(3 * MIB) + (nar_size / 4).min(4 * MIB) + 256 * KIB
 }
 
 /// The turn of a path, for one that waits for it or has it.

@@ -1,7 +1,7 @@
 //! Texts that are no good narinfo, one by one.
 
 use crate::support::{noise, store_path};
-use nix_formats::{Hash, HashAlgorithm, HashFormat, NarInfo, StoreDir};
+use nix_formats::{HashAlgorithm, HashFormat, NarInfo, StoreDir};
 
 /// narinfos of a path, and what the error has to say.
 pub(crate) fn wrong_texts(info: &NarInfo, other: &NarInfo) -> Vec<(String, Vec<u8>, &'static str)> {
