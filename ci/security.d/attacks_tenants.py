@@ -200,6 +200,22 @@ def nars_of_many_small_files_do_not_kill_the_driver(work):
     node.lives("four NARs of 700,000 files")
 
 
+@attack(LIVES, limit=60)
+def decoders_that_look_far_back_do_not_kill_the_driver(work):
+    key = caches.Key("a-1")
+    cache = caches.HostileCache(work / "cache", key)
+    size = 200 << 20
+    # As far as a zstd decoder goes: 128 MiB; and as far as the driver takes.
+    bodies = [caches.zstd_of_zeros(size, window_log) for window_log in (27, 26)]
+    roots = [cache.add(f"far-{number}", tree(f"far-{number}"), Compression="zstd", NarSize=size, body=bodies[number % 2]) for number in range(8)]
+    node = Node(work)
+    node.configure(section(f"file://{cache.folder}", key))
+    node.start()
+    answers = [node.send(f"far-{number}", cache.closure(root), timeout=30) for number, root in enumerate(roots)]
+    watch_death(node, 35, lambda: all(answer.qsize() for answer in answers))
+    node.lives("eight NARs whose decoders look back on 64 and 128 MiB")
+
+
 @attack("A store opens in memory that does not grow with its files.", limit=240)
 def a_store_of_millions_of_files_opens(work):
     import command
