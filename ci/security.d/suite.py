@@ -38,20 +38,17 @@ class Attack:
     run: Callable
     promise: str
     limit: int
-    # It is known not to hold; docs/security.md says so.
-    known: bool
 
     @property
     def name(self):
         return self.run.__name__
 
 
-def attack(promise, limit=45, known=False):
-    """Adds a function to the suite; it is given a folder of its own, and at most `limit` seconds. What is `known` to be broken
-    does not fail the suite, but what holds all the same does."""
+def attack(promise, limit=45):
+    """Adds a function to the suite; it is given a folder of its own, and at most `limit` seconds."""
 
     def add(function):
-        ATTACKS[function.__name__] = Attack(function, promise, limit, known)
+        ATTACKS[function.__name__] = Attack(function, promise, limit)
         return function
 
     return add
