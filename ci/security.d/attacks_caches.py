@@ -177,6 +177,13 @@ def weak_content_addresses_are_no_trust(work):
     held(not accepted, f"taken without a signature: {', '.join(accepted)}")
 
 
+def asked_in_vain(work, server):
+    """Asks a server for a path that it does not give; it ends with an error."""
+    done = realise(work, server.url, [], f"{caches.hash_part('x')}-x", seconds=40)
+    held(done.code == 1 and not done.crashed, f"it ended with {done.code}: {done.last}")
+    return done
+
+
 @attack("A narinfo is bounded.")
 def an_endless_narinfo_is_cut_off(work):
     def serve(connection, request, server):
@@ -186,8 +193,7 @@ def an_endless_narinfo_is_cut_off(work):
         server.pour(connection, b"Junk: " + b"j" * (1 << 20) + b"\n", 256 << 20)
 
     server = servers.Server(serve)
-    done = realise(work, server.url, [], f"{caches.hash_part('x')}-x", seconds=40)
-    held(done.code == 1, f"it ended with {done.code}: {done.last}")
+    done = asked_in_vain(work, server)
     held(server.sent < 64 << 20, f"{server.sent >> 20} MiB were taken")
     held(done.memory < 128, f"it held {done.memory:.0f} MiB")
 
@@ -202,8 +208,7 @@ def a_narinfo_that_unpacks_to_gigabytes_is_cut_off(work):
         return servers.answer(body=bomb, Content_Encoding="gzip")
 
     server = servers.replying(reply)
-    done = realise(work, server.url, [], f"{caches.hash_part('x')}-x", seconds=40)
-    held(done.code == 1 and not done.crashed, f"it ended with {done.code}: {done.last}")
+    done = asked_in_vain(work, server)
     held(done.memory < 128, f"it held {done.memory:.0f} MiB")
 
 
@@ -231,8 +236,7 @@ def windows_of_gigabytes_in_a_nar_are_refused(work):
 @attack("A cache that answers 429 or 503 is not asked without an end.")
 def a_storm_of_refusals_ends(work):
     server = servers.replying(lambda path, headers: servers.answer("429 Too Many Requests", Retry_After="0"))
-    done = realise(work, server.url, [], f"{caches.hash_part('x')}-x", seconds=40)
-    held(done.code == 1, f"it ended with {done.code}: {done.last}")
+    done = asked_in_vain(work, server)
     held(len(server.requests) < 100, f"{len(server.requests)} requests")
 
 

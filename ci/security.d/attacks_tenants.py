@@ -279,17 +279,22 @@ def small_disk(folder, mib):
     csi.run("mount", "-o", "loop", image, folder)
 
 
+def node_on_small_disk(work, mib, defaults):
+    small_disk(work / "disk", mib)
+    node = Node(work)
+    node.store = work / "disk/store"
+    node.configure(defaults)
+    node.start()
+    return node
+
+
 @attack("Garbage is collected for a closure that would not fit, before it is fetched.", limit=60)
 def a_closure_that_needs_the_place_of_garbage_starts(work):
     key = caches.Key("a-1")
     cache = caches.HostileCache(work / "cache", key)
     old = [cache.add(f"old-{number}", tree(f"old-{number}", 12 << 20)) for number in range(5)]
     new = cache.add("new", tree("new", 60 << 20))
-    small_disk(work / "disk", 110)
-    node = Node(work)
-    node.store = work / "disk/store"
-    node.configure(section(f"file://{cache.folder}", key))
-    node.start()
+    node = node_on_small_disk(work, 110, section(f"file://{cache.folder}", key))
     for number, root in enumerate(old):
         node.published(f"old-{number}", cache.closure(root))
         node.kubelet.unpublish(f"old-{number}")
@@ -308,11 +313,7 @@ def wrong_digests_do_not_fill_the_disk(work):
     cache = caches.HostileCache(work / "cache", key)
     large = [cache.add(f"large-{number}", tree(f"large-{number}", 24 << 20)) for number in range(5)]
     honest = cache.add("honest", tree("honest", 8 << 20))
-    small_disk(work / "disk", 96)
-    node = Node(work)
-    node.store = work / "disk/store"
-    node.configure(section(f"file://{cache.folder}", key))
-    node.start()
+    node = node_on_small_disk(work, 96, section(f"file://{cache.folder}", key))
     most = 0
     for _ in range(2):
         answers = [node.send(f"large-{number}", cache.closure(root), timeout=20, digest=WRONG) for number, root in enumerate(large)]
