@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use kube::Client;
-use kube::runtime::controller::{self, Config, applier};
+use kube::runtime::controller::{self, Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -15,10 +15,11 @@ use crate::fetch::Fetcher;
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::reconcile::{Context, after_failure, reconcile};
+use crate::turns::Turns;
 use crate::watches::{SeenWorkload, Watches, metadata_only};
 
-/// Workloads reconciled at once.
-const CONCURRENCY: u16 = 16;
+/// Workloads reconciled at once. Namespaces take turns, so kube's own limit, which serves in order of arrival, is not used.
+const CONCURRENCY: usize = 16;
 
 /// Several changes in so short a time are one.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -68,10 +69,23 @@ pub(crate) async fn run(
             .chain(stream::poll_fn(move |context| workloads.poll_recv(context)))
             .take_until(stop.clone().cancelled_owned())
             .map(Ok::<_, std::convert::Infallible>);
-        let config = Config::default()
-            .concurrency(CONCURRENCY)
-            .debounce(DEBOUNCE);
-        let reconciler = |workload, context| reconcile(workload, context).boxed();
+        let config = Config::default().debounce(DEBOUNCE);
+        let turns = Turns::new(CONCURRENCY);
+        let current = store.clone();
+        let reconciler = move |workload: Arc<SeenWorkload>, context| {
+            let (turns, current) = (Arc::clone(&turns), current.clone());
+            async move {
+                let namespace = workload.namespace().unwrap_or_default();
+                let _turn = turns.take(&namespace, 1).await;
+                // It may have waited for long: what counts is how the workload is now.
+                match current.get(&ObjectRef::from_obj(&workload)) {
+                    // On the heap, so that those who wait are small.
+                    Some(workload) => Box::pin(reconcile(workload, context)).await,
+                    None => Ok(Action::await_change()),
+                }
+            }
+            .boxed()
+        };
         applier(reconciler, after_failure, context, store, queue, config)
             .for_each(|result| {
                 match result {

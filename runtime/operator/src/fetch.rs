@@ -9,13 +9,13 @@ use kube::{Client, Resource};
 use niphas_api::{NiphasWorkload, NiphasWorkloadStatus, RunningClosure, WorkloadKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::apply::{ApplyError, is_unknown, timeout};
 use crate::child::ChildKey;
 use crate::metadata::kept;
 use crate::plan::{self, fingerprint};
 use crate::status::Declared;
+use crate::turns::{Turn, Turns};
 
 /// What workloads may weigh that are held at once, in KiB. To make children of one takes some times as much memory.
 const BUDGET: usize = 4 * 1024;
@@ -37,12 +37,12 @@ pub(crate) struct Fetched {
     /// Its children, or why it has none.
     pub(crate) children: Result<Vec<DynamicObject>, String>,
     /// Given back when the children are dropped.
-    share: OwnedSemaphorePermit,
+    share: Turn,
 }
 
 impl Fetched {
     /// Its children, and what they take of the budget until it is dropped.
-    pub(crate) fn into_objects(self) -> (Vec<DynamicObject>, OwnedSemaphorePermit) {
+    pub(crate) fn into_objects(self) -> (Vec<DynamicObject>, Turn) {
         (self.children.unwrap_or_default(), self.share)
     }
 
@@ -77,7 +77,7 @@ pub(crate) struct Fetcher {
     /// The image that pods name.
     base_image: String,
     /// In KiB.
-    budget: Arc<Semaphore>,
+    budget: Arc<Turns>,
 }
 
 impl Fetcher {
@@ -85,7 +85,7 @@ impl Fetcher {
         Self {
             client,
             base_image,
-            budget: Arc::new(Semaphore::new(BUDGET)),
+            budget: Turns::new(BUDGET),
         }
     }
 
@@ -98,12 +98,7 @@ impl Fetcher {
     ) -> Result<Option<Fetched>, ApplyError> {
         let mut weight = GUESS;
         loop {
-            let Ok(mut share) = Arc::clone(&self.budget)
-                .acquire_many_owned(weight as u32)
-                .await
-            else {
-                return Ok(None);
-            };
+            let mut share = self.budget.take(namespace, weight).await;
             let Some(text) = self.text(namespace, name).await? else {
                 return Ok(None);
             };
@@ -115,7 +110,7 @@ impl Fetcher {
                 weight = weighs;
                 continue;
             }
-            drop(share.split(weight - weighs));
+            share.shrink(weighs);
             let small: Small = parse(&text)?;
             if small.metadata.uid.as_deref() != Some(uid) {
                 return Ok(None);

@@ -20,6 +20,7 @@ mod pods;
 mod reconcile;
 mod rollout;
 mod status;
+mod turns;
 mod watches;
 
 #[cfg(test)]
