@@ -1,7 +1,7 @@
 {
   description = "Run Nix closures on Kubernetes, not container images";
 
-  # No inputs: whoever uses the library gets nothing else into their lock file.
+  # No inputs: using the library adds nothing else to a lock file.
   outputs = _: {
     lib = import ./nixlib;
   };

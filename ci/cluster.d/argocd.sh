@@ -33,7 +33,7 @@ argocd() {
   for file in "$@"; do kubectl apply --namespace argocd --server-side --force-conflicts --filename "$file" >&2; done
 
   sed 's/user: admin}/user: admin, namespace: argocd}/' "$STATE/admin.conf" >"$folder/kubeconfig"
-  # It asks Git every few seconds, for nothing tells it of commits; and how it judges is to be read in Applications.
+  # It asks Git every few seconds, for nothing tells it of commits; its verdicts stand in Applications.
   start cp redis redis-server --bind 127.0.0.1 --save '' --appendonly no --dir "$folder"
   start cp argocd-repo-server env ARGOCD_GPG_ENABLED=false HOME="$folder" KUBECONFIG="$folder/kubeconfig" TMPDIR="$folder" \
     "$folder/argocd-repo-server" --disable-tls --redis 127.0.0.1:6379 --port 8081 \

@@ -33,7 +33,7 @@ certificate() {
     -out "$name.crt" -days 30 -extfile "$name.ext" 2>/dev/null
 }
 
-# A certificate, and the kubeconfig of whoever has it.
+# A certificate, and the kubeconfig of its owner.
 client() {
   certificate "$@"
   cat >"$STATE/$1.conf" <<TEXT

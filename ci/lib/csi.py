@@ -78,7 +78,7 @@ def programs():
 
 
 def in_own_mount_namespace():
-    """Goes on in a namespace whose mounts nobody else sees, and that end with it."""
+    """Goes on in a namespace whose mounts no other process sees, and that end with it."""
     if os.environ.get("NIPHAS_CSI_ISOLATED") != str(os.getpid()):
         if os.geteuid() != 0:
             fail("needs root")
@@ -178,8 +178,8 @@ def generated(work, cache, secret, name, paths, files, size, compression="none")
 
 
 class Cache:
-    """Serves a folder over HTTP, and misbehaves as told: `misbehave(handler, name, body, label)` gives what to send instead, or
-    None if it has answered. `label` is X for what is asked for below `<url>/x-X/`: the same cache for whoever takes it for
+    """Serves a folder over HTTP, and misbehaves as asked: `misbehave(handler, name, body, label)` gives what to send instead, or
+    None if it has answered. `label` is X for what is asked for below `<url>/x-X/`: the same cache for one who takes it for
     another. `requests` counts what was asked for, by name; `headers` has the last ones of each.
     """
 
@@ -232,7 +232,7 @@ class Cache:
 
         class Server(http.server.ThreadingHTTPServer):
             def handle_error(self, request, _):
-                """Whoever asked was killed, which is not this server's affair."""
+                """The client was killed, which is not this server's affair."""
                 if not isinstance(sys.exception(), ConnectionError):
                     super().handle_error(request, _)
 

@@ -2,7 +2,7 @@
 
     serve_git.py FOLDER ADDRESS PORT
 
-For tests: whoever can connect may push.
+For tests: every client that can connect may push.
 """
 
 import http.server

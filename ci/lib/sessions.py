@@ -20,7 +20,7 @@ def theirs(lines, **options):
 def run(command, lines, first=(), seconds=300, echoes=False, **environment):
     """What each line gives: ("value", text), ("error", message), or ("ended", how) once the process is gone.
 
-    `first` are lines that print nothing. Whoever `echoes` prints each line before what it gives, cut short.
+    `first` are lines that print nothing. A program that `echoes` prints each line before what it gives, cut short.
     """
     text = [*first]
     for index, line in enumerate(lines):

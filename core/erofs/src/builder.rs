@@ -60,7 +60,7 @@ impl ImageBuilder {
     }
 
     /// Adds an extra device of `length` bytes. A mount names the devices in the order in which they were added; `tag` (1 to
-    /// [`MAX_TAG_LENGTH`] bytes, none zero) stands in the image for whoever looks for them, and is what Linux takes as the
+    /// [`MAX_TAG_LENGTH`] bytes, none zero) stands in the image for tools that look for them, and is what Linux takes as the
     /// path of a device that the mount gives no path for.
     pub fn device(&mut self, tag: &[u8], length: u64) -> Result<DeviceIndex, Error> {
         if tag.is_empty() || tag.len() > MAX_TAG_LENGTH || tag.contains(&0) {

@@ -95,7 +95,7 @@ pub enum Error {
         /// The name of the file.
         name: Vec<u8>,
     },
-    /// A file's extents are so many, or so badly aligned, that its index would take more than its share of memory.
+    /// A file has too many or too badly aligned extents: its index would take more than its share of memory.
     #[error("the file {:?} would need {chunks} chunk indexes, and {limit} are allowed", name.escape_ascii().to_string())]
     TooFragmented {
         /// The name of the file.

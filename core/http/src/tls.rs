@@ -60,7 +60,7 @@ impl ServerCertVerifier for Certificates {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verifier = self.verifier()?;
-        // It logs as an error what it returns as one, which is told once, and with the request that failed.
+        // It logs as an error what it also returns: the caller reports it once, with the request that failed.
         with_default(NoSubscriber::default(), || {
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         })

@@ -35,16 +35,16 @@ impl<'a> Attr<'a> {
 
 /// A set: attributes sorted by symbol, over the set that a `//` left below.
 ///
-/// `big // small` only lays the small one's attributes over the big one; the layers are merged when somebody goes
+/// `big // small` only lays the small one's attributes over the big one; the layers are merged when something goes
 /// through all attributes, and then for good.
 pub struct Attrs<'a> {
     entries: Cell<&'a [Attr<'a>]>,
     base: Cell<Option<&'a Attrs<'a>>>,
 }
 
-/// So many layers a look-up may have to search.
+/// The most layers that a look-up may have to search.
 const MOST_LAYERS: usize = 8;
-/// A layer pays only where it saves copying so many attributes, and this many for each one it has itself.
+/// A layer pays only where it saves copying this many attributes, and the second number for each one it has itself.
 const LEAST_SAVED: usize = 16;
 const SAVED_FOR_EACH: usize = 4;
 
@@ -263,7 +263,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// So many attributes are passed one after the other rather than searched.
+/// Up to this many attributes are passed one after the other rather than searched.
 const LONG_WALK: usize = 32;
 
 /// Whether `name` is next in `rest`, once what comes before it is skipped.

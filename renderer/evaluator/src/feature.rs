@@ -15,7 +15,7 @@ pub enum Feature {
     DynamicDerivations,
     /// Hashing as git does.
     GitHashing,
-    /// Derivations that are built anew every time.
+    /// Derivations that are built again every time.
     ImpureDerivations,
     /// Dates and times in TOML.
     ParseTomlTimestamps,

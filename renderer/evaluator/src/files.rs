@@ -82,7 +82,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Whether a path is the store's, which exists though nobody has made the folder yet.
+    /// Whether a path is the store's, which exists though its folder was not made yet.
     fn is_store(&self, path: &[u8]) -> bool {
         path == self.settings.store_dir.as_str().as_bytes()
     }

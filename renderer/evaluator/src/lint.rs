@@ -8,7 +8,7 @@ use crate::eval::{Evaluator, Result};
 use crate::parser::or_warning;
 use crate::position::Positions;
 
-/// What is to be done about something that is advised against.
+/// What to do about something that is advised against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lint {
     /// Nothing.
@@ -38,7 +38,7 @@ impl FromStr for Lint {
     }
 }
 
-/// What is to be done about which literals.
+/// What to do about which literals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lints {
     /// `/a` and `~/a`: setting `lint-absolute-path-literals`.
@@ -62,7 +62,7 @@ impl Lints {
 }
 
 impl Evaluator<'_> {
-    /// Prints the warnings of a file that was just parsed, and refuses what is to be refused.
+    /// Prints the warnings of a file that was just parsed, and refuses what the settings refuse.
     pub(crate) fn check_remarks(&self, ast: &Ast, source: &[u8], base: u32) -> Result<()> {
         for &remark in &ast.remarks {
             if remark.kind == RemarkKind::OrCall {

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::ast::Ast;
 use crate::parser::{ParseError, ParseOptions, parse_with};
 
-/// What evaluations on several threads have parsed: each text is parsed once, by whoever needs it first, and the others
+/// What evaluations on several threads have parsed: each text is parsed once, by the first that needs it, and the others
 /// wait for it. A tree is kept until each of them has had it.
 ///
 /// Texts are told apart by their bytes, not by their files, so it does not matter how each evaluation sees the world.
@@ -23,12 +23,12 @@ type Text = (Box<[u8]>, ParseOptions);
 #[derive(Debug)]
 struct Shared {
     tree: Arc<OnceLock<Result<Arc<Ast>, ParseError>>>,
-    /// So many evaluations have not had it.
+    /// This many evaluations have not had it.
     awaited_by: usize,
 }
 
 impl ParseCache {
-    /// For so many evaluations.
+    /// For this many evaluations.
     pub fn new(evaluations: usize) -> Self {
         Self {
             evaluations,

@@ -152,7 +152,7 @@ impl<'a> Evaluator<'a> {
             .map_err(|error| EvalError::new(ErrorKind::Eval, error.to_string()))
     }
 
-    /// Hands an object to whoever keeps the store.
+    /// Hands an object to the keeper of the store.
     pub(crate) fn put(&self, path: &StorePath, object: StoreObject<'_>) -> Result<()> {
         let path = self.settings.store_dir.print(path);
         self.io.add_to_store(&path, object).map_err(|error| {

@@ -15,8 +15,8 @@ use crate::expr::{LambdaCode, ThunkId};
 /// registers and is read from memory in the pieces that it was written in.
 ///
 /// What an evaluation hands out is in weak head normal form: one of the variants up to [`Value::PartialApplication`].
-/// The variants after that say how a value that is not there yet is to be made. All but [`Value::Thunk`] occur only
-/// inside a [`Slot`], because a copy of them would compute twice what is to be computed once.
+/// The variants after that say how to make a value that is not there yet. All but [`Value::Thunk`] occur only
+/// inside a [`Slot`], because a copy of them would compute twice what must be computed once.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     /// `null`
@@ -50,7 +50,7 @@ pub enum Value<'a> {
     Mapped(MappedItem),
     /// A call to be made.
     Application(&'a PartialApplication<'a>),
-    /// The value is being computed: whoever finds this needs it for itself.
+    /// The value is being computed: an evaluation that finds this needs it for itself.
     Blackhole,
     /// Computing the value has failed, and would fail again.
     Failed(&'a Failure<'a>),
@@ -112,7 +112,7 @@ impl From<f64> for Value<'_> {
     }
 }
 
-/// An expression, and the level in which it is to be evaluated.
+/// An expression, and the level to evaluate it in.
 #[derive(Clone, Copy)]
 pub struct Delayed(u64);
 
@@ -167,7 +167,7 @@ pub(crate) struct MappedId(pub(crate) u32);
 pub struct Failure<'a> {
     /// Number of the failure: all that it made fail share it.
     pub(crate) id: u32,
-    /// What there was to compute, for where nobody has kept the error.
+    /// What there was to compute, for where the error was not kept.
     pub(crate) state: Value<'a>,
 }
 

@@ -181,7 +181,7 @@ impl<'a> Writer<'_, 'a> {
         Ok(())
     }
 
-    /// Opens an element with its place, if that is wanted and known, and its name, if it has one.
+    /// Opens an element with its place, if that is asked for and known, and its name, if it has one.
     fn open_at(&mut self, element: &str, position: PosIdx, name: Option<&[u8]>) {
         let position = match self.evaluator.positions.resolve(position) {
             Some(position) if self.options.location => Some((

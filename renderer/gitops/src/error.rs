@@ -147,7 +147,7 @@ pub enum Error {
         /// Why.
         source: LockError,
     },
-    /// A file of ours was changed by somebody else.
+    /// A file of ours was changed by another writer.
     #[error("'{path}' was {how} by hand since niphas wrote it")]
     EditedByHand {
         /// The file.
@@ -155,7 +155,7 @@ pub enum Error {
         /// `edited` or `removed`.
         how: &'static str,
     },
-    /// Something that is not ours stands where a file is to be written.
+    /// Something that is not ours stands where a file belongs.
     #[error("'{path}' is in the way: niphas did not write it")]
     InTheWay {
         /// What is there.
@@ -178,10 +178,10 @@ pub enum Error {
         environment: String,
         /// The source revision in the repository.
         recorded: String,
-        /// The source revision at hand.
+        /// The source revision of this run.
         ours: String,
     },
-    /// What is there was rendered from this source, and then changed by a commit of somebody else.
+    /// What is there was rendered from this source, and then changed by another writer's commit.
     #[error(
         "environment '{environment}' was changed by commit {commit} after it was rendered from this source"
     )]
@@ -193,7 +193,7 @@ pub enum Error {
     },
     /// It cannot be told whether what is there was rendered from a newer source.
     #[error(
-        "environment '{environment}' was rendered from {recorded}, of which the source at hand knows nothing"
+        "environment '{environment}' was rendered from {recorded}, which this source's history does not have"
     )]
     UnknownSource {
         /// The environment.
@@ -263,7 +263,7 @@ impl Error {
                  (git revert)"
             }
             Self::InTheWay { .. } => "move it away, or render to another folder",
-            Self::Empties { .. } => "if that is what you want, allow it with --allow-empty",
+            Self::Empties { .. } => "if that is intended, allow it with --allow-empty",
             Self::Stale { .. } => "render the newest source",
             Self::RolledBack { .. } => {
                 "it was rolled back, it seems: render a newer source, or revert that commit"

@@ -4,7 +4,7 @@
 //! changes. It works on git objects alone; a user's work tree is touched only where the branch is
 //! checked out, and then only while it is clean. What it guarantees:
 //!
-//! - History stays linear and nobody's commit is lost: a branch that moved meanwhile is read again,
+//! - History stays linear and no commit is lost: a branch that moved meanwhile is read again,
 //!   the files are applied to its new tip, and the push is tried again. Nothing is ever forced.
 //! - A run that is older than what is there stops ([`Error::Stale`]), and so does one that would undo
 //!   a rollback ([`Error::RolledBack`]).

@@ -121,7 +121,7 @@ impl Local {
         }
         let advanced = self.swap(from, to, message);
         if !matches!(advanced, Ok(Advance::Done)) {
-            // Somebody without our lock was faster: back to what the branch has.
+            // A writer without our lock was faster: back to what the branch has.
             let mut checkout = CheckoutBuilder::new();
             self.repository.checkout_head(Some(checkout.force()))?;
         }

@@ -21,7 +21,7 @@ pub enum Location {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadLocation {
     /// A scheme that is not spoken here.
-    #[error("'{0}': want a path, file://, https://, http://, ssh:// or user@host:path")]
+    #[error("'{0}': expected a path, file://, https://, http://, ssh:// or user@host:path")]
     Scheme(String),
     /// A secret where everybody can read it. The text is not repeated.
     #[error(
@@ -59,7 +59,7 @@ impl FromStr for Location {
                     Some(path) => Ok(Self::Path(PathBuf::from(path.into_owned()))),
                     None => Err(BadLocation::Url {
                         url: text.to_owned(),
-                        reason: "want an absolute path after file://".to_owned(),
+                        reason: "expected an absolute path after file://".to_owned(),
                     }),
                 }
             }
@@ -143,9 +143,9 @@ mod tests {
         the repository's URL has a password in it; give a token by file, by environment or by git's credential helper
         the repository's URL has a password in it; give a token by file, by environment or by git's credential helper
         'https://[::1/x' is not a URL: invalid IPv6 address
-        'git://example.org/x': want a path, file://, https://, http://, ssh:// or user@host:path
-        'file://host/x' is not a URL: want an absolute path after file://
-        'host/x': want a path, file://, https://, http://, ssh:// or user@host:path
+        'git://example.org/x': expected a path, file://, https://, http://, ssh:// or user@host:path
+        'file://host/x' is not a URL: expected an absolute path after file://
+        'host/x': expected a path, file://, https://, http://, ssh:// or user@host:path
         "#);
     }
 }

@@ -127,7 +127,7 @@ impl<'a> Owned<'a> {
         })
     }
 
-    /// Every path to look at, and what is to be there.
+    /// Every path to look at, and what belongs there.
     fn wanted(&self, rendered: &RenderedEnvironment) -> BTreeMap<String, Option<Vec<u8>>> {
         let owned = self.lock.files.keys().map(|path| (path.clone(), None));
         let mut wanted: BTreeMap<_, _> = owned.collect();
@@ -142,7 +142,7 @@ impl<'a> Owned<'a> {
         wanted
     }
 
-    /// Whether a file that is not as we want it is as we left it.
+    /// Whether a file that differs from the rendered one is as we left it.
     fn check_untouched(&self, path: &str, there: Option<&[u8]>) -> Result<(), Error> {
         if path == self.lock_path {
             return Ok(());

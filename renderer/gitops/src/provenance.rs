@@ -1,4 +1,4 @@
-//! What a commit was rendered from, and whether that is newer than the source at hand.
+//! What a commit was rendered from, and whether that is newer than this run's source.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ impl Provenance {
     }
 }
 
-/// How the recorded source revision relates to the one at hand.
+/// How the recorded source revision relates to this run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// They are the same.
@@ -67,7 +67,7 @@ pub enum Relation {
     Newer,
     /// Neither descends from the other.
     Diverged,
-    /// The history at hand does not tell.
+    /// The fetched history does not say.
     Unknown,
 }
 
@@ -171,7 +171,7 @@ fn source_revision(commit: &Commit<'_>) -> Result<Option<String>, Error> {
     Ok(revision)
 }
 
-/// Whether the source at hand may replace what is there.
+/// Whether this run's source may replace what is there.
 pub(crate) fn refuse_to_go_back(
     tip: &Commit<'_>,
     environment: &str,

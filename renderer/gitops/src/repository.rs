@@ -79,7 +79,7 @@ pub enum Outcome {
 /// Whether a branch went where it was to go.
 pub(crate) enum Advance {
     Done,
-    /// Somebody else was faster.
+    /// Another writer was faster.
     Moved,
 }
 

@@ -162,7 +162,7 @@ fn read_environment<'a>(
     }
     if value["version"] != VERSION {
         not_one(format!(
-            "its version is {}, want {VERSION}",
+            "its version is {}, expected {VERSION}",
             describe(&value["version"])
         ));
         return None;

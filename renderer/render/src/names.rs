@@ -79,5 +79,5 @@ pub(crate) fn why_no_label(name: &str) -> Option<&'static str> {
         && bytes.last().copied().is_some_and(alphanumeric)
         && bytes.iter().all(|&b| alphanumeric(b) || b == b'-');
     (!label)
-        .then_some("want at most 63 lower-case letters, digits and '-', the latter not at its ends")
+        .then_some("expected at most 63 lower-case letters, digits and '-', the latter not at its ends")
 }

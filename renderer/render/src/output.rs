@@ -36,7 +36,7 @@ pub struct DeployFolder(Option<String>);
 /// A text that is no [`DeployFolder`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' cannot hold the environments: want a folder in the repository, like 'deploy', or '.' for its root"
+    "'{0}' cannot hold the environments: expected a folder in the repository, like 'deploy', or '.' for its root"
 )]
 pub struct BadDeployFolder(pub String);
 
@@ -219,7 +219,7 @@ impl CheckedEnvironment {
         let spec: NiphasWorkloadSpec = serde_json::from_value(spec).map_err(api)?;
         let mut object = NiphasWorkload::new(name, spec);
         object.metadata.namespace.clone_from(&self.namespace);
-        // What the operator could not make objects of is told here, where it can be mended.
+        // What the operator could not make objects of is reported here, where it can be mended.
         let base_image = match form {
             Form::Workloads => BASE_IMAGE,
             Form::Expanded { base_image } => base_image,

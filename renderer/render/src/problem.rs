@@ -203,7 +203,7 @@ impl ProblemKind {
                     .into(),
             ),
             Self::NotAStorePath { .. } => {
-                Some("want a derivation, or a string like \"${derivation}\"".into())
+                Some("expected a derivation, or a string like \"${derivation}\"".into())
             }
             Self::DiffersBetweenSystems {
                 store_path: true, ..

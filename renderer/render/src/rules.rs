@@ -43,7 +43,7 @@ impl VariableResolver for Asked<'_> {
     }
 }
 
-/// The language that rules are written in. Its own `matches` would make the same expression anew for every string.
+/// The language that rules are written in. Its own `matches` would compile the same expression for every string.
 fn language() -> Env {
     fn matches(
         this: &CelString<'_>,
@@ -186,7 +186,7 @@ impl Rules {
             checker.report(path, ProblemKind::Rule { rule });
         };
         match (of_every_key(rule), value) {
-            // Then the problem has the key's place, and each key that breaks the rule is told.
+            // Then the problem has the key's place, and each key that breaks the rule is reported.
             (Some((variable, condition)), Value::Object(fields)) => {
                 for name in fields.keys() {
                     let key = Some((variable, name.as_str()));
@@ -305,9 +305,9 @@ mod tests {
         })), @r#"
         env."": names of environment variables are printable ASCII without '='
         env."A=B": names of environment variables are printable ASCII without '='
-        env.C: want either value or valueFrom
-        env.D.valueFrom: want one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef
-        env.D: want either value or valueFrom
+        env.C: expected either value or valueFrom
+        env.D.valueFrom: expected one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef
+        env.D: expected either value or valueFrom
         files."/": paths of files are absolute, without ':' and without empty, '.' and '..' parts
         files."/a/": paths of files are absolute, without ':' and without empty, '.' and '..' parts
         files."/a/../b": paths of files are absolute, without ':' and without empty, '.' and '..' parts
@@ -340,7 +340,7 @@ mod tests {
         })), @r"
         autoscaling: autoscaling needs something to go by: cpu, memory or metrics
         autoscaling: minReplicas is larger than maxReplicas
-        disruptionBudget: want either minAvailable or maxUnavailable
+        disruptionBudget: expected either minAvailable or maxUnavailable
         ingress.port: the ingress must name one of the ports, as there are several
         job: job is for the kinds Job and CronJob
         service.ports: the service names a port that is not among the ports

@@ -240,10 +240,10 @@ fn workloads_without_a_program_are_reported() {
       hint: set 'command', like "${package}/bin/…", or the package's meta.mainProgram
     workloads.c.package: the string "/bin/sh" is not a store path of /nix/store
       at flake.nix:2:7
-      hint: want a derivation, or a string like "${derivation}"
+      hint: expected a derivation, or a string like "${derivation}"
     workloads.d.package: a set is not a store path of /nix/store
       at flake.nix:2:8
-      hint: want a derivation, or a string like "${derivation}"
+      hint: expected a derivation, or a string like "${derivation}"
     workloads.e: attribute 'x86_64-linux' is missing
       at flake.nix:2:9
     "#);
@@ -256,13 +256,13 @@ fn names_that_objects_or_gitops_tools_cannot_have_are_reported() {
     value["workloads"] = json!({ "Web": web, "templates": web, "-a": web, "../b": web });
     value["namespace"] = json!("My Shop");
     insta::assert_snapshot!(problems(&value), @r#"
-    namespace: "My Shop" cannot be the name of a namespace: want at most 63 lower-case letters, digits and '-', the latter not at its ends
+    namespace: "My Shop" cannot be the name of a namespace: expected at most 63 lower-case letters, digits and '-', the latter not at its ends
       at flake.nix:1:2
-    workloads."-a": "-a" cannot be the name of a workload: want at most 63 lower-case letters, digits and '-', the latter not at its ends
+    workloads."-a": "-a" cannot be the name of a workload: expected at most 63 lower-case letters, digits and '-', the latter not at its ends
       at flake.nix:2:5
-    workloads."../b": "../b" cannot be the name of a workload: want at most 63 lower-case letters, digits and '-', the latter not at its ends
+    workloads."../b": "../b" cannot be the name of a workload: expected at most 63 lower-case letters, digits and '-', the latter not at its ends
       at flake.nix:2:6
-    workloads.Web: "Web" cannot be the name of a workload: want at most 63 lower-case letters, digits and '-', the latter not at its ends
+    workloads.Web: "Web" cannot be the name of a workload: expected at most 63 lower-case letters, digits and '-', the latter not at its ends
       at flake.nix:2:7
     workloads.templates: "templates" cannot be the name of a workload: Fleet reads a folder of this name as Helm templates
       at flake.nix:2:8
@@ -295,7 +295,7 @@ fn what_is_no_environment_is_refused() {
     not an environment: it is the string "x"
       hint: make it with niphas.lib.mkEnvironment, of the same version as this program
     ---
-    not an environment: its version is the integer 2, want 1
+    not an environment: its version is the integer 2, expected 1
       hint: make it with niphas.lib.mkEnvironment, of the same version as this program
     ---
     systems: expected a list of at least one system, found an empty list

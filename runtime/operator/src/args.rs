@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = "niphas-operator")]
     lease_name: String,
 
-    /// Who this replica is, among those that want the Lease
+    /// Who this replica is, among those that compete for the Lease
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: String,
 

@@ -44,9 +44,9 @@ pub(crate) struct Child {
     pub(crate) controller: Option<String>,
     /// The names of the workloads that it concerns: the one of its label, and the one that controls it.
     pub(crate) workloads: Vec<String>,
-    /// It is to be gone soon.
+    /// Whether it is being deleted.
     pub(crate) is_deleting: bool,
-    /// A number for which fields are ours. Whoever changes the value of one takes it from us, so the number changes.
+    /// A number for which fields are ours. Another manager that changes the value of one takes it from us, so the number changes.
     pub(crate) own_fields: Option<u64>,
     /// The number of pods that is declared, if declaring it is ours.
     pub(crate) own_replicas: Option<i32>,

@@ -62,7 +62,7 @@ pub(crate) async fn run(
     if all_listed {
         info!(
             workloads = store.len(),
-            "all there is was listed; reconciling"
+            "initial lists complete; reconciling"
         );
         metrics.synced(true);
         let queue = stream::iter(waiting)
@@ -89,7 +89,7 @@ pub(crate) async fn run(
         applier(reconciler, after_failure, context, store, queue, config)
             .for_each(|result| {
                 match result {
-                    // A workload that is gone, or whose reconciliation failed and told so.
+                    // A workload that is gone, or whose failure was logged.
                     Ok(_)
                     | Err(
                         controller::Error::ObjectNotFound(_)
@@ -105,7 +105,7 @@ pub(crate) async fn run(
     watches.end().await;
 }
 
-/// What the controller is told by its flags.
+/// What flags set.
 pub(crate) struct Settings {
     /// Who this replica is.
     pub(crate) identity: String,

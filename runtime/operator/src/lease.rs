@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How often to try.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// A Lease, as one of those sees it who want it.
+/// A Lease, as one of its candidates sees it.
 pub(crate) struct Election {
     api: Api<Lease>,
     name: String,
@@ -121,7 +121,7 @@ impl Election {
 
     /// Tries to get or to renew the lease. Gives whether it is held.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
-        // What is held is renewed without asking; whoever changed it in between makes that a conflict.
+        // What is held is renewed without asking; a change in between makes that a conflict.
         if self.holder() != Some(&self.identity) {
             let lease = self.api.get_opt(&self.name).await?;
             self.saw(lease);
@@ -161,7 +161,7 @@ impl Election {
                 self.saw(Some(lease));
                 Ok(true)
             }
-            // Somebody was faster, or it was deleted: look again.
+            // Another candidate was faster, or it was deleted: look again.
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
                 let lease = self.api.get_opt(&self.name).await?;
                 let is_held = lease.as_ref().is_some_and(|lease| {
@@ -188,7 +188,7 @@ impl Election {
     }
 }
 
-/// Whether the lease can be had: it is ours, nobody's, or was not renewed in time since it was seen so.
+/// Whether the lease can be taken: it is ours, has no holder, or was not renewed in time since it was seen so.
 fn is_free(lease: &Lease, since: Instant, identity: &str) -> bool {
     let Some(spec) = &lease.spec else { return true };
     let holder = spec.holder_identity.as_deref().unwrap_or_default();

@@ -68,13 +68,13 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Runs the operator until it is told to end, or loses the Lease.
+/// Runs the operator until it is asked to end, or loses the Lease.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let stop = niphas_daemon::stop_signal()?;
     let metrics = Metrics::default();
     let config = niphas_daemon::cluster(options.kubeconfig.as_deref())
         .await?
-        .context("this is no pod of a cluster: name a cluster with --kubeconfig")?;
+        .context("not running in a pod of a cluster; name a cluster with --kubeconfig")?;
     let client = ClientBuilder::try_from(config)?
         .with_layer(&CountRequests(metrics.clone()))
         .build();

@@ -1,4 +1,4 @@
-//! What has to change in the cluster: a pure function of what is wanted and what is there.
+//! What has to change in the cluster: a pure function of what is declared and what is there.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ pub(crate) enum Step {
     Delete { key: ChildKey, uid: String },
 }
 
-/// What is to be done with a workload's children.
+/// What to do with a workload's children.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     /// In this order.
@@ -52,7 +52,7 @@ pub(crate) struct Plan {
 /// Compares the children that are wanted with those that are there.
 ///
 /// `owner` is the workload's UID; `live` has all objects with the workload's label. `applied` tells what was recorded when
-/// a child was applied last: as long as the same is wanted, and its fields are still ours, it is not applied again.
+/// a child was applied last: as long as the same is declared, and its fields are still ours, it is not applied again.
 pub(crate) fn plan(
     owner: &str,
     wanted: Vec<DynamicObject>,
@@ -129,7 +129,7 @@ pub(crate) fn fingerprint(object: &DynamicObject) -> u64 {
     number(&serde_json::to_string(object).unwrap_or_default())
 }
 
-/// What an object that is to be made is called. None if the table of kinds lacks its kind, which a test forbids.
+/// The key of an object to make. None if the table of kinds lacks its kind, which a test forbids.
 pub(crate) fn key(object: &DynamicObject) -> Option<ChildKey> {
     Some(ChildKey {
         kind: Kind::named(&object.types.as_ref()?.kind)?,

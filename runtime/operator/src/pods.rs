@@ -117,7 +117,7 @@ pub(crate) struct MountFailure {
     pub(crate) message: String,
     /// When it was seen last.
     pub(crate) when: Option<Timestamp>,
-    /// Whether trying again is of no use until somebody changes something.
+    /// Whether trying again is of no use until something is changed.
     pub(crate) is_final: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::kinds::Kind;
 pub(crate) struct Rollout {
     pub(crate) replicas: i32,
     pub(crate) ready: i32,
-    /// Whether there are to be any pods now.
+    /// Whether there should be any pods now.
     pub(crate) wants_pods: bool,
     pub(crate) stage: Stage,
 }

@@ -40,7 +40,7 @@ pub(crate) struct Findings {
     pub(crate) is_suspended: bool,
     /// Why the workload has no children.
     pub(crate) invalid: Option<String>,
-    /// Children that are there and belong to somebody else.
+    /// Children that are there and belong to another owner.
     pub(crate) foreign: Vec<ChildKey>,
     /// Children that the API server did not take, and why.
     pub(crate) refused: Vec<(ChildKey, String)>,

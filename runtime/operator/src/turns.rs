@@ -75,7 +75,7 @@ impl Turns {
 
     /// Grants what is free. The next one waits for enough units rather than being overtaken by others that ask for less.
     fn serve(self: &Arc<Self>) {
-        // Sent with the lock released: a turn that nobody receives any more takes it to give its units back.
+        // Sent with the lock released: a turn whose receiver is gone takes it to give its units back.
         while let Some((granted, units)) = self.state().next() {
             let turns = Arc::clone(self);
             drop(granted.send(Turn { turns, units }));

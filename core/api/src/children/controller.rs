@@ -93,7 +93,7 @@ pub(super) fn daemon_set(
     })
 }
 
-/// The number of pods, unless an autoscaler decides on it: then nobody else writes the field.
+/// The number of pods, unless an autoscaler decides on it: then nothing else writes the field.
 fn replicas(parent: &Parent<'_>) -> Option<i32> {
     let spec = parent.spec();
     spec.autoscaling.is_none().then_some(spec.replicas)

@@ -19,7 +19,7 @@ pub(super) fn variables(
         let (ready, rest): (Vec<_>, Vec<_>) =
             waiting.iter().copied().partition(|(name, variable)| {
                 let value = variable.value.as_deref().unwrap_or_default();
-                // A variable that names itself means what the image sets; nobody can come before it.
+                // A variable that names itself means what the image sets; no other can come before it.
                 references(value).all(|other| other == name.as_str() || !is_waiting(other))
             });
         if ready.is_empty() {

@@ -55,7 +55,7 @@ pub(super) fn pod_template(
         enable_service_links: Some(false),
         restart_policy: is_batch.then(|| "Never".to_owned()),
         security_context: Some(PodSecurityContext {
-            // Volumes that hold data are to be writable for the program.
+            // Volumes that hold data have to be writable for the program.
             fs_group: (!spec.volume_claims.is_empty()).then_some(NON_ROOT),
             run_as_group: Some(NON_ROOT),
             run_as_non_root: Some(true),

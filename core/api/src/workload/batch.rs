@@ -42,7 +42,7 @@ pub struct CronJob {
     ))]
     #[x_kube(validation = (
         "self.matches('^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|@every .+|(TZ|CRON_TZ)=.*| *[^ @]+( +[^ ]+){4} *)$')",
-        "want five fields (minute, hour, day, month, weekday), or one of @yearly, @monthly, @weekly, @daily, @hourly and @every",
+        "expected five fields (minute, hour, day, month, weekday), or one of @yearly, @monthly, @weekly, @daily, @hourly and @every",
     ))]
     pub schedule: String,
     /// The time zone of the schedule, as the IANA database names it.

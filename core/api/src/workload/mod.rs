@@ -347,11 +347,11 @@ pub struct Closure {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
     "has(self.value) != has(self.valueFrom)",
-    "want either value or valueFrom",
+    "expected either value or valueFrom",
 ))]
 #[x_kube(validation = Rule::new(
     "!has(self.valueFrom) || [has(self.valueFrom.configMapKeyRef), has(self.valueFrom.fieldRef), has(self.valueFrom.resourceFieldRef), has(self.valueFrom.secretKeyRef)].filter(given, given).size() == 1"
-).message("want one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef").field_path(".valueFrom"))]
+).message("expected one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef").field_path(".valueFrom"))]
 pub struct EnvironmentVariable {
     /// The value; `$(NAME)` stands for another variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,7 +31,7 @@ pub struct System(String);
 
 /// A text that is no [`System`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a system: want '<cpu>-<os>', like 'x86_64-linux'")]
+#[error("'{0}' is not a system: expected '<cpu>-<os>', like 'x86_64-linux'")]
 pub struct BadSystem(pub String);
 
 impl System {

@@ -86,14 +86,14 @@ pub struct Autoscaling {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
     "has(self.minAvailable) != has(self.maxUnavailable)",
-    "want either minAvailable or maxUnavailable",
+    "expected either minAvailable or maxUnavailable",
 ))]
 pub struct DisruptionBudget {
-    /// So many pods stay: a number or percentage.
+    /// The number or percentage of pods that stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub min_available: Option<IntOrString>,
-    /// So many pods may go: a number or percentage.
+    /// The number or percentage of pods that may go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub max_unavailable: Option<IntOrString>,

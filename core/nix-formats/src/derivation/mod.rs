@@ -62,7 +62,7 @@ pub enum DerivationOutput {
     },
     /// From the inputs, once the inputs' own paths are known.
     Deferred,
-    /// From contents, anew with every build.
+    /// From contents, new with every build.
     Impure {
         /// What is hashed.
         method: ContentAddressMethod,

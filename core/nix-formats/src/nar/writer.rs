@@ -135,7 +135,7 @@ impl<W: io::Write> Writer<W> {
         self.drain(FLUSH_AT)
     }
 
-    /// A regular file whose contents are at hand.
+    /// A regular file whose contents are in memory.
     pub fn file(&mut self, executable: bool, contents: &[u8]) -> Result<(), WriterError> {
         self.begin_file(executable, contents.len() as u64)?;
         self.contents(contents)?;

@@ -1,8 +1,8 @@
 # `derivation`: what `derivationStrict` computes, as a set for each output that also has all attributes it was made of.
 #
 # Programs see where it stands: traces of failing derivations lead through this file, and `unsafeGetAttrPos` tells the lines
-# of its attributes. So everything that has a place has the one that it has in Nix, line and column: whoever compares two
-# reports, or looks one up, finds what they know.
+# of its attributes. So everything that has a place has the one that it has in Nix, line and column: to compare two
+# reports, or to look one up, finds what is known.
 #
 # It is lazy on purpose:
 #

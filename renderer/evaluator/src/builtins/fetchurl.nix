@@ -12,7 +12,7 @@
   outputHash ? null,
   executable ? false,
   unpack ? false,
-  # Downloaded anew by every build, whatever it is.
+  # Downloaded again by every build, whatever it is.
   impure ? false,
   # Has no effect any more.
   system ? "",

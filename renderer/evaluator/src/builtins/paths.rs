@@ -321,7 +321,7 @@ fn add_path<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
     .add(evaluator, &context)
 }
 
-/// Something that is to be copied to the store.
+/// Something to copy to the store.
 struct Addition<'p, 'a> {
     name: &'p [u8],
     path: &'p [u8],

@@ -68,7 +68,7 @@ fn kind_of(expr: &Expr<'_>) -> LazyKind {
     }
 }
 
-/// Nobody writes such a thing but to see that it is delayed.
+/// Such a thing is only written to see that it is delayed.
 fn is_constant(expr: &Expr<'_>) -> bool {
     match expr {
         Expr::Binary { left, right, .. } => is_constant(left) && is_constant(right),

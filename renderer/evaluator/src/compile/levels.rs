@@ -181,7 +181,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// What `inherit x;` refers to: names as they are around the level that was just opened (`merged`: around its
-    /// additional names). That there is no such name is told in its turn.
+    /// additional names). A missing name is reported in its turn.
     fn inherited(&mut self, bindings: &Bindings, merged: bool) -> Vec<Option<Result<Lazy<'a>>>> {
         let opened = u32::from(!merged);
         self.scopes.level -= opened;

@@ -397,7 +397,7 @@ fn select_symbol<'a>(base: &'a Expr<'a>, name: Symbol, position: PosIdx) -> Expr
     }
 }
 
-/// `a > b` is `b < a`, and `a <= b` is `!(b < a)`: what is wrong with `b` is told first.
+/// `a > b` is `b < a`, and `a <= b` is `!(b < a)`: what is wrong with `b` is reported first.
 fn is_reversed(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Greater | BinaryOp::LessEq)
 }

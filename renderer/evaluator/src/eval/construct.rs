@@ -66,7 +66,7 @@ impl<'a> Evaluator<'a> {
         inner
     }
 
-    /// Puts bindings into a level's slots from `first` on; `scopes` are the level itself and what is around it. Whoever `shares` has variables that are there already.
+    /// Puts bindings into a level's slots from `first` on; `scopes` are the level itself and what is around it. With `shares`, its variables are there already.
     fn fill_level(
         &mut self,
         bindings: &'a [BindingCode<'a>],
@@ -91,7 +91,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// As [`Evaluator::delay`], but of the variables of this level only so many are in their places yet, if any may be looked
+    /// As [`Evaluator::delay`], but only this many variables of this level are in their places yet, if any may be looked
     /// at. Those it shares, as Nix does: which lists are the same one is seen when they are printed.
     pub(super) fn delay_in_level(
         &mut self,

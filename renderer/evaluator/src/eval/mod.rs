@@ -125,7 +125,7 @@ impl<'a> Evaluator<'a> {
         self.io.observed(path);
     }
 
-    /// Somebody wants to know what the evaluation sees.
+    /// Whether something records what the evaluation sees.
     pub fn is_observed(&self) -> bool {
         self.io.is_observed()
     }

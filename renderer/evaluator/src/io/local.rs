@@ -30,7 +30,7 @@ pub struct LocalIo {
     messages: Option<Box<Hear>>,
 }
 
-/// Whoever hears messages.
+/// Receives messages.
 type Hear = dyn Fn(&str);
 
 /// What an evaluation put into the store.

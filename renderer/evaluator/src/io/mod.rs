@@ -159,7 +159,7 @@ pub struct Fetched {
     /// The store path, in full. From now on its files can be read.
     pub store_path: String,
     /// Attributes in Nix's words: `narHash`, `rev`, `lastModified` …, `outPath` not among them. Of an unpacked archive
-    /// `narHash` is wanted, of a file nothing.
+    /// `narHash` is expected, of a file nothing.
     pub attributes: FetchAttributes,
 }
 
@@ -217,7 +217,7 @@ pub trait EvalIo {
         let _ = path;
     }
 
-    /// Somebody wants to know what is [observed](EvalIo::observed).
+    /// Whether something records what is [observed](EvalIo::observed).
     fn is_observed(&self) -> bool {
         false
     }

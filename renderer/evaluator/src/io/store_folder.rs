@@ -14,7 +14,7 @@ use nix_formats::StoreDir;
 
 use super::StoreObject;
 
-/// A folder with store objects: files and folders that nobody may write to, with a modification time of one second
+/// A folder with store objects: files and folders that are read-only, with a modification time of one second
 /// after the beginning of 1970. Objects appear in it whole or not at all.
 #[derive(Debug)]
 pub struct StoreFolder {
@@ -37,7 +37,7 @@ impl StoreFolder {
         })
     }
 
-    /// Where a path of the store is to be found.
+    /// Where a path of the store is.
     pub(super) fn locate(&self, path: &[u8]) -> Option<Vec<u8>> {
         let rest = path.strip_prefix(self.store_dir.as_str().as_bytes())?;
         let rest = rest.strip_prefix(b"/")?;
@@ -63,7 +63,7 @@ impl StoreFolder {
             }
         };
         let moved = written.and_then(|()| match fs::rename(&draft, &target) {
-            // Somebody else was faster, with the same contents.
+            // Another process was faster, with the same contents.
             Err(_) if fs::symlink_metadata(&target).is_ok() => remove(&draft),
             result => result,
         });

@@ -319,7 +319,7 @@ struct Strip {
 }
 
 impl Strip {
-    /// What is left of `piece`, as a new piece of `text` or, where nothing is to be removed, as it is.
+    /// What is left of `piece`, as a new piece of `text` or, where nothing has to be removed, as it is.
     fn text(&mut self, piece: Text, text: &mut Vec<u8>) -> Text {
         let from = text.len();
         let mut index = piece.start as usize;

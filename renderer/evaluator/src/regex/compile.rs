@@ -358,7 +358,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `{n}`, `{n,}` or `{n,m}`: the atom so many times over.
+    /// `{n}`, `{n,}` or `{n,m}`: the atom repeated that often.
     fn interval(&mut self, atom: Fragment) -> Result<Fragment, RegexError> {
         let least = self.number()?.ok_or(RegexError::Invalid)?;
         let most = if self.scanner.take(Token::Comma)? {

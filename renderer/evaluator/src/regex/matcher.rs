@@ -5,12 +5,12 @@ use rustc_hash::FxHashMap;
 use super::program::{NONE, Node, Op, Program};
 use super::{Groups, RegexError};
 
-/// Work that is done before trials are remembered: so much, and so much more for each byte of the text.
+/// Work that is done before trials are remembered: a fixed amount, and one for each byte of the text.
 const EASY_STEPS: u64 = 2_000;
 const EASY_STEPS_PER_BYTE: u64 = 8;
-/// Going through so many bytes of a run is as much work as a step.
+/// Going through this many bytes of a run is as much work as a step.
 const BYTES_PER_STEP: u64 = 8;
-/// Work after which matching is given up: more than this and so much for each node at each byte. Only nested repetitions
+/// Work after which matching is given up: more than this, and this much for each node at each byte. Only nested repetitions
 /// of what can match nothing take so long.
 const MOST_STEPS: u64 = 1 << 24;
 const MOST_STEPS_PER_TRIAL: u64 = 4;
@@ -32,7 +32,7 @@ pub(super) struct Attempt {
     pub text_start: bool,
 }
 
-/// What is to be done when what was tried last has been tried through.
+/// What to do when the last alternative has been tried through.
 #[derive(Clone, Copy)]
 enum Frame {
     /// The body of a repetition was tried; go on without it if that led nowhere.

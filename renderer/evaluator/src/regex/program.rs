@@ -60,10 +60,10 @@ pub(super) struct Program {
     pub literal: Option<Finder<'static>>,
 }
 
-/// So many nodes are looked at to find out with which byte a match, or what follows a run, can start.
+/// This many nodes are looked at to find out with which byte a match, or what follows a run, can start.
 const LOOK_AT_START: usize = 512;
 const LOOK_AFTER_RUN: usize = 32;
-/// Of so many sets one is used again rather than kept twice.
+/// One of this many recent sets is used again rather than kept twice.
 const RECENT_SETS: usize = 16;
 
 impl Program {

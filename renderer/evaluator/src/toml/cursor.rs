@@ -155,7 +155,7 @@ impl Cursor<'_> {
         found
     }
 
-    /// The region of so many bytes from here on.
+    /// The region of this many bytes from here on.
     pub(super) fn here(&self, len: usize) -> Region {
         Region {
             start: self.place,
