@@ -4,7 +4,7 @@ use crate::{
     error::{FileError, failed},
     layout::{Layout, PackId},
     realise::RealisedClosure,
-    store::{Store, now},
+    store::{Store, lock, now},
 };
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
 use nix_formats::{
@@ -59,21 +59,39 @@ impl Store {
         digest: &ClosureDigest,
         lines: &ClosureLines,
     ) -> Result<(), FileError> {
-        let folder = self.shared.layout.closure(digest);
         if self.closure_lines(digest).is_none() {
-            let made = self.shared.temporary()?;
-            fs::create_dir(&made).map_err(failed("create", &made))?;
-            let file = made.join(LINES);
-            fs::write(&file, lines.to_string()).map_err(failed("write", &file))?;
-            // What has the name has damaged lines.
-            remove(&folder)?;
-            match fs::rename(&made, &folder) {
-                // Somebody else was quicker.
-                Err(_) if folder.is_dir() => remove(&made)?,
-                renamed => renamed.map_err(failed("create", &folder))?,
-            }
+            let _folders = lock(&self.shared.closure_folders);
+            self.make_folder(digest, lines)?;
         }
         Ok(())
+    }
+
+    /// Puts an image that was made at `made` into the folder of a closure, which a garbage collection may have taken meanwhile.
+    pub(crate) fn place_image(
+        &self,
+        closure: &RealisedClosure,
+        made: &Path,
+        image: &Path,
+    ) -> Result<(), FileError> {
+        let _folders = lock(&self.shared.closure_folders);
+        self.make_folder(&closure.digest, &closure.lines)?;
+        fs::rename(made, image).map_err(failed("write", image))
+    }
+
+    /// Makes the folder of a closure, if it is not there. `closure_folders` has to be held: another thread that found the same
+    /// would remove what this one made.
+    fn make_folder(&self, digest: &ClosureDigest, lines: &ClosureLines) -> Result<(), FileError> {
+        if self.closure_lines(digest).is_some() {
+            return Ok(());
+        }
+        let folder = self.shared.layout.closure(digest);
+        let made = self.shared.temporary()?;
+        fs::create_dir(&made).map_err(failed("create", &made))?;
+        let file = made.join(LINES);
+        fs::write(&file, lines.to_string()).map_err(failed("write", &file))?;
+        // What has the name has damaged lines.
+        remove(&folder)?;
+        fs::rename(&made, &folder).map_err(failed("create", &folder))
     }
 
     /// Notes that paths are in use. That this can't be written down is no reason to refuse them.

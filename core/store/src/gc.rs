@@ -180,6 +180,8 @@ impl Store {
         only_broken: bool,
     ) -> Result<(), StoreError> {
         for (digest, folder) in closures::remembered(&self.shared.layout)? {
+            // One at a time: realisations and images wait for it.
+            let _folders = lock(&self.shared.closure_folders);
             let stays = wanted.contains(&digest)
                 || self.closure_lines(&digest).is_some_and(|lines| {
                     let index = self.shared.index();

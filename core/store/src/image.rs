@@ -48,10 +48,6 @@ impl Store {
         });
         if !is_there {
             self.writable()?;
-            // It went with a garbage collection.
-            if !folder.is_dir() {
-                self.remember(closure)?;
-            }
             self.make_image(closure, &packs, &file, root)?;
         }
         let index = self.shared.index();
@@ -124,11 +120,12 @@ impl Store {
             image.write_to(&mut out)?;
             out.flush()
         });
-        let placed = written.and_then(|()| fs::rename(&made, file));
+        let written = written.map_err(failed("write", &made));
+        let placed = written.and_then(|()| self.place_image(closure, &made, file));
         placed.map_err(|error| {
             // What is left of it takes space for as long as the process lives.
             let _ = fs::remove_file(&made);
-            FileError::new("write", file, error).into()
+            error.into()
         })
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) collecting: Mutex<()>,
     /// Held while a closure image is made: that takes memory.
     pub(crate) making_image: Mutex<()>,
+    /// Held while a closure's folder appears, gets an image, or goes.
+    pub(crate) closure_folders: Mutex<()>,
     /// Held while one path goes, or the space of one pack is given back.
     pub(crate) discarding: Mutex<Discarding>,
 }
@@ -158,6 +160,7 @@ impl Store {
             delivered,
             collecting: Mutex::default(),
             making_image: Mutex::default(),
+            closure_folders: Mutex::default(),
             discarding: Mutex::default(),
         });
         let unsynced = if lock.is_some() {

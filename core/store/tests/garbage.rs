@@ -7,10 +7,14 @@
 
 mod support;
 
+use binary_cache::Caches;
 use niphas_store::{GcOptions, RootHold, RootName, Store, Watermark};
 use nix_formats::StorePath;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use support::{
     Cache, Tree, directory, file, names, noise, open, pack_bytes, packs_without_path, realise,
     rebuilt,
@@ -175,6 +179,35 @@ async fn files_that_others_refer_to_outlive_their_path() {
     store.remove_root(&name("second")).unwrap();
     store.collect_garbage(&GcOptions::default()).unwrap();
     assert_eq!(names(folder.path(), "packs"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_image_stays_when_others_realise_the_same_closure() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let store = open(folder.path());
+    let image = |root: StorePath, caches: Arc<Caches>| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let closure = realise(&store, &[root], &caches).await.unwrap();
+            tokio::task::spawn_blocking(move || {
+                let image = store.image(&closure).unwrap();
+                assert!(image.file.exists());
+                closure
+            })
+            .await
+            .unwrap()
+        })
+    };
+    for number in 0..200 {
+        let name = format!("root-{number}");
+        let root = cache.add(&name, &file(noise(number, 1000)), &[]);
+        // Requests with clients of their own do not join.
+        let all = [(); 4].map(|()| image(root.clone(), cache.client()));
+        for closure in futures::future::join_all(all).await {
+            let closure = closure.unwrap();
+            assert!(store.image(&closure).unwrap().file.exists());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
