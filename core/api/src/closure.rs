@@ -31,7 +31,9 @@ pub enum ClosureError {
     #[error("the NAR sizes of the closure add up to more than 2^63 - 1 bytes")]
     TooLarge,
     /// Not `sha256:` and 64 lower-case hexadecimal digits.
-    #[error("'{0}' is not a closure digest: expected 'sha256:' and 64 lower-case hexadecimal digits")]
+    #[error(
+        "'{0}' is not a closure digest: expected 'sha256:' and 64 lower-case hexadecimal digits"
+    )]
     BadDigest(String),
 }
 

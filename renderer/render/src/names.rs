@@ -78,6 +78,7 @@ pub(crate) fn why_no_label(name: &str) -> Option<&'static str> {
         && bytes.first().copied().is_some_and(alphanumeric)
         && bytes.last().copied().is_some_and(alphanumeric)
         && bytes.iter().all(|&b| alphanumeric(b) || b == b'-');
-    (!label)
-        .then_some("expected at most 63 lower-case letters, digits and '-', the latter not at its ends")
+    (!label).then_some(
+        "expected at most 63 lower-case letters, digits and '-', the latter not at its ends",
+    )
 }
