@@ -1,6 +1,6 @@
 """What the suites of the CSI driver share: closures by real Nix, a cache that can misbehave, the driver, and kubelet's part.
 
-NIPHAS_ORACLE names the folder of Nix's programs, NIPHAS_NODE_PROGRAMS that of ours: `niphas-csi`, `niphas-store` and examples
+NIPHAS_ORACLE names the folder of Nix's programs, NIPHAS_NODE_PROGRAMS that of ours: `niphas-csi`, `niphas-store` and `test-kubelet`
 (default: what ci/node-programs builds). All of it needs root. A suite runs in a mount namespace of its own, so that no mount outlives it.
 """
 
@@ -134,7 +134,7 @@ class Closure:
         self.nar_size = sum(int(info["NarSize"]) for info in infos.values())
 
     def attributes(self, namespace=None, pod="pod", digest=None, roots=None):
-        """The volume's attributes, and what kubelet adds; the UID is for examples/kubelet.rs to put in."""
+        """The volume's attributes, and what kubelet adds; the UID is for test-kubelet to put in."""
         attributes = {f"niphas.io/roots.{SYSTEM}": roots or self.root, f"niphas.io/digest.{SYSTEM}": digest or self.digest}
         if namespace:
             attributes |= {"csi.storage.k8s.io/pod.namespace": namespace, "csi.storage.k8s.io/pod.name": pod, "csi.storage.k8s.io/pod.uid": "{uid}", "csi.storage.k8s.io/ephemeral": "true"}
@@ -393,7 +393,7 @@ class Kubelet:
 
     def __init__(self, driver):
         self.driver = driver
-        self.process = start(programs() / "examples/kubelet", driver.socket, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = start(programs() / "test-kubelet", driver.socket, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.answers = {}
         self.tag = 0
         self.lock = threading.Lock()

@@ -4,7 +4,7 @@
 
 # What runs on nodes, as the tests were built: checked for overflow, and nothing more to build.
 node_programs() {
-  cargo build --workspace --locked --quiet --bins --examples
+  cargo build --workspace --locked --quiet --bins
   export NIPHAS_NODE_PROGRAMS=$CARGO_TARGET_DIR/debug
 }
 

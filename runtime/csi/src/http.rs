@@ -122,7 +122,7 @@ async fn probe(socket: PathBuf) -> Result<(), String> {
 }
 
 /// A gRPC channel to a unix socket.
-pub async fn connect(socket: PathBuf) -> Result<Channel, tonic::transport::Error> {
+pub(crate) async fn connect(socket: PathBuf) -> Result<Channel, tonic::transport::Error> {
     // The address is never looked at.
     Endpoint::from_static("http://socket")
         .connect_with_connector(service_fn(move |_| {

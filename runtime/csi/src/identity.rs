@@ -9,7 +9,7 @@ use crate::proto::csi::{
 };
 
 /// The driver's name.
-pub const DRIVER: &str = niphas_api::CSI_DRIVER;
+pub(crate) const DRIVER: &str = niphas_api::CSI_DRIVER;
 
 /// Says who the driver is. Its socket is served only once the driver can work, so it is always ready.
 #[derive(Debug, Clone, Copy)]

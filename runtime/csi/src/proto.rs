@@ -1,6 +1,5 @@
 //! The protocols, as `build.rs` makes them of the files in `proto/`.
 #![expect(
-    missing_docs,
     unreachable_pub,
     unused_qualifications,
     clippy::pedantic,
@@ -8,12 +7,12 @@
 )]
 
 /// The Container Storage Interface.
-pub mod csi {
+pub(crate) mod csi {
     tonic::include_proto!("csi.v1");
 }
 
 /// How plugins make themselves known to kubelet.
-pub mod registration {
+pub(crate) mod registration {
     tonic::include_proto!("pluginregistration");
 }
 

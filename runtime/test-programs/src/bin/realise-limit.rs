@@ -2,7 +2,7 @@
 //! decompresses and hashes the NAR, and writes it to one flat file. It knows all paths beforehand, checks no signature, and
 //! forgets everything.
 //!
-//! `limit URL LIST FOLDER THREADS`: LIST has the hash part of a path on each line; one connection a thread, HTTP/1.1 with
+//! `realise-limit URL LIST FOLDER THREADS`: LIST has the hash part of a path on each line; one connection a thread, HTTP/1.1 with
 //! keep-alive, zstd.
 
 use nix_formats::{HashFormat, hash::HashAlgorithm, hash::Hasher};
@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, list, folder, threads] = arguments.as_slice() else {
-        return Err("usage: limit URL LIST FOLDER THREADS".into());
+        return Err("usage: realise-limit URL LIST FOLDER THREADS".into());
     };
     let host = url.strip_prefix("http://").ok_or("an http:// URL")?;
     let list = std::fs::read_to_string(list)?;

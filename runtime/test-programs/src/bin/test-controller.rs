@@ -1,14 +1,25 @@
-//! A controller for the conformance suite: it makes no volumes, but tells of one that the driver can publish, so that the
+//! A controller for the conformance suite: it makes no volumes, but names one that the driver can publish, so that the
 //! suite's cases that begin with a controller can be run too. The calls of Node it hands on to the driver.
 //!
-//! `controller SOCKET DRIVER NAME=VALUE...`: the socket to serve, the driver's, and the volume's attributes.
+//! `test-controller SOCKET DRIVER NAME=VALUE...`: the socket to serve, the driver's, and the volume's attributes.
 
 use std::collections::HashMap;
 use std::error::Error;
 
-use niphas_csi::proto::csi::node_client::NodeClient;
-use niphas_csi::proto::csi::node_server::{Node, NodeServer};
-use niphas_csi::proto::csi::{
+use test_programs::connect;
+use test_programs::proto::controller::controller_server::{Controller, ControllerServer};
+use test_programs::proto::controller::controller_service_capability::{Rpc, Type, rpc};
+use test_programs::proto::controller::identity_server::{Identity, IdentityServer};
+use test_programs::proto::controller::plugin_capability::{self, Service, service};
+use test_programs::proto::controller::{
+    ControllerGetCapabilitiesRequest, ControllerGetCapabilitiesResponse,
+    ControllerServiceCapability, CreateVolumeRequest, CreateVolumeResponse, DeleteVolumeRequest,
+    DeleteVolumeResponse, GetPluginCapabilitiesRequest, GetPluginCapabilitiesResponse,
+    GetPluginInfoRequest, GetPluginInfoResponse, PluginCapability, Volume,
+};
+use test_programs::proto::csi::node_client::NodeClient;
+use test_programs::proto::csi::node_server::{Node, NodeServer};
+use test_programs::proto::csi::{
     NodeGetCapabilitiesRequest, NodeGetCapabilitiesResponse, NodeGetInfoRequest,
     NodeGetInfoResponse, NodePublishVolumeRequest, NodePublishVolumeResponse,
     NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse,
@@ -17,27 +28,6 @@ use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
-
-use proto::controller_server::{Controller, ControllerServer};
-use proto::controller_service_capability::{Rpc, Type, rpc};
-use proto::identity_server::{Identity, IdentityServer};
-use proto::plugin_capability::{self, Service, service};
-use proto::{
-    ControllerGetCapabilitiesRequest, ControllerGetCapabilitiesResponse,
-    ControllerServiceCapability, CreateVolumeRequest, CreateVolumeResponse, DeleteVolumeRequest,
-    DeleteVolumeResponse, GetPluginCapabilitiesRequest, GetPluginCapabilitiesResponse,
-    GetPluginInfoRequest, GetPluginInfoResponse, PluginCapability, Volume,
-};
-
-mod proto {
-    #![expect(
-        unreachable_pub,
-        unused_qualifications,
-        clippy::pedantic,
-        reason = "generated from tests/proto"
-    )]
-    include!(concat!(env!("OUT_DIR"), "/controller/csi.v1.rs"));
-}
 
 struct Front;
 
@@ -48,7 +38,7 @@ impl Identity for Front {
         _: Request<GetPluginInfoRequest>,
     ) -> Result<Response<GetPluginInfoResponse>, Status> {
         Ok(Response::new(GetPluginInfoResponse {
-            name: niphas_csi::DRIVER.to_owned(),
+            name: niphas_api::CSI_DRIVER.to_owned(),
             vendor_version: "test".to_owned(),
         }))
     }
@@ -146,12 +136,12 @@ impl Controller for Volumes {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let socket = arguments.next().ok_or("want a socket")?;
-    let driver = arguments.next().ok_or("want the driver's socket")?;
-    let driver = NodeClient::new(niphas_csi::connect(driver.into()).await?);
+    let socket = arguments.next().ok_or("expected a socket")?;
+    let driver = arguments.next().ok_or("expected the driver's socket")?;
+    let driver = NodeClient::new(connect(driver.into()).await?);
     let attributes = arguments
         .map(|argument| {
-            let (name, value) = argument.split_once('=').ok_or("want NAME=VALUE")?;
+            let (name, value) = argument.split_once('=').ok_or("expected NAME=VALUE")?;
             Ok((name.to_owned(), value.to_owned()))
         })
         .collect::<Result<_, &str>>()?;

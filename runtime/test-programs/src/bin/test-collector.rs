@@ -1,4 +1,4 @@
-//! A collector of traces for the suites in `ci/`: `collector ADDRESS` takes spans over OTLP and writes each as a line of JSON.
+//! A collector of traces for the suites in `ci/`: `test-collector ADDRESS` takes spans over OTLP and writes each as a line of JSON.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -41,7 +41,10 @@ impl TraceService for Collector {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let address: SocketAddr = std::env::args().nth(1).ok_or("want an address")?.parse()?;
+    let address: SocketAddr = std::env::args()
+        .nth(1)
+        .ok_or("expected an address")?
+        .parse()?;
     let mut server = tonic::transport::Server::builder();
     Ok(server
         .add_service(TraceServiceServer::new(Collector))

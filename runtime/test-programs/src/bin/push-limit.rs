@@ -2,7 +2,7 @@
 //! with zstd's level 3, hashes that, and writes it to a file of its own, with a second, small one as a narinfo is. It knows
 //! all paths beforehand, asks no store for anything, signs nothing, and keeps to no order.
 //!
-//! `push_limit LIST FOLDER THREADS`: LIST has a store path on each line, the largest first.
+//! `push-limit LIST FOLDER THREADS`: LIST has a store path on each line, the largest first.
 
 use binary_cache::write_tree;
 use nix_formats::{HashAlgorithm, HashWriter};
@@ -21,7 +21,7 @@ const NARINFO: [u8; 500] = [b'x'; 500];
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [list, folder, threads] = arguments.as_slice() else {
-        return Err("usage: push_limit LIST FOLDER THREADS".into());
+        return Err("usage: push-limit LIST FOLDER THREADS".into());
     };
     let list = std::fs::read_to_string(list)?;
     let wanted: Vec<&str> = list.lines().collect();

@@ -1,4 +1,4 @@
-//! Fills a store with paths of many small files, no cache needed: `big_store FOLDER PATHS FILES [AT_ONCE]`.
+//! Fills a store with paths of many small files, no cache needed: `big-store FOLDER PATHS FILES [AT_ONCE]`.
 //!
 //! It is made as if NARs were fetched, `AT_ONCE` of them at a time; each path has FILES files of 8 bytes, and no two files are alike.
 

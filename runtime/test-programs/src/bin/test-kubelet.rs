@@ -1,6 +1,6 @@
 //! Calls the driver as kubelet does, for the suites in `ci/`.
 //!
-//! `kubelet SOCKET` reads calls as lines of JSON, makes them all at once, and writes an answer for each when it comes:
+//! `test-kubelet SOCKET` reads calls as lines of JSON, makes them all at once, and writes an answer for each when it comes:
 //!
 //! ```text
 //! {"tag": 1, "call": "publish", "volume": "csi-1", "target": "/pods/1/mount", "attributes": {}, "timeout": 120}
@@ -24,15 +24,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use niphas_csi::connect;
-use niphas_csi::proto::csi::node_client::NodeClient;
-use niphas_csi::proto::csi::volume_capability::{AccessType, MountVolume};
-use niphas_csi::proto::csi::{
+use serde::{Deserialize, Serialize};
+use test_programs::connect;
+use test_programs::proto::csi::node_client::NodeClient;
+use test_programs::proto::csi::volume_capability::{AccessType, MountVolume};
+use test_programs::proto::csi::{
     NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability,
 };
-use niphas_csi::proto::registration::registration_client::RegistrationClient;
-use niphas_csi::proto::registration::{InfoRequest, RegistrationStatus};
-use serde::{Deserialize, Serialize};
+use test_programs::proto::registration::registration_client::RegistrationClient;
+use test_programs::proto::registration::{InfoRequest, RegistrationStatus};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tonic::{Request, Status};
 
@@ -91,7 +91,7 @@ impl Call {
         }
     }
 
-    /// kubelet connects anew for each call.
+    /// As kubelet does, with a connection for each call.
     async fn make(&self, socket: PathBuf) -> Result<String, Status> {
         if matches!(self.kind, Kind::Register | Kind::Refuse) {
             return self.register().await;
@@ -196,7 +196,12 @@ fn unavailable(error: tonic::transport::Error) -> Status {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let socket: Arc<PathBuf> = Arc::new(std::env::args_os().nth(1).ok_or("want a socket")?.into());
+    let socket: Arc<PathBuf> = Arc::new(
+        std::env::args_os()
+            .nth(1)
+            .ok_or("expected a socket")?
+            .into(),
+    );
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut calls = tokio::task::JoinSet::new();
     while let Some(line) = lines.next_line().await? {
@@ -206,7 +211,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let answer = call.answer(socket).await;
             let text = serde_json::to_string(&answer).unwrap_or_default();
             let mut out = std::io::stdout().lock();
-            // Who does not listen any more wants no answer.
+            // A suite that has ended reads no answers.
             let _ = writeln!(out, "{text}");
             let _ = out.flush();
         });
