@@ -34,6 +34,7 @@ step_fuzz_targets() {
   fi
   while read -r manifest; do
     echo "$manifest"
-    cargo "${toolchain[@]}" build --quiet --bins --manifest-path "$manifest" --target-dir "$CARGO_TARGET_DIR/fuzz"
+    # As `cargo fuzz` and ci/fuzz do: what only fuzz targets call is compiled with it alone.
+    RUSTFLAGS="${RUSTFLAGS-} --cfg fuzzing" cargo "${toolchain[@]}" build --quiet --bins --manifest-path "$manifest" --target-dir "$CARGO_TARGET_DIR/fuzz"
   done < <(git ls-files '*/fuzz/Cargo.toml')
 }

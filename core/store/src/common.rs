@@ -279,7 +279,8 @@ fn slot(id: PackId, offset: u64, record: &[u8]) -> [u8; SLOT_LEN as usize] {
     bytes
 }
 
-/// A common pack of one path with this record and no contents, for [`crate::fuzzing`].
+/// A common pack of one path with this record and no contents, for `crate::fuzzing`.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn of_record(id: PackId, record: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; HEAD_LEN as usize];
     bytes[..SLOT_LEN as usize].copy_from_slice(&head());

@@ -1,4 +1,4 @@
-//! What the fuzz targets call. No part of the interface.
+//! What the fuzz targets call, compiled for them and for tests alone. No part of the interface.
 
 use crate::{
     Options, Store, StoredPath, common,

@@ -62,6 +62,7 @@ mod delivered;
 mod discard;
 mod error;
 mod export;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
