@@ -8,7 +8,7 @@ cargo_deny() {
 }
 
 step_licences() {
-  cargo_deny check licenses bans sources
+  cargo_deny check --deny unmatched-skip --deny unnecessary-skip licenses bans sources
 }
 
 step_advisories() {
