@@ -15,7 +15,7 @@
 
 mod chain;
 pub mod content_address;
-pub mod content_hash;
+mod content_hash;
 pub mod derivation;
 pub mod hash;
 pub mod nar;

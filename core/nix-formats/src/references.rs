@@ -64,11 +64,6 @@ impl RefScanner {
         &self.found
     }
 
-    /// The paths that were found.
-    pub fn into_found(self) -> BTreeSet<StorePath> {
-        self.found
-    }
-
     fn search(&mut self, text: &[u8]) {
         let mut start = 0;
         while let Some(window) = text.get(start..start + HASH_PART_LEN) {

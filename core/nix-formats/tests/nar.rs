@@ -405,7 +405,7 @@ proptest! {
             rest = others;
         }
         scanner.update(rest);
-        let found = scanner.into_found();
+        let found = scanner.found();
         prop_assert!(found.contains(&wanted[0]) && found.contains(&wanted[2]));
         prop_assert!(!found.contains(&wanted[1]));
     }

@@ -4,7 +4,7 @@ use crate::{
     Options, Store, StoredPath, common,
     layout::PackId,
     pack::{PackWriter, read_record, trailer},
-    record::{FileNode, Place, Record, RecordWriter, TreeEvent},
+    record::{FileNode, Record, RecordWriter, TreeEvent},
 };
 use nix_formats::{NarInfo, StoreDir, hash::HashAlgorithm};
 use std::{
@@ -15,7 +15,6 @@ use std::{
 };
 
 const OWN: PackId = PackId(7);
-const OTHER: PackId = PackId(3);
 
 /// Reads a record. One that is read is read the same after it was written again.
 pub fn record(data: u64, bytes: &[u8]) {
@@ -136,43 +135,41 @@ pub fn nar(bytes: &[u8]) {
     assert!(gone.expect("it can be removed"));
 }
 
-/// A record's bytes, for the fuzzer to start from.
-pub fn example_record() -> Vec<u8> {
-    record_of(&[(b"a", OWN), (b"b", OTHER)])
-}
-
-/// The record of a directory of files in these packs.
-fn record_of(files: &[(&[u8], PackId)]) -> Vec<u8> {
-    let store_dir = StoreDir::default();
-    let text = format!(
-        "StorePath: /nix/store/{0}-x\nURL: x\nNarHash: sha256:{1}\nNarSize: 1\n",
-        "0".repeat(32),
-        "0".repeat(52),
-    );
-    let info = NarInfo::parse(&store_dir, &text).expect("it is well formed");
-    let mut writer = RecordWriter::default();
-    writer.enter(b"");
-    for &(name, pack) in files {
-        let file = FileNode {
-            executable: pack == OWN,
-            size: 5,
-            place: Place { pack, block: 0 },
-            hash: [1; 32],
-        };
-        writer.file(name, OWN, file);
-    }
-    writer.symlink(b"c", b"a");
-    writer.leave();
-    writer.finish(&store_dir, &info)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Place;
+
+    const OTHER: PackId = PackId(3);
+
+    /// The record of a directory of files in these packs.
+    fn record_of(files: &[(&[u8], PackId)]) -> Vec<u8> {
+        let store_dir = StoreDir::default();
+        let text = format!(
+            "StorePath: /nix/store/{0}-x\nURL: x\nNarHash: sha256:{1}\nNarSize: 1\n",
+            "0".repeat(32),
+            "0".repeat(52),
+        );
+        let info = NarInfo::parse(&store_dir, &text).expect("it is well formed");
+        let mut writer = RecordWriter::default();
+        writer.enter(b"");
+        for &(name, pack) in files {
+            let file = FileNode {
+                executable: pack == OWN,
+                size: 5,
+                place: Place { pack, block: 0 },
+                hash: [1; 32],
+            };
+            writer.file(name, OWN, file);
+        }
+        writer.symlink(b"c", b"a");
+        writer.leave();
+        writer.finish(&store_dir, &info)
+    }
 
     #[test]
     fn every_change_of_a_record_is_read_or_refused() {
-        let good = example_record();
+        let good = record_of(&[(b"a", OWN), (b"b", OTHER)]);
         record(512, &good);
         for at in 0..good.len() {
             record(512, &good[..at]);

@@ -22,20 +22,19 @@ impl Derivation {
     ///
     /// Fails only if the path of a fixed output can't be computed.
     pub fn to_aterm(&self, store_dir: &StoreDir) -> Result<Vec<u8>, StorePathError> {
-        self.print(store_dir, false, &Inputs::Paths)
+        self.print(store_dir, &Inputs::Paths)
     }
 
-    /// The text form; with `mask`, without the outputs' own paths.
+    /// The text form.
     pub(super) fn print(
         &self,
         store_dir: &StoreDir,
-        mask: bool,
         inputs: &Inputs<'_>,
     ) -> Result<Vec<u8>, StorePathError> {
         let mut printer = Printer::new(store_dir);
-        self.print_outputs(&mut printer, mask, inputs)?;
+        self.print_outputs(&mut printer, false, inputs)?;
         self.print_inputs(&mut printer, inputs);
-        self.print_rest(&mut printer, mask);
+        self.print_rest(&mut printer, false);
         Ok(printer.out)
     }
 

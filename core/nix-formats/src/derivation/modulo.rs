@@ -10,7 +10,7 @@ use super::{
     aterm::{Inputs, MaskedText},
 };
 use crate::{
-    hash::{Hash, HashAlgorithm, HashFormat},
+    hash::{Hash, HashFormat},
     store_path::{StoreDir, StorePath},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,19 +57,6 @@ impl Derivation {
             }
             _ => Ok(HashModulo::Deferred),
         }
-    }
-
-    /// The hash that the derivation's own output paths are made from: its
-    /// outputs' paths are left out. `None` when an input is deferred.
-    pub fn masked_hash<E: From<DerivationError>>(
-        &self,
-        store_dir: &StoreDir,
-        lookup: impl FnMut(&StorePath) -> Result<HashModulo, E>,
-    ) -> Result<Option<Hash>, E> {
-        let Some(inputs) = input_hashes(&self.input_derivations, lookup)? else {
-            return Ok(None);
-        };
-        Ok(Some(self.masked_hash_with(store_dir, &inputs)?))
     }
 
     /// Completes a derivation that was put together without output paths:
@@ -150,15 +137,6 @@ impl Derivation {
         })
     }
 
-    fn masked_hash_with(
-        &self,
-        store_dir: &StoreDir,
-        inputs: &InputHashes<'_>,
-    ) -> Result<Hash, DerivationError> {
-        let text = self.print(store_dir, true, &Inputs::Hashes(inputs))?;
-        Ok(HashAlgorithm::Sha256.digest(&text))
-    }
-
     fn modulo_with(
         &self,
         store_dir: &StoreDir,
@@ -167,7 +145,7 @@ impl Derivation {
         let Some(inputs) = inputs else {
             return Ok(HashModulo::Deferred);
         };
-        let text = self.print(store_dir, false, &Inputs::Hashes(inputs))?;
+        let text = self.print(store_dir, &Inputs::Hashes(inputs))?;
         Ok(HashModulo::InputAddressed(sha256(&text)))
     }
 

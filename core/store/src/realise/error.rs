@@ -5,7 +5,7 @@ use crate::error::{FileError, StoreError};
 use binary_cache::{ClosureError, NarError, Refusal};
 use niphas_api::ClosureDigest;
 use nix_formats::StorePath;
-use std::{io, path::PathBuf};
+use std::io;
 use thiserror::Error;
 
 /// A closure can't be realised. Whatever of it was fetched is in the store and need not be fetched again.
@@ -128,11 +128,6 @@ impl RealiseError {
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::NoSpace { .. })
             || self.file_error().is_some_and(FileError::is_out_of_space)
-    }
-
-    /// The file or folder of the store that could not be written to, if that is what went wrong.
-    pub fn failed_file(&self) -> Option<&PathBuf> {
-        self.file_error().map(|error| &error.path)
     }
 
     /// What can end it.
