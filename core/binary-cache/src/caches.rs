@@ -69,7 +69,14 @@ pub struct Found {
     /// The cache.
     pub cache: String,
     pub(crate) index: usize,
-    pub(crate) _charge: Arc<Charge>,
+    pub(crate) charge: Arc<Charge>,
+}
+
+impl Found {
+    /// The bytes of memory that it is counted with.
+    pub fn memory(&self) -> usize {
+        self.charge.bytes()
+    }
 }
 
 impl Caches {
@@ -317,7 +324,7 @@ impl Caches {
             trust,
             cache,
             index,
-            _charge: Arc::new(charge),
+            charge: Arc::new(charge),
         };
         (found, bytes)
     }

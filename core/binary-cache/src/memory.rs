@@ -158,6 +158,10 @@ impl Usage {
 }
 
 impl Charge {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Gives back what is more than `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(less) = self.bytes.checked_sub(bytes) {

@@ -7,12 +7,13 @@
 
 mod support;
 
+use binary_cache::{CacheMemory, Caches, ClosureError, Limits, Unavailable};
 use niphas_api::ClosureDigest;
 use niphas_store::{
     KeepFree, Limit, LimitExceeded, Options, Outlook, RealiseError, Request, RequestLimits, Store,
     Terms, Watermark,
 };
-use nix_formats::StorePath;
+use nix_formats::{PublicKeys, StoreDir, StorePath};
 use std::{
     path::Path,
     sync::{
@@ -22,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{
-    Cache, Fault, file, folder_client, names, noise, open, pack_bytes, realise, request,
+    Cache, Fault, file, folder_client, key, names, noise, open, pack_bytes, realise, request,
 };
 
 fn digest(byte: u8) -> ClosureDigest {
@@ -256,6 +257,35 @@ async fn what_caches_say_takes_bounded_memory_and_who_gets_none_waits() {
         assert!(matches!(&*error, RealiseError::Digest { .. }), "{error}");
     }
     assert!(cache.requests("nar/").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_ends_at_once_when_there_is_no_memory_for_answers() {
+    const PATHS: usize = 900;
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let root = wide(&cache, "wide", PATHS, 300);
+    // For one `Caches` half of it, which is as much as some 15 of these narinfos take.
+    let memory = CacheMemory::new(1 << 20);
+    let caches = Caches::new_within(
+        &memory,
+        StoreDir::default(),
+        [cache.url().parse().unwrap()],
+        PublicKeys::from_iter([key("test").public_key()]),
+        Limits::default(),
+    );
+    let caches = Arc::new(caches.unwrap());
+    let store = open(folder.path());
+    let error = realise(&store, std::slice::from_ref(&root), &caches).await;
+    let error = error.unwrap_err();
+    let RealiseError::Unavailable(ClosureError::Unavailable(paths)) = &*error else {
+        panic!("{error}");
+    };
+    assert!(paths.iter().any(Unavailable::is_for_memory), "{error}");
+    assert_eq!(error.outlook(), Outlook::Passes);
+    // Those that were being looked up when memory ran out, and no others.
+    let asked = cache.requests("").len();
+    assert!(asked < PATHS / 3, "{asked} of {PATHS} were asked for");
+    assert!(memory.used() <= 512 << 10, "{}", memory.used());
 }
 
 /// Runs itself in a process of its own, whose memory is measured.

@@ -134,7 +134,16 @@ const MOST_REALISATIONS: u64 = 64;
 /// Closures that are looked for in the store at the same time.
 const MOST_KNOWN: usize = 8;
 
-/// Memory for what caches say of paths that are about to be fetched, in bytes: for one section half of it at most.
+/// Memory for what walks know of their paths, in bytes: for one section half of it at most.
+///
+/// What caches say of paths that are about to be fetched is in it, though the caches count it in their
+/// [`CacheMemory`](binary_cache::CacheMemory), too. Neither can do without the other:
+///
+/// - `CacheMemory` bounds all that caches make a process hold, and bounds it before it is parsed: narinfos on their way, those of
+///   walks, and answers that are remembered between walks. It knows of no walks, so it refuses and never waits.
+/// - This bounds walks, so that they can wait for each other. One that does not fit beside others waits and holds nothing
+///   meanwhile; one that would not fit alone is refused for good, and not for as long as it is asked for. Paths that are stored
+///   count as well, of which no cache said anything.
 const NARINFO_MEMORY: u64 = 64 << 20;
 
 /// What goes on in a store at this time.

@@ -265,6 +265,7 @@ impl<'a> Walk<'a> {
                     match step.map_err(|_| RealiseError::Interrupted)?? {
                         Ok(step) => self.take(step)?,
                         Err(unavailable) => {
+                            // Other paths would get none either, and asking for them costs the caches.
                             let is_for_memory = unavailable.is_for_memory();
                             self.unavailable.push(unavailable);
                             if is_for_memory || self.unavailable.len() >= MOST_UNAVAILABLE {
@@ -407,7 +408,7 @@ impl<'a> Walk<'a> {
         let info = match &step {
             Step::Stored(_, info) => Arc::clone(info),
             Step::Found(found) => {
-                self.charge(memory(&found.info))?;
+                self.charge(found.memory() as u64)?;
                 Arc::clone(&found.info)
             }
         };
@@ -463,17 +464,6 @@ impl<'a> Walk<'a> {
 /// Memory for a path that a walk has heard of, in bytes, beside what a cache says of it; and how much is taken at once.
 const PATH_MEMORY: u64 = 384;
 const MEMORY_PIECE: u64 = 256 << 10;
-
-/// Memory that what a cache says of a path takes, in bytes.
-fn memory(info: &NarInfo) -> u64 {
-    let names = info
-        .references
-        .iter()
-        .map(|path| path.base_name().len() + 48);
-    let signatures = info.signatures.iter().map(|it| it.key_name.len() + 128);
-    let texts = info.url.len() + info.path.base_name().len();
-    (512 + texts + names.sum::<usize>() + signatures.sum::<usize>()) as u64
-}
 
 /// Finds a path in the store, or else in the caches.
 async fn step(

@@ -80,6 +80,10 @@ impl Cache {
         let served = Arc::clone(&contents);
         tokio::spawn(async move {
             loop {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
                 let (stream, _) = listener.accept().await.unwrap();
                 // Head and body are written one after the other.
                 stream.set_nodelay(true).unwrap();
