@@ -93,8 +93,8 @@ pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
 pub use image::ClosureImage;
 pub use layout::PackId;
 pub use realise::{
-    Admit, Fetched, KeepFree, Limit, LimitExceeded, Origin, Outlook, Progress, Realisation,
-    RealiseError, RealisedClosure, Request, RequestLimits, Terms,
+    Admit, Collected, Fetched, KeepFree, Limit, LimitExceeded, Origin, Outlook, Progress,
+    Realisation, RealiseError, RealisedClosure, Request, RequestLimits, Terms,
 };
 pub use record::{Events, FileNode, Node, Place, RecordError, Tree, TreeEvent};
 pub use roots::{RootHold, RootName, RootNameError};

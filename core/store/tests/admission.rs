@@ -10,8 +10,8 @@ mod support;
 use binary_cache::{CacheMemory, Caches, ClosureError, Limits, Unavailable};
 use niphas_api::ClosureDigest;
 use niphas_store::{
-    KeepFree, Limit, LimitExceeded, Options, Outlook, RealiseError, Request, RequestLimits, Store,
-    Terms, Watermark,
+    Collected, KeepFree, Limit, LimitExceeded, Options, Outlook, RealiseError, Request,
+    RequestLimits, Store, Terms, Watermark,
 };
 use nix_formats::{PublicKeys, StoreDir, StorePath};
 use std::{
@@ -351,6 +351,35 @@ fn volumes_with_wrong_digests_take_bounded_memory() {
         "{said}{}",
         String::from_utf8_lossy(&ran.stderr)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_collected_for_fetches_is_told() {
+    let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
+    let old = cache.add("old", &file(noise(1, 300_000)), &[]);
+    let new = cache.add("new", &file(noise(2, 300_000)), &[]);
+    let store = open(folder.path());
+    realise(&store, &[old], &cache.client()).await.unwrap();
+    drop(store);
+    let options = Options {
+        // More than any disk has: all that is unused goes, and it is not enough.
+        keep_free: Some(KeepFree::Level(Watermark::Bytes(1 << 60))),
+        ..Options::default()
+    };
+    let store = Store::open(folder.path(), options).unwrap();
+    assert_eq!(store.collected_for_fetches(), Collected::default());
+    let error = realise(&store, &[new], &cache.client()).await.unwrap_err();
+    assert!(matches!(&*error, RealiseError::NoSpace { .. }), "{error}");
+    let collected = store.collected_for_fetches();
+    let expected = Collected {
+        runs: 1,
+        failed: 0,
+        paths: 1,
+        freed: collected.freed,
+    };
+    assert_eq!(collected, expected);
+    assert!(collected.freed > 300_000, "{collected:?}");
+    assert_eq!(store.collected_for_fetches(), Collected::default());
 }
 
 /// A tmpfs of this many MiB, until it is dropped.

@@ -29,6 +29,22 @@ pub(crate) struct OutcomeLabels {
     pub(crate) outcome: &'static str,
 }
 
+/// What a garbage collection was begun by, and how it went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CollectionLabels {
+    /// As of [`CauseLabels`].
+    pub(crate) cause: &'static str,
+    /// `ok` or `failed`.
+    pub(crate) outcome: &'static str,
+}
+
+/// What a garbage collection was begun by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CauseLabels {
+    /// `interval`: the driver looks from time to time; `fetch`: paths were about to come, and there was no room.
+    pub(crate) cause: &'static str,
+}
+
 /// A remote procedure.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct MethodLabels {
@@ -65,9 +81,9 @@ pub(crate) struct Metrics {
     pub(crate) store_paths: Gauge,
     pub(crate) file_system_bytes: Gauge,
     pub(crate) file_system_free_bytes: Gauge,
-    pub(crate) gc_runs: Family<OutcomeLabels, Counter>,
-    pub(crate) gc_freed_bytes: Counter,
-    pub(crate) gc_deleted_paths: Counter,
+    pub(crate) gc_runs: Family<CollectionLabels, Counter>,
+    pub(crate) gc_freed_bytes: Family<CauseLabels, Counter>,
+    pub(crate) gc_deleted_paths: Family<CauseLabels, Counter>,
     pub(crate) config_reloads: Family<OutcomeLabels, Counter>,
     pub(crate) registered: Gauge,
     pub(crate) base_image_imports: Family<OutcomeLabels, Counter>,
@@ -91,8 +107,8 @@ impl Default for Metrics {
             file_system_bytes: Gauge::default(),
             file_system_free_bytes: Gauge::default(),
             gc_runs: Family::default(),
-            gc_freed_bytes: Counter::default(),
-            gc_deleted_paths: Counter::default(),
+            gc_freed_bytes: Family::default(),
+            gc_deleted_paths: Family::default(),
             config_reloads: Family::default(),
             registered: Gauge::default(),
             base_image_imports: Family::default(),
@@ -176,16 +192,20 @@ impl Metrics {
             Unit::Bytes,
             self.file_system_free_bytes.clone(),
         );
-        r.register("gc_runs", "Garbage collections", self.gc_runs.clone());
+        r.register(
+            "gc_runs",
+            "Garbage collections, by what began them",
+            self.gc_runs.clone(),
+        );
         r.register_with_unit(
             "gc_freed",
-            "Disk space that garbage collections freed",
+            "Disk space that garbage collections freed, by what began them",
             Unit::Bytes,
             self.gc_freed_bytes.clone(),
         );
         r.register(
             "gc_deleted_paths",
-            "Store paths that garbage collections deleted",
+            "Store paths that garbage collections deleted, by what began them",
             self.gc_deleted_paths.clone(),
         );
         r.register(
@@ -255,7 +275,6 @@ mod tests {
             "niphas_csi_view_info{kind=\"erofs\"} 1",
             "niphas_csi_in_flight_rpcs{method=\"publish\"} 1",
             "niphas_csi_publish_seconds_bucket{le=\"0.002\",outcome=\"ok\",start=\"mounted\"} 1",
-            "niphas_csi_gc_freed_bytes_total 0",
         ] {
             assert!(
                 text.lines().any(|shown| shown == line),

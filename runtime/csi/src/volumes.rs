@@ -21,6 +21,7 @@ use tracing::{Instrument as _, info_span, warn};
 
 use crate::attributes::{Pod, Wanted};
 use crate::error::VolumeError;
+use crate::gc::count_for_fetches;
 use crate::holdings::Holdings;
 use crate::locks::Locks;
 use crate::metrics::{Metrics, ReasonLabels, SourceLabels};
@@ -273,6 +274,7 @@ impl Volumes {
         let fetched = realisation.untold();
         self.count_from("fetched", fetched.paths, fetched.bytes);
         self.count_from("failed", 0, fetched.wasted_bytes);
+        count_for_fetches(&self.store, &self.metrics);
     }
 
     fn count_stored(&self, progress: &Progress) {

@@ -12,7 +12,7 @@ mod walk;
 
 pub use error::{Outlook, RealiseError};
 pub use progress::{Fetched, Progress};
-pub use space::KeepFree;
+pub use space::{Collected, KeepFree};
 pub use terms::{Admit, Limit, LimitExceeded, Origin, RequestLimits, Terms};
 
 use crate::{

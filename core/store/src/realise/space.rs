@@ -2,8 +2,8 @@
 
 use super::RealiseError;
 use crate::{
-    error::{FileError, failed},
-    gc::{GcOptions, Watermark},
+    error::{FileError, StoreError, failed},
+    gc::{GcOptions, GcReport, Watermark},
     store::{Shared, Store, lock},
 };
 use std::{
@@ -27,6 +27,36 @@ pub(crate) struct Space {
     promised: Mutex<u64>,
     /// Held by the one that collects garbage, so that the others see what it freed.
     collecting: tokio::sync::Mutex<()>,
+    /// What was collected and not told yet.
+    untold: Mutex<Collected>,
+}
+
+/// What garbage collections did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// How many there were, without those that found enough space and those that failed.
+    pub runs: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// The paths that went.
+    pub paths: u64,
+    /// Bytes that they freed.
+    pub freed: u64,
+}
+
+impl Collected {
+    /// Counts one more.
+    pub fn add(&mut self, result: &Result<GcReport, StoreError>) {
+        match result {
+            Ok(report) if *report == GcReport::default() => {}
+            Ok(report) => {
+                self.runs += 1;
+                self.paths += report.collected.len() as u64;
+                self.freed += report.freed;
+            }
+            Err(_) => self.failed += 1,
+        }
+    }
 }
 
 /// Bytes that a realisation is about to write.
@@ -58,6 +88,11 @@ struct Disk {
 }
 
 impl Store {
+    /// What was collected to make room for fetches since the last call.
+    pub fn collected_for_fetches(&self) -> Collected {
+        std::mem::take(&mut *lock(&self.shared.running.space.untold))
+    }
+
     /// Room for this many bytes above the reserve: garbage goes for it if need be.
     pub(super) async fn room(&self, bytes: u64) -> Result<Room, RealiseError> {
         if let Some(room) = self.room_at_once(bytes)? {
@@ -110,7 +145,12 @@ impl Store {
             ..GcOptions::default()
         };
         let store = self.clone();
-        let collected = tokio::task::spawn_blocking(move || store.collect_garbage(&options));
+        // Counted there, because it goes on when its realisation ends.
+        let collected = tokio::task::spawn_blocking(move || {
+            let collected = store.collect_garbage(&options);
+            lock(&store.shared.running.space.untold).add(&collected);
+            collected
+        });
         let report = collected.await.map_err(|_| RealiseError::Interrupted)??;
         tracing::info!(
             wanted_bytes = bytes,
