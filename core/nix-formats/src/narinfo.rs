@@ -111,8 +111,13 @@ pub enum NarInfoError {
     #[error("the field {0} is longer than any can be")]
     TooLong(&'static str),
     /// The whole is longer than any narinfo.
-    #[error("it has {0} bytes, more than the {MAX_SIZE} that a narinfo may have")]
-    TooLarge(usize),
+    #[error("it has {found} bytes, more than the {limit} that a narinfo may have")]
+    TooLarge {
+        /// The bytes that it has.
+        found: usize,
+        /// The most that it may have.
+        limit: usize,
+    },
     /// More references than any path has.
     #[error("it has more than {MAX_REFERENCES} references")]
     TooManyReferences,
@@ -209,6 +214,9 @@ pub const MAX_SIZE: usize = 1 << 20;
 pub const MAX_REFERENCES: usize = 16_384;
 
 /// Most signatures that are kept of a narinfo.
+/// Most bytes of a narinfo that was accepted earlier.
+const MAX_KEPT_SIZE: usize = 2 * MAX_SIZE;
+
 pub const MAX_SIGNATURES: usize = 64;
 
 /// Most signatures that are kept of one key name.
@@ -297,8 +305,27 @@ impl NarInfo {
         text: &str,
         is_preferred: impl Fn(&str) -> bool,
     ) -> Result<Self, NarInfoError> {
-        if text.len() > MAX_SIZE {
-            return Err(NarInfoError::TooLarge(text.len()));
+        Self::parse_within(store_dir, text, MAX_SIZE, MAX_REFERENCES, is_preferred)
+    }
+
+    /// As [`Self::parse`], of a narinfo that was accepted earlier and printed by [`Self::print`]. Once 1 MiB of references were
+    /// accepted, so the text may have twice the bytes of [`MAX_SIZE`], and as many references as fit.
+    pub fn parse_kept(store_dir: &StoreDir, text: &str) -> Result<Self, NarInfoError> {
+        Self::parse_within(store_dir, text, MAX_KEPT_SIZE, usize::MAX, |_| false)
+    }
+
+    fn parse_within(
+        store_dir: &StoreDir,
+        text: &str,
+        max_size: usize,
+        max_references: usize,
+        is_preferred: impl Fn(&str) -> bool,
+    ) -> Result<Self, NarInfoError> {
+        if text.len() > max_size {
+            return Err(NarInfoError::TooLarge {
+                found: text.len(),
+                limit: max_size,
+            });
         }
         let (mut path, mut url, mut compression, mut deriver) = (None, None, None, None);
         let (mut file_hash, mut file_size, mut nar_hash, mut nar_size) = (None, None, None, None);
@@ -334,7 +361,7 @@ impl NarInfo {
                 "NarSize" => set(&mut nar_size, "NarSize", number("NarSize", value)?)?,
                 "References" => {
                     let names = || value.split_ascii_whitespace();
-                    if names().count() > MAX_REFERENCES {
+                    if names().count() > max_references {
                         return Err(NarInfoError::TooManyReferences);
                     }
                     let value = names().map(reference).collect::<Result<_, _>>()?;

@@ -7,7 +7,7 @@
 
 use nix_formats::{
     Compression, ContentAddressMethod, HashAlgorithm, NarInfo, PublicKey, PublicKeys, SecretKey,
-    Signature, StoreDir,
+    Signature, StoreDir, StorePath,
     content_address::ContentAddress,
     narinfo::{MAX_REFERENCES, MAX_SIGNATURES, MAX_SIGNATURES_OF_NAME, MAX_SIZE, NarInfoError},
 };
@@ -275,7 +275,13 @@ fn of_one_name_a_few_signatures_are_kept() {
 fn narinfos_that_are_too_large_are_refused() {
     let other = "Other: ".to_owned() + &"x".repeat(MAX_SIZE) + "\n";
     let refused = NarInfo::parse(&store_dir(), &format!("{SIGNED}{other}"));
-    assert!(matches!(refused, Err(NarInfoError::TooLarge(_))));
+    assert!(matches!(
+        refused,
+        Err(NarInfoError::TooLarge {
+            limit: MAX_SIZE,
+            ..
+        })
+    ));
     let with = |count: usize| {
         let references: Vec<String> = (0..count).map(|n| format!("{n:032}-a")).collect();
         let references = references.join(" ");
@@ -296,6 +302,19 @@ fn narinfos_that_are_too_large_are_refused() {
         with(MAX_REFERENCES + 1),
         Err(NarInfoError::TooManyReferences)
     );
+}
+
+#[test]
+fn narinfos_that_were_accepted_earlier_are_read() {
+    let mut info = parse(SIGNED);
+    let reference = |n: usize| StorePath::from_base_name(format!("{n:032}-a")).unwrap();
+    info.references = (0..30_000).map(reference).collect();
+    let text = info.print(&store_dir());
+    assert!(text.len() > MAX_SIZE, "{}", text.len());
+    assert_eq!(NarInfo::parse_kept(&store_dir(), &text), Ok(info));
+    let longer = text + "Other: " + &"x".repeat(MAX_SIZE) + "\n";
+    let refused = NarInfo::parse_kept(&store_dir(), &longer);
+    assert!(matches!(refused, Err(NarInfoError::TooLarge { .. })));
 }
 
 #[test]

@@ -18,7 +18,20 @@ const IN_DIRECTORY: u64 = 1000;
 /// Adds a path with this number of files of 8 bytes, as if its NAR had been fetched and verified; its hash is not that of the NAR. Paths with one
 /// `seed` have the same files, as far as they go, and others have others.
 pub fn add_path(store: &Store, number: u64, seed: u64, files: u64) -> io::Result<StoredPath> {
-    let info = Arc::new(info(number, files));
+    add_path_with(store, number, seed, files, |_| {})
+}
+
+/// As [`add_path`], of which a cache said something else.
+pub fn add_path_with(
+    store: &Store,
+    number: u64,
+    seed: u64,
+    files: u64,
+    change: impl FnOnce(&mut NarInfo),
+) -> io::Result<StoredPath> {
+    let mut info = info(number, files);
+    change(&mut info);
+    let info = Arc::new(info);
     let shared = &store.shared;
     let id = shared.next_pack().map_err(io::Error::other)?;
     let path = shared.layout.tmp().join(id.to_string());

@@ -165,7 +165,7 @@ impl Loader<'_> {
         if !known.packs.iter().all(|pack| self.present.contains(pack)) {
             return;
         }
-        let Ok(info) = NarInfo::parse(self.store_dir, known.narinfo) else {
+        let Ok(info) = NarInfo::parse_kept(self.store_dir, known.narinfo) else {
             return;
         };
         match known.seal {

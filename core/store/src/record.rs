@@ -202,7 +202,7 @@ impl Record {
 pub(crate) const MAX_SIGNATURES: usize = 64;
 
 fn info(store_dir: &StoreDir, head: &Head<'_>) -> Result<NarInfo, RecordError> {
-    let mut info = NarInfo::parse(store_dir, head.narinfo).map_err(RecordError::NarInfo)?;
+    let mut info = NarInfo::parse_kept(store_dir, head.narinfo).map_err(RecordError::NarInfo)?;
     info.signatures.truncate(MAX_SIGNATURES);
     info.signatures.shrink_to_fit();
     Ok(info)

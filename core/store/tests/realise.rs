@@ -2,9 +2,12 @@
 
 mod support;
 
+use binary_cache::ClosureError;
 use niphas_api::ClosureDigest;
-use niphas_store::{Node, Options, RealiseError, Store};
+use niphas_store::{Node, Options, RealiseError, Store, generated::add_path_with};
+use nix_formats::{NarInfo, StoreDir, StorePath, narinfo::MAX_REFERENCES};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use support::{
     Cache, Fault, arbitrary_tree, client, directory, executable, file, key, names, noise, open,
     pack_bytes, read_back, realise, rebuilt, request, store_path, symlink,
@@ -404,5 +407,45 @@ proptest! {
             assert_eq!(&read_back(&nar), tree);
         }
         assert_eq!(store.paths().len(), trees.len());
+    }
+}
+
+/// Stores have paths of a time when caches could say more of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_with_more_references_than_are_accepted_now_stay() {
+    const REFERENCES: usize = 29_500;
+    const { assert!(REFERENCES > MAX_REFERENCES) };
+    let folder = tempfile::tempdir().unwrap();
+    let references: BTreeSet<StorePath> = (0..REFERENCES)
+        .map(|number| StorePath::from_base_name(format!("{number:032}-a")).unwrap())
+        .collect();
+    let add = |store: &Store, number, files| {
+        let change = |info: &mut NarInfo| {
+            info.references.clone_from(&references);
+            info.sign(&StoreDir::default(), &key("test"));
+        };
+        add_path_with(store, number, files, files, change).unwrap()
+    };
+    let store = open(folder.path());
+    // One with a pack of its own, and one in a common pack.
+    let paths = [add(&store, 0, 5000), add(&store, 1, 3)].map(|stored| stored.path().clone());
+    store.close().await.unwrap();
+    for is_indexed in [true, false] {
+        if !is_indexed {
+            std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+        }
+        let store = open(folder.path());
+        for path in &paths {
+            let stored = store.info(path).unwrap();
+            assert_eq!(stored.info.references, references);
+        }
+        // No cache is there. They are taken as they are, and what they refer to is missing.
+        let error = realise(&store, &paths, &client(&[], &["test"], 1)).await;
+        let error = error.unwrap_err();
+        let RealiseError::Unavailable(ClosureError::Unavailable(missing)) = &*error else {
+            panic!("{error}");
+        };
+        assert!(missing.iter().all(|path| path.needed_by.is_some()));
+        store.close().await.unwrap();
     }
 }
