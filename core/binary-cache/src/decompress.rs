@@ -11,9 +11,6 @@ use std::{
 };
 use zstd::zstd_safe::{self, DCtx, DParameter, ResetDirective};
 
-/// The furthest that any file may look back, in bytes: xz -9 does 64 MiB, zstd -19
-/// with Nix's settings 8 MiB.
-pub(crate) const MOST: u64 = 256 << 20;
 /// The decoder's own bounds.
 const ZSTD_WINDOW_LOGS: std::ops::RangeInclusive<u32> = 10..=27;
 /// What an xz decoder takes besides.

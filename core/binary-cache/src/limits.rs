@@ -60,7 +60,7 @@ impl Default for Limits {
             min_rate: 1024,
             nar_rate: 64 << 10,
             nar_grace: Duration::from_mins(1),
-            max_looked_back: crate::decompress::MOST,
+            max_looked_back: nix_formats::Compression::MOST_LOOKED_BACK,
             max_narinfo: nix_formats::narinfo::MAX_SIZE,
             max_paths: 200_000,
             max_references: 2_000_000,

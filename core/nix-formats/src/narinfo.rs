@@ -29,6 +29,10 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// The furthest that a decoder of what comes from outside may look back, in bytes: xz -9 does 64 MiB, zstd -19 with Nix's
+    /// settings 8 MiB.
+    pub const MOST_LOOKED_BACK: u64 = 256 << 20;
+
     /// Nix's name for it.
     pub fn name(&self) -> &str {
         match self {
@@ -210,13 +214,13 @@ const FIELDS: [(&str, usize); 11] = [
 /// Most bytes of a narinfo. Those of Nix with the most references have some 100 KiB.
 pub const MAX_SIZE: usize = 1 << 20;
 
+/// Most bytes of a narinfo that was accepted earlier.
+const MAX_KEPT_SIZE: usize = 2 * MAX_SIZE;
+
 /// Most references of a narinfo.
 pub const MAX_REFERENCES: usize = 16_384;
 
 /// Most signatures that are kept of a narinfo.
-/// Most bytes of a narinfo that was accepted earlier.
-const MAX_KEPT_SIZE: usize = 2 * MAX_SIZE;
-
 pub const MAX_SIGNATURES: usize = 64;
 
 /// Most signatures that are kept of one key name.

@@ -213,7 +213,7 @@ mod tests {
                     let mut context = crate::decompress::Context::new();
                     crate::decompress::reader(
                         &method,
-                        crate::decompress::MOST,
+                        Compression::MOST_LOOKED_BACK,
                         &mut context,
                         bytes.as_slice(),
                     )

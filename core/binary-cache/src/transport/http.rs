@@ -210,8 +210,12 @@ impl Server {
             encoding: compression.name().to_owned(),
         };
         let mut context = decompress::Context::new();
-        let decoder =
-            decompress::reader(&compression, decompress::MOST, &mut context, bytes.as_ref());
+        let decoder = decompress::reader(
+            &compression,
+            Compression::MOST_LOOKED_BACK,
+            &mut context,
+            bytes.as_ref(),
+        );
         let mut decoded = Vec::new();
         decoder
             .take(max as u64 + 1)

@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use liblzma::stream::{CONCATENATED, Stream};
+use nix_formats::Compression;
 use nix_formats::nar::MAX_DEPTH;
 use tar::EntryType;
 use tree_writer::{Limits, Modes, TreeError, TreeWriter};
@@ -25,9 +26,6 @@ const MAX_MEMORY: u64 = 512 << 20;
 /// What a node takes beside its name, and a folder beside what is in it.
 const NODE: u64 = 64;
 const FOLDER: u64 = 700;
-
-/// What an xz stream may ask for: xz -9 needs 65 MiB.
-const MAX_XZ_MEMORY: u64 = 256 << 20;
 
 /// What was unpacked.
 #[derive(Debug)]
@@ -228,7 +226,7 @@ impl Unpacker<'_> {
         Ok(if magic.starts_with(&[0x1f, 0x8b]) {
             Box::new(flate2::bufread::MultiGzDecoder::new(input))
         } else if magic.starts_with(b"\xfd7zXZ\0") {
-            let stream = Stream::new_stream_decoder(MAX_XZ_MEMORY, CONCATENATED)
+            let stream = Stream::new_stream_decoder(Compression::MOST_LOOKED_BACK, CONCATENATED)
                 .map_err(|error| self.error(error))?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
         } else if magic.starts_with(b"BZh") {
