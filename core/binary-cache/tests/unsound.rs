@@ -8,6 +8,7 @@
 use binary_cache::{
     Caches, Limits, NarError, NarSource, PathInfo, PushError, PushOptions, SourceError, push,
 };
+use niphas_testing::nar::{archive, folder, link, regular, token};
 use nix_formats::{
     Compression, HashAlgorithm, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, nar::Writer,
 };
@@ -17,41 +18,6 @@ use std::{
     path::Path,
     sync::{Arc, Mutex},
 };
-
-/// A token of a NAR.
-fn token(bytes: &[u8]) -> Vec<u8> {
-    let mut token = (bytes.len() as u64).to_le_bytes().to_vec();
-    token.extend_from_slice(bytes);
-    token.resize(token.len().next_multiple_of(8), 0);
-    token
-}
-
-fn tokens(all: &[&[u8]]) -> Vec<u8> {
-    all.iter().flat_map(|bytes| token(bytes)).collect()
-}
-
-fn archive(object: &[u8]) -> Vec<u8> {
-    [token(b"nix-archive-1"), object.to_vec()].concat()
-}
-
-fn regular(contents: &[u8]) -> Vec<u8> {
-    tokens(&[b"(", b"type", b"regular", b"contents", contents, b")"])
-}
-
-fn link(target: &[u8]) -> Vec<u8> {
-    tokens(&[b"(", b"type", b"symlink", b"target", target, b")"])
-}
-
-fn folder(entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
-    let mut out = tokens(&[b"(", b"type", b"directory"]);
-    for (name, object) in entries {
-        out.extend(tokens(&[b"entry", b"(", b"name", name, b"node"]));
-        out.extend_from_slice(object);
-        out.extend(token(b")"));
-    }
-    out.extend(token(b")"));
-    out
-}
 
 fn good() -> Vec<u8> {
     let mut nar = Writer::new(Vec::new());

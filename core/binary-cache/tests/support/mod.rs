@@ -7,16 +7,13 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use binary_cache::{CacheUrl, Caches, Limits};
+use niphas_testing::server::{self, Delivery, Reply};
 use nix_formats::{PublicKey, PublicKeys, StoreDir, StorePath};
 use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
 };
 
 pub(crate) fn folder() -> PathBuf {
@@ -102,8 +99,6 @@ pub(crate) enum Answer {
     Redirect(String),
 }
 
-type Rule = dyn Fn(&str, usize) -> Answer + Send + Sync;
-
 /// A server over the vectors. `rule` says what to do for a file and the number
 /// of times it was asked for before.
 pub(crate) struct Server {
@@ -115,17 +110,22 @@ impl Server {
     pub(crate) async fn start(
         rule: impl Fn(&str, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/sub", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(HashMap::new()));
-        let (seen, rule): (_, Arc<Rule>) = (Arc::clone(&asked), Arc::new(rule));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // Head and body are written one after the other.
-                stream.set_nodelay(true).unwrap();
-                tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&rule)));
-            }
-        });
+        let seen: Arc<Mutex<HashMap<String, usize>>> = Arc::clone(&asked);
+        let address = server::start(move |request| {
+            let Some(name) = request.name.strip_prefix("sub/") else {
+                return Reply::status(404);
+            };
+            let before = {
+                let mut seen = seen.lock().unwrap();
+                let count = seen.entry(name.to_owned()).or_default();
+                *count += 1;
+                *count - 1
+            };
+            reply(rule(name, before), name, request)
+        })
+        .await;
+        let url = format!("http://{}/sub", address.unwrap());
         Self { url, asked }
     }
 
@@ -140,92 +140,33 @@ impl Server {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    asked: Arc<Mutex<HashMap<String, usize>>>,
-    rule: Arc<Rule>,
-) -> Option<()> {
-    loop {
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            request.push(stream.read_u8().await.ok()?);
+/// What is sent for an answer to a request for this file.
+fn reply(answer: Answer, name: &str, request: &server::Request) -> Reply {
+    let file = std::fs::read(folder().join(name)).ok();
+    let is_let_in = |login| request.header("authorization") == Some(login);
+    match (answer, file) {
+        (Answer::Stall, _) => Reply::status(200).sent(Delivery::Silent),
+        (Answer::Status(status), _) => Reply::status(status),
+        (Answer::Redirect(to), _) => Reply::status(302).with("location", to),
+        (Answer::Body(body), _) => Reply::file(body),
+        (Answer::Encoded(encoding, body), _) => {
+            Reply::file(body).with("content-encoding", encoding.to_owned())
         }
-        let request = String::from_utf8(request).unwrap();
-        let name = request.split(' ').nth(1)?.strip_prefix("/sub/")?.to_owned();
-        let before = {
-            let mut asked = asked.lock().unwrap();
-            let count = asked.entry(name.clone()).or_default();
-            *count += 1;
-            *count - 1
-        };
-        let answer = rule(&name, before);
-        let file = tokio::fs::read(folder().join(&name)).await.ok();
-        let half = matches!(answer, Answer::StallHalfway | Answer::Truncate);
-        let (status, header, body) = match (&answer, file) {
-            (Answer::Stall, _) => {
-                tokio::time::sleep(Duration::from_mins(1)).await;
-                return None;
-            }
-            (Answer::Login(login), _)
-                if !request.contains(&format!("authorization: {login}\r\n")) =>
-            {
-                (401, String::new(), Vec::new())
-            }
-            (Answer::Status(status), _) => (*status, String::new(), Vec::new()),
-            (Answer::Redirect(to), _) => (302, format!("location: {to}\r\n"), Vec::new()),
-            (Answer::Body(body), _) => (200, String::new(), body.clone()),
-            (Answer::Encoded(encoding, body), _) => (
-                200,
-                format!("content-encoding: {encoding}\r\n"),
-                body.clone(),
-            ),
-            (Answer::Endless, _) => {
-                let header = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-                stream.write_all(header).await.ok()?;
-                loop {
-                    let chunk = [b"10000\r\n".as_slice(), &vec![b'x'; 65536], b"\r\n"].concat();
-                    stream.write_all(&chunk).await.ok()?;
-                }
-            }
-            (Answer::Ranges, Some(file)) => match range(&request) {
-                Some(from) => (
-                    206,
-                    format!(
-                        "content-range: bytes {from}-{}/{}\r\n",
-                        file.len() - 1,
-                        file.len()
-                    ),
-                    file[from..].to_vec(),
-                ),
-                None => (200, String::new(), file),
-            },
-            (_, Some(file)) => (200, String::new(), file),
-            (_, None) => (404, String::new(), Vec::new()),
-        };
-        let header = format!(
-            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n",
-            body.len()
-        );
-        stream.write_all(header.as_bytes()).await.ok()?;
-        if let Answer::Drip(size, pause) = answer {
-            for piece in body.chunks(size) {
-                tokio::time::sleep(pause).await;
-                stream.write_all(piece).await.ok()?;
-            }
-            continue;
+        (Answer::Endless, _) => Reply::status(200).sent(Delivery::Endless),
+        (Answer::Login(login), _) if !is_let_in(login) => Reply::status(401),
+        (_, None) => Reply::status(404),
+        (Answer::Serve | Answer::Login(_), Some(file)) => Reply::file(file),
+        (Answer::Ranges, Some(file)) => Reply::part(&file, request),
+        (Answer::StallHalfway, Some(file)) => {
+            let half = file.len() / 2;
+            Reply::file(file).sent(Delivery::Stalled(half))
         }
-        let sent = if half { body.len() / 2 } else { body.len() };
-        stream.write_all(&body[..sent]).await.ok()?;
-        match answer {
-            Answer::StallHalfway => tokio::time::sleep(Duration::from_mins(1)).await,
-            Answer::Truncate => return None,
-            _ => {}
+        (Answer::Truncate, Some(file)) => {
+            let half = file.len() / 2;
+            Reply::file(file).sent(Delivery::Cut(half))
+        }
+        (Answer::Drip(size, pause), Some(file)) => {
+            Reply::file(file).sent(Delivery::Dripping(size, pause))
         }
     }
-}
-
-/// Where the part that is asked for starts.
-fn range(request: &str) -> Option<usize> {
-    let (_, rest) = request.split_once("range: bytes=")?;
-    rest.split_once('-')?.0.parse().ok()
 }

@@ -3,10 +3,10 @@
 use crate::{
     assert_empty, assert_memory_is_bounded,
     compressed::{METHODS, compressed, zeros},
-    nars::{archive, tokens},
     support::{Cache, Fault, directory, file, key, noise, open, realise, store_path},
     told,
 };
+use niphas_testing::nar::{archive, tokens};
 use nix_formats::{Compression, NarInfo};
 
 /// A path whose narinfo a trusted key signed, compressed so, whose body is another.

@@ -7,45 +7,7 @@ use crate::{
     told,
 };
 use niphas_store::RealiseError;
-
-/// A token of a NAR.
-fn token(bytes: &[u8]) -> Vec<u8> {
-    let mut token = (bytes.len() as u64).to_le_bytes().to_vec();
-    token.extend_from_slice(bytes);
-    token.resize(token.len().next_multiple_of(8), 0);
-    token
-}
-
-pub(crate) fn tokens(all: &[&[u8]]) -> Vec<u8> {
-    all.iter().flat_map(|bytes| token(bytes)).collect()
-}
-
-pub(crate) fn archive(object: &[u8]) -> Vec<u8> {
-    [token(b"nix-archive-1"), object.to_vec()].concat()
-}
-
-fn regular(contents: &[u8]) -> Vec<u8> {
-    [
-        tokens(&[b"(", b"type", b"regular", b"contents", contents]),
-        token(b")"),
-    ]
-    .concat()
-}
-
-fn link(target: &[u8]) -> Vec<u8> {
-    tokens(&[b"(", b"type", b"symlink", b"target", target, b")"])
-}
-
-fn folder(entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
-    let mut out = tokens(&[b"(", b"type", b"directory"]);
-    for (name, object) in entries {
-        out.extend(tokens(&[b"entry", b"(", b"name", name, b"node"]));
-        out.extend_from_slice(object);
-        out.extend(token(b")"));
-    }
-    out.extend(token(b")"));
-    out
-}
+use niphas_testing::nar::{archive, folder, link, regular, token, tokens};
 
 /// NARs that are wrong, and what the error has to say.
 fn wrong_nars() -> Vec<(String, Vec<u8>, &'static str)> {

@@ -12,6 +12,7 @@ pub(crate) use tree::{Tree, arbitrary_tree, directory, executable, file, read_ba
 
 use binary_cache::{Caches, Limits, TrustPolicy};
 use niphas_store::{Options, Origin, RealiseError, RealisedClosure, Request, Store, Terms};
+use niphas_testing::server::{self, Delivery, Reply};
 use nix_formats::{
     Compression, Hash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, hash::HashAlgorithm,
 };
@@ -21,10 +22,6 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
 };
 
 pub(crate) fn key(name: &str) -> SecretKey {
@@ -74,27 +71,17 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let contents: Arc<Mutex<Contents>> = Arc::default();
         let served = Arc::clone(&contents);
-        tokio::spawn(async move {
-            loop {
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-                let (stream, _) = listener.accept().await.unwrap();
-                // Head and body are written one after the other.
-                stream.set_nodelay(true).unwrap();
-                // Whether the client goes away early is its own affair.
-                let contents = Arc::clone(&served);
-                tokio::spawn(async move { serve(stream, &contents).await });
-            }
-        });
+        let address = server::start(move |request| reply(&served, request)).await;
+        let url = format!("http://{}", address.unwrap());
         let cache = Self { contents, url };
         cache.put("nix-cache-info", b"StoreDir: /nix/store\n".to_vec());
         cache
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
@@ -226,79 +213,23 @@ pub(crate) fn client(caches: &[&Cache], keys: &[&str], required: usize) -> Arc<C
     Arc::new(Caches::new(StoreDir::default(), urls, policy, limits).unwrap())
 }
 
-async fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> std::io::Result<()> {
-    let mut received = Vec::new();
-    loop {
-        let end = loop {
-            if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-            let mut piece = [0; 4096];
-            let count = stream.read(&mut piece).await?;
-            if count == 0 {
-                return Ok(());
-            }
-            received.extend_from_slice(&piece[..count]);
-        };
-        let head: Vec<u8> = received.drain(..end).collect();
-        let head = String::from_utf8_lossy(&head).to_lowercase();
-        let target = String::from_utf8_lossy(head.as_bytes()).into_owned();
-        let name = target
-            .split(' ')
-            .nth(1)
-            .unwrap_or("")
-            .trim_start_matches('/')
-            .to_owned();
-        let start: usize = target
-            .lines()
-            .find_map(|line| line.strip_prefix("range: bytes="))
-            .and_then(|range| range.trim_end_matches('-').parse().ok())
-            .unwrap_or(0);
-        let (file, fault) = {
-            let mut contents = contents.lock().unwrap();
-            *contents.requests.entry(name.clone()).or_default() += 1;
-            let file = contents.files.get(&name).cloned();
-            (file, contents.faults.get(&name).cloned())
-        };
-        let (mut sent, mut drops) = (usize::MAX, None);
-        let mut stalls = false;
-        let (mut status, mut body) = match file {
-            Some(file) if start > 0 && start <= file.len() => (206, file[start..].to_vec()),
-            Some(file) => (200, file),
-            None => (404, Vec::new()),
-        };
-        match fault {
-            Some(Fault::Status(code)) => (status, body) = (code, Vec::new()),
-            Some(Fault::Truncate(at)) => sent = at,
-            Some(Fault::Stall(at)) => (sent, stalls) = (at, true),
-            Some(Fault::Replace(other)) => (status, body) = (200, other),
-            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-            Some(Fault::Drip(size)) => drops = Some(size),
-            None => {}
-        }
-        let range = if status == 206 {
-            let end = start + body.len();
-            format!("Content-Range: bytes {start}-{}/{end}\r\n", end - 1)
-        } else {
-            String::new()
-        };
-        let answer = format!(
-            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{range}\r\n",
-            body.len()
-        );
-        stream.write_all(answer.as_bytes()).await?;
-        for piece in body[..body.len().min(sent)].chunks(drops.unwrap_or(usize::MAX)) {
-            stream.write_all(piece).await?;
-            if drops.is_some() {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-        if stalls {
-            tokio::time::sleep(Duration::from_mins(1)).await;
-        }
-        if sent < body.len() {
-            return Ok(());
-        }
+/// What is answered to a request.
+fn reply(contents: &Mutex<Contents>, request: &server::Request) -> Reply {
+    let mut contents = contents.lock().unwrap();
+    let asked = contents.requests.entry(request.name.clone());
+    *asked.or_default() += 1;
+    let good = match contents.files.get(&request.name) {
+        Some(file) => Reply::part(file, request),
+        None => Reply::status(404),
+    };
+    match contents.faults.get(&request.name).cloned() {
+        None => good,
+        Some(Fault::Status(code)) => Reply::status(code),
+        Some(Fault::Replace(other)) => Reply::file(other),
+        Some(Fault::Truncate(at)) => good.sent(Delivery::Cut(at)),
+        Some(Fault::Stall(at)) => good.sent(Delivery::Stalled(at)),
+        Some(Fault::Delay(time)) => good.sent(Delivery::Late(time)),
+        Some(Fault::Drip(size)) => good.sent(Delivery::Dripping(size, Duration::from_millis(100))),
     }
 }
 

@@ -1,0 +1,4 @@
+//! What tests of several crates share. Named as a dev-dependency only.
+
+pub mod nar;
+pub mod server;
