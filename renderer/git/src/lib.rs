@@ -1,8 +1,13 @@
-//! What all connections of libgit2 have in common: how long a server may keep us waiting, and errors that hold no secret.
+//! What all uses of libgit2 have in common: how long a server may keep us waiting, how much memory an object may take, and errors
+//! that hold no secret.
 
-#![expect(unsafe_code, reason = "libgit2 keeps its time limits in globals")]
+#![expect(unsafe_code, reason = "libgit2 keeps its limits in globals")]
 
-use git2::ErrorCode;
+mod memory;
+
+pub use memory::{MAX_OBJECT, limit_memory};
+
+use git2::{ErrorClass, ErrorCode};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -50,7 +55,7 @@ pub fn is_timeout(error: &git2::Error) -> bool {
     error.code() == ErrorCode::Timeout
 }
 
-/// The error without secrets of URLs in it; where a time limit passed, with the limit.
+/// The error without secrets of URLs in it; where it is for a limit, with the limit.
 pub fn explained(error: &git2::Error) -> git2::Error {
     let message = match LIMITS.get() {
         Some(limits) if is_timeout(error) => format!(
@@ -58,6 +63,7 @@ pub fn explained(error: &git2::Error) -> git2::Error {
             limits.connect.as_secs_f64(),
             limits.silence.as_secs_f64()
         ),
+        _ if error.class() == ErrorClass::NoMemory => memory::explained(),
         _ => niphas_http::redacted(error.message()),
     };
     git2::Error::new(error.code(), error.class(), message)

@@ -15,6 +15,7 @@ use crate::repository::Advance;
 /// Makes a repository with a work tree at a path, and `branch` as the one that its first commit will
 /// make.
 pub fn init(path: &Path, branch: &str) -> Result<(), Error> {
+    niphas_git::limit_memory(niphas_git::MAX_OBJECT);
     let mut options = RepositoryInitOptions::new();
     options.initial_head(branch).no_reinit(true);
     Repository::init_opts(path, &options)
@@ -32,6 +33,7 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) fn open(path: &Path, branch: Option<&str>) -> Result<Self, Error> {
+        niphas_git::limit_memory(niphas_git::MAX_OBJECT);
         let open = |source: git2::Error| Error::Open {
             path: path.to_owned(),
             source: source.into(),

@@ -35,6 +35,7 @@ struct Advertised {
 impl Remote {
     pub(crate) fn open(url: &str, branch: Option<&str>, access: Access) -> Result<Self, Error> {
         niphas_git::limit_time(niphas_git::TimeLimits::default());
+        niphas_git::limit_memory(niphas_git::MAX_OBJECT);
         let folder = tempfile::Builder::new()
             .prefix("niphas-")
             .tempdir()

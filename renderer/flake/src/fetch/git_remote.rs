@@ -30,6 +30,7 @@ impl Fetcher {
         nesting: usize,
     ) -> Result<Found, FlakeError> {
         niphas_git::limit_time(niphas_git::TimeLimits::default());
+        niphas_git::limit_memory(niphas_git::MAX_OBJECT);
         let shallow = input.flag("shallow")?;
         let (folder, lock) = self.cache.repository(&url.expose(), shallow)?;
         let repository = open_clone(&folder)?;

@@ -13,6 +13,7 @@ use git2::{
     AttrCheckFlags, AttrValue, Blob, Commit, ObjectType, Odb, Oid, Repository,
     RepositoryInitOptions, Tree, TreeEntry,
 };
+use niphas_git::MAX_OBJECT;
 use nix_formats::hash::Hash;
 use nix_formats::nar::{MAX_DEPTH, MAX_TARGET_LEN};
 use tree_writer::{Budget, Limits};
@@ -20,9 +21,6 @@ use tree_writer::{Budget, Limits};
 use super::output::Output;
 use crate::error::FlakeError;
 use crate::tree::{FileKind, SourceTree};
-
-/// libgit2 holds an object in memory as a whole, so no larger one is asked for.
-const MAX_OBJECT: u64 = 1 << 30;
 
 /// The most files and folders that a tree may have, all levels together.
 pub(super) const MAX_ENTRIES: u64 = 4_000_000;

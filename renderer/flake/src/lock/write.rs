@@ -111,6 +111,7 @@ fn make_known(root: &Path, file: &Path) -> Result<(), FlakeError> {
             root.display()
         ))
     };
+    niphas_git::limit_memory(niphas_git::MAX_OBJECT);
     let repository = Repository::open(root).map_err(failed())?;
     let mut index = repository.index().map_err(failed())?;
     if index.get_path(file, 0).is_some() || repository.is_path_ignored(file).map_err(failed())? {
