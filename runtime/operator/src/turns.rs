@@ -92,11 +92,11 @@ impl State {
     fn next(&mut self) -> Option<(oneshot::Sender<Turn>, usize)> {
         while let Some((namespace, mut queue)) = self.waiting.pop_front() {
             // A future that was dropped is in no queue any more.
-            while queue
-                .pop_front_if(|waiter| waiter.granted.is_closed())
-                .is_some()
-            {}
-            let Some(waiter) = queue.pop_front_if(|waiter| waiter.units <= self.free) else {
+            while (queue.front()).is_some_and(|waiter| waiter.granted.is_closed()) {
+                queue.pop_front();
+            }
+            let fits = (queue.front()).is_some_and(|waiter| waiter.units <= self.free);
+            let Some(waiter) = fits.then(|| queue.pop_front()).flatten() else {
                 if queue.is_empty() {
                     continue;
                 }
