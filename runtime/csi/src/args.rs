@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use niphas_csi::{DriverOptions, GcPolicy, KeepFree, LogFormat, View, Watermark};
+use niphas_terminal::OutputFormat;
 
 const STATE: &str = "/var/lib/niphas/csi";
 const STORE: &str = "/var/lib/niphas/store";
@@ -133,9 +134,9 @@ pub(crate) struct StatusArgs {
     #[arg(long, value_name = "FOLDER", default_value = STATE)]
     pub(crate) state_dir: PathBuf,
 
-    /// For whom
+    /// How to print it
     #[arg(long, short, value_enum, default_value = "text")]
-    pub(crate) output: Output,
+    pub(crate) output: OutputFormat,
 }
 
 #[derive(Debug, clap::Args)]
@@ -147,14 +148,6 @@ pub(crate) struct BaseImageArgs {
     /// The file to write
     #[arg(value_name = "FILE")]
     pub(crate) output: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

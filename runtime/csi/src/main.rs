@@ -2,12 +2,13 @@
 
 mod args;
 
-use std::io::Write as _;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use niphas_terminal::{OutputFormat, check_output, print_bytes, report};
 
-use args::{Args, Command, Output};
+use args::{Args, Command};
 
 #[global_allocator]
 static ALLOCATOR: niphas_store::Allocator = niphas_store::Allocator;
@@ -17,8 +18,18 @@ static ALLOCATOR: niphas_store::Allocator = niphas_store::Allocator;
 #[unsafe(export_name = "_rjem_malloc_conf")]
 static ALLOCATOR_SETTINGS: Option<&std::ffi::c_char> = niphas_store::ALLOCATOR_SETTINGS;
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().command {
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.as_ref(), None);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Run(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(threads())
@@ -39,10 +50,11 @@ fn main() -> anyhow::Result<()> {
         Command::Status(args) => {
             let status = niphas_csi::NodeStatus::read(&args.state_dir, &args.store)?;
             let text = match args.output {
-                Output::Text => status.to_text(),
-                Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+                OutputFormat::Text => status.to_text(),
+                OutputFormat::Json => serde_json::to_string_pretty(&status)? + "\n",
             };
-            Ok(std::io::stdout().write_all(text.as_bytes())?)
+            print_bytes(text);
+            Ok(check_output()?)
         }
         Command::BaseImage(args) => {
             let archive = niphas_csi::base_image_archive(&args.name)?;

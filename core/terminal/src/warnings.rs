@@ -1,4 +1,4 @@
-//! Warnings of the libraries, told as Nix tells its own.
+//! What libraries log, printed to standard error in the form of Nix's own warnings.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::failure::in_colour;
+use crate::in_colour;
 
 struct Plain {
     colour: bool,
@@ -37,13 +37,13 @@ where
         } else {
             writer.write_str(word)?;
         }
-        let mut told = Told::default();
-        event.record(&mut told);
-        let mut line = told.message;
-        if !told.of.is_empty() {
-            line.extend([" (", &told.of.join(", "), ")"]);
+        let mut parts = Parts::default();
+        event.record(&mut parts);
+        let mut line = parts.message;
+        if !parts.fields.is_empty() {
+            line.extend([" (", &parts.fields.join(", "), ")"]);
         }
-        if let Some(error) = told.error {
+        if let Some(error) = parts.error {
             line.extend([": ", &error]);
         }
         let line = redacted(&line);
@@ -52,15 +52,15 @@ where
     }
 }
 
-/// What an event tells: what happened, to what, and why.
+/// The parts of an event.
 #[derive(Default)]
-struct Told {
+struct Parts {
     message: String,
-    of: Vec<String>,
+    fields: Vec<String>,
     error: Option<String>,
 }
 
-impl Visit for Told {
+impl Visit for Parts {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
@@ -69,15 +69,15 @@ impl Visit for Told {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
             "error" => self.error = Some(value.to_owned()),
-            // Where in a library it was logged, which nobody asked for.
+            // Where in a library it was logged: not for users.
             name if name.starts_with("log.") => {}
-            name => self.of.push(format!("{name} {value}")),
+            name => self.fields.push(format!("{name} {value}")),
         }
     }
 }
 
-/// Has warnings and errors printed to standard error; more if `NIPHAS_LOG` names a level, such as `debug`.
-pub(crate) fn start() {
+/// Starts printing warnings and errors to standard error; more if `NIPHAS_LOG` names a level, such as `debug`.
+pub fn start_warnings() {
     let level = std::env::var("NIPHAS_LOG").ok();
     let level = level.and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
