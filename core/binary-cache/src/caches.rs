@@ -371,14 +371,19 @@ impl Members {
 /// Bytes of memory that a refusal takes, about.
 fn weight_of_refusal((cache, refusal): &(String, Refusal)) -> usize {
     let texts = match refusal {
-        Refusal::Untrusted(names) | Refusal::TooFewSignatures { signers: names, .. } => {
-            names.iter().map(|name| 32 + name.len()).sum()
-        }
+        Refusal::Untrusted(names) => weight_of_names(names),
+        Refusal::TooFewSignatures {
+            signers, missing, ..
+        } => weight_of_names(signers) + weight_of_names(missing),
         // Texts in errors are bounded, and causes few.
         Refusal::Failed(_) | Refusal::Malformed(_) => 1024,
         _ => 128,
     };
     size_of::<(String, Refusal)>() + cache.len() + texts + 64
+}
+
+fn weight_of_names(names: &[String]) -> usize {
+    names.iter().map(|name| 32 + name.len()).sum()
 }
 
 /// Narinfos of one path that too few keys signed, from several caches: what

@@ -1,6 +1,6 @@
 //! What can go wrong, and what to do about it.
 
-use crate::url::CacheUrlError;
+use crate::{summary::summary, url::CacheUrlError};
 use nix_formats::{
     Compression, HashFormat, StoreDir, StorePath, chain,
     hash::{Hash, HashAlgorithm},
@@ -228,6 +228,8 @@ pub enum Refusal {
     TooFewSignatures {
         /// The trusted keys that signed.
         signers: Vec<String>,
+        /// Trusted keys that did not, the first few.
+        missing: Vec<String>,
         /// How many must have.
         required: usize,
     },
@@ -236,6 +238,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the cache has the path, but not with the signatures that are required.
+    pub fn is_for_trust(&self) -> bool {
+        matches!(
+            self,
+            Self::Untrusted(_) | Self::TooFewSignatures { .. } | Self::WeakAddress(_)
+        )
+    }
+
     /// Whether it says nothing of the path, only that there is no memory for an answer.
     pub fn is_for_memory(&self) -> bool {
         matches!(self, Self::Failed(FetchError::Memory { .. }))
@@ -258,10 +268,15 @@ impl fmt::Display for Refusal {
                     keys.join(", ")
                 )
             }
-            Self::TooFewSignatures { signers, required } => write!(
+            Self::TooFewSignatures {
+                signers,
+                missing,
+                required,
+            } => write!(
                 f,
-                "has it, signed by {}, but {required} trusted keys must have signed",
-                signers.join(", ")
+                "has it, signed by {}, but {required} trusted keys must have signed; not signed by {}",
+                signers.join(", "),
+                missing.join(", ")
             ),
             Self::WeakAddress(algorithm) => write!(
                 f,
@@ -290,14 +305,7 @@ impl std::error::Error for Unavailable {}
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no cache gives store path '{}'",
-            self.store_dir.print(&self.path)
-        )?;
-        if let Some(path) = &self.needed_by {
-            write!(f, ", which '{}' needs", self.store_dir.print(path))?;
-        }
+        write!(f, "no cache gives store path {}", self.needed())?;
         if self.refusals.is_empty() {
             f.write_str(": there are no caches")?;
         }
@@ -316,6 +324,26 @@ impl Unavailable {
             .any(|(_, refusal)| refusal.is_for_memory())
     }
 
+    /// Whether no cache could be asked for it, so that nothing is known of the path itself.
+    pub fn is_for_access(&self) -> bool {
+        let is_of_cache =
+            |refusal: &Refusal| matches!(refusal, Refusal::Denied(_) | Refusal::Failed(_));
+        !self.refusals.is_empty()
+            && self
+                .refusals
+                .iter()
+                .all(|(_, refusal)| is_of_cache(refusal))
+    }
+
+    /// The path, and what needs it.
+    pub(crate) fn needed(&self) -> String {
+        let path = self.store_dir.print(&self.path);
+        match &self.needed_by {
+            Some(by) => format!("'{path}', which '{}' needs", self.store_dir.print(by)),
+            None => format!("'{path}'"),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         let Some((cache, refusal)) = self.nearest() else {
@@ -326,17 +354,19 @@ impl Unavailable {
             |to: &str| format!("niphas cache push --to {to} --sign-key <secret key> {path}");
         let push = push_to(&format!("'{cache}'"));
         match refusal {
-            Refusal::Untrusted(_) | Refusal::TooFewSignatures { .. } | Refusal::WeakAddress(_)
-                if self.without_keys =>
-            {
-                "no public key is trusted, so no signature counts: name the public key of whoever signs your builds"
+            refusal if refusal.is_for_trust() && self.without_keys => {
+                "no public key is trusted, so no signature counts: name the public key that signs your builds"
                     .to_owned()
             }
             Refusal::WeakAddress(_) => format!("sign it: {push}"),
             Refusal::Untrusted(keys) if keys.is_empty() => format!("sign it: {push}"),
-            Refusal::Untrusted(keys) | Refusal::TooFewSignatures { signers: keys, .. } => format!(
+            Refusal::Untrusted(keys) => format!(
                 "trust one of the keys {}, or sign with a key that is trusted: {push}",
                 keys.join(", ")
+            ),
+            Refusal::TooFewSignatures { missing, .. } => format!(
+                "sign it with another trusted key ({}) as well: {push}",
+                missing.join(", ")
             ),
             Refusal::Denied(_) => {
                 format!("give the login for {cache}, in a netrc file or a token file")
@@ -373,16 +403,14 @@ impl Unavailable {
     }
 
     /// The refusal that came nearest to giving the path: where it is but does not count; else where it may be.
-    fn nearest(&self) -> Option<&(String, Refusal)> {
+    pub fn nearest(&self) -> Option<&(String, Refusal)> {
         self.refusals
             .iter()
             .min_by_key(|(_, refusal)| match refusal {
-                Refusal::Untrusted(_)
-                | Refusal::TooFewSignatures { .. }
-                | Refusal::WeakAddress(_) => 0,
+                refusal if refusal.is_for_trust() => 0,
                 Refusal::Malformed(_) | Refusal::OtherPath(_) => 1,
-                Refusal::Denied(_) | Refusal::Failed(_) => 2,
                 Refusal::Missing => 3,
+                _ => 2,
             })
     }
 }
@@ -418,11 +446,12 @@ fn lines(failures: &[NarError]) -> String {
 
 fn list(paths: &[Unavailable]) -> String {
     const SHOWN: usize = 10;
-    let mut text: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
-    if paths.len() > SHOWN {
-        text.push(format!("and {} more", paths.len() - SHOWN));
+    if let [path] = paths {
+        return path.to_string();
     }
-    text.join("\n")
+    let paths: Vec<&Unavailable> = paths.iter().collect();
+    let summary = summary(&paths, SHOWN, |_| String::new());
+    format!("no cache gives {} store paths:\n{summary}", paths.len())
 }
 
 /// A NAR can't be fetched, or is not what its narinfo says.

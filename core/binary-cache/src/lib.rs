@@ -42,6 +42,7 @@ mod realisation;
 mod s3_profile;
 mod s3_url;
 mod source;
+mod summary;
 mod together;
 mod trace;
 mod transport;
@@ -64,5 +65,6 @@ pub use realisation::{DerivationOutput, DerivationOutputError, Realisation, Real
 pub use source::{
     DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, write_tree,
 };
+pub use summary::summary;
 pub use trace::set_traceparent;
 pub use url::{CacheUrl, CacheUrlError};

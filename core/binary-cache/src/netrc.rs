@@ -2,7 +2,12 @@
 //! have them.
 
 use niphas_http::Secret;
-use std::{fmt, io, path::Path};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 use thiserror::Error;
 
 /// Logins by host. Never printed.
@@ -71,7 +76,10 @@ const MAX_SIZE: usize = 1 << 20;
 impl Netrc {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, NetrcError> {
-        let text = std::fs::read(path).map_err(|source| NetrcError::Read {
+        let mut text = Vec::new();
+        let read =
+            File::open(path).and_then(|file| file.take(MAX_SIZE as u64 + 1).read_to_end(&mut text));
+        read.map_err(|source| NetrcError::Read {
             path: path.display().to_string(),
             source,
         })?;
@@ -209,6 +217,12 @@ mod tests {
         assert_eq!(login(text, "elsewhere"), pair("anonymous", "guest"));
         assert_eq!(login("machine a login b password c", "elsewhere"), None);
         assert_eq!(login("", "a"), None);
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = Netrc::read(Path::new("/dev/zero")).unwrap_err();
+        assert!(matches!(error, NetrcError::TooLarge), "{error}");
     }
 
     #[test]

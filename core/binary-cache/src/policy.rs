@@ -126,10 +126,10 @@ impl TrustPolicy {
         signatures: &[Signature],
     ) -> Result<Vec<String>, usize> {
         let (names, signed) = count(self.keys.that_signed(data, signatures));
-        if signed >= self.required.get() {
+        if signed.len() >= self.required.get() {
             Ok(names)
         } else {
-            Err(signed)
+            Err(signed.len())
         }
     }
 
@@ -151,7 +151,7 @@ impl TrustPolicy {
         signers: impl Iterator<Item = &'a PublicKey>,
     ) -> Result<Trust, Refusal> {
         let (names, signed) = count(signers);
-        if signed >= self.required.get() {
+        if signed.len() >= self.required.get() {
             return Ok(Trust::Signed(names));
         }
         // Git's hashes can't be recomputed from a NAR as it streams by.
@@ -161,8 +161,18 @@ impl TrustPolicy {
         if !is_git && info.is_content_addressed(store_dir) {
             return Ok(Trust::ContentAddressed);
         }
-        if signed > 0 {
+        if !signed.is_empty() {
+            let others = self
+                .keys
+                .iter()
+                .filter(|key| !signed.contains(&material(key)));
+            let others: BTreeSet<&str> = others.map(PublicKey::name).collect();
             return Err(Refusal::TooFewSignatures {
+                missing: others
+                    .into_iter()
+                    .take(MAX_NAMES_TOLD)
+                    .map(shorten)
+                    .collect(),
                 signers: names,
                 required: self.required.get(),
             });
@@ -190,14 +200,14 @@ fn shorten(name: &str) -> String {
     name.chars().take(MAX_NAME_TOLD).collect()
 }
 
-/// The names of these keys, and how many keys they are: one key under two names is one signer.
-fn count<'a>(keys: impl Iterator<Item = &'a PublicKey>) -> (Vec<String>, usize) {
+/// The names of these keys, and what makes them the keys they are: one key under two names is one signer.
+fn count<'a>(keys: impl Iterator<Item = &'a PublicKey>) -> (Vec<String>, BTreeSet<String>) {
     let (mut names, mut signed) = (BTreeSet::new(), BTreeSet::new());
     for key in keys {
         names.insert(key.name().to_owned());
         signed.insert(material(key));
     }
-    (names.into_iter().collect(), signed.len())
+    (names.into_iter().collect(), signed)
 }
 
 /// What makes a key the key it is, whatever it is called.
@@ -238,7 +248,7 @@ mod tests {
         let refused = policy.judge(&store_dir, &info).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "has it, signed by a, but 2 trusted keys must have signed"
+            "has it, signed by a, but 2 trusted keys must have signed; not signed by b"
         );
         info.sign(&store_dir, &b);
         assert_eq!(

@@ -94,6 +94,12 @@ impl CacheUrl {
         }
     }
 
+    /// Whether it is a server for which there is no login yet.
+    pub fn needs_login(&self) -> bool {
+        let is_bare = |url: &Url| url.username().is_empty() && url.password().is_none();
+        self.login.is_none() && self.server().is_some_and(is_bare)
+    }
+
     /// With what a netrc file says of its host, if anything. Login and password
     /// in the URL itself go before that.
     #[must_use]

@@ -321,10 +321,11 @@ async fn every_path_that_is_missing_is_named_with_what_each_cache_said() {
     assert_eq!(
         error.to_string(),
         format!(
-            "no cache gives store path '{}', which '{app}' needs\n  {url} refuses access (HTTP 403)\n\
-             no cache gives store path '{}', which '{app}' needs\n  {url} does not have it",
-            dir.print(&zstd),
-            dir.print(&xz),
+            "no cache gives 2 store paths:\n  '{zstd}', which '{app}' needs\n  '{xz}', which '{app}' needs\n\
+             what the caches said:\n  {url} refuses access (HTTP 403) (1 of 2 paths: '{zstd}')\n  \
+             {url} does not have it (1 of 2 paths: '{xz}')",
+            zstd = dir.print(&zstd),
+            xz = dir.print(&xz),
         )
     );
     assert_eq!(

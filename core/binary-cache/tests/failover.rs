@@ -459,6 +459,6 @@ async fn signatures_of_several_caches_add_up() {
     let refused = one.find(&root("app"), None).await.unwrap_err();
     assert!(matches!(
         &refused.refusals[0].1,
-        Refusal::TooFewSignatures { signers, required: 2 } if signers == &["a"]
+        Refusal::TooFewSignatures { signers, missing, required: 2 } if signers == &["a"] && missing == &["b"]
     ));
 }
