@@ -1,11 +1,18 @@
-//! How a failed run is told.
+//! Why a command failed.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::collections::BTreeMap;
 
-use binary_cache::ClosureError;
-use niphas_http::redacted;
+use binary_cache::{ClosureError, Unavailable};
+use niphas_cache_args::unavailable_hint;
 use niphas_render::{ClosureId, Problems};
-use nix_formats::printable;
+use nix_formats::StorePath;
+
+use crate::hints::hint;
+
+/// Paths that a failing cache keeps away and that are named.
+const FEW_PATHS: usize = 3;
+/// Paths that are named at most.
+const MOST_PATHS: usize = 100;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -23,10 +30,9 @@ pub(crate) enum Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure::Other {
-            error: error.into(),
-            hint: None,
-        }
+        let error = error.into();
+        let hint = hint(&error);
+        Failure::Other { error, hint }
     }
 }
 
@@ -44,63 +50,58 @@ impl Failure {
         anyhow::anyhow!("environment '{environment}' cannot be rendered:\n{problems}").into()
     }
 
-    /// Why the repository was not written to.
-    pub(crate) fn gitops(error: niphas_gitops::Error) -> Self {
-        let hint = error.hint();
-        Failure::Other {
-            error: error.into(),
-            hint,
-        }
-    }
-
-    /// The closures that no cache gives.
+    /// The closures that no cache gives, each with its environment.
     pub(crate) fn closures(missing: &[(String, ClosureId, ClosureError)]) -> Self {
-        let mut lines = vec!["not every closure is in the caches:".to_owned()];
+        let mut lines = Vec::new();
+        let mut unavailable: BTreeMap<&StorePath, (&Unavailable, Vec<String>)> = BTreeMap::new();
         for (environment, id, error) in missing {
             let (workload, system) = (&id.workload, &id.system);
-            lines.push(format!(
-                "workload '{workload}' of environment '{environment}' on {system}:"
-            ));
-            let error = error.to_string();
-            lines.extend(error.lines().map(|line| format!("  {line}")));
+            let of = format!("workload '{workload}' of environment '{environment}' on {system}");
+            match error {
+                ClosureError::Unavailable(paths) => {
+                    for path in paths {
+                        let known = unavailable.entry(&path.path);
+                        known.or_insert((path, Vec::new())).1.push(of.clone());
+                    }
+                }
+                error => lines.push(format!("{of}: {error}")),
+            }
+        }
+        let mut paths: Vec<&Unavailable> = unavailable.values().map(|(path, _)| *path).collect();
+        if !paths.is_empty() {
+            // First those that can be built, pushed or signed. Of the others there is nothing to say but what ails the cache.
+            paths.sort_by_key(|path| path.is_for_access());
+            let own = paths.iter().filter(|path| !path.is_for_access()).count();
+            let shown = own.clamp(FEW_PATHS, MOST_PATHS);
+            let summary = binary_cache::summary(&paths, shown, |path| {
+                let needed_for = unavailable.get(&path.path);
+                needed_for.map_or(String::new(), |(_, needed_for)| match &needed_for[..] {
+                    [first, others @ ..] if !others.is_empty() => {
+                        format!(", for {first} and {} more", others.len())
+                    }
+                    all => format!(", for {}", all.concat()),
+                })
+            });
+            lines.push(match paths.len() {
+                1 => format!("no cache gives a store path that workloads need:\n{summary}"),
+                count => {
+                    format!("no cache gives {count} store paths that workloads need:\n{summary}")
+                }
+            });
         }
         Failure::Other {
             error: anyhow::anyhow!(lines.join("\n")),
-            hint: missing.first().and_then(|(_, _, error)| error.hint()),
+            hint: paths.first().map(|path| unavailable_hint(path)),
         }
     }
 
     /// Prints the failure to standard error.
     pub(crate) fn report(&self) {
-        let text = match self {
-            Failure::Nix(report) => match str::from_utf8(report) {
-                Ok(report) => redacted(report).into_bytes(),
-                Err(_) => report.clone(),
-            },
+        match self {
+            Failure::Nix(report) => niphas_terminal::report_text(report),
             Failure::Other { error, hint } => {
-                let mut lines = vec![format!("error: {error}")];
-                let causes = error.chain().skip(1);
-                lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
-                lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
-                redacted(&lines.join("\n")).into_bytes()
+                niphas_terminal::report(error.as_ref(), hint.as_deref());
             }
-        };
-        // Names and messages in it are those of flakes, caches and servers.
-        let text = printable(&text, in_colour());
-        let report = match text.strip_prefix(b"error:") {
-            Some(rest) if in_colour() => [b"\x1b[31;1merror:\x1b[0m", rest, b"\n"].concat(),
-            _ => [&text[..], b"\n"].concat(),
-        };
-        // Where even this cannot be written there is nobody to tell.
-        let _ = stderr().write_all(&report);
+        }
     }
-}
-
-/// Whether standard error is to be coloured.
-pub(crate) fn in_colour() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("NO_COLOR") {
-        return false;
-    }
-    set("CLICOLOR_FORCE") || stderr().is_terminal()
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix_conf::{NixConf, home};
 use nix_evaluator::io::{EvalIo, LocalIo};
 use nix_evaluator::{Bump, EvalError, Evaluator, Settings, Value};
 use nix_flake::{
@@ -14,7 +15,7 @@ use nix_formats::StoreDir;
 
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
-use crate::nix_config::NixConfig;
+use crate::nix_config;
 
 /// How a flake is found and locked.
 #[derive(Debug, Default, clap::Args)]
@@ -86,7 +87,7 @@ impl FlakeArgs {
                 .access_tokens
                 .insert("github.com".to_owned(), token.into());
         }
-        NixConfig::read().apply(&mut settings);
+        nix_config::apply(&NixConf::read(), &mut settings);
         if self.refresh {
             settings.ttl = Duration::ZERO;
         }
@@ -323,9 +324,4 @@ pub(crate) fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
         .or_else(|| Some(home()?.join(in_home)))
-}
-
-/// The user's folder: the one that `HOME` names, or where that is not set, as for services, the one that the machine knows.
-pub(crate) fn home() -> Option<PathBuf> {
-    std::env::home_dir().filter(|folder| !folder.as_os_str().is_empty())
 }

@@ -13,6 +13,24 @@ use std::time::{Duration, SystemTime};
 use nix_flake::{Digest, digest, hex};
 use serde::{Deserialize, Serialize};
 
+/// All that the files depend on beside the environments.
+#[derive(Serialize)]
+pub(crate) struct RenderKey<'a> {
+    /// This very program.
+    pub program: String,
+    pub flake: String,
+    pub to: String,
+    pub branch: Option<&'a str>,
+    /// Those that were named.
+    pub environments: &'a [String],
+    pub folder: String,
+    /// If objects are expanded.
+    pub base_image: Option<&'a String>,
+    pub caches: &'a [String],
+    /// The keys, and how many of them must have signed.
+    pub trust: String,
+}
+
 /// The note of runs with certain arguments.
 pub(crate) struct LastRendering {
     file: PathBuf,
@@ -34,9 +52,10 @@ struct Note {
 const MOST_NOTES: usize = 256;
 
 impl LastRendering {
-    /// The note in a folder about runs with these arguments: all that the files depend on beside the environments.
-    pub(crate) fn new(folder: &Path, counts_for: Duration, arguments: &str) -> Self {
-        let name = hex(&digest(&[arguments.as_bytes()]));
+    /// The note in a folder about runs with this key.
+    pub(crate) fn new(folder: &Path, counts_for: Duration, key: &RenderKey<'_>) -> Self {
+        let key = serde_json::to_vec(key).expect("texts are JSON");
+        let name = hex(&digest(&[&key]));
         Self {
             file: folder.join("renderings").join(name),
             counts_for,
@@ -97,10 +116,24 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
+    fn key(branch: &str) -> RenderKey<'_> {
+        RenderKey {
+            program: String::new(),
+            flake: String::new(),
+            to: String::new(),
+            branch: Some(branch),
+            environments: &[],
+            folder: String::new(),
+            base_image: None,
+            caches: &[],
+            trust: String::new(),
+        }
+    }
+
     #[test]
     fn a_note_counts_for_the_same_environments_and_objects_and_not_for_ever() {
         let folder = tempfile::tempdir().expect("a folder");
-        let last = LastRendering::new(folder.path(), HOUR, "arguments");
+        let last = LastRendering::new(folder.path(), HOUR, &key("a"));
         let objects = || Some(vec![Some("a".to_owned()), None]);
         assert!(!last.is_of(&[1; 32], objects), "nothing is noted yet");
         let now = SystemTime::now();
@@ -109,9 +142,9 @@ mod tests {
         assert!(!last.is_of(&[2; 32], objects), "other environments");
         assert!(!last.is_of(&[1; 32], || Some(vec![Some("b".to_owned()), None])));
         assert!(!last.is_of(&[1; 32], || None), "no branch");
-        let others = LastRendering::new(folder.path(), HOUR, "other arguments");
+        let others = LastRendering::new(folder.path(), HOUR, &key("b"));
         assert!(!others.is_of(&[1; 32], objects));
-        let refreshed = LastRendering::new(folder.path(), Duration::ZERO, "arguments");
+        let refreshed = LastRendering::new(folder.path(), Duration::ZERO, &key("a"));
         assert!(!refreshed.is_of(&[1; 32], objects));
         last.note([1; 32], now - HOUR, objects().unwrap_or_default());
         assert!(!last.is_of(&[1; 32], objects), "an hour ago");
@@ -122,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_no_note_counts_as_none() {
         let folder = tempfile::tempdir().expect("a folder");
-        let last = LastRendering::new(folder.path(), HOUR, "arguments");
+        let last = LastRendering::new(folder.path(), HOUR, &key("a"));
         last.note([1; 32], SystemTime::now(), Vec::new());
         let whole = fs::read(&last.file).expect("the note");
         for length in 0..whole.len() {
@@ -135,7 +168,7 @@ mod tests {
     fn old_notes_go() {
         let folder = tempfile::tempdir().expect("a folder");
         for number in 0..MOST_NOTES + 3 {
-            let last = LastRendering::new(folder.path(), HOUR, &number.to_string());
+            let last = LastRendering::new(folder.path(), HOUR, &key(&number.to_string()));
             last.note([1; 32], SystemTime::now(), Vec::new());
         }
         let notes = fs::read_dir(folder.path().join("renderings")).expect("the folder");

@@ -7,13 +7,11 @@ mod environment;
 mod evaluation;
 mod failure;
 mod flake;
+mod hints;
 mod huge_pages;
-mod keys;
 mod last_rendering;
-mod logging;
 mod memory;
 mod nix_config;
-mod output;
 mod progress;
 mod provenance;
 mod shared_work;
@@ -27,12 +25,9 @@ static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    logging::start();
-    let result = commands::run(&cli.command).and_then(|code| match output::failure() {
-        Some(error) => Err(anyhow::anyhow!("cannot write to standard output: {error}").into()),
-        None => Ok(code),
-    });
-    match result {
+    niphas_terminal::start_warnings();
+    let result = commands::run(&cli.command);
+    match result.and_then(|code| Ok(niphas_terminal::check_output().map(|()| code)?)) {
         Ok(code) => code,
         Err(failure) => {
             failure.report();

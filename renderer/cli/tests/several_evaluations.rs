@@ -51,7 +51,9 @@ impl Project {
     fn new(argument: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let flake = folder.path().join("flake");
-        fs::create_dir_all(folder.path().join("cache")).unwrap();
+        let cache = folder.path().join("cache");
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(cache.join("nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
         fs::create_dir(&flake).unwrap();
         fs::write(flake.join("flake.nix"), FLAKE.replace('%', argument)).unwrap();
         let nixlib = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nixlib");
@@ -103,7 +105,7 @@ fn all_workloads_are_found_and_messages_told_once() {
     };
     let alone = sorted(project.error(&ONE_PROCESSOR, &UNCACHED));
     let count = |part: &str| alone.iter().filter(|line| line.contains(part)).count();
-    assert_eq!(count("no cache gives store path"), 40);
+    assert_eq!(count("', for workload '"), 40);
     assert_eq!(count("packages for"), 1);
     assert_eq!(count("trace: of w1"), 40);
     for _ in 0..3 {
@@ -177,7 +179,7 @@ fn what_all_need_is_fetched_once() {
         r#"builtins.readFile (builtins.fetchurl {{ url = "{url}"; sha256 = "{hash}"; }})"#
     ));
     let error = project.error(&[], &UNCACHED);
-    assert!(error.contains("no cache gives store path"), "{error}");
+    assert!(error.contains("no cache gives 40 store paths"), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 

@@ -1,6 +1,7 @@
 //! The files of an environment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use niphas_api::{
@@ -51,6 +52,13 @@ impl DeployFolder {
             Some(folder) => format!("{folder}/{path}"),
             None => path.to_owned(),
         }
+    }
+}
+
+/// The text that it is read from; `.` for the repository's root.
+impl fmt::Display for DeployFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or("."))
     }
 }
 

@@ -1,11 +1,11 @@
 //! `niphas completions`
 
 use clap::CommandFactory;
+use niphas_terminal::print_bytes;
 use std::process::ExitCode;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::output::print_bytes;
 
 /// Print a script that lets a shell complete niphas' arguments
 #[derive(Debug, clap::Args)]

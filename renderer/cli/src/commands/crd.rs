@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use niphas_terminal::print_bytes;
+
 use crate::failure::Failure;
-use crate::output::print_bytes;
 
 /// Print the definition of NiphasWorkload as YAML, ready for kubectl apply
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use niphas_terminal::say;
 use nix_evaluator::{Attrs, Evaluator, Origin, Settings, Value};
 use nix_formats::Derivation;
 use serde_json::{Map, json};
@@ -14,7 +15,6 @@ use crate::attributes::{attribute, select_first};
 use crate::evaluation::{EvaluationArgs, here};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, FlakeWork, WorkError, with_fetcher};
-use crate::output::say;
 
 /// Work on derivations
 #[derive(Debug, clap::Args)]

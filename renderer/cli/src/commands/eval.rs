@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use niphas_terminal::print_bytes;
 use nix_evaluator::{
     Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
     Settings, Value,
@@ -13,7 +14,6 @@ use crate::cached_work::{Answers, CachedWork};
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, LockFileArgs, WorkError, with_fetcher};
-use crate::output::print_bytes;
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does
 #[derive(Debug, clap::Args)]

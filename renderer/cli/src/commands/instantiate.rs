@@ -1,5 +1,7 @@
 //! `niphas instantiate`
 
+use niphas_terminal::{print_bytes, print_line};
+use nix_conf::home;
 use nix_evaluator::ast_print::{self, PathContext};
 use nix_evaluator::io::{LocalIo, StoreFolder};
 use nix_evaluator::{
@@ -11,8 +13,7 @@ use std::process::ExitCode;
 
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, home, with_fetcher_and_store};
-use crate::output::{print_bytes, print_line};
+use crate::flake::{FlakeArgs, with_fetcher_and_store};
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
 ///

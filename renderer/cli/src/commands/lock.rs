@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use niphas_terminal::print_bytes;
 use nix_flake::{FlakeError, InputPath, lock};
 
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, parse, read, write_lock_file};
-use crate::output::print_bytes;
 
 /// Write the lock file of a flake, as nix flake lock does
 ///

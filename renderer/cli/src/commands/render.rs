@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use binary_cache::{CacheUrl, Caches, Limits};
+use binary_cache::Caches;
 use futures::StreamExt as _;
 use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
+use niphas_cache_args::CacheArgs;
 use niphas_gitops::{
     Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Oid, Outcome, Plan,
     Provenance, Relation, Request, Token, history_in,
@@ -19,7 +20,7 @@ use niphas_gitops::{
 use niphas_render::{
     CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment, places,
 };
-use nix_formats::{PublicKeys, StoreDir};
+use niphas_terminal::{OutputFormat, print_bytes, say};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -27,9 +28,7 @@ use crate::environment::{CheckEnvironments, Environments};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Source};
-use crate::keys::KeyArgs;
-use crate::last_rendering::LastRendering;
-use crate::output::{print_bytes, say};
+use crate::last_rendering::{LastRendering, RenderKey};
 use crate::progress::{Phases, Progress};
 use crate::provenance;
 use crate::workloads::FindWorkloads;
@@ -68,16 +67,8 @@ pub(crate) struct Args {
     /// The folder of the repository that the environments' folders are in
     #[arg(long, value_name = "FOLDER", default_value = "deploy")]
     folder: DeployFolder,
-    /// A binary cache to find closures in: https://…, http://… or file:///…; can be given several times
-    #[arg(
-        long = "cache",
-        value_name = "URL",
-        env = "NIPHAS_CACHES",
-        value_delimiter = ' '
-    )]
-    caches: Vec<String>,
     #[command(flatten)]
-    keys: KeyArgs,
+    caches: CacheArgs,
     /// Write the plain Kubernetes objects that the operator would make, for clusters without it
     #[arg(long)]
     expand: bool,
@@ -99,15 +90,15 @@ pub(crate) struct Args {
     /// Go on even if it cannot be told whether the repository was rendered from a newer revision
     #[arg(long)]
     allow_unknown_source: bool,
-    /// A file with the token for HTTPS
-    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
-    token_file: Option<PathBuf>,
-    /// The environment variable with the token for HTTPS
+    /// Log in to the repository by the token in a file, over HTTPS
+    #[arg(long, value_name = "FILE", conflicts_with = "git_token_env")]
+    git_token_file: Option<PathBuf>,
+    /// Log in to the repository by the token in an environment variable, over HTTPS
     #[arg(long, value_name = "NAME")]
-    token_env: Option<String>,
-    /// A private key for SSH [default: the SSH agent]
+    git_token_env: Option<String>,
+    /// Log in to the repository by a private key, over SSH [default: the SSH agent]
     #[arg(long, value_name = "FILE")]
-    ssh_key: Option<PathBuf>,
+    git_ssh_key: Option<PathBuf>,
     /// Who commits, as `NAME <ADDRESS>` [default: git's configuration]
     #[arg(long, value_name = "AUTHOR", value_parser = parse_author)]
     author: Option<Author>,
@@ -120,15 +111,6 @@ pub(crate) struct Args {
     evaluation: EvaluationArgs,
 }
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum OutputFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
 impl Args {
     /// The exit code of a run that failed.
     pub(crate) fn failure_code(&self) -> ExitCode {
@@ -136,7 +118,7 @@ impl Args {
     }
 
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let (caches, keys) = self.caches()?;
+        let caches = Arc::new(self.caches.open()?);
         let opened = self.local_repository()?;
         let opened = opened.map_or_else(OnceCell::new, OnceCell::from);
         let progress = Progress::new();
@@ -145,7 +127,7 @@ impl Args {
         let source = self.locking.open(&self.flake)?;
         phases.end("fetching");
         progress.say("evaluating");
-        let last = self.last_rendering(&source, &keys)?;
+        let last = self.last_rendering(&source, &caches)?;
         let up_to_date = OnceCell::new();
         let work = CheckEnvironments {
             say: &|what| progress.say(what),
@@ -217,24 +199,49 @@ impl Args {
     }
 
     /// What is noted about runs with the same arguments.
-    fn last_rendering(&self, source: &Source, keys: &PublicKeys) -> Result<LastRendering, Failure> {
-        let to = match &self.to {
-            Location::Path(path) => std::path::absolute(path)?.display().to_string(),
-            Location::Remote(url) => url.clone(),
+    fn last_rendering(&self, source: &Source, caches: &Caches) -> Result<LastRendering, Failure> {
+        // Every option is named: a new one is in the key, or is seen not to be.
+        let Self {
+            flake: _,
+            to,
+            branch,
+            init: _,
+            environments,
+            folder,
+            caches: cache_args,
+            expand,
+            base_image,
+            dry_run: _,
+            diff: _,
+            check: _,
+            allow_empty: _,
+            allow_unknown_source: _,
+            git_token_file: _,
+            git_token_env: _,
+            git_ssh_key: _,
+            author: _,
+            output: _,
+            // What the flake evaluates to is compared itself.
+            locking: _,
+            evaluation: _,
+        } = self;
+        let key = RenderKey {
+            program: nix_flake::program(),
+            flake: source.locked.flake.resolved.expose(),
+            to: match to {
+                Location::Path(path) => std::path::absolute(path)?.display().to_string(),
+                Location::Remote(url) => url.clone(),
+            },
+            branch: branch.as_deref(),
+            environments,
+            folder: folder.to_string(),
+            base_image: expand.then_some(base_image),
+            caches: cache_args.urls(),
+            trust: caches.policy_id().to_string(),
         };
-        let arguments = format!(
-            "{:?}",
-            (
-                nix_flake::program(),
-                source.locked.flake.resolved.expose(),
-                (&to, &self.branch, &self.environments, &self.folder),
-                (self.expand, &self.base_image),
-                (&self.caches, keys),
-            )
-        );
         let settings = source.fetcher.settings();
         let (folder, counts_for) = (&settings.cache_dir, settings.ttl);
-        Ok(LastRendering::new(folder, counts_for, &arguments))
+        Ok(LastRendering::new(folder, counts_for, &key))
     }
 
     /// What a commit has in the places of environments.
@@ -255,25 +262,6 @@ impl Args {
             .collect())
     }
 
-    /// The caches to ask, and the keys that they are believed by.
-    fn caches(&self) -> Result<(Arc<Caches>, PublicKeys), Failure> {
-        let urls: Vec<CacheUrl> = self
-            .caches
-            .iter()
-            .map(|url| url.parse())
-            .collect::<Result<_, _>>()?;
-        if urls.is_empty() {
-            return Err(Failure::with_hint(
-                anyhow::anyhow!("no binary cache is given, so no closure can be found"),
-                "name the caches that your builds are pushed to with --cache or NIPHAS_CACHES",
-            ));
-        }
-        let keys = self.keys.read()?;
-        let limits = Limits::default();
-        let caches = Caches::new(StoreDir::default(), urls, keys.clone(), limits)?;
-        Ok((Arc::new(caches), keys))
-    }
-
     /// The repository, if it is on this machine and not still to be made: what is wrong with it is told before anything is
     /// evaluated for it.
     fn local_repository(&self) -> Result<Option<GitOpsRepository>, Failure> {
@@ -289,7 +277,7 @@ impl Args {
                 error,
                 "make one with --init, or give the path of an existing one",
             )),
-            Err(error) => Err(Failure::gitops(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -307,7 +295,7 @@ impl Args {
                 niphas_gitops::init(path, branch)?;
             }
         }
-        let repository = self.open(&to).map_err(Failure::gitops)?;
+        let repository = self.open(&to)?;
         Ok((repository, stand_in))
     }
 
@@ -326,12 +314,12 @@ impl Args {
 
     fn open(&self, to: &Location) -> Result<GitOpsRepository, niphas_gitops::Error> {
         let access = Access {
-            token: match (&self.token_file, &self.token_env) {
+            token: match (&self.git_token_file, &self.git_token_env) {
                 (Some(file), _) => Some(Token::File(file.clone())),
                 (None, Some(name)) => Some(Token::Environment(name.clone())),
                 (None, None) => None,
             },
-            ssh_key: self.ssh_key.clone(),
+            ssh_key: self.git_ssh_key.clone(),
         };
         GitOpsRepository::open(to, self.branch.as_deref(), access)
     }
@@ -364,11 +352,11 @@ impl Args {
             allow_unknown_source: self.allow_unknown_source,
         };
         if self.only_tells() {
-            let plan = repository.plan(&request).map_err(Failure::gitops)?;
+            let plan = repository.plan(&request)?;
             let code = self.tell_plan(repository, &plan);
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
-        let outcome = repository.commit(&request).map_err(Failure::gitops)?;
+        let outcome = repository.commit(&request)?;
         self.tell_outcome(repository, &outcome);
         let tip = match outcome {
             Outcome::Unchanged { tip } => tip,

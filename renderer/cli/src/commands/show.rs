@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use niphas_render::ENVIRONMENT;
+use niphas_terminal::print_line;
 use nix_evaluator::{EvalError, Evaluator, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -11,7 +12,6 @@ use crate::cached_work::{Answers, CachedWork};
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, LockFileArgs, WorkError};
-use crate::output::print_line;
 
 /// Show what a flake outputs
 ///

@@ -8,10 +8,10 @@ mod followed;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use niphas_terminal::print_bytes;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::output::print_bytes;
 
 /// Print the objects with which a GitOps controller follows what `niphas render` commits
 ///

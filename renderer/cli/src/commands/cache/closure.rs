@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use binary_cache::Closure;
 use niphas_api::{ClosureLine, ClosureLines};
+use niphas_cache_args::CacheArgs;
+use niphas_terminal::{OutputFormat, print_bytes, say, size};
 use nix_formats::HashFormat;
 use serde_json::json;
 
-use super::sources::{CachesArgs, closure, store_paths};
-use super::{OutputFormat, runtime, size};
+use super::runtime;
+use super::sources::{closure, store_paths};
 use crate::failure::Failure;
-use crate::output::{print_bytes, say};
 
 /// Print the closure of paths, line by line, as it is in the caches
 ///
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    caches: CachesArgs,
+    caches: CacheArgs,
 }
 
 impl Args {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use binary_cache::Closure;
+use niphas_cache_args::CacheArgs;
+use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
 
-use super::sources::{CachesArgs, closure, store_paths};
-use super::{OutputFormat, runtime, size};
+use super::runtime;
+use super::sources::{closure, store_paths};
 use crate::failure::Failure;
-use crate::output::say;
 
 /// Compare two closures, package by package: versions and sizes
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    caches: CachesArgs,
+    caches: CacheArgs,
 }
 
 /// Smaller changes of size alone are not worth a line.

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use binary_cache::{CacheDescription, Caches, DerivationOutput, Found, Listing, Trust};
+use niphas_cache_args::CacheArgs;
+use niphas_terminal::{OutputFormat, say, size};
 use nix_formats::{HashFormat, StorePath};
 use serde_json::json;
 
-use super::sources::{CachesArgs, store_paths};
-use super::{OutputFormat, runtime, size};
+use super::runtime;
+use super::sources::store_paths;
 use crate::failure::Failure;
-use crate::output::say;
 
 /// Show what binary caches say of themselves, or of paths
 ///
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    caches: CachesArgs,
+    caches: CacheArgs,
 }
 
 impl Args {
@@ -53,10 +54,7 @@ impl Args {
         }
         for path in paths {
             let found = runtime.block_on(caches.find(&path, None));
-            let found = found.map_err(|error| {
-                let hint = error.hint();
-                Failure::with_hint(error, hint)
-            })?;
+            let found = found?;
             let listing = if self.files {
                 runtime.block_on(caches.listing(&found))?
             } else {

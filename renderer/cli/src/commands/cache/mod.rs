@@ -57,15 +57,6 @@ impl Args {
     }
 }
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum OutputFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
 /// A runtime for commands that talk to caches: the work that takes time is done
 /// on its blocking threads, of which more than a few for each processor only wait for one another.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -75,32 +66,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .max_blocking_threads(4 * processors.max(4))
         .enable_all()
         .build()?)
-}
-
-/// Bytes, for people.
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    if unit == "B" {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {unit}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(super::size(1023), "1023 B");
-        assert_eq!(super::size(1536), "1.5 KiB");
-        assert_eq!(super::size(5 << 30), "5.0 GiB");
-    }
 }

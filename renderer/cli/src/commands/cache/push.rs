@@ -12,13 +12,14 @@ use binary_cache::{
     Compressor, DaemonStore, Limits, LocalStore, PushOptions, PushProgress, PushReport, push,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use niphas_cache_args::LoginArgs;
+use niphas_terminal::{OutputFormat, say, size};
 use nix_formats::{Compression, SecretKey, StoreDir};
 use serde_json::json;
 
-use super::sources::{AccessArgs, store_paths};
-use super::{OutputFormat, runtime, size};
+use super::runtime;
+use super::sources::store_paths;
 use crate::failure::Failure;
-use crate::output::say;
 
 /// Push closures from a Nix store to a binary cache
 ///
@@ -68,14 +69,14 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    access: AccessArgs,
+    login: LoginArgs,
 }
 
 const SOCKET: &str = "/nix/var/nix/daemon-socket/socket";
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let to = self.access.open(&self.to)?;
+        let to = self.login.with_login(self.to.parse()?)?;
         let options = self.options()?;
         let roots = store_paths(&self.store_dir, &self.paths()?)?;
         let source = Arc::new(self.open_store()?);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use binary_cache::{Caches, Found, NarError, Trust};
 use futures::{StreamExt, stream};
+use niphas_cache_args::CacheArgs;
+use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
 
-use super::sources::{CachesArgs, closure, store_paths};
-use super::{OutputFormat, runtime, size};
+use super::runtime;
+use super::sources::{closure, store_paths};
 use crate::failure::Failure;
-use crate::output::say;
 
 /// Verify closures in binary caches: signatures, hashes and contents
 ///
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    caches: CachesArgs,
+    caches: CacheArgs,
 }
 
 impl Args {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::process::ExitCode;
 
+use niphas_cache_args::CacheArgs;
+use niphas_terminal::{OutputFormat, say};
 use nix_formats::StorePath;
 use serde_json::json;
 
-use super::sources::{CachesArgs, closure, store_path};
-use super::{OutputFormat, runtime};
+use super::runtime;
+use super::sources::{closure, store_path};
 use crate::failure::Failure;
-use crate::output::say;
 
 /// Show why a path needs another: the shortest way through its references
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    caches: CachesArgs,
+    caches: CacheArgs,
 }
 
 impl Args {

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use crate::evaluation::EvaluationArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, with_fetcher};
-use crate::output::print_line;
 
 use input::Input;
+use niphas_terminal::print_line;
 use session::{Next, Session};
 
 /// Evaluate Nix expressions interactively, as nix repl does

@@ -1,6 +1,7 @@
 //! A session: variables, and what lines do to them.
 
 use anyhow::anyhow;
+use niphas_terminal::print_line;
 use nix_evaluator::{
     Attr, Attrs, ErrorKind, EvalError, Evaluator, Origin, PosIdx, PrintOptions, Value,
 };
@@ -9,7 +10,6 @@ use nix_flake::{Fetcher, lock};
 use crate::evaluation::{EvaluationArgs, absolute, here};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, parse, read};
-use crate::output::print_line;
 
 use super::Loaded;
 
