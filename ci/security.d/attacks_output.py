@@ -99,7 +99,7 @@ def logins_of_caches_are_in_no_output(work):
     root = f"{caches.hash_part('x')}-x"
     texts = []
     for url in (f"http://user:MARKERPASSWORD@{address}", f"{server.url}?token=MARKERQUERY"):
-        for login in (["--netrc-file", work / "netrc"], ["--token-file", work / "token"]):
+        for login in (["--netrc-file", work / "netrc"], ["--cache-token-file", work / "token"]):
             done = command.niphas(work, "cache", "closure", "--cache", url, *login, f"/nix/store/{root}", RUST_LOG="debug")
             texts.append(done.output)
             done = command.run(work, "niphas-store", "--store", work / "store", "realise", "--cache", url, *login, root, RUST_LOG="debug")

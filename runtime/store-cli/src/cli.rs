@@ -23,7 +23,7 @@ pub(crate) struct Cli {
     #[arg(
         long,
         global = true,
-        value_name = "FOLDER",
+        value_name = "DIR",
         env = "NIPHAS_STORE",
         default_value = "/var/lib/niphas/store"
     )]

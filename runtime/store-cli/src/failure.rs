@@ -1,8 +1,8 @@
-//! How a failed run is told.
+//! Why a command failed.
 
+use binary_cache::ClosureError;
+use niphas_cache_args::{CacheArgsError, unavailable_hint};
 use niphas_store::{OpenError, RealiseError, StoreError};
-use nix_formats::printable;
-use std::io::{IsTerminal, Write, stderr};
 
 /// Why a command failed, with its causes, and what can be done about it.
 #[derive(Debug)]
@@ -30,6 +30,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if error.chain().any(is_damage) {
         return Some("fetch it again with `niphas-store verify --repair`".into());
     }
+    if let Some(error) = error.downcast_ref::<CacheArgsError>() {
+        return error.hint();
+    }
     error.downcast_ref().and_then(hint_of_realising)
 }
 
@@ -41,7 +44,12 @@ fn hint_of_realising(error: &RealiseError) -> Option<String> {
                 .into(),
         );
     }
-    error.hint()
+    match error {
+        RealiseError::Unavailable(ClosureError::Unavailable(paths)) => {
+            paths.first().map(unavailable_hint)
+        }
+        error => error.hint(),
+    }
 }
 
 impl Failure {
@@ -64,28 +72,6 @@ impl Failure {
 
     /// Prints the failure to standard error.
     pub(crate) fn report(&self) {
-        let word = if in_colour() {
-            "\x1b[31;1merror:\x1b[0m"
-        } else {
-            "error:"
-        };
-        let mut lines = vec![self.error.to_string()];
-        let causes = self.error.chain().skip(1);
-        lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
-        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
-        // Names and messages in it are those of caches.
-        let text = lines.join("\n");
-        let text = String::from_utf8_lossy(&printable(text.as_bytes(), false)).into_owned();
-        // Where even this cannot be written there is nobody to tell.
-        let _ = writeln!(stderr(), "{word} {text}");
+        niphas_terminal::report(self.error.as_ref(), self.hint.as_deref());
     }
-}
-
-/// Whether standard error is to be coloured.
-pub(crate) fn in_colour() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("NO_COLOR") {
-        return false;
-    }
-    set("CLICOLOR_FORCE") || stderr().is_terminal()
 }

@@ -4,7 +4,6 @@ mod arguments;
 mod cli;
 mod commands;
 mod failure;
-mod output;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -19,14 +18,9 @@ static ALLOCATOR_SETTINGS: Option<&std::ffi::c_char> = niphas_store::ALLOCATOR_S
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .with_ansi(failure::in_colour())
-        .init();
-    match commands::run(&cli) {
+    niphas_terminal::start_warnings();
+    let result = commands::run(&cli);
+    match result.and_then(|code| Ok(niphas_terminal::check_output().map(|()| code)?)) {
         Ok(code) => code,
         Err(failure) => {
             failure.report();

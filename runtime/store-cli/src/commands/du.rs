@@ -3,8 +3,8 @@
 use crate::{
     arguments::{open_read_only, parse_path},
     failure::Failure,
-    output::{Format, bytes, print_json, print_line},
 };
+use niphas_terminal::{OutputFormat, print_line, say, size};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     paths: Vec<String>,
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
@@ -36,7 +36,7 @@ impl Args {
         }
         let roots: Vec<_> = closures.iter().map(|(_, roots)| roots.clone()).collect();
         let usage = store.disk_usage(&roots)?;
-        if self.output == Format::Json {
+        if self.output == OutputFormat::Json {
             let closures = closures
                 .iter()
                 .zip(&usage.closures)
@@ -49,17 +49,20 @@ impl Args {
                         "sharedBytes": closure.shared_bytes,
                     })
                 });
-            print_json(&json!({
-                "paths": usage.paths,
-                "fileBytes": usage.file_bytes,
-                "storedBytes": usage.stored_bytes,
-                "packBytes": usage.pack_bytes,
-                "imageBytes": usage.image_bytes,
-                "closures": closures.collect::<Vec<_>>(),
-            }));
+            say!(
+                "{}",
+                json!({
+                    "paths": usage.paths,
+                    "fileBytes": usage.file_bytes,
+                    "storedBytes": usage.stored_bytes,
+                    "packBytes": usage.pack_bytes,
+                    "imageBytes": usage.image_bytes,
+                    "closures": closures.collect::<Vec<_>>(),
+                })
+            );
             return Ok(ExitCode::SUCCESS);
         }
-        let line = |what: &str, size: u64| print_line(&format!("{:>12}  {what}", bytes(size)));
+        let line = |what: &str, bytes: u64| say!("{:>12}  {what}", size(bytes));
         line(&format!("files of {} paths", usage.paths), usage.file_bytes);
         line("contents, each once", usage.stored_bytes);
         line("packs on disk", usage.pack_bytes);

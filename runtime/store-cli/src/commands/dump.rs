@@ -3,8 +3,8 @@
 use crate::{
     arguments::{open_read_only, parse_paths, stored},
     failure::Failure,
-    output::print_with,
 };
+use niphas_terminal::print_with;
 use std::{path::Path, process::ExitCode};
 
 /// Print a store path as a NAR, as nix-store --dump does

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
     /// The folder: an empty one, or one that is not there yet
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     to: PathBuf,
 }
 

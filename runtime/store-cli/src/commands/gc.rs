@@ -1,11 +1,8 @@
 //! `niphas-store gc`
 
-use crate::{
-    arguments::open,
-    failure::Failure,
-    output::{Format, bytes, print_json, print_line},
-};
+use crate::{arguments::open, failure::Failure};
 use niphas_store::{GcOptions, Watermark};
+use niphas_terminal::{OutputFormat, print_line, say, size};
 use nix_formats::StoreDir;
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
@@ -30,7 +27,7 @@ pub(crate) struct Args {
     dry_run: bool,
     /// How to print what was done
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
@@ -45,27 +42,30 @@ impl Args {
         let store_dir = StoreDir::default();
         let print = |path| store_dir.print(path);
         match self.output {
-            Format::Text => {
+            OutputFormat::Text => {
                 if self.dry_run {
                     for path in &report.collected {
-                        print_line(&print(path));
+                        print_line(print(path));
                     }
                 }
                 let verb = if self.dry_run { "would free" } else { "freed" };
-                print_line(&format!(
+                say!(
                     "{} paths, {verb} {}; {} stay because of roots, {} for other reasons",
                     report.collected.len(),
-                    bytes(report.freed),
+                    size(report.freed),
                     report.rooted,
                     report.spared,
-                ));
+                );
             }
-            Format::Json => print_json(&json!({
-                "collected": report.collected.iter().map(print).collect::<Vec<_>>(),
-                "freedBytes": report.freed,
-                "rooted": report.rooted,
-                "spared": report.spared,
-            })),
+            OutputFormat::Json => say!(
+                "{}",
+                json!({
+                    "collected": report.collected.iter().map(print).collect::<Vec<_>>(),
+                    "freedBytes": report.freed,
+                    "rooted": report.rooted,
+                    "spared": report.spared,
+                })
+            ),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,8 +3,8 @@
 use crate::{
     arguments::{open_for_image, stored_closure},
     failure::Failure,
-    output::{Format, print_json, print_line},
 };
+use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     paths: Vec<String>,
     /// How to print it; the text is the image and then its devices, one on a line
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
@@ -29,16 +29,19 @@ impl Args {
         let closure = stored_closure(&store, &self.paths)?;
         let image = store.image(&closure)?;
         match self.output {
-            Format::Text => {
+            OutputFormat::Text => {
                 for file in std::iter::once(&image.file).chain(&image.devices) {
-                    print_line(&file.display().to_string());
+                    print_line(file.display().to_string());
                 }
             }
-            Format::Json => print_json(&json!({
-                "digest": image.digest,
-                "file": image.file,
-                "devices": image.devices,
-            })),
+            OutputFormat::Json => say!(
+                "{}",
+                json!({
+                    "digest": image.digest,
+                    "file": image.file,
+                    "devices": image.devices,
+                })
+            ),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,12 +1,9 @@
 //! `niphas-store list`
 
-use crate::{
-    arguments::open_read_only,
-    failure::Failure,
-    output::{Format, print_json, print_line},
-};
+use crate::{arguments::open_read_only, failure::Failure};
+use niphas_terminal::{OutputFormat, print_line, say};
 use nix_formats::{HashFormat, StoreDir};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{path::Path, process::ExitCode};
 
 /// List the store paths that are in the store
@@ -19,7 +16,7 @@ use std::{path::Path, process::ExitCode};
 pub(crate) struct Args {
     /// How to print them; JSON has sizes, hashes, references and signatures too
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
@@ -28,12 +25,12 @@ impl Args {
         let store_dir = StoreDir::default();
         let paths = store.paths();
         match self.output {
-            Format::Text => {
+            OutputFormat::Text => {
                 for path in paths {
-                    print_line(&store_dir.print(path.path()));
+                    print_line(store_dir.print(path.path()));
                 }
             }
-            Format::Json => {
+            OutputFormat::Json => {
                 let paths = paths.iter().map(|path| {
                     let info = &path.info;
                     let references = info.references.iter();
@@ -47,7 +44,7 @@ impl Args {
                         "ca": info.ca.map(|ca| ca.to_string()),
                     })
                 });
-                print_json(&paths.collect());
+                say!("{}", paths.collect::<Value>());
             }
         }
         Ok(ExitCode::SUCCESS)

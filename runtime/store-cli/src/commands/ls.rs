@@ -3,9 +3,9 @@
 use crate::{
     arguments::{open_read_only, parse_path, stored},
     failure::Failure,
-    output::{Format, print_json, print_line},
 };
 use niphas_store::{Node, TreeEvent};
+use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     recursive: bool,
     /// How to print them; JSON has the places in packs and the hashes too
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
@@ -47,8 +47,8 @@ impl Args {
             let (line, json) = describe(name, event);
             match self.output {
                 // A path may have millions of files.
-                Format::Text => print_line(&line),
-                Format::Json => as_json.push(json),
+                OutputFormat::Text => print_line(line),
+                OutputFormat::Json => as_json.push(json),
             }
         };
         let walked = tree.walk(|whole, event| {
@@ -71,8 +71,8 @@ impl Args {
             }
         });
         walked.map_err(bad)?;
-        if let Format::Json = self.output {
-            print_json(&as_json.into_iter().collect());
+        if let OutputFormat::Json = self.output {
+            say!("{}", Value::from(as_json));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,13 +3,13 @@
 use crate::{
     arguments::{open_for_image, stored_closure},
     failure::Failure,
-    output::print_line,
 };
 use anyhow::{Context as _, anyhow};
 use niphas_store::{
     Store,
     mount::{View, mount_image, probe},
 };
+use niphas_terminal::print_line;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
     /// The folder
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// How to mount it, instead of the best way that works
     #[arg(long, value_name = "VIEW")]

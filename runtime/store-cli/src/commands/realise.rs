@@ -1,15 +1,16 @@
 //! `niphas-store realise`
 
 use crate::{
-    arguments::{CacheArgs, open, parse_paths},
+    arguments::{open, parse_paths},
     failure::Failure,
-    output::{Format, bytes, print_json, print_line},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_api::ClosureDigest;
+use niphas_cache_args::CacheArgs;
 use niphas_store::{Progress, Realisation, Request, RootHold, RootName, Terms};
+use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 /// Bring the closure of store paths into the store
 ///
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     sync: bool,
     /// How to print what was done
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
@@ -53,7 +54,7 @@ impl Args {
             let request = Request {
                 roots,
                 expected: self.digest,
-                caches: self.caches.open()?,
+                caches: Arc::new(self.caches.open_any()?),
                 terms: Terms::default(),
             };
             let realisation = store.realise(request);
@@ -81,23 +82,26 @@ impl Args {
         }
         let lines = &closure.lines;
         match self.output {
-            Format::Text => {
-                print_line(&format!(
+            OutputFormat::Text => {
+                say!(
                     "{}: {} paths, {}; fetched {} of them, {}",
                     closure.digest,
                     lines.path_count(),
-                    bytes(lines.nar_size()),
+                    size(lines.nar_size()),
                     progress.fetched_paths,
-                    bytes(progress.fetched_bytes),
-                ));
+                    size(progress.fetched_bytes),
+                );
             }
-            Format::Json => print_json(&json!({
-                "digest": closure.digest,
-                "pathCount": lines.path_count(),
-                "narSize": lines.nar_size(),
-                "fetchedPaths": progress.fetched_paths,
-                "fetchedBytes": progress.fetched_bytes,
-            })),
+            OutputFormat::Json => say!(
+                "{}",
+                json!({
+                    "digest": closure.digest,
+                    "pathCount": lines.path_count(),
+                    "narSize": lines.nar_size(),
+                    "fetchedPaths": progress.fetched_paths,
+                    "fetchedBytes": progress.fetched_bytes,
+                })
+            ),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,12 +3,12 @@
 use crate::{
     arguments::{open, open_read_only, parse_paths},
     failure::Failure,
-    output::{Format, print_json, print_line},
 };
 use niphas_api::ClosureDigest;
 use niphas_store::{RootHold, RootName};
+use niphas_terminal::{OutputFormat, say};
 use nix_formats::StoreDir;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{path::Path, process::ExitCode};
 
 /// Work on what is not to be collected
@@ -24,7 +24,7 @@ pub(crate) enum Command {
 pub(crate) struct ListArgs {
     /// How to print them
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 /// Make the closure of store paths stay
@@ -79,13 +79,13 @@ impl ListArgs {
         let roots = open_read_only(store)?.roots()?;
         let store_dir = StoreDir::default();
         match self.output {
-            Format::Text => {
+            OutputFormat::Text => {
                 for (name, hold) in roots {
                     let paths: Vec<_> = hold.roots.iter().map(|p| store_dir.print(p)).collect();
-                    print_line(&format!("{name}: {} ({})", paths.join(" "), hold.holder));
+                    say!("{name}: {} ({})", paths.join(" "), hold.holder);
                 }
             }
-            Format::Json => {
+            OutputFormat::Json => {
                 let roots = roots.iter().map(|(name, hold)| {
                     let paths: Vec<_> = hold.roots.iter().map(|p| store_dir.print(p)).collect();
                     json!({
@@ -95,7 +95,7 @@ impl ListArgs {
                         "holder": hold.holder,
                     })
                 });
-                print_json(&roots.collect());
+                say!("{}", roots.collect::<Value>());
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder
-    #[arg(value_name = "FOLDER")]
+    #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Take it away although it is in use; it ends with its last user
     #[arg(long)]

@@ -1,15 +1,16 @@
 //! `niphas-store verify`
 
 use crate::{
-    arguments::{CacheArgs, open, open_read_only, parse_paths},
+    arguments::{open, open_read_only, parse_paths},
     failure::Failure,
-    output::{Format, bytes, print_json, print_line},
 };
 use anyhow::anyhow;
+use niphas_cache_args::CacheArgs;
 use niphas_store::{DamagedPath, StoredPath};
+use niphas_terminal::{OutputFormat, print_line, say, size};
 use nix_formats::{StoreDir, chain};
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 /// Check that store paths are what they were when they were fetched
 ///
@@ -30,18 +31,14 @@ pub(crate) struct Args {
     caches: CacheArgs,
     /// How to print what was found
     #[arg(long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 impl Args {
     pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
         let wanted = parse_paths(&self.paths)?;
-        if self.repair && !self.caches.is_given() {
-            return Err(Failure::with_hint(
-                anyhow!("there is no cache to repair from"),
-                "name one with --cache or NIPHAS_CACHES",
-            ));
-        }
+        let caches = self.repair.then(|| self.caches.open()).transpose()?;
+        let caches = caches.map(Arc::new);
         let store = if self.repair {
             open(store)?
         } else {
@@ -59,33 +56,27 @@ impl Args {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        let report = runtime.block_on(async {
-            let caches = if self.repair {
-                Some(self.caches.open()?)
-            } else {
-                None
-            };
-            store.verify(paths, caches).await.map_err(Failure::from)
-        })?;
+        let report =
+            runtime.block_on(async { store.verify(paths, caches).await.map_err(Failure::from) })?;
         let is_mended = |path: &DamagedPath| matches!(path.repair, Some(Ok(())));
         let is_fine = report.damaged.iter().all(is_mended);
         match self.output {
-            Format::Text => {
+            OutputFormat::Text => {
                 for path in &report.damaged {
-                    print_line(&describe(path));
+                    print_line(describe(path));
                 }
-                print_line(&format!(
+                say!(
                     "{} paths, {}: {}",
                     report.paths,
-                    bytes(report.bytes),
+                    size(report.bytes),
                     match (report.damaged.len(), is_fine) {
                         (0, _) => "all as they were".to_owned(),
                         (count, true) => format!("{count} were damaged, and are repaired"),
                         (count, false) => format!("{count} damaged"),
                     }
-                ));
+                );
             }
-            Format::Json => {
+            OutputFormat::Json => {
                 let damaged = report.damaged.iter().map(|path| {
                     json!({
                         "path": StoreDir::default().print(&path.path),
@@ -93,11 +84,14 @@ impl Args {
                         "isRepaired": is_mended(path),
                     })
                 });
-                print_json(&json!({
-                    "paths": report.paths,
-                    "narBytes": report.bytes,
-                    "damaged": damaged.collect::<Vec<_>>(),
-                }));
+                say!(
+                    "{}",
+                    json!({
+                        "paths": report.paths,
+                        "narBytes": report.bytes,
+                        "damaged": damaged.collect::<Vec<_>>(),
+                    })
+                );
             }
         }
         Ok(if is_fine {
