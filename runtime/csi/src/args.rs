@@ -44,7 +44,7 @@ pub(crate) struct RunArgs {
     endpoint: PathBuf,
 
     /// kubelet's folder of plugin sockets, to register in; without it the driver does not register
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     registration_dir: Option<PathBuf>,
 
     /// Where kubelet finds the socket that the driver serves
@@ -56,11 +56,11 @@ pub(crate) struct RunArgs {
     kubelet_endpoint: PathBuf,
 
     /// The node's store
-    #[arg(long, value_name = "FOLDER", default_value = STORE)]
+    #[arg(long, value_name = "DIR", default_value = STORE)]
     store: PathBuf,
 
     /// Where the driver mounts closures and keeps what it must know after a restart
-    #[arg(long, value_name = "FOLDER", default_value = STATE)]
+    #[arg(long, value_name = "DIR", default_value = STATE)]
     state_dir: PathBuf,
 
     /// How long a publish waits for its closure before kubelet is told to ask again; kubelet itself waits 2 minutes
@@ -127,11 +127,11 @@ fn otlp_endpoint(text: &str) -> Result<String, String> {
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// The node's store
-    #[arg(long, value_name = "FOLDER", default_value = STORE)]
+    #[arg(long, value_name = "DIR", default_value = STORE)]
     pub(crate) store: PathBuf,
 
     /// The driver's folder
-    #[arg(long, value_name = "FOLDER", default_value = STATE)]
+    #[arg(long, value_name = "DIR", default_value = STATE)]
     pub(crate) state_dir: PathBuf,
 
     /// How to print it

@@ -1,6 +1,8 @@
 //! The program `niphas-csi`.
 
 mod args;
+#[cfg(test)]
+mod reference;
 
 use std::process::ExitCode;
 

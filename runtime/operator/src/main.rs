@@ -1,6 +1,8 @@
 //! The program `niphas-operator`.
 
 mod args;
+#[cfg(test)]
+mod reference;
 
 use anyhow::Context;
 use clap::Parser;

@@ -4,6 +4,8 @@ mod arguments;
 mod cli;
 mod commands;
 mod failure;
+#[cfg(test)]
+mod reference;
 
 use clap::Parser;
 use std::process::ExitCode;

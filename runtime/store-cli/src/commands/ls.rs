@@ -6,7 +6,7 @@ use crate::{
 };
 use niphas_store::{Node, TreeEvent};
 use niphas_terminal::{OutputFormat, print_line, say};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{path::Path, process::ExitCode};
 
 /// List what is in a store path
@@ -78,7 +78,7 @@ impl Args {
     }
 }
 
-fn describe(name: &[u8], event: TreeEvent<'_>) -> (String, serde_json::Value) {
+fn describe(name: &[u8], event: TreeEvent<'_>) -> (String, Value) {
     let name = String::from_utf8_lossy(name);
     match event {
         TreeEvent::Enter(_) | TreeEvent::Leave => (

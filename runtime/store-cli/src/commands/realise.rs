@@ -27,8 +27,6 @@ pub(crate) struct Args {
     /// The paths
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
-    #[command(flatten)]
-    caches: CacheArgs,
     /// What the closure's digest must be
     #[arg(long, value_name = "DIGEST")]
     digest: Option<ClosureDigest>,
@@ -41,6 +39,8 @@ pub(crate) struct Args {
     /// How to print what was done
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    caches: CacheArgs,
 }
 
 impl Args {
@@ -108,8 +108,8 @@ impl Args {
 }
 
 type Waited = Result<
-    std::sync::Arc<niphas_store::RealisedClosure>,
-    std::sync::Arc<niphas_store::RealiseError>,
+    Arc<niphas_store::RealisedClosure>,
+    Arc<niphas_store::RealiseError>,
 >;
 
 /// Waits, and shows how far it is if standard error is a terminal.

@@ -4,7 +4,6 @@ use crate::{
     arguments::{open, open_read_only, parse_paths},
     failure::Failure,
 };
-use anyhow::anyhow;
 use niphas_cache_args::CacheArgs;
 use niphas_store::{DamagedPath, StoredPath};
 use niphas_terminal::{OutputFormat, print_line, say, size};
@@ -27,11 +26,11 @@ pub(crate) struct Args {
     /// Fetch what is damaged again
     #[arg(long)]
     repair: bool,
-    #[command(flatten)]
-    caches: CacheArgs,
     /// How to print what was found
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    caches: CacheArgs,
 }
 
 impl Args {
