@@ -19,13 +19,17 @@ pub use login::LoginArgs;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Binary caches")]
 pub struct CacheArgs {
-    /// A binary cache: https://…, http://…, s3://… or file:///…; repeatable
+    /// Read this binary cache; repeatable
+    ///
+    /// At https://…, http://…, s3://… or file:///….
+    ///
+    /// Variable: NIPHAS_CACHES, with spaces between several.
     #[arg(
         long = "cache",
         value_name = "URL",
         env = "NIPHAS_CACHES",
         value_delimiter = ' ',
-        hide_env_values = true
+        hide_env = true
     )]
     caches: Vec<String>,
     #[command(flatten)]
@@ -38,24 +42,28 @@ pub struct CacheArgs {
 #[derive(Clone, Debug, clap::Args)]
 struct TrustArgs {
     /// Trust the signatures of a key, NAME:BASE64; repeatable
+    ///
+    /// Variable: NIPHAS_TRUSTED_PUBLIC_KEYS, with spaces between several.
     #[arg(
         long = "trusted-public-key",
         value_name = "KEY",
         env = "NIPHAS_TRUSTED_PUBLIC_KEYS",
         value_delimiter = ' ',
-        hide_env_values = true
+        hide_env = true
     )]
     keys: Vec<String>,
     /// Trust the keys in a file, one on a line; repeatable
     #[arg(long = "key-file", value_name = "FILE")]
     key_files: Vec<PathBuf>,
     /// Require signatures of this many of the keys
+    ///
+    /// Variable: NIPHAS_REQUIRED_SIGNATURES.
     #[arg(
         long,
         value_name = "N",
         env = "NIPHAS_REQUIRED_SIGNATURES",
         default_value = "1",
-        hide_env_values = true
+        hide_env = true
     )]
     required_signatures: NonZeroUsize,
 }

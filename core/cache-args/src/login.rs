@@ -19,19 +19,18 @@ pub struct LoginArgs {
     ///
     /// Without it logins are looked up in the file that `netrc-file` of nix.conf names (by default /etc/nix/netrc), and then in
     /// ~/.netrc.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "NIPHAS_NETRC_FILE",
-        hide_env_values = true
-    )]
+    ///
+    /// Variable: NIPHAS_NETRC_FILE.
+    #[arg(long, value_name = "FILE", env = "NIPHAS_NETRC_FILE", hide_env = true)]
     netrc_file: Option<PathBuf>,
     /// Log in to caches by the bearer token in a file
+    ///
+    /// Variable: NIPHAS_CACHE_TOKEN_FILE.
     #[arg(
         long,
         value_name = "FILE",
         env = "NIPHAS_CACHE_TOKEN_FILE",
-        hide_env_values = true
+        hide_env = true
     )]
     cache_token_file: Option<PathBuf>,
 }

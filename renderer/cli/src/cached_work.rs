@@ -9,7 +9,7 @@ use nix_evaluator::io::{EvalIo, LocalIo};
 use nix_evaluator::{Evaluator, Interrupt, Limits, ParseCache, Settings, Value};
 use nix_flake::{EvaluationCache, FlakeIo, Found, Read, RecordingIo, Session};
 
-use crate::evaluation::EvaluationArgs;
+use crate::evaluation::Evaluation;
 use crate::failure::Failure;
 use crate::flake::{Source, WorkError, with_io};
 
@@ -140,7 +140,7 @@ impl Messages {
 /// Evaluations of one flake.
 struct Evaluations<'j> {
     source: &'j Source,
-    args: &'j EvaluationArgs,
+    evaluation: &'j Evaluation,
     cache: Option<&'j EvaluationCache>,
     messages: Arc<Messages>,
     /// How many there are.
@@ -171,7 +171,7 @@ impl Evaluations<'_> {
         let messages = Arc::clone(&self.messages);
         let local = LocalIo::with_messages(move |message| messages.say(evaluation, message));
         let io = FlakeIo::new(fetcher, local, settings.pure);
-        let restricted = self.args.restricted(&settings, &io)?;
+        let restricted = self.evaluation.restricted(&io);
         let io: &dyn EvalIo = match &restricted {
             Some(view) => view,
             None => &io,
@@ -188,7 +188,7 @@ impl Evaluations<'_> {
             Some(recording) => recording,
             None => io,
         };
-        let output = with_io(self.args, settings, fetcher, io, |evaluator| {
+        let output = with_io(self.evaluation, settings, fetcher, io, |evaluator| {
             let store_dir = &fetcher.settings().store_dir;
             let flake = self.source.locked.evaluate(evaluator, store_dir)?;
             work(evaluator, flake, &mut answers)
@@ -281,23 +281,23 @@ impl Source {
     /// Evaluates the flake as far as work on it is not known from earlier runs. `about` names the kind of work.
     pub(crate) fn evaluate_cached<W: CachedWork>(
         &self,
-        args: &EvaluationArgs,
+        evaluation: &Evaluation,
         about: &str,
         work: &W,
     ) -> Result<W::Output, Failure> {
-        let settings = args.settings(true)?;
+        let settings = &evaluation.settings;
         let fetch_settings = self.fetcher.settings();
-        let mut cache = if args.uses_cache() {
-            let about = format!("{about} {}", args.cache_key());
+        let mut cache = if evaluation.uses_cache() {
+            let about = evaluation.cache_key(about);
             let (folder, store_dir) = (&fetch_settings.cache_dir, &fetch_settings.store_dir);
             self.locked
-                .evaluation_cache(folder, store_dir, &settings, &about)?
+                .evaluation_cache(folder, store_dir, settings, &about)?
         } else {
             None
         };
         if let Some(cache) = &mut cache {
             let io = FlakeIo::new(&self.fetcher, LocalIo::default(), settings.pure);
-            match args.restricted(&settings, &io)? {
+            match evaluation.restricted(&io) {
                 Some(view) => cache.read(&view),
                 None => cache.read(&io),
             }
@@ -310,17 +310,19 @@ impl Source {
         };
         let evaluations = Evaluations {
             source: self,
-            args,
+            evaluation,
             cache: cache.as_ref(),
             messages: Arc::default(),
             count: match work.help() {
-                Some(_) if args.can_be_shared() && settings.pure => evaluations(cache.as_ref()),
+                Some(_) if evaluation.can_be_shared() && settings.pure => {
+                    evaluations(cache.as_ref())
+                }
                 _ => 1,
             },
         };
         let result = match work.known(&answers) {
             Some(output) => Ok((output, Vec::new())),
-            None => evaluations.run_all(&settings, work),
+            None => evaluations.run_all(settings, work),
         };
         if let Some(cache) = &cache {
             for message in cache.messages() {

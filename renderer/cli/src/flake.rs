@@ -13,41 +13,59 @@ use nix_flake::{
 };
 use nix_formats::StoreDir;
 
-use crate::evaluation::EvaluationArgs;
+use crate::evaluation::Evaluation;
 use crate::failure::Failure;
 use crate::nix_config;
 
-/// How a flake is found and locked.
-#[derive(Debug, Default, clap::Args)]
+/// How a flake is locked and fetched.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Flakes")]
 pub(crate) struct FlakeArgs {
-    /// Take another flake for an input, such as `nixpkgs path:../nixpkgs`, or `a/nixpkgs …` for an input of an input
-    #[arg(long, num_args = 2, value_names = ["INPUT", "FLAKE"], action = clap::ArgAction::Append)]
+    /// Use another flake for an input, such as `nixpkgs path:../nixpkgs`; repeatable
+    ///
+    /// Inputs of inputs are named with slashes: `a/nixpkgs`.
+    #[arg(long, num_args = 2, value_names = ["INPUT", "FLAKE"], action = clap::ArgAction::Append, hide_short_help = true)]
     override_input: Vec<String>,
-    /// Let a name of the registries stand for another flake
-    #[arg(long, num_args = 2, value_names = ["NAME", "FLAKE"], action = clap::ArgAction::Append)]
-    override_flake: Vec<String>,
-    /// The registry that names in flake.nix are looked up in: a URL or a file
-    #[arg(long, value_name = "REGISTRY")]
-    flake_registry: Option<String>,
-    /// Look no names up in registries
-    #[arg(long, alias = "no-registries")]
+    /// Do not use flake registries
+    #[arg(long, alias = "no-registries", hide_short_help = true)]
     no_use_registries: bool,
     /// Read this lock file instead of the flake's own
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     reference_lock_file: Option<PathBuf>,
-    /// Fetch what has no exact version even if it was fetched a short time ago
-    #[arg(long)]
-    refresh: bool,
-    /// Where fetched sources are kept [default: niphas in the user's cache folder]
-    #[arg(long, value_name = "FOLDER", env = "NIPHAS_CACHE_DIR")]
-    cache_folder: Option<PathBuf>,
+    #[command(flatten)]
+    fetching: FetchArgs,
 }
 
-/// What is to become of a lock file that is not up to date.
+/// How sources are fetched.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Flakes")]
+pub(crate) struct FetchArgs {
+    /// Use another flake for a name of the registries; repeatable
+    #[arg(long, num_args = 2, value_names = ["NAME", "FLAKE"], action = clap::ArgAction::Append, hide_short_help = true)]
+    override_flake: Vec<String>,
+    /// Look names up in this registry: a URL or a file
+    #[arg(long, value_name = "REGISTRY", hide_short_help = true)]
+    flake_registry: Option<String>,
+    /// Fetch sources without an exact version again, even if they are recent
+    #[arg(long, hide_short_help = true)]
+    refresh: bool,
+    /// Keep fetched sources in this directory [default: niphas in the user's cache directory]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "NIPHAS_CACHE_DIR",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    cache_dir: Option<PathBuf>,
+}
+
+/// What becomes of a lock file that is not up to date.
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Flakes")]
 pub(crate) struct LockFileArgs {
     /// Leave the lock file as it is, even if it is not up to date
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_write_lock_file: bool,
     /// Fail if the lock file is not up to date
     #[arg(long)]
@@ -70,13 +88,13 @@ pub(crate) struct Source {
     pub fragment: String,
 }
 
-impl FlakeArgs {
+impl FetchArgs {
     /// The fetcher that these arguments, Nix's own configuration and the environment ask for.
     pub(crate) fn fetcher(&self) -> Result<Fetcher, Failure> {
-        let folder = match &self.cache_folder {
+        let folder = match &self.cache_dir {
             Some(folder) => folder.clone(),
             None => base_folder("XDG_CACHE_HOME", ".cache")
-                .context("XDG_CACHE_HOME is not set, and you have no home folder; say with --cache-folder where sources go")?
+                .context("XDG_CACHE_HOME is not set, and you have no home folder; name a directory for sources with --cache-dir")?
                 .join("niphas"),
         };
         let mut settings = FetchSettings::new(folder);
@@ -104,6 +122,13 @@ impl FlakeArgs {
                 .push(RegistryEntry::new(&parse(&pair[0])?, &parse(&pair[1])?));
         }
         Ok(Fetcher::new(settings))
+    }
+}
+
+impl FlakeArgs {
+    /// The fetcher: see [`FetchArgs::fetcher`].
+    pub(crate) fn fetcher(&self) -> Result<Fetcher, Failure> {
+        self.fetching.fetcher()
     }
 
     /// How to lock, before what a command adds.
@@ -254,11 +279,11 @@ impl Source {
     /// Evaluates the flake and does some work on it.
     pub(crate) fn evaluate<W: FlakeWork>(
         &self,
-        args: &EvaluationArgs,
+        evaluation: &Evaluation,
         work: W,
     ) -> Result<W::Output, Failure> {
         let store_dir = &self.fetcher.settings().store_dir;
-        with_fetcher(args, &self.fetcher, true, |evaluator| {
+        with_fetcher(evaluation, &self.fetcher, |evaluator| {
             let flake = self.locked.evaluate(evaluator, store_dir)?;
             work.run(evaluator, flake)
         })
@@ -267,36 +292,33 @@ impl Source {
 
 /// Runs `work` with an evaluator that fetches, and turns its error into a report.
 pub(crate) fn with_fetcher<T>(
-    args: &EvaluationArgs,
+    evaluation: &Evaluation,
     fetcher: &Fetcher,
-    pure: bool,
     work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
 ) -> Result<T, Failure> {
-    let settings = args.settings(pure)?;
-    with_fetcher_and_store(args, settings, fetcher, LocalIo::default(), work)
+    with_fetcher_and_store(evaluation, fetcher, LocalIo::default(), work)
 }
 
-/// The same, with settings and a store of the caller's.
+/// The same, with a store of the caller's.
 pub(crate) fn with_fetcher_and_store<T>(
-    args: &EvaluationArgs,
-    settings: Settings,
+    evaluation: &Evaluation,
     fetcher: &Fetcher,
     store: LocalIo,
     work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
 ) -> Result<T, Failure> {
-    let pure = settings.pure;
-    let io = FlakeIo::new(fetcher, store, pure);
-    let restricted = args.restricted(&settings, &io)?;
+    let settings = evaluation.settings.clone();
+    let io = FlakeIo::new(fetcher, store, settings.pure);
+    let restricted = evaluation.restricted(&io);
     let io: &dyn EvalIo = match &restricted {
         Some(view) => view,
         None => &io,
     };
-    with_io(args, settings, fetcher, io, work)
+    with_io(evaluation, settings, fetcher, io, work)
 }
 
-/// Runs `work` with an evaluator that sees the world through `io`.
+/// Runs `work` with an evaluator that sees the world through `io`, and has settings of its own.
 pub(crate) fn with_io<T>(
-    args: &EvaluationArgs,
+    evaluation: &Evaluation,
     settings: Settings,
     fetcher: &Fetcher,
     io: &dyn EvalIo,
@@ -307,9 +329,9 @@ pub(crate) fn with_io<T>(
     let mut evaluator = Evaluator::new(&arena, io, settings);
     install_get_flake(&mut evaluator, fetcher, pure);
     let result = evaluator.on_stack(work);
-    args.write_profile(&mut evaluator)?;
+    evaluation.write_profile(&mut evaluator)?;
     result.map_err(|error| match error {
-        WorkError::Eval(error) => args.failure(&evaluator, &error),
+        WorkError::Eval(error) => evaluation.failure(&evaluator, &error),
         WorkError::Other(failure) => failure,
     })
 }

@@ -13,17 +13,17 @@ use std::time::{Duration, SystemTime};
 use nix_flake::{Digest, digest, hex};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::render::RepositoryKey;
+
 /// All that the files depend on beside the environments.
 #[derive(Serialize)]
 pub(crate) struct RenderKey<'a> {
     /// This very program.
     pub program: String,
     pub flake: String,
-    pub to: String,
-    pub branch: Option<&'a str>,
+    pub repository: RepositoryKey<'a>,
     /// Those that were named.
     pub environments: &'a [String],
-    pub folder: String,
     /// If objects are expanded.
     pub base_image: Option<&'a String>,
     pub caches: &'a [String],
@@ -116,14 +116,12 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    fn key(branch: &str) -> RenderKey<'_> {
+    fn key(program: &str) -> RenderKey<'static> {
         RenderKey {
-            program: String::new(),
+            program: program.to_owned(),
             flake: String::new(),
-            to: String::new(),
-            branch: Some(branch),
+            repository: RepositoryKey::default(),
             environments: &[],
-            folder: String::new(),
             base_image: None,
             caches: &[],
             trust: String::new(),

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod environment;
 mod evaluation;
+mod evaluation_args;
 mod failure;
 mod flake;
 mod hints;
@@ -14,6 +15,8 @@ mod memory;
 mod nix_config;
 mod progress;
 mod provenance;
+#[cfg(test)]
+mod reference;
 mod shared_work;
 mod workloads;
 

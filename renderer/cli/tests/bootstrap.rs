@@ -48,7 +48,7 @@ fn argocd_can_deliver_to_another_cluster_and_namespace() {
         SSH,
         "--environment=production",
         "--branch=live",
-        "--folder=.",
+        "--dir=.",
         "--namespace=shop",
         "--cluster=https://203.0.113.7:6443",
         "--controller-namespace=gitops",
@@ -104,7 +104,7 @@ fn what_a_controller_could_not_use_is_refused() {
         refusal(&["argocd", "../gitops", "-e", "production"]),
         refusal(&["flux", "git://git.example.org/x", "-e", "a"]),
         refusal(&["fleet", HTTPS, "-e", "templates"]),
-        refusal(&["argocd", HTTPS, "-e", "a", "--folder", ".niphas"]),
+        refusal(&["argocd", HTTPS, "-e", "a", "--dir", ".niphas"]),
         refusal(&["argocd", HTTPS, "-e", "a", "--namespace", "Shop"]),
         refusal(&["fleet", HTTPS, "-e", "a", "--cluster-label", "production"]),
     ];

@@ -12,7 +12,8 @@ use serde_json::{Map, json};
 
 use super::eval::attribute_paths;
 use crate::attributes::{attribute, select_first};
-use crate::evaluation::{EvaluationArgs, here};
+use crate::evaluation::{Evaluation, here};
+use crate::evaluation_args::{AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, FlakeWork, WorkError, with_fetcher};
 
@@ -37,6 +38,10 @@ struct ShowArgs {
     /// Show the derivations of this expression
     #[arg(long, value_name = "EXPR")]
     expr: Option<String>,
+    #[command(flatten)]
+    auto_call: AutoCallArgs,
+    #[command(flatten)]
+    purity: PurityArgs,
     #[command(flatten)]
     evaluation: EvaluationArgs,
     #[command(flatten)]
@@ -69,32 +74,33 @@ impl Args {
 }
 
 impl ShowArgs {
-    /// The texts of derivations are to be kept while evaluating.
-    fn evaluation(&self) -> EvaluationArgs {
-        let mut evaluation = self.evaluation.clone();
-        evaluation.keep_texts = true;
-        evaluation
+    /// Keeps the texts of derivations while evaluating.
+    fn evaluation(&self) -> Result<Evaluation, Failure> {
+        let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
+        evaluation.settings.write_store = true;
+        Ok(evaluation)
     }
 
     fn show_expression(&self, text: &str, path: &str, shown: &mut Shown) -> Result<(), Failure> {
-        let evaluation = self.evaluation();
+        let evaluation = self.evaluation()?;
         let fetcher = self.flakes.fetcher()?;
-        with_fetcher(&evaluation, &fetcher, true, |evaluator| {
+        with_fetcher(&evaluation, &fetcher, |evaluator| {
             let value = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
-            let args = evaluation.arguments(evaluator)?;
+            let args = self.auto_call.arguments(evaluator)?;
             let value = evaluator.select(path, args, value)?;
             show_value(evaluator, value, args, shown)
         })
     }
 
     fn show_flake(&self, installable: &str, shown: &mut Shown) -> Result<(), Failure> {
+        self.auto_call.refuse()?;
         let source = self.flakes.open(installable)?;
         let work = ShowWork {
             flake: source.locked.flake.locked.to_string(),
             paths: attribute_paths(&source.fragment, &Settings::default().system),
             shown,
         };
-        source.evaluate(&self.evaluation(), work)
+        source.evaluate(&self.evaluation()?, work)
     }
 }
 

@@ -8,10 +8,12 @@ use nix_evaluator::{
     Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
     Settings, Value,
 };
+use serde::Serialize;
 
 use crate::attributes::{attribute, select_first};
 use crate::cached_work::{Answers, CachedWork};
-use crate::evaluation::{EvaluationArgs, absolute, here};
+use crate::evaluation::{absolute, here};
+use crate::evaluation_args::{AnswerArgs, AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, LockFileArgs, WorkError, with_fetcher};
 
@@ -37,6 +39,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EXPR")]
     expr: Option<String>,
     #[command(flatten)]
+    auto_call: AutoCallArgs,
+    #[command(flatten)]
+    purity: PurityArgs,
+    #[command(flatten)]
+    answers: AnswerArgs,
+    #[command(flatten)]
     evaluation: EvaluationArgs,
     #[command(flatten)]
     flakes: FlakeArgs,
@@ -56,8 +64,9 @@ impl Args {
 
     fn run_expression(&self) -> Result<(), Failure> {
         let fetcher = self.flakes.fetcher()?;
-        let pure = self.file.is_none();
-        with_fetcher(&self.evaluation, &fetcher, pure, |evaluator| {
+        let pure = self.file.is_none() && self.purity.is_pure();
+        let evaluation = self.evaluation.evaluation(pure)?;
+        with_fetcher(&evaluation, &fetcher, |evaluator| {
             let value = match (&self.file, &self.expr) {
                 (Some(file), _) => {
                     evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?
@@ -67,7 +76,7 @@ impl Args {
                 }
                 (None, None) => Value::Null,
             };
-            let args = self.evaluation.arguments(evaluator)?;
+            let args = self.auto_call.arguments(evaluator)?;
             let value = evaluator.auto_call(args, value)?;
             let path = self.installable.as_deref().unwrap_or_default();
             let value = evaluator.select(path, args, value)?;
@@ -77,6 +86,7 @@ impl Args {
     }
 
     fn run_flake(&self) -> Result<(), Failure> {
+        self.auto_call.refuse()?;
         let installable = self.installable.as_deref().unwrap_or_default();
         let source = self.flakes.open_with(installable, self.lock_file)?;
         let work = EvalWork {
@@ -84,12 +94,41 @@ impl Args {
             flake: source.locked.flake.locked.to_string(),
             paths: attribute_paths(&source.fragment, &Settings::default().system),
         };
-        let about = format!(
-            "eval {:?}",
-            (&source.fragment, self.json, self.raw, &self.apply, here())
-        );
-        print_bytes(&source.evaluate_cached(&self.evaluation, &about, &work)?);
+        let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
+        evaluation.uses_cache = self.answers.count();
+        let about = self.key(&source.fragment);
+        print_bytes(source.evaluate_cached(&evaluation, &about, &work)?);
         Ok(())
+    }
+
+    /// What the answer depends on, beside how it is evaluated.
+    fn key(&self, fragment: &str) -> String {
+        // Every option is named: a new one is in the key, or is seen not to be.
+        let Self {
+            installable: _,
+            json,
+            raw,
+            apply,
+            file: _,
+            expr: _,
+            auto_call: _,
+            purity: _,
+            answers: _,
+            evaluation: _,
+            flakes: _,
+            lock_file: _,
+        } = self;
+        let key = EvalKey {
+            fragment,
+            json: *json,
+            raw: *raw,
+            apply: apply.as_deref(),
+            here: here(),
+        };
+        format!(
+            "eval {}",
+            serde_json::to_string(&key).expect("texts are JSON")
+        )
     }
 
     /// What is printed of a value.
@@ -128,6 +167,17 @@ impl Args {
         text.push(b'\n');
         Ok(text)
     }
+}
+
+/// What the answer depends on, beside how it is evaluated.
+#[derive(Serialize)]
+struct EvalKey<'a> {
+    fragment: &'a str,
+    json: bool,
+    raw: bool,
+    apply: Option<&'a str>,
+    /// Where relative paths in `apply` start.
+    here: Vec<u8>,
 }
 
 /// Selects what is wanted of a flake's outputs: what is to be printed of it.

@@ -11,9 +11,10 @@ use nix_evaluator::{
 use std::io::{Read, stdin};
 use std::process::ExitCode;
 
-use crate::evaluation::{EvaluationArgs, absolute, here};
+use crate::evaluation::{absolute, here};
+use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, with_fetcher_and_store};
+use crate::flake::{FetchArgs, with_fetcher_and_store};
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
 ///
@@ -57,17 +58,18 @@ pub(crate) struct Args {
     /// Look the arguments up in the look-up path and print where they are
     #[arg(long)]
     find_file: bool,
-    /// Also write what the evaluation adds to the store, into the folder that --store-folder names
+    /// With --eval: also write what the evaluation adds to the store, into the directory of --output-dir
     #[arg(long)]
     read_write_mode: bool,
-    /// Where to write derivations and sources, as STORE-FOLDER/HASH-NAME
-    #[arg(long, value_name = "FOLDER")]
-    store_folder: Option<std::path::PathBuf>,
-    /// For compatibility with nix-instantiate: derivations are never written but to a store folder
-    #[arg(long, hide = true)]
-    dry_run: bool,
+    /// Write derivations and sources into this directory, as DIR/HASH-NAME
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    auto_call: AutoCallArgs,
     #[command(flatten)]
     evaluation: EvaluationArgs,
+    #[command(flatten)]
+    fetching: FetchArgs,
 }
 
 /// A source text to work on.
@@ -78,20 +80,21 @@ enum Input {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let mut settings = self.evaluation.settings(false)?;
-        let io = match &self.store_folder {
+        let mut evaluation = self.evaluation.evaluation(false)?;
+        let settings = &mut evaluation.settings;
+        let io = match &self.output_dir {
             Some(folder) => {
                 LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?)
             }
             None => LocalIo::default(),
         };
-        settings.write_store = self.store_folder.is_some() && (!self.eval || self.read_write_mode);
+        settings.write_store = self.output_dir.is_some() && (!self.eval || self.read_write_mode);
         // What is printed unforced must be what Nix leaves unforced.
         settings.delay_all = self.eval && !self.strict;
         let inputs = self.inputs()?;
-        let fetcher = FlakeArgs::default().fetcher()?;
-        with_fetcher_and_store(&self.evaluation, settings, &fetcher, io, |evaluator| {
-            let args = self.evaluation.arguments(evaluator)?;
+        let fetcher = self.fetching.fetcher()?;
+        with_fetcher_and_store(&evaluation, &fetcher, io, |evaluator| {
+            let args = self.auto_call.arguments(evaluator)?;
             if self.find_file {
                 return Ok(self.find_files(evaluator)?);
             }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::attributes::{attribute, members};
 use crate::cached_work::{Answers, CachedWork};
-use crate::evaluation::EvaluationArgs;
+use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, LockFileArgs, WorkError};
 
@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// Evaluate the outputs for all systems, not for this one alone
     #[arg(long)]
     all_systems: bool,
+    #[command(flatten)]
+    purity: PurityArgs,
+    #[command(flatten)]
+    answers: AnswerArgs,
     #[command(flatten)]
     evaluation: EvaluationArgs,
     #[command(flatten)]
@@ -48,8 +52,14 @@ const NAMED: &[(&str, &str)] = &[
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let source = self.flakes.open_with(&self.flake, self.lock_file)?;
-        let about = format!("show {}", self.all_systems);
-        let shown = source.evaluate_cached(&self.evaluation, &about, &ShowWork(self))?;
+        let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
+        evaluation.uses_cache = self.answers.count();
+        let about = if self.all_systems {
+            "show all systems"
+        } else {
+            "show"
+        };
+        let shown = source.evaluate_cached(&evaluation, about, &ShowWork(self))?;
         if self.json {
             print_line(Json::Object(shown).to_string().as_bytes());
         } else {

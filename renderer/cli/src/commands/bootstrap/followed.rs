@@ -17,9 +17,9 @@ pub(super) struct Followed {
     /// The branch that `niphas render` commits to
     #[arg(long, default_value = "main")]
     pub(super) branch: String,
-    /// The folder of the repository that the environments' folders are in
-    #[arg(long, value_name = "FOLDER", default_value = "deploy")]
-    pub(super) folder: DeployFolder,
+    /// The directory of the repository that the environments' directories are in
+    #[arg(long, value_name = "DIR", default_value = "deploy")]
+    pub(super) dir: DeployFolder,
     /// The namespace of the workloads; needed where the flake's environment names none
     #[arg(long)]
     pub(super) namespace: Option<Label>,
@@ -41,7 +41,7 @@ impl Followed {
     pub(super) fn environments(&self) -> impl Iterator<Item = (String, String)> {
         self.environments.iter().map(|environment| {
             let name = format!("{}-{environment}", self.name());
-            (name, self.folder.environment(environment))
+            (name, self.dir.environment(environment))
         })
     }
 }

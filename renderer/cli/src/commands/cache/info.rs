@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use binary_cache::{CacheDescription, Caches, DerivationOutput, Found, Listing, Trust};
-use niphas_cache_args::CacheArgs;
+use binary_cache::{CacheDescription, Caches, DerivationOutput, FetchError, Found, Listing, Trust};
+use niphas_cache_args::{CacheArgs, login_hint};
 use niphas_terminal::{OutputFormat, say, size};
 use nix_formats::{HashFormat, StorePath};
 use serde_json::json;
@@ -69,6 +69,12 @@ impl Args {
         let mut all_well = true;
         for CacheDescription { cache, answer } in descriptions {
             all_well &= answer.is_ok();
+            if let Err(FetchError::Status {
+                status: 401 | 403, ..
+            }) = answer
+            {
+                tracing::warn!("{}", login_hint(cache));
+            }
             match (self.output, answer) {
                 (OutputFormat::Json, Ok(info)) => say!(
                     "{}",

@@ -63,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "NIX_DAEMON_SOCKET_PATH")]
     daemon_socket: Option<PathBuf>,
     /// The store folder that the paths are in
-    #[arg(long, value_name = "FOLDER", env = "NIX_STORE_DIR", default_value = "/nix/store", value_parser = parse_store_dir)]
+    #[arg(long, value_name = "DIR", env = "NIX_STORE_DIR", default_value = "/nix/store", value_parser = parse_store_dir)]
     store_dir: StoreDir,
     /// How to print what was done
     #[arg(long, value_enum, default_value = "text")]

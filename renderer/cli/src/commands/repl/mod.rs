@@ -7,7 +7,7 @@ mod session;
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 
-use crate::evaluation::EvaluationArgs;
+use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, with_fetcher};
 
@@ -23,6 +23,8 @@ pub(crate) struct Args {
     /// Files to load: their attributes become variables
     #[arg(value_name = "FILE")]
     files: Vec<String>,
+    #[command(flatten)]
+    auto_call: AutoCallArgs,
     #[command(flatten)]
     evaluation: EvaluationArgs,
     #[command(flatten)]
@@ -47,8 +49,16 @@ impl Args {
         // What was read stays read: reloading is a new evaluation.
         loop {
             let fetcher = self.flakes.fetcher()?;
-            let next = with_fetcher(&self.evaluation, &fetcher, false, |evaluator| {
-                let mut session = Session::new(&self.evaluation, &self.flakes, &fetcher, evaluator);
+            let evaluation = self.evaluation.evaluation(false)?;
+            let show_trace = evaluation.settings.show_trace;
+            let next = with_fetcher(&evaluation, &fetcher, |evaluator| {
+                let mut session = Session::new(
+                    &self.auto_call,
+                    show_trace,
+                    &self.flakes,
+                    &fetcher,
+                    evaluator,
+                );
                 session.load_all(&loaded);
                 let next = input.drive(&mut session);
                 loaded = session.into_loaded();

@@ -7,7 +7,8 @@ use nix_evaluator::{
 };
 use nix_flake::{Fetcher, lock};
 
-use crate::evaluation::{EvaluationArgs, absolute, here};
+use crate::evaluation::{absolute, here};
+use crate::evaluation_args::AutoCallArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, parse, read};
 
@@ -125,7 +126,7 @@ pub(super) enum Next {
 }
 
 pub(super) struct Session<'s, 'a> {
-    evaluation: &'s EvaluationArgs,
+    auto_call: &'s AutoCallArgs,
     flakes: &'s FlakeArgs,
     fetcher: &'s Fetcher,
     evaluator: &'s mut Evaluator<'a>,
@@ -136,19 +137,20 @@ pub(super) struct Session<'s, 'a> {
 
 impl<'s, 'a> Session<'s, 'a> {
     pub(super) fn new(
-        evaluation: &'s EvaluationArgs,
+        auto_call: &'s AutoCallArgs,
+        whole_traces: bool,
         flakes: &'s FlakeArgs,
         fetcher: &'s Fetcher,
         evaluator: &'s mut Evaluator<'a>,
     ) -> Self {
         Self {
-            evaluation,
+            auto_call,
             flakes,
             fetcher,
             variables: Attrs::from_unsorted(evaluator.arena(), Vec::new()),
             evaluator,
             loaded: Vec::new(),
-            whole_traces: evaluation.show_trace,
+            whole_traces,
         }
     }
 
@@ -302,7 +304,7 @@ impl<'s, 'a> Session<'s, 'a> {
             evaluator.eval_file(&absolute(file.as_bytes()))
         };
         let called = value.and_then(|value| {
-            let args = self.evaluation.arguments(evaluator)?;
+            let args = self.auto_call.arguments(evaluator)?;
             evaluator.auto_call(args, value)
         });
         called.map_err(|error| self.failure(&error))

@@ -1,9 +1,9 @@
 //! `niphas render`
 
+mod repository;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,24 +14,24 @@ use futures::StreamExt as _;
 use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
 use niphas_cache_args::CacheArgs;
 use niphas_gitops::{
-    Access, Author, ChangeKind, FileChange, GitOpsRepository, Location, Oid, Outcome, Plan,
-    Provenance, Relation, Request, Token, history_in,
+    ChangeKind, FileChange, GitOpsRepository, Oid, Outcome, Plan, Provenance, Relation, Request,
+    history_in,
 };
-use niphas_render::{
-    CheckedEnvironment, ClosureId, DeployFolder, Form, RenderedEnvironment, places,
-};
+use niphas_render::{CheckedEnvironment, ClosureId, Form, RenderedEnvironment};
 use niphas_terminal::{OutputFormat, print_bytes, say};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::environment::{CheckEnvironments, Environments};
-use crate::evaluation::EvaluationArgs;
+use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Source};
 use crate::last_rendering::{LastRendering, RenderKey};
 use crate::progress::{Phases, Progress};
 use crate::provenance;
 use crate::workloads::FindWorkloads;
+
+use repository::RepositoryArgs;
+pub(crate) use repository::RepositoryKey;
 
 /// Render a flake's environments and commit them to a GitOps repository
 ///
@@ -52,63 +52,43 @@ pub(crate) struct Args {
     /// The flake
     #[arg(default_value = ".")]
     flake: String,
-    /// The GitOps repository: a folder, or an https:// or ssh:// URL
-    #[arg(long, value_name = "REPOSITORY", env = "NIPHAS_GITOPS_REPOSITORY")]
-    to: Location,
-    /// The branch to commit to [default: the one that HEAD names there]
-    #[arg(long)]
-    branch: Option<String>,
-    /// Make the repository if there is nothing at its path yet, or an empty folder
-    #[arg(long)]
-    init: bool,
-    /// Only these environments [default: all]
+    /// Render only this environment; repeatable [default: all]
     #[arg(short, long = "environment", value_name = "NAME")]
     environments: Vec<String>,
-    /// The folder of the repository that the environments' folders are in
-    #[arg(long, value_name = "FOLDER", default_value = "deploy")]
-    folder: DeployFolder,
-    #[command(flatten)]
-    caches: CacheArgs,
-    /// Write the plain Kubernetes objects that the operator would make, for clusters without it
-    #[arg(long)]
-    expand: bool,
-    /// The image that pods name, with --expand; the CSI driver puts it on its nodes under this name
-    #[arg(long, value_name = "IMAGE", default_value = BASE_IMAGE, requires = "expand")]
-    base_image: String,
-    /// Only tell what would be committed
+    /// Print the planned changes without committing
     #[arg(long, conflicts_with_all = ["diff", "check"])]
     dry_run: bool,
-    /// Only print the change, as a patch; the exit code says whether there is one
+    /// Print the planned changes as a patch
+    ///
+    /// The exit code says whether there are any.
     #[arg(long, conflicts_with = "check")]
     diff: bool,
-    /// Only say by the exit code whether something would be committed
+    /// Print nothing; the exit code says whether there are changes
     #[arg(long)]
     check: bool,
-    /// Let an environment lose its last workload
+    /// Write plain Kubernetes objects, for clusters without operator
     #[arg(long)]
-    allow_empty: bool,
-    /// Go on even if it cannot be told whether the repository was rendered from a newer revision
-    #[arg(long)]
-    allow_unknown_source: bool,
-    /// Log in to the repository by the token in a file, over HTTPS
-    #[arg(long, value_name = "FILE", conflicts_with = "git_token_env")]
-    git_token_file: Option<PathBuf>,
-    /// Log in to the repository by the token in an environment variable, over HTTPS
-    #[arg(long, value_name = "NAME")]
-    git_token_env: Option<String>,
-    /// Log in to the repository by a private key, over SSH [default: the SSH agent]
-    #[arg(long, value_name = "FILE")]
-    git_ssh_key: Option<PathBuf>,
-    /// Who commits, as `NAME <ADDRESS>` [default: git's configuration]
-    #[arg(long, value_name = "AUTHOR", value_parser = parse_author)]
-    author: Option<Author>,
-    /// How to print what was done
-    #[arg(long, value_enum, default_value = "text")]
+    expand: bool,
+    /// Name this image in pods, with --expand
+    ///
+    /// The CSI driver puts it on its nodes under this name.
+    #[arg(long, value_name = "IMAGE", default_value = BASE_IMAGE, requires = "expand", hide_short_help = true)]
+    base_image: String,
+    /// Print the result in this form
+    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
-    locking: FlakeArgs,
+    repository: RepositoryArgs,
+    #[command(flatten)]
+    caches: CacheArgs,
+    #[command(flatten)]
+    purity: PurityArgs,
+    #[command(flatten)]
+    answers: AnswerArgs,
     #[command(flatten)]
     evaluation: EvaluationArgs,
+    #[command(flatten)]
+    locking: FlakeArgs,
 }
 
 impl Args {
@@ -119,7 +99,7 @@ impl Args {
 
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = Arc::new(self.caches.open()?);
-        let opened = self.local_repository()?;
+        let opened = self.repository.local()?;
         let opened = opened.map_or_else(OnceCell::new, OnceCell::from);
         let progress = Progress::new();
         progress.say("fetching the flake");
@@ -127,6 +107,8 @@ impl Args {
         let source = self.locking.open(&self.flake)?;
         phases.end("fetching");
         progress.say("evaluating");
+        let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
+        evaluation.uses_cache = self.answers.count();
         let last = self.last_rendering(&source, &caches)?;
         let up_to_date = OnceCell::new();
         let work = CheckEnvironments {
@@ -136,17 +118,17 @@ impl Args {
                 last.is_of(digest, || {
                     if opened.get().is_none() {
                         // What is wrong with the repository is told when it is written to.
-                        let _ = opened.set(self.open(&self.to).ok()?);
+                        let _ = opened.set(self.repository.open(&self.repository.to).ok()?);
                     }
                     let repository = opened.get()?;
                     let tip = repository.tip().ok()??;
-                    let objects = self.objects(repository, tip, names).ok()?;
+                    let objects = self.repository.objects(repository, tip, names).ok()?;
                     let _ = up_to_date.set(tip);
                     Some(objects)
                 })
             },
         };
-        let checked = source.evaluate_cached(&self.evaluation, "environments", &work)?;
+        let checked = source.evaluate_cached(&evaluation, "environments", &work)?;
         phases.end("evaluation");
         let (checked, digest) = match checked {
             Environments::UpToDate => {
@@ -174,7 +156,8 @@ impl Args {
         };
         let mut environments = BTreeMap::new();
         for environment in &checked {
-            let rendered = environment.render(&self.folder, &form, &closures[&environment.name]);
+            let rendered =
+                environment.render(&self.repository.dir, &form, &closures[&environment.name]);
             let rendered =
                 rendered.map_err(|problems| Failure::problems(&environment.name, &problems))?;
             environments.insert(environment.name.clone(), rendered);
@@ -184,12 +167,12 @@ impl Args {
         let names: BTreeSet<String> = environments.keys().cloned().collect();
         let (repository, _stand_in) = match opened.into_inner() {
             Some(repository) => (repository, None),
-            None => self.repository()?,
+            None => self.repository.open_or_make(self.only_tells())?,
         };
         let (code, commit) = self.write(&repository, &source, environments)?;
-        if self.evaluation.uses_cache()
+        if evaluation.uses_cache()
             && let (Some(digest), Some(commit)) = (digest, commit)
-            && let Ok(objects) = self.objects(&repository, commit, &names)
+            && let Ok(objects) = self.repository.objects(&repository, commit, &names)
         {
             last.note(digest, asked, objects);
         }
@@ -203,38 +186,26 @@ impl Args {
         // Every option is named: a new one is in the key, or is seen not to be.
         let Self {
             flake: _,
-            to,
-            branch,
-            init: _,
             environments,
-            folder,
-            caches: cache_args,
-            expand,
-            base_image,
             dry_run: _,
             diff: _,
             check: _,
-            allow_empty: _,
-            allow_unknown_source: _,
-            git_token_file: _,
-            git_token_env: _,
-            git_ssh_key: _,
-            author: _,
+            expand,
+            base_image,
             output: _,
+            repository,
+            caches: cache_args,
             // What the flake evaluates to is compared itself.
-            locking: _,
+            purity: _,
+            answers: _,
             evaluation: _,
+            locking: _,
         } = self;
         let key = RenderKey {
             program: nix_flake::program(),
             flake: source.locked.flake.resolved.expose(),
-            to: match to {
-                Location::Path(path) => std::path::absolute(path)?.display().to_string(),
-                Location::Remote(url) => url.clone(),
-            },
-            branch: branch.as_deref(),
+            repository: repository.key()?,
             environments,
-            folder: folder.to_string(),
             base_image: expand.then_some(base_image),
             caches: cache_args.urls(),
             trust: caches.policy_id().to_string(),
@@ -244,84 +215,9 @@ impl Args {
         Ok(LastRendering::new(folder, counts_for, &key))
     }
 
-    /// What a commit has in the places of environments.
-    fn objects(
-        &self,
-        repository: &GitOpsRepository,
-        commit: Oid,
-        environments: &BTreeSet<String>,
-    ) -> Result<Vec<Option<String>>, niphas_gitops::Error> {
-        let places: Vec<String> = environments
-            .iter()
-            .flat_map(|name| places(&self.folder, name))
-            .collect();
-        let objects = repository.objects(commit, &places)?;
-        Ok(objects
-            .into_iter()
-            .map(|object| Some(object?.to_string()))
-            .collect())
-    }
-
-    /// The repository, if it is on this machine and not still to be made: what is wrong with it is told before anything is
-    /// evaluated for it.
-    fn local_repository(&self) -> Result<Option<GitOpsRepository>, Failure> {
-        let Location::Path(path) = &self.to else {
-            return Ok(None);
-        };
-        if self.to_make().is_some() {
-            return Ok(None);
-        }
-        match self.open(&self.to) {
-            Ok(repository) => Ok(Some(repository)),
-            Err(error) if is_free(path) => Err(Failure::with_hint(
-                error,
-                "make one with --init, or give the path of an existing one",
-            )),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The repository to write to. Where it is still to be made and nothing is to be written: an empty one, to compare with,
-    /// which is there as long as the folder.
-    fn repository(&self) -> Result<(GitOpsRepository, Option<TempDir>), Failure> {
-        let branch = self.branch.as_deref().unwrap_or("main");
-        let (mut to, mut stand_in) = (self.to.clone(), None);
-        if let Some(path) = self.to_make() {
-            if self.only_tells() {
-                let folder = stand_in.insert(TempDir::new()?);
-                to = Location::Path(folder.path().to_owned());
-                niphas_gitops::init(folder.path(), branch)?;
-            } else {
-                niphas_gitops::init(path, branch)?;
-            }
-        }
-        let repository = self.open(&to)?;
-        Ok((repository, stand_in))
-    }
-
-    /// Where a repository is to be made.
-    fn to_make(&self) -> Option<&Path> {
-        match &self.to {
-            Location::Path(path) if self.init && is_free(path) => Some(path),
-            _ => None,
-        }
-    }
-
     /// Whether nothing is to be written.
     fn only_tells(&self) -> bool {
         self.dry_run || self.diff || self.check
-    }
-
-    fn open(&self, to: &Location) -> Result<GitOpsRepository, niphas_gitops::Error> {
-        let access = Access {
-            token: match (&self.git_token_file, &self.git_token_env) {
-                (Some(file), _) => Some(Token::File(file.clone())),
-                (None, Some(name)) => Some(Token::Environment(name.clone())),
-                (None, None) => None,
-            },
-            ssh_key: self.git_ssh_key.clone(),
-        };
-        GitOpsRepository::open(to, self.branch.as_deref(), access)
     }
 
     /// Writes the environments to the repository, or tells what would be written. With the exit code comes the commit that
@@ -347,9 +243,9 @@ impl Args {
                 renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             history: &history,
-            author: self.author.clone(),
-            allow_empty: self.allow_empty,
-            allow_unknown_source: self.allow_unknown_source,
+            author: self.repository.author.clone(),
+            allow_empty: self.repository.allow_empty,
+            allow_unknown_source: self.repository.allow_unknown_source,
         };
         if self.only_tells() {
             let plan = repository.plan(&request)?;
@@ -454,14 +350,6 @@ impl Args {
     }
 }
 
-/// Whether there is nothing at a path, or an empty folder.
-fn is_free(path: &Path) -> bool {
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    }
-}
-
 fn kind_name(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "added",
@@ -481,17 +369,6 @@ fn changes_json(changes: &[FileChange]) -> serde_json::Value {
         .iter()
         .map(|change| json!({ "path": change.path, "kind": kind_name(change.kind) }))
         .collect()
-}
-
-fn parse_author(text: &str) -> Result<Author, String> {
-    let parts = text.strip_suffix('>').and_then(|text| text.split_once('<'));
-    match parts {
-        Some((name, email)) if !name.trim().is_empty() && email.contains('@') => Ok(Author {
-            name: name.trim().to_owned(),
-            email: email.trim().to_owned(),
-        }),
-        _ => Err("want \"NAME <ADDRESS>\"".to_owned()),
-    }
 }
 
 /// Closures that are walked at the same time.
