@@ -23,7 +23,7 @@ pub struct CacheArgs {
     ///
     /// At https://…, http://…, s3://… or file:///….
     ///
-    /// Variable: NIPHAS_CACHES, with spaces between several.
+    /// Variable: `NIPHAS_CACHES`, with spaces between several.
     #[arg(
         long = "cache",
         value_name = "URL",
@@ -43,7 +43,7 @@ pub struct CacheArgs {
 struct TrustArgs {
     /// Trust the signatures of a key, NAME:BASE64; repeatable
     ///
-    /// Variable: NIPHAS_TRUSTED_PUBLIC_KEYS, with spaces between several.
+    /// Variable: `NIPHAS_TRUSTED_PUBLIC_KEYS`, with spaces between several.
     #[arg(
         long = "trusted-public-key",
         value_name = "KEY",
@@ -57,7 +57,7 @@ struct TrustArgs {
     key_files: Vec<PathBuf>,
     /// Require signatures of this many of the keys
     ///
-    /// Variable: NIPHAS_REQUIRED_SIGNATURES.
+    /// Variable: `NIPHAS_REQUIRED_SIGNATURES`.
     #[arg(
         long,
         value_name = "N",

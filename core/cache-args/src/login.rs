@@ -20,12 +20,12 @@ pub struct LoginArgs {
     /// Without it logins are looked up in the file that `netrc-file` of nix.conf names (by default /etc/nix/netrc), and then in
     /// ~/.netrc.
     ///
-    /// Variable: NIPHAS_NETRC_FILE.
+    /// Variable: `NIPHAS_NETRC_FILE`.
     #[arg(long, value_name = "FILE", env = "NIPHAS_NETRC_FILE", hide_env = true)]
     netrc_file: Option<PathBuf>,
     /// Log in to caches by the bearer token in a file
     ///
-    /// Variable: NIPHAS_CACHE_TOKEN_FILE.
+    /// Variable: `NIPHAS_CACHE_TOKEN_FILE`.
     #[arg(
         long,
         value_name = "FILE",

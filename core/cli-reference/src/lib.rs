@@ -143,7 +143,8 @@ fn spelled(arg: &Arg) -> String {
 
 fn help(arg: &Arg) -> String {
     let text = arg.get_long_help().or(arg.get_help());
-    let mut parts = vec![text.map(ToString::to_string).unwrap_or_default()];
+    let text = text.map(ToString::to_string).unwrap_or_default();
+    let mut parts: Vec<String> = text.split("\n\n").map(str::to_owned).collect();
     let takes_values = arg.get_action().takes_values();
     let possible = arg.get_possible_values();
     if takes_values && !possible.is_empty() && !arg.is_hide_possible_values_set() {
@@ -178,7 +179,17 @@ fn help(arg: &Arg) -> String {
 /// Text in one cell of a table.
 fn cell(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.replace('|', "\\|").replace('<', "&lt;")
+    let parts = words.replace('|', "\\|");
+    let parts = parts.split('`').enumerate().map(|(index, part)| {
+        // Between back quotes all counts as it is.
+        let is_code = index % 2 == 1;
+        if is_code {
+            part.to_owned()
+        } else {
+            part.replace('<', "&lt;")
+        }
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A run that finds or leaves its branch up to date notes what the environments evaluated to, and what the branch has in
 //! their places. A later run with the same arguments whose environments evaluate to the same, on a branch that still has the
 //! same there, need neither ask the caches nor make the files again. That counts as long as what was fetched counts
-//! (`--refresh`): a cache may sign a path anew.
+//! (`--refresh`): a cache may sign a path again.
 
 use std::fs;
 use std::io::Write as _;

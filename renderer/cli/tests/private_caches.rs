@@ -31,7 +31,8 @@ fn serve(folder: PathBuf, logins: &'static [&'static str], narinfos: Option<u16>
             let request = lines.next().unwrap_or_default();
             let login = lines.filter_map(|line| {
                 let (name, value) = line.split_once(": ")?;
-                (name.to_ascii_lowercase() == "authorization").then(|| value.to_owned())
+                name.eq_ignore_ascii_case("authorization")
+                    .then(|| value.to_owned())
             });
             let login = login.last().unwrap_or_default();
             let name = request.split(' ').nth(1).unwrap_or_default();

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run the driver
     Run(Box<RunArgs>),
-    /// Tell which volumes and closures are mounted on this node, and what holds them
+    /// Print which volumes and closures are mounted on this node, and what holds them
     Status(StatusArgs),
     /// Write the base image into a file, as an OCI archive, for a registry
     BaseImage(BaseImageArgs),
@@ -63,7 +63,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR", default_value = STATE)]
     state_dir: PathBuf,
 
-    /// How long a publish waits for its closure before kubelet is told to ask again; kubelet itself waits 2 minutes
+    /// Answer a publish after this time even if its closure is not there yet; kubelet asks again, and itself waits 2 minutes
     #[arg(long, value_name = "TIME", default_value = "100s", value_parser = humantime::parse_duration)]
     publish_limit: Duration,
 
@@ -83,7 +83,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "LEVEL", default_value = "70%")]
     gc_down_to: Watermark,
 
-    /// How often to look whether garbage is to be collected
+    /// Look this often whether the store is too full
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
     gc_interval: Duration,
 

@@ -8,8 +8,8 @@ use clap::Parser;
 use niphas_daemon::LogFormat;
 use niphas_operator::{BASE_IMAGE, Options};
 
-/// The operator of niphas: makes the Deployments, Services and other children that workloads declare, and tells in their status
-/// how they are.
+/// The operator of niphas: makes the Deployments, Services and other children that workloads declare, and writes into
+/// their status how they are.
 ///
 /// Of several replicas one leads, by a Lease; the others wait. To have a workload left alone, for instance to try something by
 /// hand, annotate it with niphas.io/suspend=true.

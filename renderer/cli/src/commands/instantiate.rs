@@ -274,6 +274,6 @@ fn print_parsed(evaluator: &mut Evaluator<'_>, input: &Input) -> Result<(), Box<
         base: &base,
         home: home.as_os_str().as_encoded_bytes(),
     };
-    print_line(&ast_print::print(&ast, paths));
+    print_line(ast_print::print(&ast, paths));
     Ok(())
 }

@@ -11,16 +11,16 @@ use crate::flake::{FlakeArgs, parse, read, write_lock_file};
 
 /// Write the lock file of a flake, as nix flake lock does
 ///
-/// Inputs that are locked stay so; those that are new or whose reference changed are locked anew.
+/// Inputs that are locked stay so; those that are new or whose reference changed are locked again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The flake: a folder or a flake reference
     #[arg(value_name = "FLAKE", default_value = ".")]
     flake: String,
-    /// Lock the input PATH anew
+    /// Lock the input PATH again
     #[arg(long = "update-input", value_name = "PATH")]
     update_inputs: Vec<String>,
-    /// Lock all inputs anew
+    /// Lock all inputs again
     #[arg(long, alias = "recreate-lock-file")]
     update: bool,
     /// Write the lock file here instead of into the flake

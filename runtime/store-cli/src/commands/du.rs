@@ -14,7 +14,7 @@ use std::{path::Path, process::ExitCode};
   niphas-store du
   niphas-store du /nix/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0 9n2kxxqb2d7sl6jkdwi1k5fnabg9n0kr-web-1.1")]
 pub(crate) struct Args {
-    /// Paths whose closures are to be shown, each by itself [default: those of all roots]
+    /// Show the closures of these paths, each by itself [default: those of all roots]
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
     /// How to print it

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Stop as soon as the store is no fuller than this
     #[arg(long, value_name = "WATERMARK")]
     down_to: Option<Watermark>,
-    /// Only tell what would go
+    /// Print what would go, and collect nothing
     #[arg(long)]
     dry_run: bool,
     /// How to print what was done

@@ -8,7 +8,7 @@ use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
-/// Make the closure image of store paths, and tell where it is
+/// Make the closure image of store paths, and print where it is
 ///
 /// The image is EROFS metadata; the contents of files are in the packs, which are its extra devices, in the order given.
 #[derive(Debug, clap::Args)]

@@ -38,7 +38,7 @@ pub(crate) struct AddArgs {
     /// The paths
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
-    /// The closure's digest, if it is to be that very closure
+    /// Fail unless the closure has this digest
     #[arg(long, value_name = "DIGEST")]
     digest: Option<ClosureDigest>,
 }

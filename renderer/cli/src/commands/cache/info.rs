@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Store paths, or links to them such as result; or outputs of content-addressed derivations
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
-    /// List the files of each path too, where the cache has a listing; nobody signs those
+    /// List the files of each path too, where the cache has a listing; listings are not signed
     #[arg(long)]
     files: bool,
     /// How to print it

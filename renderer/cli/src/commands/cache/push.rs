@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Also write a listing of each path's files, as `nix store ls` reads it
     #[arg(long)]
     listings: bool,
-    /// The Nix daemon's socket [default: Nix's own; if nobody listens there, nix-daemon --stdio is run]
+    /// The Nix daemon's socket [default: Nix's own; without a daemon there, nix-daemon --stdio is run]
     #[arg(long, value_name = "FILE", env = "NIX_DAEMON_SOCKET_PATH")]
     daemon_socket: Option<PathBuf>,
     /// The store folder that the paths are in

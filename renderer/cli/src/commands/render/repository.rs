@@ -19,7 +19,7 @@ pub(super) struct RepositoryArgs {
     ///
     /// URLs: https://…, ssh://… or user@host:path.
     ///
-    /// Variable: NIPHAS_GITOPS_REPOSITORY.
+    /// Variable: `NIPHAS_GITOPS_REPOSITORY`.
     #[arg(
         long,
         value_name = "REPOSITORY",
