@@ -107,10 +107,7 @@ impl Args {
     }
 }
 
-type Waited = Result<
-    Arc<niphas_store::RealisedClosure>,
-    Arc<niphas_store::RealiseError>,
->;
+type Waited = Result<Arc<niphas_store::RealisedClosure>, Arc<niphas_store::RealiseError>>;
 
 /// Waits, and shows how far it is if standard error is a terminal.
 async fn show(realisation: &Realisation) -> Waited {
