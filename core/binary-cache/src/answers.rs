@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-/// The answer for one path; whoever wants it while it is being asked for waits.
+/// The answer for one path; callers that need it while it is being asked for wait.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) answer: tokio::sync::Mutex<Option<Answer>>,

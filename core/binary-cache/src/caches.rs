@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 /// Caches are asked one after the other in order of priority (lower first, then
 /// as given), and the first answer that can be trusted counts. They are not
 /// raced from the start: two caches may hold different builds of one path, and
-/// the answer is to be the same every time. But when one says nothing for
+/// the answer must be the same every time. But when one says nothing for
 /// [a while](Limits::hedge_after) the next is asked too. A cache that keeps
 /// failing is left alone for [a while](Limits::cool_down), so that it costs
 /// little.

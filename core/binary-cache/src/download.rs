@@ -68,12 +68,12 @@ struct Step {
 #[derive(Clone)]
 pub(crate) struct Waiter {
     pub(crate) runtime: Handle,
-    /// Whoever wants the bytes holds the other end.
+    /// The reader of the bytes holds the other end.
     pub(crate) cancelled: watch::Receiver<()>,
 }
 
 impl Waiter {
-    /// Ends when nobody wants the bytes any more.
+    /// Ends when the bytes are not needed any more.
     pub(crate) async fn gone(&mut self) {
         while self.cancelled.changed().await.is_ok() {}
     }
@@ -262,7 +262,7 @@ impl Download {
         Ok(())
     }
 
-    /// After a failure: the next request, if there is to be one.
+    /// After a failure: the next request, if there is one.
     async fn try_again(&mut self, error: FetchError) -> Result<(), FetchError> {
         self.attempts += 1;
         self.steps.clear();
@@ -340,7 +340,7 @@ async fn more(
     (place, Ok(step))
 }
 
-/// How fast bytes come, the time left out that nobody waited for them.
+/// How fast bytes come, less the time in which no reader waited for them.
 #[derive(Default)]
 struct Rate {
     bytes: u64,
@@ -423,5 +423,5 @@ impl Read for Download {
 }
 
 pub(crate) fn cancelled() -> io::Error {
-    io::Error::other("nobody waits for it any more")
+    io::Error::other("its reader is gone")
 }

@@ -170,7 +170,7 @@ pub enum FetchError {
     OtherStoreDir {
         /// What it serves.
         theirs: String,
-        /// What is wanted.
+        /// The store folder that is expected.
         ours: StoreDir,
     },
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Larger than any is: half a million files.
 const MAX_SIZE: usize = 48 << 20;
 
-/// What a cache says is in a path. Nobody signs that: it is for people to look at.
+/// What a cache says is in a path. It is not signed: it is for people to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Listing {

@@ -111,7 +111,7 @@ struct File {
 }
 
 impl Caches {
-    /// What an output became, from the first cache that says so in a way that is to be believed; `None` if no cache
+    /// What an output became, from the first cache that says so in a way that can be believed; `None` if no cache
     /// knows it. The path's contents are another matter, see [`Caches::find`].
     pub async fn realisation(
         &self,

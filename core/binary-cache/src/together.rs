@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct Together {
     waiting: Mutex<Vec<Arc<Claim>>>,
-    /// Whoever verifies holds it.
+    /// Held while verifying.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -27,7 +27,7 @@ impl Claim {
     }
 }
 
-/// Signatures of one text beyond which it is somebody's who wants others to wait.
+/// Signatures of one text beyond which its author wants others to wait.
 const MOST: usize = 8;
 
 impl Together {
@@ -72,7 +72,7 @@ impl Together {
     async fn verify(&self, claims: &[(&PublicKey, Arc<Claim>)]) {
         let added = claims.iter().map(|(_, claim)| Arc::clone(claim));
         self.waiting().extend(added);
-        // Whoever else has got a narinfo by now comes along.
+        // All others that have got a narinfo by now come along.
         tokio::task::yield_now().await;
         let is_done = || {
             claims
@@ -89,7 +89,7 @@ impl Together {
         let batch = std::mem::take(&mut *self.waiting());
         let parts: Vec<_> = batch.iter().map(|claim| claim.as_parts()).collect();
         for (claim, verdict) in batch.iter().zip(verify_all(&parts)) {
-            // Nobody else sets it.
+            // Nothing else sets it.
             let _ = claim.verdict.set(verdict);
         }
     }

@@ -1,4 +1,4 @@
-//! The trace that requests to caches are part of, for whoever follows one through several programs.
+//! The trace that requests to caches are part of, to follow one through several programs.
 
 use reqwest::header::HeaderValue;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ pub(crate) const HEADER: &str = "traceparent";
 static SOURCE: OnceLock<fn() -> Option<String>> = OnceLock::new();
 
 /// Has every request to a cache over HTTP carry the header `traceparent` with what `source` gives, if it gives something. It is
-/// called where the request is made, in the `tracing` span of whoever wants the path. Only the first call counts.
+/// called where the request is made, in the `tracing` span of the caller. Only the first call counts.
 pub fn set_traceparent(source: fn() -> Option<String>) {
     let _ = SOURCE.set(source);
 }

@@ -118,7 +118,7 @@ impl CacheUrl {
         self
     }
 
-    /// With a bearer token from a file, which is read anew when it changes. It
+    /// With a bearer token from a file, which is read again when it changes. It
     /// is sent to this server only, not to one that it redirects to.
     #[must_use]
     pub fn with_token_file(mut self, file: PathBuf) -> Self {

@@ -128,7 +128,7 @@ impl Store {
         }
         let is_taken = match verdict {
             Ok(Trust::Signed(_)) => true,
-            // Whoever fetched it may have had a signature to go by, and not looked at the content address.
+            // Its fetch may have had a signature to go by, and not looked at the content address.
             Ok(Trust::ContentAddressed) => {
                 let (store, pack) = (self.clone(), pin.pack);
                 let checked =

@@ -153,7 +153,7 @@ impl Catalog {
         }
     }
 
-    /// Adds contents of packs that the index knows of already. Gives whether so much is in memory that it should be
+    /// Adds contents of packs that the index knows of already. Gives whether enough is in memory that it should be
     /// [saved](Self::save).
     pub(crate) fn add_contents(&self, contents: Places) -> bool {
         let mut places = self.places_mut();
@@ -161,7 +161,7 @@ impl Catalog {
         places.is_large()
     }
 
-    /// Adds a path and what is in it. Calls `save` whenever so much is in memory that it should be.
+    /// Adds a path and what is in it. Calls `save` whenever enough is in memory that it should be.
     pub(crate) fn learn(
         &self,
         known: Known<'_>,

@@ -205,6 +205,6 @@ fn parse_lines(text: &str) -> Option<ClosureLines> {
         })
     };
     let lines: Option<Vec<ClosureLine>> = text.lines().map(line).collect();
-    // Whoever asks compared the digest, so nothing is lost on what is not checked here.
+    // The caller compared the digest, so nothing is lost on what is not checked here.
     ClosureLines::new(lines?).ok()
 }

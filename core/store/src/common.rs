@@ -14,7 +14,7 @@
 //! and is gone once the slot is zeros.
 //!
 //! Every path has a number of its own, as if it had a pack of its own. A common pack is full after 63 paths; and it is written
-//! to no more once it is to be marked as being on disk, or once garbage is collected.
+//! to no more once it gets marked as being on disk, or once garbage is collected.
 
 use crate::{
     BLOCK,
@@ -88,7 +88,7 @@ impl Shared {
         let mut bytes = std::mem::take(&mut small.contents);
         let contents_len = bytes.len();
         let mut common = lock(&self.common.0);
-        // A record tells where its contents are, and so is made anew for another pack.
+        // A record tells where its contents are, and so is made again for another pack.
         loop {
             let open = match &mut *common {
                 Some(open) => open,
@@ -362,7 +362,7 @@ pub(crate) fn read_record(
         .transpose()
 }
 
-/// Makes one path unknown to whoever reads the pack from now on. Nothing if the pack is gone.
+/// Makes one path unknown to later readers of the pack. Nothing if the pack is gone.
 pub(crate) fn clear_slot(path: &Path, number: u32) -> Result<(), FileError> {
     let file = match crate::discard::open_to_write(path) {
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -281,8 +281,8 @@ impl<'a> PackFiles<'a> {
         }
     }
 
-    /// Reads a file, piece by piece. A pack that ends too early is read as if zeros followed: what is read is to be checked
-    /// by its hash anyway.
+    /// Reads a file, piece by piece. A pack that ends too early is read as if zeros followed: the caller checks
+    /// the hash anyway.
     pub(crate) fn read(
         &mut self,
         file: &FileNode,

@@ -89,7 +89,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Gives back the space of all packs without a path: those that nobody refers to go, those that somebody does get holes.
+    /// Gives back the space of all packs without a path: those without referrers go, the others get holes.
     pub(crate) fn close_all_gaps(&self) -> Result<(), StoreError> {
         let gaps: Vec<PackId> = {
             let index = self.shared.index();

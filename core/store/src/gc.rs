@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// How full is too full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watermark {
-    /// The store takes so many bytes on disk.
+    /// The store takes this many bytes on disk.
     Bytes(u64),
-    /// So many of a hundred bytes of the store's file system are in use, by whomever.
+    /// This percentage of the store's file system is in use, by whatever.
     Percent(u8),
     /// The store's file system has fewer bytes free.
     Free(u64),
@@ -98,9 +98,9 @@ impl Store {
         {
             return Ok(GcReport::default());
         }
-        // What nobody needs of it is to go, too.
+        // The parts that are not needed have to go, too.
         shared.end_common(|_| true);
-        // From here on whoever holds a path leaves a trace.
+        // From here on every holder of a path leaves a trace.
         shared.index_mut().collection += 1;
         let (mut rooted, mut wanted) = (HashSet::new(), HashSet::new());
         for (_, hold) in self.roots()? {
@@ -118,7 +118,7 @@ impl Store {
                 break;
             }
             if let Some(down_to) = options.down_to {
-                // What is to be known is what is left after all that went so far.
+                // What counts is what is left after all that went so far.
                 if !options.dry_run {
                     self.close_all_gaps()?;
                 }
@@ -171,7 +171,7 @@ impl Store {
         candidates.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// Forgets closures that are not there as a whole any more, or that nobody holds unless `only_broken`; but not those that
+    /// Forgets closures that are not there as a whole any more, or that nothing holds unless `only_broken`; but not those that
     /// roots name, for they may be about to come.
     fn forget_closures(
         &self,

@@ -169,7 +169,7 @@ fn add(
 
 /// The packs that an image was made of, as its device table names them; nothing if it can't be read.
 ///
-/// Where they stand is told in `niphas_erofs`: a slot of 128 bytes each, which starts with the tag, from byte 1152; the
+/// Where they stand is documented in `niphas_erofs`: a slot of 128 bytes each, which starts with the tag, from byte 1152; the
 /// superblock at byte 1024 has their number at its byte 86.
 fn devices_of(image: &Path) -> Option<Vec<PackId>> {
     const SLOT: usize = 128;

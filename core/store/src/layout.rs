@@ -13,7 +13,7 @@ pub struct PackId(pub(crate) u64);
 
 impl PackId {
     /// The fewest digits of a number. With a store path of the longest name behind them they still make a file name of Linux,
-    /// which has 255 bytes; no store ever sees so many packs that it takes more.
+    /// which has 255 bytes; no store ever sees enough packs to take more.
     const DIGITS: usize = 10;
 
     /// Reads what [`PackId`] prints: lower-case hexadecimal digits.

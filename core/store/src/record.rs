@@ -2,9 +2,9 @@
 //!
 //! A record is a postcard value, [`Head`], followed by postcard values of the type [`Item`]: the tree, depth first. It says
 //! where in which pack the contents of each file lie, and their BLAKE3 hash. How it is found in the pack and what guards it
-//! against damage is told in [`crate::pack`].
+//! against damage: see [`crate::pack`].
 //!
-//! A record is checked as a whole when it is read, whoever wrote it: names, their order, nesting, places within the pack.
+//! A record is checked as a whole when it is read, whatever wrote it: names, their order, nesting, places within the pack.
 
 mod tree;
 

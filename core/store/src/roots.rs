@@ -198,7 +198,7 @@ fn files(layout: &Layout) -> Result<Vec<(RootName, PathBuf)>, FileError> {
     Ok(found)
 }
 
-/// Removes roots that a power cut damaged. What they held did not survive it either: pods start anew, and ask anew.
+/// Removes roots that a power cut damaged. What they held did not survive it either: pods start again, and ask again.
 pub(crate) fn remove_damaged(layout: &Layout) -> Result<(), FileError> {
     for (_, path) in files(layout)? {
         let text = fs::read(&path).map_err(failed("read", &path))?;

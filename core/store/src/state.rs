@@ -9,10 +9,10 @@ use std::{fs, io, path::Path};
 
 const VERSION: u32 = 1;
 
-/// So many numbers of packs are taken at once, so that the file is not written for each.
+/// This many numbers of packs are taken at once, so that the file is not written for each.
 const NUMBERS: u64 = 1024;
 
-/// The file `state`, as JSON. It is replaced as a whole, but nobody waits for it to be on disk: what a power cut leaves of it
+/// The file `state`, as JSON. It is replaced as a whole, but nothing waits for it to be on disk: what a power cut leaves of it
 /// is right, if old, or nothing, and then no pack is taken to be on disk unless its mode says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

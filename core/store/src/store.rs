@@ -122,7 +122,7 @@ impl Store {
         Self::load(layout, options, Some(lock))
     }
 
-    /// Opens the store in a folder to read from it, whoever else has it open.
+    /// Opens the store in a folder to read from it, even while others have it open.
     pub fn open_read_only(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let layout = Layout::new(dir);
         if !layout.packs().is_dir() {

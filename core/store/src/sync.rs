@@ -1,7 +1,7 @@
 //! Getting packs to disk in the background, and marking those that are there.
 //!
 //! A pack whose file may be written to (mode 0644) may lose bytes in a power cut; one that may not (0444) is on disk, and so
-//! is everything it refers to. Nobody waits for this: what was not marked when the power went is verified before its next
+//! is everything it refers to. Nothing waits for this: what was not marked when the power went is verified before its next
 //! use.
 
 use crate::{
@@ -23,8 +23,8 @@ use std::{
 /// Packs wait this long, so that syncing them does not slow down the realisation that they are part of.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Before so many packs are synced one by one their whole file system is: else each would end a transaction of its journal, which
-/// whoever else writes has to wait for.
+/// Before this many packs are synced one by one their whole file system is: else each would end a transaction of its journal, which
+/// other writers have to wait for.
 const MANY: usize = 16;
 
 /// The thread that does it, and what it has to do. It ends when this is dropped.
@@ -170,7 +170,7 @@ impl Queue {
     }
 }
 
-/// Leaves little to write for those who sync single files, and are told what went wrong.
+/// Leaves little to write for those that sync single files, and learn what went wrong.
 fn sync_file_system(shared: &Shared) {
     let synced = File::open(shared.layout.packs()).map(|folder| rustix::fs::syncfs(&folder));
     tracing::debug!(?synced, "many packs are written to disk");

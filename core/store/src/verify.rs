@@ -237,7 +237,7 @@ impl Store {
             .unwrap_or(Err(RealiseError::Interrupted.into()))
     }
 
-    /// Writes files where they are to be, from a pack of the same path.
+    /// Writes files where they belong, from a pack of the same path.
     fn mend(
         &self,
         path: &StoredPath,

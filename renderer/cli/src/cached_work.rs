@@ -46,7 +46,7 @@ pub(crate) trait Help: Sync {
         answers: &Answers<'_>,
     ) -> Result<(), WorkError>;
 
-    /// Nothing of it is wanted any more: who waits for more to do ends.
+    /// Called when no more work will come; wakes waiting helpers.
     fn end(&self);
 }
 
@@ -103,7 +103,7 @@ impl Answers<'_> {
         mark.evaluation == self.evaluation
     }
 
-    /// Adds what is to be known from now on, each evaluation's in the order of its marks.
+    /// Adds what is known from now on, each evaluation's in the order of its marks.
     pub(crate) fn add(&mut self, name: String, mark: Mark, data: Vec<u8>) {
         let reads = mark.reads;
         self.found[mark.evaluation].push(Found { name, reads, data });
@@ -353,5 +353,5 @@ fn evaluations(cache: Option<&EvaluationCache>) -> usize {
     }
 }
 
-/// Where no more workloads than this have changed, nobody helps.
+/// Where no more workloads than this have changed, no thread helps.
 const FEW: usize = 4;

@@ -21,7 +21,7 @@ use crate::workloads::{FindWorkloads, Workload, evaluate_again, workload_name};
 pub(crate) struct CheckEnvironments<'w> {
     /// Told what is being done.
     pub say: &'w dyn Fn(&str),
-    /// Whether nothing is to be done about environments of these names that evaluate to what has this digest.
+    /// Whether nothing has to be done about environments of these names that evaluate to what has this digest.
     pub is_up_to_date: &'w dyn Fn(&BTreeSet<String>, &Digest) -> bool,
     /// The workloads, which helpers find, too.
     pub workloads: FindWorkloads<'w>,
@@ -29,9 +29,9 @@ pub(crate) struct CheckEnvironments<'w> {
 
 /// What comes of environments.
 pub(crate) enum Environments {
-    /// They are as they were, and nothing is to be done about them.
+    /// They are as they were, and nothing has to be done about them.
     UpToDate,
-    /// They are to be rendered.
+    /// They have to be rendered.
     Checked {
         /// Each of them.
         environments: Vec<CheckedEnvironment>,
@@ -120,7 +120,7 @@ impl CachedWork for CheckEnvironments<'_> {
                 workloads,
                 found_elsewhere: Vec::new(),
             };
-            // What is wrong is told better by an evaluation, which knows positions.
+            // Problems are reported better by an evaluation, which knows positions.
             environments.push(data.check(&name, answers, &|_| None).ok()?);
         }
         Some(Environments::Checked {

@@ -170,7 +170,7 @@ impl FlakeArgs {
 }
 
 impl FlakeArgs {
-    /// Writes a lock file that has changed, where that is wanted and possible.
+    /// Writes a lock file that has changed, where that is allowed and possible.
     fn settle(
         &self,
         fetcher: &Fetcher,
@@ -229,7 +229,7 @@ pub(crate) fn parse(reference: &str) -> Result<FlakeRef, Failure> {
         return Ok(flake);
     }
     Err(
-        anyhow::anyhow!("'#{fragment}' has no meaning in '{reference}': a whole flake is wanted")
+        anyhow::anyhow!("'#{fragment}' has no meaning in '{reference}': expected a whole flake")
             .into(),
     )
 }
@@ -248,7 +248,7 @@ fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
     )
 }
 
-/// What is to be done with an evaluated flake.
+/// What to do with an evaluated flake.
 pub(crate) trait FlakeWork {
     /// What comes of it.
     type Output;

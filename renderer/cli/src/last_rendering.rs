@@ -48,7 +48,7 @@ struct Note {
     objects: Vec<Option<String>>,
 }
 
-/// So many notes are kept.
+/// This many notes are kept.
 const MOST_NOTES: usize = 256;
 
 impl LastRendering {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Work on items, one after the other, by whoever has time: the owner, who says what the items are and waits for all of
+/// Work on items, one after the other, by every thread that has time: the owner, who says what the items are and waits for all of
 /// them, and helpers. What a helper gives up is the owner's to do.
 #[derive(Debug)]
 pub(crate) struct SharedWork<I, R> {
@@ -15,9 +15,9 @@ pub(crate) struct SharedWork<I, R> {
 struct State<I, R> {
     /// None before the owner has said what they are.
     items: Option<Vec<I>>,
-    /// The first item that nobody has taken.
+    /// The first item that no thread has taken.
     next: usize,
-    /// None from here on is to be done any more.
+    /// Items from here on are cancelled.
     end: usize,
     taken: usize,
     given_up: BTreeSet<usize>,
@@ -55,7 +55,7 @@ impl<I: Clone, R> SharedWork<I, R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The owner says what is to be done, in which order.
+    /// The owner says what to do, in which order.
     pub(crate) fn open(&self, items: Vec<I>) {
         let mut state = self.state();
         state.end = items.len();
@@ -106,7 +106,7 @@ impl<I: Clone, R> SharedWork<I, R> {
         self.take_at(&mut state, index)
     }
 
-    /// What was done, each helper's in the order in which it did it; nothing is to be done any more.
+    /// What was done, each helper's in the order in which it did it; nothing is left to do.
     pub(crate) fn close(&self) -> Vec<(I, R)> {
         let mut state = self.state();
         state.end = 0;
@@ -126,7 +126,7 @@ impl<I: Clone, R> Taken<'_, I, R> {
         self.work.state().results.push((self.item.clone(), result));
     }
 
-    /// None of the items from this one on is wanted any more.
+    /// Cancels this item and all later ones.
     pub(crate) fn ends_the_work(self) {
         self.work.state().end = self.index;
     }

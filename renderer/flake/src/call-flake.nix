@@ -2,7 +2,7 @@
 #
 # lockText: the lock file. sourcesText: as JSON, for the nodes that are fetched already,
 # { <node> = { sourceInfo = { outPath = …; … }; dir = …; }; }. fetch: fetches a locked input. observe: gives its second
-# argument back when that is needed, having told that the evaluation can see where a source is; null: nobody wants to know.
+# argument back when that is needed, having told that the evaluation can see where a source is; null: nothing observes.
 lockText: sourcesText: fetch: observe:
 
 let

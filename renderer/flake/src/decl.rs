@@ -16,7 +16,7 @@ pub struct FlakeDecl {
     pub description: Option<String>,
     /// `inputs`, and those that only the arguments of `outputs` name; `self` aside.
     pub inputs: BTreeMap<String, InputDecl>,
-    /// `inputs.self`: how the flake itself is to be fetched.
+    /// `inputs.self`: how to fetch the flake itself.
     pub self_attrs: Attrs,
 }
 
@@ -27,9 +27,9 @@ pub struct InputDecl {
     pub reference: Option<FlakeRef>,
     /// Whether it is a flake.
     pub is_flake: bool,
-    /// Which other input it is to be the same as: in flake.nix relative to the flake.
+    /// Which other input it has to be the same as: in flake.nix relative to the flake.
     pub follows: Option<InputPath>,
-    /// What its own inputs are to be instead.
+    /// What its own inputs become instead.
     pub overrides: BTreeMap<String, InputDecl>,
 }
 

@@ -190,7 +190,7 @@ pub enum RefError {
     /// A required attribute isn't there.
     #[error("input attribute '{0}' is missing")]
     AttrMissing(String),
-    /// Another type where a string is to be.
+    /// Another type where a string is expected.
     #[error("input attribute '{name}' is not a string {attrs}")]
     AttrNotString {
         /// The attribute.
@@ -198,10 +198,10 @@ pub enum RefError {
         /// All of them.
         attrs: String,
     },
-    /// Another type where a number is to be.
+    /// Another type where a number is expected.
     #[error("input attribute '{0}' is not an integer")]
     AttrNotInt(String),
-    /// Another type where a Boolean is to be.
+    /// Another type where a Boolean is expected.
     #[error("input attribute '{0}' is not a Boolean")]
     AttrNotBool(String),
     /// A NAR hash of another algorithm.

@@ -180,7 +180,7 @@ impl LockFile {
         }
         let mut lock_file = Self::default();
         let mut ids = HashMap::from([(json.root.as_str(), Self::ROOT)]);
-        // Nodes whose inputs are to be read, deepest last.
+        // Nodes whose inputs have to be read, deepest last.
         let mut pending = vec![json.root.as_str()];
         while let Some(key) = pending.pop() {
             let id = ids[key];

@@ -55,7 +55,7 @@ pub(crate) struct Config {
     /// What holds where no namespace says otherwise. None: nothing is asked and nothing believed.
     #[serde(default)]
     pub defaults: Section,
-    /// Namespaces of their own. What stands here replaces the defaults wholly: nothing of them is added.
+    /// Namespaces of their own. What stands here replaces all defaults: nothing of them is added.
     #[serde(default)]
     pub namespaces: BTreeMap<String, Section>,
     /// How much pods may ask for, where their namespace says nothing else.
@@ -193,7 +193,7 @@ pub(crate) enum CacheEntry {
 pub(crate) struct CacheWithToken {
     /// The URL.
     pub url: String,
-    /// A file with a bearer token, read anew when it changes.
+    /// A file with a bearer token, read again when it changes.
     pub token_file: PathBuf,
 }
 

@@ -80,7 +80,7 @@ pub struct DriverOptions {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Runs the driver until it is told to stop.
+/// Runs the driver until it is asked to stop.
 pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
     let stop = niphas_daemon::stop_signal()?;
     let metrics = Metrics::default();
@@ -185,7 +185,7 @@ pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
         ));
     }
 
-    // Either it is told to stop, or the socket fails, and then it stops too.
+    // Either it is asked to stop, or the socket fails, and then it stops too.
     stop.cancelled().await;
     info!("stopping: waiting for calls to end");
     drop(file);
@@ -235,7 +235,7 @@ fn choose_view(options: &DriverOptions) -> anyhow::Result<(View, Vec<String>)> {
     Ok((probed.view, refused))
 }
 
-/// Opens the store as soon as an earlier driver has left it. None if this one is told to stop before.
+/// Opens the store as soon as an earlier driver has left it. None if this one is asked to stop before.
 async fn open_store(
     options: &DriverOptions,
     stop: &CancellationToken,

@@ -1,4 +1,4 @@
-//! Why a volume is not published, and what kubelet is told.
+//! Why a volume is not published, and what kubelet gets as the answer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -175,8 +175,8 @@ fn realise_code(error: &RealiseError) -> Code {
     }
 }
 
-/// A cache that cannot be asked may have it, later. A cache that has it, but not for us, will not give it before somebody
-/// changes something. What no cache has may be pushed yet.
+/// A cache that cannot be asked may have it, later. A cache that has it, but not for us, will not give it before something
+/// is changed. What no cache has may be pushed yet.
 fn unavailable_code(error: &ClosureError) -> Code {
     let ClosureError::Unavailable(paths) = error else {
         return Code::FailedPrecondition;

@@ -1,4 +1,4 @@
-//! Locks by name: who works on one volume or one closure does so alone, and nobody else waits.
+//! Locks by name: who works on one volume or one closure does so alone, and no other waits.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-/// Locks that are there as long as somebody wants them.
+/// Locks that are there as long as something needs them.
 #[derive(Debug)]
 pub(crate) struct Locks<K> {
     locks: Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>,
@@ -33,7 +33,7 @@ impl<K: Clone + Eq + Hash> Locks<K> {
 
     fn named(&self, name: &K) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody has or waits for.
+        // Those that are neither held nor waited for.
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(locks.entry(name.clone()).or_default())
     }

@@ -26,7 +26,7 @@ use crate::proto::csi::{
 use crate::traces::{follow, trace_id};
 use crate::volumes::{Start, Volume, Volumes};
 
-/// Answers this much before whoever calls stops waiting.
+/// Answers this much before the caller stops waiting.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// Messages travel in a header, and stand in a line of the log.
@@ -68,7 +68,7 @@ impl Node for NodeService {
         );
         follow(&span, &request.volume_id);
         let this = self.clone();
-        // What was begun comes to an end even if the caller goes away: half a mount is nobody's.
+        // What was begun comes to an end even if the caller goes away: half a mount would belong to no volume.
         let call = async move { this.publish(request, pod, deadline).await };
         let answered = self.calls.spawn(call.instrument(span)).await;
         answered

@@ -1,4 +1,4 @@
-//! What is known of each volume, on disk: so that a driver that starts anew goes on where the last one was killed.
+//! What is known of each volume, on disk: so that a driver that starts again goes on where the last one was killed.
 //!
 //! A record is written before the volume's target is made, and removed after it is gone. Whether a target is mounted, the
 //! kernel alone tells.

@@ -65,7 +65,7 @@ impl Registration for RegistrationService {
 
 /// Keeps the driver registered until `stop`. `registered` tells what kubelet said last.
 ///
-/// kubelet does not ask a driver again that it refused: it gets a new socket. So it does if somebody removed the socket.
+/// kubelet does not ask a driver again that it refused: it gets a new socket. So it does if the socket was removed.
 pub(crate) async fn keep_registered(
     folder: PathBuf,
     endpoint: String,

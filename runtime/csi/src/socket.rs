@@ -31,7 +31,7 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Listens on a socket that only this user may connect to. One that is there is replaced: nobody but an earlier
+    /// Listens on a socket that only this user may connect to. One that is there is replaced: only an earlier
     /// run of the driver makes it. The socket gets its name when it is ready, for kubelet connects at once.
     pub(crate) fn listen(path: &Path) -> Result<(Self, UnixListener), SocketError> {
         let error = |source| SocketError::Listen {

@@ -137,7 +137,7 @@ impl Trust {
             match result {
                 Ok(changed) => {
                     if changed || !last_error.is_empty() {
-                        info!(file = %self.file.display(), "the configuration was read anew");
+                        info!(file = %self.file.display(), "reloaded the configuration");
                         count("ok");
                     }
                     last_error.clear();
@@ -246,7 +246,7 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
     let policy = match section.required_signatures {
         None => TrustPolicy::from(keys),
         Some(required) => TrustPolicy::new(keys, required)
-            .map_err(failed(name, "no path could have so many signatures"))?,
+            .map_err(failed(name, "more signatures than trusted keys"))?,
     };
     let store_dir = StoreDir::default();
     let limits = Limits {

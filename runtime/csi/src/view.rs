@@ -78,7 +78,7 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    /// In the driver's folder, which is made accessible to nobody else: a pod sees its own closure only.
+    /// In the driver's folder, which is accessible to root only: a pod sees its own closure only.
     pub(crate) fn open(state: &Path, store: Store, kind: View) -> Result<Self, VolumeError> {
         let dir = store.dir().to_owned();
         Ok(Self {

@@ -29,7 +29,7 @@ use crate::record::{Record, Records, failed};
 use crate::trust::{Served, Trust};
 use crate::view::{ViewKey, Views, mounted_at};
 
-/// What is to be published.
+/// What to publish.
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
     pub(crate) id: String,
@@ -369,7 +369,7 @@ impl Volumes {
         }))
     }
 
-    /// Forgets what the volume was asked for before, if that is not mounted and another closure or place is wanted now.
+    /// Forgets what the volume was asked for before, if that is not mounted and another closure or place is asked for now.
     fn forget_other(&self, volume: &Volume) -> Result<(), VolumeError> {
         let Some(record) = self.records.get(&volume.id) else {
             return Ok(());
@@ -456,7 +456,7 @@ impl Volumes {
             }
             this.metrics.volumes.set(this.records.len() as i64);
         });
-        // Whatever went wrong is told by who waits for the realisation.
+        // Errors are reported by the volume that waits for the realisation.
         let _ = given_up.await;
     }
 

@@ -29,14 +29,14 @@ impl Caches {
     /// Fetches the NAR of a path and hands it, decompressed, to `consume`, which
     /// runs on a blocking thread, unless the NAR is small and there: no thread is
     /// woken for that. What `consume` gives is given back only if
-    /// the NAR has the size and hash of the narinfo and, when nobody signed it,
+    /// the NAR has the size and hash of the narinfo and, when it is not signed,
     /// the content address; so what `consume` makes of the bytes must not be
     /// used before this returns. What it leaves unread is read for it.
     ///
     /// A download that breaks off is resumed. When a cache can't give the NAR,
     /// or gives another one, the next that has one with the same hash is asked,
-    /// and `consume` is called anew: what it made of the bytes before is to be
-    /// thrown away. When `consume` fails though the bytes were right, that is
+    /// and `consume` is called again, and has to throw away what
+    /// it made of the bytes before. When `consume` fails though the bytes were right, that is
     /// the end: [`NarError::Consumer`].
     ///
     /// When the future is dropped, `consume` gets an error from its next read,
@@ -153,7 +153,7 @@ impl Caches {
     }
 }
 
-/// One NAR that is wanted, and where it was looked for.
+/// One NAR to fetch, and where it was looked for.
 struct Fetch {
     members: Arc<Members>,
     found: Found,

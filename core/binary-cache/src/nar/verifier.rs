@@ -25,7 +25,7 @@ pub(super) struct Verifier<'a> {
 pub(super) struct Seen {
     pub(super) count: u64,
     pub(super) hasher: Hasher,
-    /// For paths that nobody signed.
+    /// For paths without a signature.
     pub(super) content: Option<ContentHasher>,
 }
 

@@ -159,7 +159,7 @@ impl<W: Write> Encoder<'_, W> {
             Self::Gzip(encoder) => encoder.finish(),
             Self::Bzip2(encoder) => encoder.finish(),
             Self::Brotli(mut encoder) => {
-                // Errors of the end are told by this only.
+                // Errors of the end are reported by this only.
                 encoder.flush()?;
                 Ok(encoder.into_inner())
             }

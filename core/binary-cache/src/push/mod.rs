@@ -37,7 +37,7 @@ const MAX_CACHE_INFO: usize = 64 * 1024;
 /// NARs that are on their way at once, for each thread that packs.
 const AHEAD: usize = 8;
 
-/// So many bytes of NARs, and so many paths, a thread packs before it is asked again: waking one costs as much as packing a
+/// This many bytes of NARs, and this many paths, a thread packs before it is asked again: waking one costs as much as packing a
 /// small path.
 const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_PATHS: usize = 32;

@@ -31,9 +31,9 @@ const IN_MEMORY: usize = 4 << 20;
 /// A NAR, ready to be uploaded.
 pub(crate) struct Packed {
     pub(crate) payload: Payload,
-    /// What is to be told of it, without a signature of ours.
+    /// Its narinfo, without a signature of ours.
     pub(crate) narinfo: NarInfo,
-    /// The `.ls` file, if it is wanted.
+    /// The `.ls` file, if it is asked for.
     pub(crate) listing: Option<Vec<u8>>,
 }
 

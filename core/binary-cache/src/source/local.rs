@@ -14,7 +14,7 @@ use std::{
 #[derive(Debug)]
 pub struct LocalStore {
     daemon: DaemonStore,
-    /// Where the store folder is to be found.
+    /// Where the store folder is.
     folder: PathBuf,
 }
 

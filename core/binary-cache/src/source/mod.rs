@@ -41,7 +41,7 @@ pub trait NarSource: Send + Sync {
     /// not have.
     fn infos(&self, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>, SourceError>;
 
-    /// Writes the NAR of a path. Whoever calls checks its hash.
+    /// Writes the NAR of a path. The caller checks its hash.
     fn write_nar(&self, info: &PathInfo, out: &mut dyn io::Write) -> Result<(), SourceError>;
 }
 

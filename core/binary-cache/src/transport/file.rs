@@ -15,7 +15,7 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// Made once something is to be written.
+    /// Made once something has to be written.
     stage: OnceLock<Stage>,
 }
 

@@ -141,7 +141,7 @@ impl Transport {
     /// there is none. Tries once.
     pub(crate) async fn open(&self, name: &str, from: u64) -> Result<Option<Opened>, FetchError> {
         match self {
-            // Whoever fetches from a folder reads the file itself.
+            // A fetch from a folder reads the file itself.
             Self::File(_) => Ok(None),
             Self::Http(server) => server.open(name, from).await,
             Self::S3(bucket) => bucket.open(name, from).await,
@@ -195,7 +195,7 @@ impl Transport {
         }
     }
 
-    /// Where files are made that are to be in this cache, if it is a folder.
+    /// Where files for this cache are made, if it is a folder.
     pub(crate) fn stage(&self) -> Result<Option<Stage>, FetchError> {
         match self {
             Self::File(folder) => folder.stage().map(|stage| Some(stage.clone())),
@@ -224,7 +224,7 @@ struct Retries<'a> {
 }
 
 impl Retries<'_> {
-    /// Waits before the next attempt, or gives the error back if there is to be
+    /// Waits before the next attempt, or gives the error back if there is
     /// none.
     async fn after(&mut self, error: FetchError) -> Result<(), FetchError> {
         self.attempts += 1;

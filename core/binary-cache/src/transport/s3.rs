@@ -29,7 +29,7 @@ impl fmt::Debug for Bucket {
 
 impl Bucket {
     pub(crate) fn new(url: &S3Url, limits: &Limits) -> Result<Self, object_store::Error> {
-        // One provider for the whole process; whoever was first is as good.
+        // One provider for the whole process; the first one is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = ClientOptions::new()
             .with_allow_http(url.endpoint().is_some_and(|it| it.starts_with("http://")))

@@ -45,7 +45,7 @@ impl Stage {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// A folder within this one, in which files are made by somebody who does not want to wait for others.
+    /// A folder within this one, in which files are made by a writer that does not wait for others.
     pub(crate) fn lane(&self) -> Result<Lane, FetchError> {
         let folder = self.path();
         match fs::create_dir(&folder) {
@@ -85,7 +85,7 @@ impl Lane {
 }
 
 impl Inner {
-    /// `None` if it was taken for one that somebody left.
+    /// `None` if it was taken for an abandoned one.
     fn new(cache: &Path) -> io::Result<Option<Self>> {
         let mut name = tempfile::Builder::new();
         let (locked, lock) = name
@@ -123,7 +123,7 @@ fn remove(folder: &Path, lock: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes stages that nobody holds any more.
+/// Removes stages that no process holds any more.
 fn sweep(cache: &Path) -> io::Result<()> {
     for entry in fs::read_dir(cache)? {
         let entry = entry?;

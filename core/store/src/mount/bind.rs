@@ -16,7 +16,7 @@ use std::path::Path;
 /// is has a read-only superblock: bind what [`mount_image`](super::mount_image) or [`mount_folder`](super::mount_folder)
 /// mounted.
 ///
-/// It appears at `to` as it is to be, at once; after an error nothing has changed.
+/// It appears at `to` complete, at once; after an error nothing has changed.
 pub fn bind(from: &Path, to: &Path) -> Result<(), MountError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC

@@ -1,4 +1,4 @@
-//! How a closure becomes visible as a folder: its image is mounted once, and bound to wherever it is wanted.
+//! How a closure becomes visible as a folder: its image is mounted once, and bound to wherever it is needed.
 //!
 //! [`probe`] finds by trying which [`View`] the kernel and the store's file system allow. [`mount_image`] mounts a closure
 //! image with its packs, [`mount_folder`] the folder of an export; [`bind`] shows a mount at another place; [`unmount`] and

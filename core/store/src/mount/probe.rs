@@ -45,7 +45,7 @@ const PACK_LENGTH: u64 = 8192;
 const LOOP_DEVICES: usize = 16;
 
 /// Tries the views, best first, with a tiny closure image in `folder`: one of the store's, for what works depends on its
-/// file system too. Each is mounted where nobody sees it, and a file is read through it. Leaves nothing behind.
+/// file system too. Each is mounted where no other process sees it, and a file is read through it. Leaves nothing behind.
 ///
 /// Fails only if the image cannot be written to `folder`.
 pub fn probe(folder: &Path) -> Result<Probe, MountError> {

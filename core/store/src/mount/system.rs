@@ -40,7 +40,7 @@ pub(super) fn restrict(mount: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// The number of a loop device that nobody uses just now.
+/// The number of a loop device that is unused just now.
 pub(super) fn free_loop_device(control: &OwnedFd) -> Result<i32, Errno> {
     // SAFETY: the request takes no argument and answers with a number.
     let result = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE.into()) };

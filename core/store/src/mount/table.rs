@@ -64,7 +64,7 @@ impl MountTable {
         Self::parse(&text).ok_or_else(|| refused(std::io::ErrorKind::InvalidData.into()))
     }
 
-    /// Reads `mountinfo`'s format. `None` if a line is not as it is told to be.
+    /// Reads `mountinfo`'s format. `None` if a line does not have it.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let lines = text
             .split(|byte| *byte == b'\n')

@@ -89,7 +89,7 @@ pub(crate) trait Known {
 pub(crate) struct PackWriter<K> {
     id: PackId,
     path: PathBuf,
-    /// Made when something is to be written.
+    /// Made when something has to be written.
     file: Option<TemporaryFile>,
     known: K,
     /// Contents of this very pack.
@@ -98,7 +98,7 @@ pub(crate) struct PackWriter<K> {
     /// The start of the record's tree, once it is long.
     spilled: Option<Spilled>,
     entries: u64,
-    /// What is to be written at `written`. Its length is a multiple of the block size between files.
+    /// What to write at `written`. Its length is a multiple of the block size between files.
     buffer: Vec<u8>,
     written: u64,
     is_small: bool,

@@ -140,7 +140,7 @@ impl Drop for InTurn<'_> {
     }
 }
 
-/// One path that is to be fetched, for one realisation.
+/// One path to fetch, for one realisation.
 pub(super) struct Fetch {
     pub(super) store: Store,
     pub(super) request: Arc<Request>,

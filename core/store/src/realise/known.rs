@@ -1,4 +1,4 @@
-//! A closure that was realised before, and is in the store as a whole: nobody is asked, and no path is walked on its own.
+//! A closure that was realised before, and is in the store as a whole: no cache is asked, and no path is walked on its own.
 
 use super::{RealisedClosure, Request};
 use crate::{layout::PackId, store::Pin, store::Store};

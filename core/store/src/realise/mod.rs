@@ -36,7 +36,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-/// A closure that is wanted.
+/// A closure to realise.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The paths whose closure it is, the program's first.
@@ -173,7 +173,7 @@ impl Running {
 }
 
 impl Store {
-    /// The closure of paths all of which is in the store, whoever signed it: for people, not for pods. Where a path has several
+    /// The closure of paths all of which is in the store, by any signer: for people, not for pods. Where a path has several
     /// contents, those that were used last count.
     pub fn stored_closure(&self, roots: &[StorePath]) -> Result<RealisedClosure, StoreError> {
         let (mut lines, mut held) = (Vec::new(), HashMap::new());
@@ -233,14 +233,14 @@ impl Store {
         let task = async move {
             let realised = realise(&store, &request, &counted).await;
             if let Some(outcome) = result.upgrade() {
-                // Nobody else sets it.
+                // Nothing else sets it.
                 let _ = outcome.set(realised);
             }
             // A waiter may open the store again right away.
             drop((forget, store, request));
             end.send_replace(true);
         };
-        // Whoever asked first is the one whose trace it is part of.
+        // It is part of the trace of the first that asked.
         let task = tokio::spawn(task.in_current_span()).abort_handle();
         let asked = Arc::new(Asked {
             counters,

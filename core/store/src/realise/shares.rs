@@ -1,4 +1,4 @@
-//! Fair shares of something that there is only so much of.
+//! Fair shares of something limited.
 
 use crate::store::lock;
 use std::{

@@ -159,7 +159,7 @@ async fn known(store: &Store, request: &Arc<Request>) -> Option<RealisedClosure>
     let (this, request) = (store.clone(), Arc::clone(request));
     let found = tokio::task::spawn_blocking(move || this.known_closure(&request));
     let closure = found.await.ok()??;
-    // Nobody waits for that: of a large closure it is thousands of files.
+    // Nothing waits for that: of a large closure it is thousands of files.
     let (this, packs) = (store.clone(), closure.packs().collect::<Vec<_>>());
     tokio::task::spawn_blocking(move || this.note_use(packs.into_iter()));
     Some(closure)
@@ -346,7 +346,7 @@ impl<'a> Walk<'a> {
     fn note(&self, lines: ClosureLines) {
         let (store, digest) = (self.store.clone(), lines.digest());
         tokio::task::spawn_blocking(move || {
-            // Whatever is wrong with the disk is told by who writes packs to it.
+            // Problems of the disk are reported by the writer of packs.
             if let Err(error) = store.remember_lines(&digest, &lines) {
                 tracing::debug!(error = %nix_formats::chain(&error), "what a closure is made of is not noted");
             }

@@ -180,7 +180,7 @@ struct EvalKey<'a> {
     here: Vec<u8>,
 }
 
-/// Selects what is wanted of a flake's outputs: what is to be printed of it.
+/// Selects one of a flake's outputs, and what to print of it.
 struct EvalWork<'w> {
     args: &'w Args,
     flake: String,

@@ -39,7 +39,7 @@ pub(super) struct StoredSession {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) name: String,
-    /// So many of the session's reads came before it was there.
+    /// This many of the session's reads came before it was there.
     pub(super) reads: u32,
     pub(super) data: Vec<u8>,
 }
@@ -80,7 +80,7 @@ impl Stored {
     }
 }
 
-/// Writes a file. Whoever reads it at the same time sees the old one or the new one.
+/// Writes a file. A concurrent reader sees the old one or the new one.
 pub(super) fn write(path: &Path, stored: &Stored) -> io::Result<()> {
     let payload = postcard::to_stdvec(stored).map_err(io::Error::other)?;
     if payload.len() as u64 + 64 > MOST_BYTES {

@@ -4,7 +4,7 @@
 //! them: files, folders, links, variables, and whether the flake looked at where its own tree is. An answer counts as long as
 //! reading all that again gives the same. What a locked input holds is known from the lock file, and not read again.
 //!
-//! The evaluator computes each value once, whoever needs it first. So an answer depends on everything that was read before it
+//! The evaluator computes each value once, when it is first needed. So an answer depends on everything that was read before it
 //! in its evaluation, whether for it or for another. Answers are therefore kept in sessions, one for each evaluation, each
 //! answer with how much of the session's reads came before it; what was seen to change is evaluated last the next time.
 
@@ -27,7 +27,7 @@ use file::{Answer, Stored, StoredSession};
 use record::Root;
 pub use record::{Read, RecordingIo};
 
-/// More sessions are not kept: what is only in older ones is evaluated anew.
+/// More sessions are not kept: what is only in older ones is evaluated again.
 const MOST_SESSIONS: usize = 16;
 
 /// What one evaluation read and found.
@@ -44,7 +44,7 @@ pub struct Session {
 pub struct Found {
     /// Its name.
     pub name: String,
-    /// So many of the evaluation's reads came before it was there.
+    /// This many of the evaluation's reads came before it was there.
     pub reads: usize,
     /// The answer.
     pub data: Vec<u8>,

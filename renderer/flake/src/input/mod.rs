@@ -203,7 +203,7 @@ impl Input {
         self.scheme != Some(Scheme::Indirect)
     }
 
-    /// Whether it says exactly what is to be fetched, so that fetching it is pure.
+    /// Whether it says exactly what to fetch, so that fetching it is pure.
     pub fn is_locked(&self) -> Result<bool, RefError> {
         Ok(match self.scheme {
             None | Some(Scheme::Indirect) => false,

@@ -13,7 +13,7 @@ use super::{LockOptions, Reader, read_lock_file};
 
 type Inputs = BTreeMap<String, InputDecl>;
 
-/// What an input is to be instead of what its flake says.
+/// What an input becomes instead of what its flake says.
 #[derive(Clone)]
 struct Override {
     input: InputDecl,
@@ -39,7 +39,7 @@ pub(super) struct Locker<'a> {
     parents: Vec<FlakeRef>,
 }
 
-/// A node whose inputs are to be locked.
+/// A node whose inputs have to be locked.
 struct Task<'t> {
     /// From flake.nix, or from the lock file where flake.nix needn't be read.
     inputs: &'t Inputs,
@@ -409,7 +409,7 @@ impl<'a> Locker<'a> {
     }
 }
 
-/// What an input is to be, overrides considered.
+/// What an input becomes, overrides considered.
 struct Wanted {
     reference: FlakeRef,
     is_flake: bool,

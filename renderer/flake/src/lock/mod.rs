@@ -23,9 +23,9 @@ const MAX_LOCK_FILE: u64 = 64 << 20;
 /// How to lock a flake.
 #[derive(Debug, Clone)]
 pub struct LockOptions {
-    /// Lock all inputs anew.
+    /// Update all inputs.
     pub recreate: bool,
-    /// Lock these inputs anew.
+    /// Update these inputs.
     pub updates: BTreeSet<InputPath>,
     /// Take these references for inputs, whatever flake.nix says.
     pub overrides: Vec<(InputPath, FlakeRef)>,

@@ -86,7 +86,7 @@ impl LockedFlake {
     }
 }
 
-/// Writes a file in one step, so that nobody sees half of it.
+/// Writes a file in one step, so that no reader sees half of it.
 fn replace(file: &Path, contents: &str) -> Result<(), FlakeError> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     let mut temporary = tempfile::Builder::new()

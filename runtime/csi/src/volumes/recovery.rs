@@ -21,7 +21,7 @@ impl Volumes {
         self.views.remove_unfinished()?;
         for record in self.records.all() {
             if record.boot != self.boot {
-                // Nothing of that time is mounted. Pods that live on are published anew.
+                // Nothing of that time is mounted. Pods that live on are published again.
                 self.forget(&record)?;
             }
         }
@@ -56,7 +56,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Forgets volumes whose pod's folder is gone with what was mounted in it, and realisations that nobody waits for.
+    /// Forgets volumes whose pod's folder is gone with what was mounted in it, and realisations without a waiting volume.
     pub(crate) fn sweep(&self) -> Result<(), VolumeError> {
         let mut abandoned = Vec::new();
         self.waiting().retain(|_, (realisation, asked)| {

@@ -49,7 +49,7 @@ type Connect = dyn Fn() -> Result<Connection, DaemonError> + Send + Sync;
 /// The daemon can't be talked to.
 #[derive(Debug, Error)]
 pub enum DaemonError {
-    /// No socket, or nobody behind it.
+    /// No socket, or no daemon behind it.
     #[error("cannot connect to the Nix daemon at '{socket}'")]
     Connect {
         /// The socket.

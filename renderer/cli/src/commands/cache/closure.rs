@@ -71,7 +71,7 @@ impl Args {
                 print_bytes(lines.to_string().as_bytes());
                 let (digest, count) = (lines.digest(), lines.path_count());
                 let size = size(lines.nar_size());
-                // Where even this cannot be written there is nobody to tell.
+                // Where even this cannot be written it is lost.
                 let _ = writeln!(stderr(), "{digest}: {count} paths, {size}");
             }
         }

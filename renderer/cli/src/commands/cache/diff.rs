@@ -123,8 +123,8 @@ fn packages(closure: &Closure) -> BTreeMap<String, Package> {
 }
 
 /// A name's package and version, as Nix splits them: the version starts at the
-/// first dash that no letter follows. Outputs other than the first are told by
-/// their endings, which belong to the version there.
+/// first dash that no letter follows. Outputs other than the first have
+/// endings, which belong to the version there.
 fn split(name: &str) -> (&str, &str) {
     let bytes = name.as_bytes();
     let dash = (0..bytes.len()).find(|&index| {

@@ -144,7 +144,7 @@ impl Args {
                 match &found.trust {
                     Trust::Signed(keys) => say!("  signed by   {}", keys.join(", ")),
                     Trust::ContentAddressed => {
-                        say!("  signed by   nobody; its content address makes the path");
+                        say!("  signed by   no key; its content address makes the path");
                     }
                 }
                 say!("  NAR         {} {}", hash, size(info.nar_size));

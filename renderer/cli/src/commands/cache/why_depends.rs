@@ -79,7 +79,7 @@ impl Args {
     }
 }
 
-/// The shortest way from `root` to a path that is wanted, both ends included;
+/// The shortest way from `root` to one of the paths, both ends included;
 /// of several the first by name.
 fn shortest<'a>(
     root: &'a StorePath,

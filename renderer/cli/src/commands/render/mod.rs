@@ -117,7 +117,7 @@ impl Args {
             is_up_to_date: &|names, digest| {
                 last.is_of(digest, || {
                     if opened.get().is_none() {
-                        // What is wrong with the repository is told when it is written to.
+                        // Problems of the repository are reported when it is written to.
                         let _ = opened.set(self.repository.open(&self.repository.to).ok()?);
                     }
                     let repository = opened.get()?;
@@ -215,7 +215,7 @@ impl Args {
         Ok(LastRendering::new(folder, counts_for, &key))
     }
 
-    /// Whether nothing is to be written.
+    /// Whether nothing will be written.
     fn only_tells(&self) -> bool {
         self.dry_run || self.diff || self.check
     }
@@ -261,7 +261,7 @@ impl Args {
         Ok((ExitCode::SUCCESS, tip))
     }
 
-    /// What is told of a branch that is as it should be, whatever was asked for.
+    /// What is reported of a branch that is up to date, with every option.
     fn tell_unchanged(&self, repository: &GitOpsRepository, tip: Oid) {
         if self.only_tells() {
             let nothing = Plan {
@@ -376,7 +376,7 @@ const CLOSURES_AT_ONCE: usize = 64;
 
 type ClosuresOfEnvironment = BTreeMap<ClosureId, ClosureLines>;
 
-/// Finds all closures in the caches; all that are missing are told at once.
+/// Finds all closures in the caches; all that are missing are reported at once.
 fn resolve(
     caches: &Arc<Caches>,
     environments: &[CheckedEnvironment],

@@ -70,7 +70,7 @@ pub(super) const COMMANDS: &[About] = commands! {
     LoadFlake [":lf" ":load-flake"] "<flake>" "Load a flake, and make variables of its outputs"
     Print [":p" ":print"] "<expr>" "Evaluate an expression all the way down, and print it; a string as it is"
     Quit [":q" ":quit"] "" "End the session"
-    Reload [":r" ":reload"] "" "Read all that was loaded anew; other variables are gone"
+    Reload [":r" ":reload"] "" "Reload all files; other variables are gone"
     Type [":t"] "<expr>" "Show what type a value has"
     Trace [":te" ":trace-enable"] "[true|false]" "Show the whole way to errors, or only its end"
 };
