@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::num::ParseIntError;
 use std::str::FromStr;
 
-use nix_formats::hash::{Hash, HashAlgorithm, HashFormat};
+use data_encoding::HEXLOWER;
+use nix_formats::hash::{Hash, HashAlgorithm, HashError, HashFormat};
+use nix_formats::store_path::StorePathError;
 use nix_formats::{StoreDir, StorePath};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,6 +38,44 @@ pub enum ClosureError {
         "'{0}' is not a closure digest: expected 'sha256:' and 64 lower-case hexadecimal digits"
     )]
     BadDigest(String),
+}
+
+/// Why a text is not the lines of a closure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClosureTextError {
+    /// A line has other parts.
+    #[error("line {0}: expected '<store path> <NAR hash> <NAR size>'")]
+    Parts(usize),
+    /// A line's store path.
+    #[error("line {line}: the store path is not valid")]
+    Path {
+        /// The line's number, from 1.
+        line: usize,
+        /// Why.
+        source: StorePathError,
+    },
+    /// A line's hash.
+    #[error("line {line}: the NAR hash is not valid")]
+    NarHash {
+        /// The line's number, from 1.
+        line: usize,
+        /// Why.
+        source: HashError,
+    },
+    /// A line's size.
+    #[error("line {line}: the NAR size is not valid")]
+    NarSize {
+        /// The line's number, from 1.
+        line: usize,
+        /// Why.
+        source: ParseIntError,
+    },
+    /// Lines are sorted, each path once.
+    #[error("line {0}: expected a store path that sorts after that of the line before")]
+    Order(usize),
+    /// The lines as a whole.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
 }
 
 /// One store path of a closure.
@@ -121,6 +162,43 @@ impl fmt::Display for ClosureLines {
     }
 }
 
+/// Reads the text that [`ClosureLines`] are printed as.
+impl FromStr for ClosureLines {
+    type Err = ClosureTextError;
+
+    fn from_str(text: &str) -> Result<Self, ClosureTextError> {
+        let mut lines: Vec<ClosureLine> = Vec::new();
+        for (text, number) in text.lines().zip(1..) {
+            let line = parse_line(text, number)?;
+            if lines.last().is_some_and(|before| before.path >= line.path) {
+                return Err(ClosureTextError::Order(number));
+            }
+            lines.push(line);
+        }
+        Ok(Self::new(lines)?)
+    }
+}
+
+fn parse_line(text: &str, line: usize) -> Result<ClosureLine, ClosureTextError> {
+    let mut parts = text.split(' ');
+    let (Some(path), Some(nar_hash), Some(nar_size), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(ClosureTextError::Parts(line));
+    };
+    let path = StoreDir::default().parse_canonical(path);
+    let path = path.map_err(|source| ClosureTextError::Path { line, source })?;
+    let nar_hash = Hash::parse_any_prefixed(nar_hash);
+    let nar_hash = nar_hash.map_err(|source| ClosureTextError::NarHash { line, source })?;
+    let nar_size = nar_size.parse();
+    let nar_size = nar_size.map_err(|source| ClosureTextError::NarSize { line, source })?;
+    Ok(ClosureLine {
+        path,
+        nar_hash,
+        nar_size,
+    })
+}
+
 struct DigestWriter(Sha256);
 
 impl fmt::Write for DigestWriter {
@@ -134,10 +212,29 @@ impl fmt::Write for DigestWriter {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClosureDigest([u8; 32]);
 
+impl ClosureDigest {
+    /// The digest of the text that [`ClosureLines`] are printed as.
+    pub fn of_text(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+
+    /// The hexadecimal digits alone, as they stand in names of files.
+    pub fn hex(&self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
+    /// Reads what [`hex`](Self::hex) prints.
+    pub fn from_hex(digits: &str) -> Result<Self, ClosureError> {
+        let bytes = HEXLOWER.decode(digits.as_bytes()).ok();
+        bytes
+            .and_then(|bytes| Some(Self(bytes.try_into().ok()?)))
+            .ok_or_else(|| ClosureError::BadDigest(digits.to_owned()))
+    }
+}
+
 impl fmt::Display for ClosureDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "sha256:{}", HEXLOWER.encode_display(&self.0))
     }
 }
 
@@ -151,27 +248,9 @@ impl FromStr for ClosureDigest {
     type Err = ClosureError;
 
     fn from_str(text: &str) -> Result<Self, ClosureError> {
-        let bad = || ClosureError::BadDigest(text.to_owned());
-        let digits = text.strip_prefix("sha256:").ok_or_else(bad)?.as_bytes();
-        let (pairs, []) = digits.as_chunks::<2>() else {
-            return Err(bad());
-        };
-        let bytes: Option<Vec<u8>> = pairs
-            .iter()
-            .map(|&[high, low]| Some(hex_digit(high)? << 4 | hex_digit(low)?))
-            .collect();
-        let bytes = bytes
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(bad)?;
-        Ok(Self(bytes))
-    }
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        text.strip_prefix("sha256:")
+            .and_then(|digits| Self::from_hex(digits).ok())
+            .ok_or_else(|| ClosureError::BadDigest(text.to_owned()))
     }
 }
 
@@ -236,9 +315,12 @@ mod tests {
     #[test]
     fn digest_is_the_sha256_of_the_text() {
         let closure = ClosureLines::new(vec![line(WEB, 1), line(LIBC, 20)]).unwrap();
-        let of_text = HashAlgorithm::Sha256.digest(closure.to_string().as_bytes());
-        let expected = format!("sha256:{}", of_text.to_string(HashFormat::Base16, false));
-        assert_eq!(closure.digest().to_string(), expected);
+        let text = closure.to_string();
+        let of_text = HashAlgorithm::Sha256.digest(text.as_bytes());
+        let hex = of_text.to_string(HashFormat::Base16, false);
+        assert_eq!(closure.digest().to_string(), format!("sha256:{hex}"));
+        assert_eq!(closure.digest().hex(), hex);
+        assert_eq!(ClosureDigest::of_text(&text), closure.digest());
     }
 
     #[test]
@@ -278,6 +360,11 @@ mod tests {
     fn digests_round_trip_and_bad_ones_are_refused() {
         let digest = ClosureLines::new(vec![line(WEB, 1)]).unwrap().digest();
         assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(ClosureDigest::from_hex(&digest.hex()), Ok(digest));
+        assert_eq!(
+            ClosureDigest::from_hex(&digest.to_string()),
+            Err(ClosureError::BadDigest(digest.to_string()))
+        );
         let upper = digest.to_string().to_uppercase();
         for bad in ["", "sha256:", "sha256:00", "sha512:00", &upper, "sha256:é"] {
             assert_eq!(
@@ -285,5 +372,33 @@ mod tests {
                 Err(ClosureError::BadDigest(bad.into()))
             );
         }
+    }
+
+    #[test]
+    fn lines_are_read_as_they_are_printed() {
+        let closure = ClosureLines::new(vec![line(WEB, 1), line(LIBC, 20)]).unwrap();
+        assert_eq!(closure.to_string().parse(), Ok(closure));
+    }
+
+    #[test]
+    fn a_text_that_is_no_closure_is_refused_with_the_line() {
+        let (web, libc) = (
+            ClosureLines::new(vec![line(WEB, 1)]).unwrap().to_string(),
+            ClosureLines::new(vec![line(LIBC, 1)]).unwrap().to_string(),
+        );
+        let refusal = |text: &str| {
+            let error = text.parse::<ClosureLines>().unwrap_err();
+            nix_formats::chain(&error)
+        };
+        insta::assert_snapshot!(refusal(""), @"a closure without any store path");
+        insta::assert_snapshot!(refusal(&format!("{web}x")), @"line 2: expected '<store path> <NAR hash> <NAR size>'");
+        insta::assert_snapshot!(refusal(&web.replace(" 1\n", " 1 2\n")), @"line 1: expected '<store path> <NAR hash> <NAR size>'");
+        insta::assert_snapshot!(refusal(&web.replace("/nix/store/", "/store/")), @"line 1: the store path is not valid: path '/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0' is not in the Nix store");
+        insta::assert_snapshot!(refusal(&web.replace("sha256:", "sha256:0")), @"line 1: the NAR hash is not valid: hash '001q70w3hf1q70w3hf1q70w3hf1q70w3hf1q70w3hf1q70w3hf1q7' has wrong length for hash algorithm 'sha256'");
+        insta::assert_snapshot!(refusal(&web.replace(" 1\n", " -1\n")), @"line 1: the NAR size is not valid: invalid digit found in string");
+        insta::assert_snapshot!(refusal(&format!("{libc}{web}")), @"line 2: expected a store path that sorts after that of the line before");
+        insta::assert_snapshot!(refusal(&format!("{web}{web}")), @"line 2: expected a store path that sorts after that of the line before");
+        let largest = web.replace(" 1\n", " 9223372036854775807\n");
+        insta::assert_snapshot!(refusal(&format!("{largest}{libc}")), @"the NAR sizes of the closure add up to more than 2^63 - 1 bytes");
     }
 }

@@ -3,7 +3,7 @@
 //! - [`NiphasWorkload`], the one custom resource, and its definition ([`crd`]);
 //! - [`ClosureLines`] and [`ClosureDigest`], which pin every byte that a workload runs;
 //! - [`children`], the plain Kubernetes objects that a workload consists of;
-//! - [`volume_attributes`], through which a pod tells the CSI driver which closure it wants;
+//! - [`volume_attributes`] and [`VolumeAttributes`], through which a pod names its closure to the CSI driver;
 //! - [`to_yaml`], so that everybody writes the same bytes.
 //!
 //! The crate is pure: no client, no runtime, no file system.
@@ -11,6 +11,7 @@
 mod children;
 mod closure;
 mod crd;
+mod roots;
 mod status;
 mod volume;
 #[expect(
@@ -24,10 +25,11 @@ pub use children::{
     BASE_IMAGE, ChildrenError, MAIN_CONTAINER, UnknownSystem, WORKLOAD_LABEL, architecture,
     children,
 };
-pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines};
+pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines, ClosureTextError};
 pub use crd::{QUANTITY_PATTERN, crd};
+pub use roots::{NoRoots, Roots};
 pub use status::{NiphasWorkloadStatus, RunningClosure};
-pub use volume::{VolumeAttributesError, volume_attributes};
+pub use volume::{BadVolumeAttributes, VolumeAttributes, VolumeAttributesError, volume_attributes};
 pub use workload::{
     AccessMode, Autoscaling, BadSystem, Closure, ConcurrencyPolicy, CronJob, DisruptionBudget,
     EnvironmentVariable, HttpRoute, Ingress, IngressHost, Job, NetworkPolicy, NiphasWorkload,
@@ -42,6 +44,9 @@ pub use k8s_openapi;
 /// The annotation that marks a rendered object as niphas' own; its value is the environment's name.
 /// What does not carry it is never pruned.
 pub const ENVIRONMENT_ANNOTATION: &str = "niphas.io/environment";
+
+/// The annotation that makes the operator leave a workload as it is, unless its value is `false`.
+pub const SUSPEND_ANNOTATION: &str = "niphas.io/suspend";
 
 /// The CSI driver that mounts closures.
 pub const CSI_DRIVER: &str = "csi.niphas.io";

@@ -6,9 +6,9 @@ use crate::{
     realise::RealisedClosure,
     store::{Store, lock, now},
 };
-use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
+use niphas_api::{ClosureDigest, ClosureLines};
 use nix_formats::{
-    Hash, StoreDir, StorePath,
+    StorePath, chain,
     hash::{HashAlgorithm, HashFormat},
 };
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
@@ -26,9 +26,7 @@ const NOTED_EVERY: u64 = 60;
 impl Layout {
     /// The folder of a closure.
     pub(crate) fn closure(&self, digest: &ClosureDigest) -> PathBuf {
-        let text = digest.to_string();
-        let hex = text.strip_prefix("sha256:").unwrap_or(&text);
-        self.closures().join(hex)
+        self.closures().join(digest.hex())
     }
 }
 
@@ -37,13 +35,17 @@ impl Store {
     pub fn closure_lines(&self, digest: &ClosureDigest) -> Option<ClosureLines> {
         let path = self.shared.layout.closure(digest).join(LINES);
         let text = fs::read_to_string(path).ok()?;
-        // The text is what the digest is of.
-        let found = HashAlgorithm::Sha256.digest(text.as_bytes());
-        let is_it = format!("sha256:{}", found.to_string(HashFormat::Base16, false));
-        if is_it != digest.to_string() {
+        // A power cut may have damaged it.
+        if ClosureDigest::of_text(&text) != *digest {
             return None;
         }
-        parse_lines(&text)
+        match text.parse() {
+            Ok(lines) => Some(lines),
+            Err(error) => {
+                tracing::warn!(closure = %digest, error = chain(&error), "failed to read the lines of a closure");
+                None
+            }
+        }
     }
 
     /// Notes that a closure is in the store, and in use.
@@ -135,10 +137,8 @@ pub(crate) fn remembered(layout: &Layout) -> Result<Vec<(ClosureDigest, PathBuf)
     for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
         let entry = entry.map_err(failed("read", &folder))?;
         let name = entry.file_name();
-        let digest = name
-            .to_str()
-            .and_then(|hex| format!("sha256:{hex}").parse().ok());
-        if let Some(digest) = digest {
+        let digest = name.to_str().map(ClosureDigest::from_hex);
+        if let Some(Ok(digest)) = digest {
             found.push((digest, entry.path()));
         }
     }
@@ -189,22 +189,4 @@ pub(crate) fn remove(folder: &Path) -> Result<(), FileError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Reads the text that [`ClosureLines`] prints.
-fn parse_lines(text: &str) -> Option<ClosureLines> {
-    let store_dir = StoreDir::default();
-    let line = |line: &str| {
-        let mut parts = line.split(' ');
-        let (path, nar_hash, nar_size) = (parts.next()?, parts.next()?, parts.next()?);
-        let path: StorePath = store_dir.parse(path).ok()?;
-        Some(ClosureLine {
-            path,
-            nar_hash: Hash::parse_any_prefixed(nar_hash).ok()?,
-            nar_size: nar_size.parse().ok()?,
-        })
-    };
-    let lines: Option<Vec<ClosureLine>> = text.lines().map(line).collect();
-    // The caller compared the digest, so nothing is lost on what is not checked here.
-    ClosureLines::new(lines?).ok()
 }

@@ -44,9 +44,6 @@ use metrics::{CountRequests, Metrics};
 /// The name that the operator's fields are managed under.
 pub const FIELD_MANAGER: &str = "niphas-operator";
 
-/// The annotation by which a workload is left alone: any value but `false`.
-pub const SUSPEND_ANNOTATION: &str = "niphas.io/suspend";
-
 /// How the operator runs.
 #[derive(Debug)]
 pub struct Options {

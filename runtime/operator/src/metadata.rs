@@ -7,11 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
-use niphas_api::WORKLOAD_LABEL;
+use niphas_api::{SUSPEND_ANNOTATION, WORKLOAD_LABEL};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{FIELD_MANAGER, SUSPEND_ANNOTATION};
+use crate::FIELD_MANAGER;
 
 /// What is kept of an object's metadata.
 #[derive(Debug, Clone)]
@@ -234,7 +234,7 @@ mod tests {
         let seen = read(json!({
             "name": "web", "namespace": "shop", "uid": "7", "resourceVersion": "3", "generation": 2,
             "labels": { "niphas.io/workload": "web", "other": "label" },
-            "annotations": { "niphas.io/suspend": "true", "large": "x".repeat(1000) },
+            "annotations": { SUSPEND_ANNOTATION: "true", "large": "x".repeat(1000) },
             "ownerReferences": [
                 { "apiVersion": "v1", "kind": "A", "name": "not", "uid": "1" },
                 { "apiVersion": "v1", "kind": "A", "name": "it", "uid": "2", "controller": true },

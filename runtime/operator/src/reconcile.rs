@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, Client, Resource, ResourceExt};
-use niphas_api::{NiphasWorkload, NiphasWorkloadStatus};
+use niphas_api::{NiphasWorkload, NiphasWorkloadStatus, SUSPEND_ANNOTATION};
 use serde_json::json;
 use tracing::{debug, info, warn};
 
@@ -21,7 +21,7 @@ use crate::observed::{Observed, WorkloadKey};
 use crate::plan::{self, Applied, Plan, Step, fingerprint};
 use crate::status::{Declared, Findings, State, Verdict, status, verdict};
 use crate::watches::SeenWorkload;
-use crate::{FIELD_MANAGER, SUSPEND_ANNOTATION, events};
+use crate::{FIELD_MANAGER, events};
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

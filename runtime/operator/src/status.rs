@@ -94,7 +94,7 @@ pub(crate) fn verdict(findings: &Findings) -> Verdict {
             reason: "Suspended",
             message: format!(
                 "the annotation {} is set: the children are left as they are",
-                crate::SUSPEND_ANNOTATION
+                niphas_api::SUSPEND_ANNOTATION
             ),
         };
     }

@@ -87,3 +87,14 @@ impl Args {
         options
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_health_check_names_the_annotation_that_suspends() {
+        let read = format!("[\"{}\"]", niphas_api::SUSPEND_ANNOTATION);
+        assert!(HEALTH.contains(&read), "no {read} in:\n{HEALTH}");
+    }
+}
