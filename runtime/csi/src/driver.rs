@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use niphas_api::System;
 use niphas_store::mount::{View, probe};
 use niphas_store::{KeepFree, OpenError, Store};
 use tokio::net::TcpListener;
@@ -48,8 +49,8 @@ const MAX_REQUEST: usize = 64 << 10;
 pub struct DriverOptions {
     /// The node's name, as Kubernetes knows it.
     pub node: String,
-    /// The node's system, as Nix names it.
-    pub system: String,
+    /// The node's system.
+    pub system: System,
     /// The socket that kubelet calls.
     pub endpoint: PathBuf,
     /// The same socket, as kubelet sees it.
@@ -80,7 +81,14 @@ pub struct DriverOptions {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Runs the driver until it is asked to stop.
+/// This machine's system, as Nix names it.
+pub fn this_system() -> System {
+    format!("{}-linux", std::env::consts::ARCH)
+        .parse()
+        .expect("architectures have names of lower-case letters and digits")
+}
+
+/// Runs the driver until it is told to stop.
 pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
     let stop = niphas_daemon::stop_signal()?;
     let metrics = Metrics::default();
@@ -110,7 +118,7 @@ pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
     let driver = DriverInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: options.node.clone(),
-        system: options.system.clone(),
+        system: options.system.to_string(),
         view: view.name().to_owned(),
         refused,
     };
@@ -155,7 +163,7 @@ pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
         );
     let server = tokio::spawn(server);
     socket_sender.send_replace(Some(options.endpoint.clone()));
-    info!(endpoint = %options.endpoint.display(), view = %view, system = options.system, "serving");
+    info!(endpoint = %options.endpoint.display(), view = %view, system = %options.system, "serving");
 
     let background = TaskTracker::new();
     if let Some(folder) = options.registration {

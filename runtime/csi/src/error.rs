@@ -1,14 +1,17 @@
 //! Why a volume is not published, and what kubelet gets as the answer.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use binary_cache::{ClosureError, NarError, Refusal};
+use niphas_api::BadVolumeAttributes;
 use niphas_store::{Limit, Progress, RealiseError, StoreError};
 use thiserror::Error;
 use tonic::Code;
 
-use crate::attributes::AttributesError;
 use crate::record::StateError;
 
 /// A volume cannot be published or unpublished.
@@ -26,7 +29,7 @@ pub(crate) enum VolumeError {
     #[error("block volumes are not supported: a closure is a tree of files")]
     Block,
     #[error(transparent)]
-    Attributes(#[from] AttributesError),
+    Attributes(#[from] BadVolumeAttributes),
     #[error(
         "kubelet did not say whose pod it is, and namespaces have caches of their own here: \
          the CSIDriver object must have podInfoOnMount: true (what the pod's own volumeAttributes say of the pod does not count)"
@@ -57,11 +60,11 @@ pub(crate) enum VolumeError {
     #[error("{what}: {}", nix_formats::chain(.source.as_ref()))]
     Mount {
         what: String,
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
     #[error("the view's root leads to '{}', not to '{}' as it should", .found.display(), .wanted.display())]
     WrongRoot { wanted: PathBuf, found: PathBuf },
-    #[error("a bug ended the call; the driver's log has it")]
+    #[error("internal error: a bug ended the call; see the driver's log")]
     Panicked,
 }
 
@@ -85,7 +88,7 @@ impl VolumeError {
                 Code::InvalidArgument
             }
             Self::Attributes(error) => match error {
-                AttributesError::OtherSystem { .. } => Code::FailedPrecondition,
+                BadVolumeAttributes::OtherSystem { .. } => Code::FailedPrecondition,
                 _ => Code::InvalidArgument,
             },
             Self::NoPodInfo | Self::OtherTarget(_) | Self::Foreign(_) => Code::FailedPrecondition,
@@ -95,10 +98,8 @@ impl VolumeError {
             Self::TooManyCalls(_) => Code::ResourceExhausted,
             Self::Stopping | Self::MayCome(_) => Code::Unavailable,
             Self::Realise(error) => realise_code(error),
-            Self::Store(StoreError::File(error)) if is_full(&error.source) => {
-                Code::ResourceExhausted
-            }
-            Self::State(error) if is_full(&error.source) => Code::ResourceExhausted,
+            Self::Store(error) if is_full(error) => Code::ResourceExhausted,
+            Self::State(error) if is_full(error) => Code::ResourceExhausted,
             Self::Store(_)
             | Self::State(_)
             | Self::Mount { .. }
@@ -214,11 +215,16 @@ fn nar_code(error: &NarError) -> Code {
     }
 }
 
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-    )
+/// Whether a disk has no space, whatever was to be written to it.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = iter::successors(Some(error), |&error| error.source());
+    causes.any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(
+            kind,
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        )
+    })
 }
 
 fn hint(error: &RealiseError) -> String {
@@ -259,63 +265,4 @@ pub(crate) fn progress(progress: &Progress) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use niphas_store::LimitExceeded;
-
-    use super::*;
-
-    #[test]
-    fn limits_say_where_they_are_set_and_only_shares_pass_by_themselves() {
-        let of = |limit| {
-            let error = LimitExceeded {
-                limit,
-                allowed: 7,
-                found: 8,
-            };
-            VolumeError::Realise(Arc::new(RealiseError::Limit(error)))
-        };
-        let paths = of(Limit::Paths);
-        assert_eq!(
-            paths.to_string(),
-            "the closure has at least 8 paths, and the limit is 7; it is limits.paths in the driver's csi.yaml, for all or for this namespace"
-        );
-        assert_eq!(
-            (paths.code(), paths.reason()),
-            (Code::FailedPrecondition, Some("limit_paths"))
-        );
-        assert!(of(Limit::Disk).is_retryable() && !of(Limit::Roots).is_retryable());
-    }
-
-    #[test]
-    fn a_full_disk_is_told_without_what_only_an_administrator_can_do() {
-        let error = RealiseError::NoSpace {
-            needed: 30,
-            free: 20,
-            reserve: 5,
-        };
-        let error = VolumeError::Realise(Arc::new(error));
-        assert_eq!(
-            (error.code(), error.reason()),
-            (Code::ResourceExhausted, Some("no_space"))
-        );
-        let text = error.to_string();
-        assert!(
-            text.contains("30 bytes are needed and 5 stay free") && !text.contains("niphas-store"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn who_waits_for_others_is_told_how_many_come_first() {
-        let waiting = Progress {
-            queued: 3,
-            ..Progress::default()
-        };
-        let error = VolumeError::InProgress(waiting);
-        assert_eq!(error.code(), Code::DeadlineExceeded);
-        assert_eq!(
-            error.to_string(),
-            "queued: 3 of this namespace's volumes are served before it"
-        );
-    }
-}
+mod tests;

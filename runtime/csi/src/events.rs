@@ -15,9 +15,9 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use crate::attributes::Pod;
 use crate::identity::DRIVER;
 use crate::metrics::Metrics;
+use crate::pod::Pod;
 
 /// The same event of the same volume is not sent again so soon.
 const QUIET: Duration = Duration::from_mins(5);

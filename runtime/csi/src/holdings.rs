@@ -110,7 +110,7 @@ impl Holdings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::Pod;
+    use crate::pod::Pod;
     use crate::record::Record;
     use niphas_api::ClosureLine;
     use niphas_store::{Options, Watermark};
@@ -133,7 +133,7 @@ mod tests {
         let holdings = Holdings::new(store, Arc::clone(&records));
         let put = |namespace: &str, lines: &ClosureLines| {
             let digest = lines.digest();
-            let hex = digest.to_string().replace("sha256:", "");
+            let hex = digest.hex();
             let closure = folder.path().join("closures").join(&hex);
             std::fs::create_dir_all(&closure).unwrap();
             std::fs::write(closure.join("paths"), lines.to_string()).unwrap();
@@ -144,7 +144,7 @@ mod tests {
             let record = Record {
                 volume: format!("{namespace}-{hex}"),
                 target: "/x".into(),
-                roots: vec![lines.as_slice()[0].path.clone()],
+                roots: lines.as_slice()[0].path.clone().into(),
                 digest,
                 pod,
                 boot: String::new(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use niphas_api::{System, VolumeAttributes};
 use nix_formats::{printable, shortened};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -11,11 +12,11 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument, error, info, info_span, warn};
 
-use crate::attributes::{Pod, Wanted};
 use crate::calls::Calls;
 use crate::error::VolumeError;
 use crate::events::{Events, Reason};
 use crate::metrics::{InFlight, Metrics, OutcomeLabels, PublishLabels};
+use crate::pod::Pod;
 use crate::proto::csi::node_server::Node;
 use crate::proto::csi::volume_capability::AccessType;
 use crate::proto::csi::{
@@ -40,7 +41,7 @@ const MAX_ID: usize = 128;
 pub(crate) struct NodeService {
     pub(crate) volumes: Arc<Volumes>,
     pub(crate) node_id: String,
-    pub(crate) system: String,
+    pub(crate) system: System,
     pub(crate) limit: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
@@ -198,7 +199,7 @@ impl NodeService {
             Some(AccessType::Block(_)) => return Err(VolumeError::Block),
             None => return Err(VolumeError::Missing("volume_capability.access_type")),
         }
-        let wanted = Wanted::parse(&request.volume_context, &self.system)?;
+        let wanted = VolumeAttributes::parse(&request.volume_context, &self.system)?;
         Ok(Volume {
             id,
             target: PathBuf::from(target),

@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
-use niphas_api::ClosureDigest;
-use nix_formats::StorePath;
+use niphas_api::{ClosureDigest, Roots};
 use nix_formats::hash::{HashAlgorithm, HashFormat};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::warn;
 
-use crate::attributes::{Pod, Wanted};
+use crate::pod::Pod;
 use crate::view::ViewKey;
 
 /// A file of the driver's state cannot be used.
@@ -50,8 +49,7 @@ pub(crate) struct Record {
     /// Where it is mounted, without symlinks.
     pub target: PathBuf,
     /// The closure's roots.
-    #[serde(serialize_with = "print_roots", deserialize_with = "read_roots")]
-    pub roots: Vec<StorePath>,
+    pub roots: Roots,
     /// The closure's digest.
     pub digest: ClosureDigest,
     /// Whose it is.
@@ -60,32 +58,15 @@ pub(crate) struct Record {
     pub boot: String,
 }
 
-fn print_roots<S: Serializer>(roots: &[StorePath], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(roots.iter().map(StorePath::base_name))
-}
-
-fn read_roots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StorePath>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    names
-        .iter()
-        .map(StorePath::from_base_name)
-        .collect::<Result<_, _>>()
-        .map_err(serde::de::Error::custom)
-}
-
 impl Record {
-    /// What the volume holds.
-    pub(crate) fn wanted(&self) -> Wanted {
-        Wanted {
-            roots: self.roots.clone(),
-            digest: self.digest,
-        }
+    /// Whether both volumes show the same closure, asked for by the same roots.
+    pub(crate) fn is_of_same_closure(&self, other: &Self) -> bool {
+        (self.digest, &self.roots) == (other.digest, &other.roots)
     }
 
     /// The view that the volume shows.
-    pub(crate) fn key(&self) -> Option<ViewKey> {
-        let root = self.roots.first()?;
-        Some(ViewKey::new(&self.digest, root))
+    pub(crate) fn key(&self) -> ViewKey {
+        ViewKey::new(self.digest, &self.roots)
     }
 }
 
@@ -206,15 +187,17 @@ fn file_name(volume: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nix_formats::StorePath;
+
     use super::*;
 
     fn record(volume: &str) -> Record {
         Record {
             volume: volume.to_owned(),
             target: "/pods/1/mount".into(),
-            roots: vec![
-                StorePath::from_base_name("0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0").unwrap(),
-            ],
+            roots: StorePath::from_base_name("0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0")
+                .unwrap()
+                .into(),
             digest: format!("sha256:{}", "1".repeat(64)).parse().unwrap(),
             pod: Pod::default(),
             boot: "b".to_owned(),

@@ -9,7 +9,7 @@ use niphas_store::mount::MountTable;
 use niphas_store::{Options, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::Pod;
+use crate::pod::Pod;
 use crate::record;
 
 /// What the running driver tells of itself.
@@ -111,10 +111,8 @@ impl NodeStatus {
         let mut volumes = Vec::new();
         for (_, record) in record::read(&state.join("volumes"))? {
             let Some(record) = record else { continue };
-            if let Some(key) = record.key() {
-                let of_view = volumes_of.entry(key.to_string()).or_default();
-                of_view.push(record.volume.clone());
-            }
+            let of_view = volumes_of.entry(record.key().to_string()).or_default();
+            of_view.push(record.volume.clone());
             volumes.push(VolumeStatus {
                 mounted: mounts.at(&record.target).is_some(),
                 roots: record

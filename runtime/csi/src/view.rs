@@ -4,19 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use niphas_api::ClosureDigest;
+use data_encoding::HEXLOWER;
+use niphas_api::{ClosureDigest, Roots};
 use niphas_store::mount::{self, Mount, MountError, MountTable, Mounted, View};
 use niphas_store::{RealisedClosure, RootHold, RootName, Store};
-use nix_formats::StorePath;
-use nix_formats::hash::{HashAlgorithm, HashFormat};
+use nix_formats::hash::HashAlgorithm;
 use tracing::{info, warn};
 
-use crate::attributes::Wanted;
 use crate::error::VolumeError;
 use crate::record::failed;
-
-/// Hexadecimal digits that tell the first root of a view: 128 bits.
-const ROOT_DIGITS: usize = 32;
 
 /// What garbage collection roots of the driver start with.
 pub(crate) const ROOT_PREFIX: &str = "csi-";
@@ -24,43 +20,40 @@ pub(crate) const ROOT_PREFIX: &str = "csi-";
 /// Which view it is: a closure, and the root that `/nix/root` leads to. Two workloads may have one closure and differ in that.
 /// It names folders, so the root stands there by a hash of its name: the whole name does not fit beside the digest, and the hash
 /// part of a store path alone is the same for two paths that differ in the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ViewKey(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ViewKey {
+    digest: ClosureDigest,
+    /// The first bytes of the SHA-256 of the first root's base name.
+    root: [u8; 16],
+}
 
 impl ViewKey {
-    pub(crate) fn new(digest: &ClosureDigest, first_root: &StorePath) -> Self {
-        let digest = digest.to_string();
-        let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
-        let root = HashAlgorithm::Sha256.digest(first_root.base_name().as_bytes());
-        let root = root.to_string(HashFormat::Base16, false);
-        Self(format!("{hex}.{}", &root[..ROOT_DIGITS]))
-    }
-
-    pub(crate) fn of(wanted: &Wanted) -> Option<Self> {
-        wanted
-            .roots
-            .first()
-            .map(|root| Self::new(&wanted.digest, root))
+    pub(crate) fn new(digest: ClosureDigest, roots: &Roots) -> Self {
+        let hash = HashAlgorithm::Sha256.digest(roots.first().base_name().as_bytes());
+        let mut root = [0; 16];
+        root.copy_from_slice(&hash.as_bytes()[..16]);
+        Self { digest, root }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        let (hex, root) = name.split_once('.')?;
-        let is_name = hex.len() == 64
-            && root.len() == ROOT_DIGITS
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-        is_name.then(|| Self(name.to_owned()))
+        let (digest, root) = name.split_once('.')?;
+        let digest = ClosureDigest::from_hex(digest).ok()?;
+        let root = HEXLOWER.decode(root.as_bytes()).ok()?.try_into().ok()?;
+        Some(Self { digest, root })
     }
 
-    pub(crate) fn root_name(&self) -> Option<RootName> {
-        format!("{ROOT_PREFIX}{}", self.0).parse().ok()
+    /// The garbage collection root that holds the view's closure.
+    pub(crate) fn root_name(&self) -> RootName {
+        format!("{ROOT_PREFIX}{self}")
+            .parse()
+            .expect("a prefix, hexadecimal digits and a dot are a root's name")
     }
 }
 
 impl fmt::Display for ViewKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let root = HEXLOWER.encode(&self.root);
+        write!(f, "{}.{root}", self.digest.hex())
     }
 }
 
@@ -92,7 +85,7 @@ impl Views {
 
     /// Where a view is mounted.
     pub(crate) fn path(&self, key: &ViewKey) -> PathBuf {
-        self.mounted.join(&key.0)
+        self.mounted.join(key.to_string())
     }
 
     /// How many views are mounted.
@@ -195,7 +188,7 @@ impl Views {
     }
 
     fn export(&self, key: &ViewKey, closure: &RealisedClosure) -> Result<PathBuf, VolumeError> {
-        let path = self.exported.join(&key.0);
+        let path = self.exported.join(key.to_string());
         if path.is_dir() {
             return Ok(path);
         }
@@ -220,32 +213,25 @@ impl Views {
             source: Box::new(source),
         })?;
         remove_folder(&path)?;
-        remove_tree(&self.exported.join(&key.0))?;
+        remove_tree(&self.exported.join(key.to_string()))?;
         self.let_go(key);
         info!(view = %key, "unmounted a closure that no volume shows any more");
         Ok(())
     }
 
     /// Makes a closure a root of garbage collection: from before it is realised until its view is unmounted.
-    pub(crate) fn hold(
-        &self,
-        key: &ViewKey,
-        roots: Vec<StorePath>,
-        digest: ClosureDigest,
-    ) -> Result<(), VolumeError> {
-        let Some(name) = key.root_name() else {
-            return Ok(());
-        };
+    pub(crate) fn hold(&self, key: &ViewKey, roots: &Roots) -> Result<(), VolumeError> {
+        let name = key.root_name();
         let hold = RootHold {
-            roots,
-            digest: Some(digest),
+            roots: roots.iter().cloned().collect(),
+            digest: Some(key.digest),
             holder: "csi.niphas.io: volumes of pods; `niphas-csi status` tells which".to_owned(),
         };
         Ok(self.store.reserve_root(&name, &hold)?)
     }
 
     fn let_go(&self, key: &ViewKey) {
-        let Some(name) = key.root_name() else { return };
+        let name = key.root_name();
         if let Err(error) = self.store.remove_root(&name) {
             // It goes at the next start.
             warn!(root = %name, error = nix_formats::chain(&error), "a root cannot be removed");
@@ -323,6 +309,8 @@ fn remove_tree(path: &Path) -> Result<(), VolumeError> {
 
 #[cfg(test)]
 mod tests {
+    use nix_formats::StorePath;
+
     use super::*;
 
     #[test]
@@ -331,13 +319,31 @@ mod tests {
         let hash = "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h";
         let key = |name: &str| {
             let root = StorePath::from_base_name(format!("{hash}-{name}")).unwrap();
-            ViewKey::new(&digest, &root)
+            ViewKey::new(digest, &root.into())
         };
         assert_ne!(key("web"), key("web-1.0"));
         for name in ["web", "web-1.0", &"x".repeat(211)] {
             let key = key(name);
-            assert_eq!(ViewKey::parse(&key.to_string()), Some(key.clone()));
-            assert!(key.root_name().is_some());
+            assert_eq!(ViewKey::parse(&key.to_string()), Some(key));
+            assert_eq!(key.root_name().to_string(), format!("csi-{key}"));
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_views_are_not_taken_for_one() {
+        let (digest, root) = ("1".repeat(64), "2".repeat(32));
+        assert!(ViewKey::parse(&format!("{digest}.{root}")).is_some());
+        for name in [
+            String::new(),
+            digest.clone(),
+            format!("{digest}."),
+            format!("{digest}.{root}2"),
+            format!("{}.{root}", &digest[1..]),
+            format!("{digest}.{}", "X".repeat(32)),
+            format!("{}.{root}", "A".repeat(64)),
+            format!("{digest}.{root}.new"),
+        ] {
+            assert_eq!(ViewKey::parse(&name), None, "{name}");
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Putting in order what is not as it should be: at the start, and from time to time.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
+use niphas_store::RootName;
 use tracing::{info, warn};
 
-use super::{Volumes, mounts};
+use super::Volumes;
+use super::place::mounts;
+use super::step::{self, Recorded};
 use crate::error::VolumeError;
 
 /// A realisation whose volume kubelet does not ask for any more is let go after this; kubelet pauses 2 minutes at most.
@@ -19,44 +23,29 @@ impl Volumes {
     /// and kept, and all the rest goes.
     pub(crate) fn recover(&self) -> Result<(), VolumeError> {
         self.views.remove_unfinished()?;
-        for record in self.records.all() {
-            if record.boot != self.boot {
-                // Nothing of that time is mounted. Pods that live on are published again.
-                self.forget(&record)?;
-            }
-        }
         self.sweep()?;
         for key in self.views.known()? {
-            let _alone = self.view_locks.blocking_lock(&key);
-            self.release_locked(&key)?;
+            self.release(&key)?;
         }
-        let held: HashSet<String> = self
-            .store
-            .roots()?
-            .into_iter()
-            .map(|(name, _)| name.to_string())
-            .collect();
+        let held = self.store.roots()?.into_iter();
+        let held: HashSet<RootName> = held.map(|(name, _)| name).collect();
         for record in self.records.all() {
-            let Some(key) = record.key() else { continue };
-            if !held.contains(
-                &key.root_name()
-                    .map(|name| name.to_string())
-                    .unwrap_or_default(),
-            ) && let Err(error) = self.views.hold(&key, record.roots.clone(), record.digest)
+            let key = record.key();
+            if !held.contains(&key.root_name())
+                && let Err(error) = self.views.hold(&key, &record.roots)
             {
-                warn!(volume = record.volume, %error, "the closure of a volume cannot be held");
+                warn!(volume = record.volume, %error, "failed to hold the closure of a volume");
             }
         }
         info!(
             volumes = self.records.len(),
             "took over what earlier runs mounted"
         );
-        self.metrics.volumes.set(self.records.len() as i64);
         self.show_views();
         Ok(())
     }
 
-    /// Forgets volumes whose pod's folder is gone with what was mounted in it, and realisations without a waiting volume.
+    /// Forgets volumes that are gone, and realisations that no call waits for.
     pub(crate) fn sweep(&self) -> Result<(), VolumeError> {
         let mut abandoned = Vec::new();
         self.waiting().retain(|_, (realisation, asked)| {
@@ -73,17 +62,21 @@ impl Volumes {
             .retain(|_, (_, last)| last.elapsed() < FORGOTTEN);
         let mounts = mounts()?;
         for record in self.records.all() {
-            let is_gone = mounts.at(&record.target).is_none()
-                && record
-                    .target
-                    .parent()
-                    .is_some_and(|parent| !parent.exists());
-            if is_gone {
-                self.forget(&record)?;
+            let folder = record.target.parent();
+            let has_folder = folder.is_none_or(Path::exists);
+            let recorded = Recorded {
+                is_mounted: mounts.at(&record.target).is_some(),
+                record,
+            };
+            if step::is_gone(&recorded, &self.boot, has_folder) {
+                self.forget(&recorded.record)?;
             }
         }
-        self.metrics.volumes.set(self.records.len() as i64);
+        self.show_volumes();
         self.show_views();
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
