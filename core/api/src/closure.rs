@@ -8,7 +8,7 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use nix_formats::hash::{Hash, HashAlgorithm, HashError, HashFormat};
 use nix_formats::store_path::StorePathError;
-use nix_formats::{StoreDir, StorePath};
+use nix_formats::{NarInfo, StoreDir, StorePath};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -87,6 +87,17 @@ pub struct ClosureLine {
     pub nar_hash: Hash,
     /// The size of its NAR in bytes.
     pub nar_size: u64,
+}
+
+/// What a narinfo says of a path.
+impl From<&NarInfo> for ClosureLine {
+    fn from(info: &NarInfo) -> Self {
+        Self {
+            path: info.path.clone(),
+            nar_hash: info.nar_hash,
+            nar_size: info.nar_size,
+        }
+    }
 }
 
 /// All store paths of a closure: sorted by path, each once, never empty.

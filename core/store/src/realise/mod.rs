@@ -187,11 +187,7 @@ impl Store {
             held.insert(path.clone(), self.pin(&stored)?);
             let info = stored.info;
             wanted.extend(info.references.iter().cloned());
-            lines.push(ClosureLine {
-                path: info.path.clone(),
-                nar_hash: info.nar_hash,
-                nar_size: info.nar_size,
-            });
+            lines.push(ClosureLine::from(&*info));
         }
         let lines = ClosureLines::new(lines)?;
         let pins = lines.as_slice().iter();

@@ -420,11 +420,7 @@ impl<'a> Walk<'a> {
             self.want(reference, Some(&info.path))?;
         }
         self.counters.sized(info.nar_size);
-        self.lines.push(ClosureLine {
-            path: info.path.clone(),
-            nar_hash: info.nar_hash,
-            nar_size: info.nar_size,
-        });
+        self.lines.push(ClosureLine::from(&*info));
         match step {
             Step::Stored(pin, info) => {
                 self.took_stored = true;

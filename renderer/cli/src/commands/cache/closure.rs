@@ -80,10 +80,7 @@ impl Args {
 }
 
 fn lines(closure: &Closure) -> Result<ClosureLines, Failure> {
-    let lines = closure.paths.iter().map(|path| ClosureLine {
-        path: path.info.path.clone(),
-        nar_hash: path.info.nar_hash,
-        nar_size: path.info.nar_size,
-    });
+    let lines = closure.paths.iter();
+    let lines = lines.map(|path| ClosureLine::from(&*path.info));
     Ok(ClosureLines::new(lines.collect())?)
 }

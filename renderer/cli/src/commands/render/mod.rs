@@ -415,11 +415,8 @@ fn resolve(
             ));
             match closure? {
                 Ok(closure) => {
-                    let lines = closure.paths.iter().map(|path| ClosureLine {
-                        path: path.info.path.clone(),
-                        nar_hash: path.info.nar_hash,
-                        nar_size: path.info.nar_size,
-                    });
+                    let lines = closure.paths.iter();
+                    let lines = lines.map(|path| ClosureLine::from(&*path.info));
                     let lines = ClosureLines::new(lines.collect()).with_context(|| {
                         format!("the closure of workload '{}' on {}", id.workload, id.system)
                     })?;
