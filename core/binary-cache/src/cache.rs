@@ -2,6 +2,7 @@
 
 use crate::{
     breaker::Breaker,
+    cache_info::{CacheInfo, DEFAULT_PRIORITY},
     error::{FetchError, Refusal},
     limits::Limits,
     memory::{Charge, Share},
@@ -12,24 +13,8 @@ use nix_formats::{NarInfo, PublicKeys, StoreDir, StorePath, chain};
 use std::{mem::size_of, time::Duration};
 use tokio::sync::OnceCell;
 
-const MAX_CACHE_INFO: usize = 64 * 1024;
-
 /// As many bytes as almost all narinfos have at most. Larger ones take their turns, and more memory than they have bytes.
 const SMALL_NARINFO: usize = 16 << 10;
-
-/// Nix's for caches that name none; lower is asked sooner.
-const DEFAULT_PRIORITY: u32 = 50;
-
-/// What a cache says about itself, in `nix-cache-info`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheInfo {
-    /// The store folder that it serves.
-    pub store_dir: StoreDir,
-    /// Its place among others; lower is asked sooner.
-    pub priority: u32,
-    /// Whether it minds being asked for many paths at once: not if true.
-    pub want_mass_query: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -96,7 +81,7 @@ impl Cache {
         }
         let own = tokio::time::timeout(patience, self.info(store_dir, limits)).await;
         let Ok(own) = own else {
-            let name = "nix-cache-info".to_owned();
+            let name = CacheInfo::NAME.to_owned();
             self.count_failure(&FetchError::Timeout { name });
             return DEFAULT_PRIORITY;
         };
@@ -129,31 +114,9 @@ impl Cache {
     ) -> Result<CacheInfo, FetchError> {
         let bytes = self
             .transport
-            .get("nix-cache-info", MAX_CACHE_INFO, limits)
+            .get(CacheInfo::NAME, CacheInfo::MAX_SIZE, limits)
             .await?;
-        let bytes = bytes.ok_or(FetchError::NotACache)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| FetchError::NotACache)?;
-        let mut info = CacheInfo {
-            store_dir: store_dir.clone(),
-            priority: DEFAULT_PRIORITY,
-            want_mass_query: false,
-        };
-        for line in text.lines() {
-            let (name, value) = line.split_once(':').ok_or(FetchError::NotACache)?;
-            let value = value.trim();
-            match name {
-                "StoreDir" if value != store_dir.as_str() => {
-                    return Err(FetchError::OtherStoreDir {
-                        theirs: value.to_owned(),
-                        ours: store_dir.clone(),
-                    });
-                }
-                "WantMassQuery" => info.want_mass_query = value == "1",
-                "Priority" => info.priority = value.parse().map_err(|_| FetchError::NotACache)?,
-                _ => {}
-            }
-        }
-        Ok(info)
+        CacheInfo::parse(store_dir, &bytes.ok_or(FetchError::NotACache)?)
     }
 
     /// The narinfo of a path, not yet trusted. Signatures by keys of these names are kept before others.
@@ -167,7 +130,7 @@ impl Cache {
     ) -> Result<Held, Refusal> {
         self.info(store_dir, limits).await.map_err(refused)?;
         self.health.check(limits).map_err(refused)?;
-        let name = format!("{}.narinfo", path.hash_part());
+        let name = NarInfo::file_name(path);
         let small = limits.max_narinfo.min(SMALL_NARINFO);
         let mut got = self.transport.get(&name, small, limits).await;
         let mut large = None;

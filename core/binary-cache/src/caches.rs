@@ -2,7 +2,8 @@
 
 use crate::{
     answers::Answer,
-    cache::{Cache, CacheInfo, Held, weight},
+    cache::{Cache, Held, weight},
+    cache_info::CacheInfo,
     error::{FetchError, Refusal, SetupError, Unavailable},
     limits::Limits,
     memory::{CacheMemory, Charge, Share},
@@ -333,7 +334,7 @@ impl Caches {
     fn count_stalled(&self, path: &StorePath, unanswered: &[(usize, Instant)]) {
         for (index, since) in unanswered {
             if since.elapsed() >= self.members.limits.hedge_after {
-                let name = format!("{}.narinfo", path.hash_part());
+                let name = NarInfo::file_name(path);
                 self.members.caches[*index].count_failure(&FetchError::Timeout { name });
             }
         }

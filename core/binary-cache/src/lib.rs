@@ -25,6 +25,7 @@
 mod answers;
 mod breaker;
 mod cache;
+mod cache_info;
 mod caches;
 mod closure;
 mod decompress;
@@ -48,7 +49,7 @@ mod trace;
 mod transport;
 mod url;
 
-pub use cache::CacheInfo;
+pub use cache_info::CacheInfo;
 pub use caches::{CacheDescription, Caches, Found};
 pub use closure::Closure;
 pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavailable};

@@ -413,6 +413,11 @@ impl NarInfo {
         })
     }
 
+    /// The name that the narinfo of a path has in a cache.
+    pub fn file_name(path: &StorePath) -> String {
+        format!("{}.narinfo", path.hash_part())
+    }
+
     /// The narinfo's text, fields in Nix's order.
     pub fn print(&self, store_dir: &StoreDir) -> String {
         let mut out = String::with_capacity(1024);

@@ -7,6 +7,7 @@ mod order;
 mod pack;
 
 use crate::{
+    cache_info::CacheInfo,
     error::FetchError,
     limits::Limits,
     source::{NarSource, PathInfo, walk_closure},
@@ -31,8 +32,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-
-const MAX_CACHE_INFO: usize = 64 * 1024;
 
 /// NARs that are on their way at once, for each thread that packs.
 const AHEAD: usize = 8;
@@ -186,28 +185,21 @@ enum Present {
 impl Push {
     /// Sees that the cache is one of our store folder, or makes it one.
     async fn check_cache(&self) -> Result<(), PushError> {
-        let (name, limits) = ("nix-cache-info", &self.options.limits);
+        let (name, limits) = (CacheInfo::NAME, &self.options.limits);
         let ours = self.source.store_dir();
-        let info = self.transport.get(name, MAX_CACHE_INFO, limits).await?;
+        let info = self.transport.get(name, CacheInfo::MAX_SIZE, limits).await?;
         let Some(info) = info.filter(|info| !info.is_empty()) else {
-            let text = format!("StoreDir: {ours}\nWantMassQuery: 1\n");
-            let payload = Payload::Memory(text.into());
+            let payload = Payload::Memory(CacheInfo::of_new_cache(ours).into());
             let put = self
                 .transport
                 .put(name, "text/x-nix-cache-info", payload, limits);
             return Ok(put.await?);
         };
-        let info = String::from_utf8_lossy(&info);
-        let theirs = info
-            .lines()
-            .find_map(|line| line.strip_prefix("StoreDir:"))
-            .map(str::trim);
-        match theirs {
-            Some(theirs) if theirs != ours.as_str() => Err(PushError::OtherStoreDir {
-                theirs: theirs.to_owned(),
-                ours: ours.clone(),
-            }),
-            _ => Ok(()),
+        match CacheInfo::parse(ours, &info) {
+            Err(FetchError::OtherStoreDir { theirs, ours }) => {
+                Err(PushError::OtherStoreDir { theirs, ours })
+            }
+            parsed => Ok(parsed.map(drop)?),
         }
     }
 
@@ -223,7 +215,7 @@ impl Push {
     }
 
     async fn present(&self, info: &PathInfo) -> Result<Present, PushError> {
-        let name = narinfo_name(&info.path);
+        let name = NarInfo::file_name(&info.path);
         let limits = &self.options.limits;
         let store_dir = self.source.store_dir();
         let got = self.transport.get(&name, limits.max_narinfo, limits).await;
@@ -438,14 +430,14 @@ impl Push {
         };
         let store_dir = self.source.store_dir();
         let narinfos = batch.signed.iter().chain(&batch.pushed);
-        let file = |info: &NarInfo| (narinfo_name(&info.path), info.print(store_dir));
+        let file = |info: &NarInfo| (NarInfo::file_name(&info.path), info.print(store_dir));
         let files: Vec<(String, String)> = narinfos.map(file).collect();
         blocking(move || folder.put_last(&files)).await?;
         Ok(batch.pushed)
     }
 
     async fn publish(&self, narinfo: &NarInfo) -> Result<(), PushError> {
-        let name = narinfo_name(&narinfo.path);
+        let name = NarInfo::file_name(&narinfo.path);
         let text = narinfo.print(self.source.store_dir());
         let payload = Payload::Memory(text.into());
         self.transport
@@ -478,10 +470,6 @@ impl Batch {
     fn is_full(&self) -> bool {
         self.bytes >= SYNC_BYTES || self.signed.len() + self.pushed.len() >= SYNC_PATHS
     }
-}
-
-fn narinfo_name(path: &StorePath) -> String {
-    format!("{}.narinfo", path.hash_part())
 }
 
 fn upload_error(path: &StorePath, source: FetchError) -> PushError {
@@ -605,7 +593,7 @@ mod tests {
             panic!("it is not told: {pushed:?}");
         };
         assert_eq!(lost, path("lost"));
-        let narinfo = narinfo_name(&path("root"));
+        let narinfo = NarInfo::file_name(&path("root"));
         assert!(!cache.path().join(narinfo).exists());
     }
 }
