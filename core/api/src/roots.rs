@@ -1,6 +1,7 @@
 //! The roots of a closure.
 
-use std::iter::once;
+use std::iter::{Chain, Once, once};
+use std::slice;
 
 use nix_formats::StorePath;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -25,12 +26,21 @@ impl Roots {
 
     /// All roots, the program's first.
     pub fn iter(&self) -> impl Iterator<Item = &StorePath> {
-        once(&self.first).chain(&self.others)
+        self.into_iter()
     }
 
     /// How many roots there are.
     pub fn count(&self) -> usize {
         1 + self.others.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Roots {
+    type Item = &'a StorePath;
+    type IntoIter = Chain<Once<&'a StorePath>, slice::Iter<'a, StorePath>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        once(&self.first).chain(&self.others)
     }
 }
 

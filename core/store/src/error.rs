@@ -146,9 +146,6 @@ pub enum StoreError {
     /// Paths are no closure that a digest can be computed of.
     #[error("the closure has no digest")]
     Lines(#[from] niphas_api::ClosureError),
-    /// A view shows where its first root is.
-    #[error("no store path was asked for, so there is nothing to make an image of")]
-    NoRoots,
     /// The folder to export to has something in it.
     #[error("the folder '{}' is not empty; export to one that is, or to one that is not there yet", .0.display())]
     NotEmpty(PathBuf),

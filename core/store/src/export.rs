@@ -34,7 +34,7 @@ impl Store {
             }
         }
         writer.leave()?;
-        let root = closure.roots.first().map_or("", |root| root.base_name());
+        let root = closure.roots.first().base_name();
         writer.symlink(b"root", format!("store/{root}").as_bytes())?;
         writer.finish()?;
         Ok(())

@@ -37,9 +37,7 @@ impl Store {
     /// time linear in the number of files.
     pub fn image(&self, closure: &RealisedClosure) -> Result<ClosureImage, StoreError> {
         let folder = self.shared.layout.closure(&closure.digest);
-        let Some(root) = closure.roots.first() else {
-            return Err(StoreError::NoRoots);
-        };
+        let root = closure.roots.first();
         let file = folder.join(image_name(root));
         let packs = self.packs_of(closure);
         let is_there = devices_of(&file).is_some_and(|found| {

@@ -24,7 +24,7 @@
 //! )?;
 //! let store = Store::open(Path::new("/var/lib/niphas/store"), Options::default())?;
 //! let realisation = store.realise(Request {
-//!     roots: vec![StoreDir::default().parse("/nix/store/…-hello")?],
+//!     roots: StoreDir::default().parse("/nix/store/…-hello")?.into(),
 //!     expected: None,
 //!     caches: Arc::new(caches),
 //!     terms: Terms::default(),

@@ -7,9 +7,9 @@ use crate::{
     store::Store,
 };
 use hashbrown::HashSet;
-use niphas_api::ClosureDigest;
+use niphas_api::{ClosureDigest, Roots};
 use nix_formats::StorePath;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
@@ -54,26 +54,13 @@ impl fmt::Display for RootName {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RootHold {
     /// The paths whose closure stays.
-    #[serde(serialize_with = "print_paths", deserialize_with = "read_paths")]
-    pub roots: Vec<StorePath>,
+    pub roots: Roots,
     /// The closure's digest. If it is known, what stays is that very closure; otherwise the closure of all contents that the
     /// roots have in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<ClosureDigest>,
     /// Who wants it, for people.
     pub holder: String,
-}
-
-fn print_paths<S: Serializer>(paths: &[StorePath], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(paths.iter().map(StorePath::base_name))
-}
-
-fn read_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StorePath>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    let paths = names.iter().map(StorePath::from_base_name);
-    paths
-        .collect::<Result<_, _>>()
-        .map_err(serde::de::Error::custom)
 }
 
 impl Store {
@@ -236,9 +223,9 @@ mod tests {
     #[test]
     fn holds_are_read_as_they_were_written() {
         let hold = RootHold {
-            roots: vec![
-                StorePath::from_base_name("0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0").unwrap(),
-            ],
+            roots: StorePath::from_base_name("0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0")
+                .unwrap()
+                .into(),
             digest: None,
             holder: "pod default/web".into(),
         };
@@ -248,5 +235,7 @@ mod tests {
             r#"{"roots":["0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0"],"holder":"pod default/web"}"#
         );
         assert_eq!(serde_json::from_str::<RootHold>(&text).unwrap(), hold);
+        let none = text.replace("\"0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0\"", "");
+        assert!(serde_json::from_str::<RootHold>(&none).is_err());
     }
 }

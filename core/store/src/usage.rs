@@ -7,7 +7,7 @@ use crate::{
     store::{Store, StoredPath},
 };
 use hashbrown::HashMap;
-use nix_formats::StorePath;
+use niphas_api::Roots;
 
 /// What a store takes on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Store {
 
     /// What the store takes on disk, and what of it each of these closures takes, given by their roots; a closure is what of
     /// it is in the store. All records are read, several times if they have millions of files.
-    pub fn disk_usage(&self, closures: &[Vec<StorePath>]) -> Result<DiskUsage, StoreError> {
+    pub fn disk_usage(&self, closures: &[Roots]) -> Result<DiskUsage, StoreError> {
         let size = self.size();
         let mut usage = DiskUsage {
             image_bytes: size.image_bytes,
@@ -190,9 +190,9 @@ impl Store {
     }
 
     /// The paths of the closure of these, as far as it is in the store.
-    fn closure_of(&self, roots: &[StorePath]) -> Vec<StoredPath> {
+    fn closure_of(&self, roots: &Roots) -> Vec<StoredPath> {
         let hold = crate::roots::RootHold {
-            roots: roots.to_vec(),
+            roots: roots.clone(),
             digest: None,
             holder: String::new(),
         };

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 fn hold(store: &Store, name: &str, roots: &[StorePath]) {
     let hold = RootHold {
-        roots: roots.to_vec(),
+        roots: roots.to_vec().try_into().unwrap(),
         digest: None,
         holder: "test".to_owned(),
     };
@@ -310,7 +310,7 @@ async fn a_damaged_root_stops_the_collection() {
     );
     assert_eq!(store.paths().len(), 1);
     let missing = RootHold {
-        roots: vec![support::store_path("", "missing")],
+        roots: support::store_path("", "missing").into(),
         digest: None,
         holder: String::new(),
     };
@@ -328,7 +328,7 @@ async fn a_root_can_be_there_before_its_closure() {
     let path = cache.add("web", &file("web"), std::slice::from_ref(&needed));
     let store = open(folder.path());
     let early = RootHold {
-        roots: vec![path.clone()],
+        roots: path.clone().into(),
         digest: None,
         holder: "test".to_owned(),
     };
@@ -381,13 +381,13 @@ async fn collecting_beside_realisations_takes_nothing_from_them() {
                     assert_eq!(rebuilt(&store, &line.path), line.nar_hash);
                 }
                 let root_name = format!("user-{user}");
-                hold(&store, &root_name, &closure.roots);
+                hold(&store, &root_name, std::slice::from_ref(root));
                 drop(closure);
                 tokio::task::yield_now().await;
                 // The root alone holds it now.
                 for root in store.roots().unwrap() {
                     if root.0 == name(&root_name) {
-                        assert!(store.info(&root.1.roots[0]).is_some());
+                        assert!(store.info(root.1.roots.first()).is_some());
                     }
                 }
             }

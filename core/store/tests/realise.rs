@@ -112,7 +112,7 @@ async fn what_an_older_pack_holds_is_not_written_again() {
     let added = pack_bytes(folder.path()) - before;
     assert!(added < 110_000, "{added} bytes more");
     let usage = store
-        .disk_usage(&[vec![one_path], vec![other_path.clone()]])
+        .disk_usage(&[one_path.into(), other_path.clone().into()])
         .unwrap();
     assert_eq!(usage.stored_bytes, 5_400_000);
     assert_eq!(usage.closures[0].shared_bytes, 5_300_000);
@@ -155,7 +155,7 @@ async fn closures_that_differ_in_one_library_share_the_rest_on_disk() {
         .unwrap();
     let added = pack_bytes(folder.path()) - before;
     assert!((1_000_000..1_030_000).contains(&added), "{added}");
-    let usage = store.disk_usage(&[vec![old], vec![new]]).unwrap();
+    let usage = store.disk_usage(&[old.into(), new.into()]).unwrap();
     for closure in &usage.closures {
         assert_eq!(closure.shared_bytes, 13_000_000);
         assert!((14_000_000..14_000_100).contains(&closure.stored_bytes));
@@ -371,7 +371,7 @@ async fn one_process_writes_and_others_read() {
     let image = store.image(&closure).unwrap();
     assert_eq!(
         reader
-            .image(&reader.stored_closure(&[path]).unwrap())
+            .image(&reader.stored_closure(&path.into()).unwrap())
             .unwrap(),
         image
     );

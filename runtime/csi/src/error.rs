@@ -171,7 +171,6 @@ fn realise_code(error: &RealiseError) -> Code {
         | RealiseError::Refused(_)
         | RealiseError::Lines(_)
         | RealiseError::OtherStoreDir { .. } => Code::FailedPrecondition,
-        RealiseError::NoRoots => Code::InvalidArgument,
         _ => Code::Internal,
     }
 }

@@ -165,25 +165,16 @@ impl Views {
 
     /// `/nix/root` is what a pod runs: it must lead to the program that was asked for.
     fn check(path: &Path, closure: &RealisedClosure) -> Result<(), VolumeError> {
-        let wanted = closure
-            .roots
-            .first()
-            .map(|root| Path::new("store").join(root.base_name()));
+        let wanted = Path::new("store").join(closure.roots.first().base_name());
         let link = path.join("root");
         let found = fs::read_link(&link).map_err(failed("read", &link));
-        let is_right = found
-            .as_ref()
-            .is_ok_and(|found| Some(found) == wanted.as_ref());
-        if is_right {
+        if found.as_ref().is_ok_and(|found| *found == wanted) {
             return Ok(());
         }
         let _ = mount::detach(path);
         match found {
             Err(error) => Err(error.into()),
-            Ok(found) => Err(VolumeError::WrongRoot {
-                wanted: wanted.unwrap_or_default(),
-                found,
-            }),
+            Ok(found) => Err(VolumeError::WrongRoot { wanted, found }),
         }
     }
 
@@ -223,7 +214,7 @@ impl Views {
     pub(crate) fn hold(&self, key: &ViewKey, roots: &Roots) -> Result<(), VolumeError> {
         let name = key.root_name();
         let hold = RootHold {
-            roots: roots.iter().cloned().collect(),
+            roots: roots.clone(),
             digest: Some(key.digest),
             holder: "csi.niphas.io: volumes of pods; `niphas-csi status` tells which".to_owned(),
         };

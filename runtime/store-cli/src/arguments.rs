@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use anyhow::anyhow;
+use niphas_api::Roots;
 use niphas_store::{OpenError, Options, RealisedClosure, Store, StoredPath};
 use nix_formats::{StoreDir, StorePath};
 use std::path::Path;
@@ -49,6 +50,11 @@ pub(crate) fn parse_paths(texts: &[String]) -> Result<Vec<StorePath>, Failure> {
     texts.iter().map(parse).collect()
 }
 
+/// Reads the roots of a closure.
+pub(crate) fn parse_roots(texts: &[String]) -> Result<Roots, Failure> {
+    Ok(Roots::try_from(parse_paths(texts)?)?)
+}
+
 /// A path that is in the store.
 pub(crate) fn stored(store: &Store, path: &StorePath) -> Result<StoredPath, Failure> {
     store.info(path).ok_or_else(|| {
@@ -61,6 +67,5 @@ pub(crate) fn stored(store: &Store, path: &StorePath) -> Result<StoredPath, Fail
 
 /// The closure of paths, all of which is in the store.
 pub(crate) fn stored_closure(store: &Store, roots: &[String]) -> Result<RealisedClosure, Failure> {
-    let roots = parse_paths(roots)?;
-    Ok(store.stored_closure(&roots)?)
+    Ok(store.stored_closure(&parse_roots(roots)?)?)
 }

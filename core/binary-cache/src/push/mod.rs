@@ -187,7 +187,10 @@ impl Push {
     async fn check_cache(&self) -> Result<(), PushError> {
         let (name, limits) = (CacheInfo::NAME, &self.options.limits);
         let ours = self.source.store_dir();
-        let info = self.transport.get(name, CacheInfo::MAX_SIZE, limits).await?;
+        let info = self
+            .transport
+            .get(name, CacheInfo::MAX_SIZE, limits)
+            .await?;
         let Some(info) = info.filter(|info| !info.is_empty()) else {
             let payload = Payload::Memory(CacheInfo::of_new_cache(ours).into());
             let put = self

@@ -11,9 +11,6 @@ use thiserror::Error;
 /// A closure can't be realised. Whatever of it was fetched is in the store and need not be fetched again.
 #[derive(Debug, Error)]
 pub enum RealiseError {
-    /// The request names no path.
-    #[error("no store path was asked for")]
-    NoRoots,
     /// The request's caches are those of another store folder.
     #[error("the caches are asked for paths of '{caches}', but this is a store of '{store}'")]
     OtherStoreDir {
@@ -134,13 +131,12 @@ impl RealiseError {
     pub fn outlook(&self) -> Outlook {
         match self {
             Self::Limit(error) if error.limit == Limit::Disk => Outlook::Passes,
-            Self::NoRoots
-            | Self::OtherStoreDir { .. }
+            Self::OtherStoreDir { .. }
             | Self::Digest { .. }
             | Self::Lines(_)
             | Self::Limit(_)
             | Self::Refused(_)
-            | Self::Store(StoreError::ReadOnly(_) | StoreError::NoRoots)
+            | Self::Store(StoreError::ReadOnly(_))
             | Self::Unsuitable { .. } => Outlook::Stays,
             Self::Unavailable(error) => of_closure(error),
             Self::Nar(error) => of_nar(error),

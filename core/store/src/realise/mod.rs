@@ -23,7 +23,7 @@ use crate::{
 use binary_cache::Caches;
 use fetch::Fetches;
 use hashbrown::HashMap;
-use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
+use niphas_api::{ClosureDigest, ClosureLine, ClosureLines, Roots};
 use nix_formats::StorePath;
 use progress::Counters;
 use refused::Refused;
@@ -40,7 +40,7 @@ use tracing::Instrument as _;
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The paths whose closure it is, the program's first.
-    pub roots: Vec<StorePath>,
+    pub roots: Roots,
     /// What its digest must be, if that is known.
     pub expected: Option<ClosureDigest>,
     /// Where to look, and whom to believe. Paths that are in the store are taken without asking if the policy is content
@@ -59,7 +59,7 @@ pub struct RealisedClosure {
     /// Its paths.
     pub lines: ClosureLines,
     /// Those it was asked for by.
-    pub roots: Vec<StorePath>,
+    pub roots: Roots,
     /// In the order of the lines.
     pub(crate) pins: Vec<Pin>,
 }
@@ -120,7 +120,7 @@ impl Realisation {
 /// What two requests must have in common to be one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    roots: Vec<StorePath>,
+    roots: Roots,
     expected: Option<ClosureDigest>,
     /// The address of the caches, which the realisation keeps alive.
     caches: usize,
@@ -175,9 +175,9 @@ impl Running {
 impl Store {
     /// The closure of paths all of which is in the store, by any signer: for people, not for pods. Where a path has several
     /// contents, those that were used last count.
-    pub fn stored_closure(&self, roots: &[StorePath]) -> Result<RealisedClosure, StoreError> {
+    pub fn stored_closure(&self, roots: &Roots) -> Result<RealisedClosure, StoreError> {
         let (mut lines, mut held) = (Vec::new(), HashMap::new());
-        let mut wanted: Vec<StorePath> = roots.to_vec();
+        let mut wanted: Vec<StorePath> = roots.iter().cloned().collect();
         while let Some(path) = wanted.pop() {
             if held.contains_key(&path) {
                 continue;
@@ -193,7 +193,7 @@ impl Store {
         let pins = lines.as_slice().iter();
         Ok(RealisedClosure {
             digest: lines.digest(),
-            roots: roots.to_vec(),
+            roots: roots.clone(),
             pins: pins.filter_map(|line| held.remove(&line.path)).collect(),
             lines,
         })

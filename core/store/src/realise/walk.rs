@@ -34,10 +34,7 @@ pub(super) async fn realise(
 ) -> Result<RealisedClosure, RealiseError> {
     store.writable()?;
     let (roots, limits) = (&request.roots, &request.terms.limits);
-    if roots.is_empty() {
-        return Err(RealiseError::NoRoots);
-    }
-    LimitExceeded::check(Limit::Roots, roots.len() as u64, limits.roots as u64)?;
+    LimitExceeded::check(Limit::Roots, roots.count() as u64, limits.roots as u64)?;
     let (theirs, ours) = (request.caches.store_dir(), &store.shared.options.store_dir);
     if theirs != ours {
         return Err(RealiseError::OtherStoreDir {

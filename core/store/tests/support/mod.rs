@@ -239,7 +239,7 @@ pub(crate) fn open(dir: &Path) -> Store {
 
 pub(crate) fn request(roots: &[StorePath], caches: &Arc<Caches>) -> Request {
     Request {
-        roots: roots.to_vec(),
+        roots: roots.to_vec().try_into().unwrap(),
         expected: None,
         caches: Arc::clone(caches),
         terms: Terms::default(),

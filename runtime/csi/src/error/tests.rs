@@ -156,7 +156,6 @@ fn causes() -> BTreeMap<&'static str, Vec<VolumeError>> {
                 attributes(BadVolumeAttributes::Missing),
                 attributes(BadVolumeAttributes::NoRoots("roots".to_owned())),
                 attributes(BadVolumeAttributes::Unknown("niphas.io/x".to_owned())),
-                realise(RealiseError::NoRoots),
             ],
         ),
         (

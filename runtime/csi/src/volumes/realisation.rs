@@ -74,7 +74,7 @@ impl Volumes {
         let admit = move |lines: &ClosureLines| holdings.admit(&namespace, lines, limits.disk);
         let admit: Admit = Arc::new(admit);
         let request = Request {
-            roots: volume.wanted.roots.iter().cloned().collect(),
+            roots: volume.wanted.roots.clone(),
             expected: Some(volume.wanted.digest),
             caches: served.caches,
             terms: Terms {

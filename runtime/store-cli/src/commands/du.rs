@@ -4,6 +4,7 @@ use crate::{
     arguments::{open_read_only, parse_path},
     failure::Failure,
 };
+use niphas_api::Roots;
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
@@ -27,7 +28,7 @@ impl Args {
         let store = open_read_only(store)?;
         let mut closures = Vec::new();
         for path in &self.paths {
-            closures.push((path.clone(), vec![parse_path(path)?.0]));
+            closures.push((path.clone(), Roots::from(parse_path(path)?.0)));
         }
         if closures.is_empty() {
             for (name, hold) in store.roots()? {

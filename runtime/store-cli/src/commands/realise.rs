@@ -1,7 +1,7 @@
 //! `niphas-store realise`
 
 use crate::{
-    arguments::{open, parse_paths},
+    arguments::{open, parse_roots},
     failure::Failure,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        let roots = parse_paths(&self.paths)?;
+        let roots = parse_roots(&self.paths)?;
         let store = open(store)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

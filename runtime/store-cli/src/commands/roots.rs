@@ -1,7 +1,7 @@
 //! `niphas-store roots`
 
 use crate::{
-    arguments::{open, open_read_only, parse_paths},
+    arguments::{open, open_read_only, parse_roots},
     failure::Failure,
 };
 use niphas_api::ClosureDigest;
@@ -57,7 +57,7 @@ impl Command {
             Self::List(args) => args.run(store)?,
             Self::Add(args) => {
                 let hold = RootHold {
-                    roots: parse_paths(&args.paths)?,
+                    roots: parse_roots(&args.paths)?,
                     digest: args.digest,
                     holder: "niphas-store roots add".to_owned(),
                 };

@@ -148,7 +148,7 @@ fn what_earlier_runs_left_is_kept_or_removed_by_what_is_mounted() {
         volumes.views.hold(&key(closure), &roots).unwrap();
     }
     let by_hand = RootHold {
-        roots: attributes(1).roots.iter().cloned().collect(),
+        roots: attributes(1).roots,
         digest: None,
         holder: "an administrator".to_owned(),
     };
