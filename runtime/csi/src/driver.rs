@@ -11,6 +11,7 @@ use niphas_store::mount::{View, probe};
 use niphas_store::{KeepFree, OpenError, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -88,132 +89,188 @@ pub fn this_system() -> System {
         .expect("architectures have names of lower-case letters and digits")
 }
 
-/// Runs the driver until it is told to stop.
+/// Runs the driver until it is asked to stop.
 pub async fn run(options: DriverOptions) -> anyhow::Result<()> {
     let stop = niphas_daemon::stop_signal()?;
-    let metrics = Metrics::default();
     let trust = Arc::new(Trust::load(&options.config)?);
     std::fs::create_dir_all(&options.state)
         .with_context(|| format!("cannot create '{}'", options.state.display()))?;
-
-    // kubelet is to see that the driver lives, also while it waits for the store.
-    let (view, refused) = choose_view(&options)?;
-    let (socket_sender, socket) = watch::channel(None);
-    let (registered_sender, registered) = watch::channel(options.registration.is_none());
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
-    info!(address = %listener.local_addr()?, "serving metrics and health");
-    let pages = Arc::new(Pages {
-        registry: metrics.registry(view.name()),
-        socket,
-        registered: registered.clone(),
-    });
-    let served = CancellationToken::new();
-    let http = tokio::spawn(http::serve(listener, pages, served.clone()));
-
-    let Some(store) = open_store(&options, &stop).await? else {
-        return Ok(());
+    let metrics = Metrics::default();
+    let driver = Driver {
+        options,
+        metrics,
+        trust,
+        stop,
     };
-    let driver = DriverInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        node: options.node.clone(),
-        system: options.system.to_string(),
-        view: view.name().to_owned(),
-        refused,
-    };
-    driver
-        .write(&options.state)
-        .with_context(|| format!("cannot write to '{}'", options.state.display()))?;
-    let views = Views::open(&options.state, store.clone(), view)?;
-    let volumes = Volumes::open(
-        &options.state,
-        store.clone(),
-        views,
-        Arc::clone(&trust),
-        metrics.clone(),
-        stop.clone(),
-    )?;
-    let volumes = Arc::new(volumes);
-    let recovering = Arc::clone(&volumes);
-    tokio::task::spawn_blocking(move || recovering.recover()).await??;
+    driver.run().await
+}
 
-    let events = match events::client(options.kubeconfig.as_deref()).await? {
-        Some(client) => Events::new(client, options.node.clone(), metrics.clone()),
-        None => Events::none(metrics.clone()),
-    };
-    let calls = TaskTracker::new();
-    let node = NodeService {
-        volumes: Arc::clone(&volumes),
-        node_id: options.node.clone(),
-        system: options.system.clone(),
-        limit: options.limit,
-        metrics: metrics.clone(),
-        events,
-        publishing: Calls::default(),
-        calls: calls.clone(),
-    };
-    let (file, listener) = SocketFile::listen(&options.endpoint)?;
-    let server = Server::builder()
-        .add_service(IdentityServer::new(IdentityService))
-        .add_service(NodeServer::new(node).max_decoding_message_size(MAX_REQUEST))
-        .serve_with_incoming_shutdown(
-            UnixListenerStream::new(listener),
-            stop.clone().cancelled_owned(),
-        );
-    let server = tokio::spawn(server);
-    socket_sender.send_replace(Some(options.endpoint.clone()));
-    info!(endpoint = %options.endpoint.display(), view = %view, system = %options.system, "serving");
+/// What the driver's parts share.
+struct Driver {
+    options: DriverOptions,
+    metrics: Metrics,
+    trust: Arc<Trust>,
+    stop: CancellationToken,
+}
 
-    let background = TaskTracker::new();
-    if let Some(folder) = options.registration {
-        let endpoint = options.kubelet_endpoint.display().to_string();
-        background.spawn(keep_registered(
-            folder,
-            endpoint,
-            registered_sender,
-            stop.clone(),
-        ));
-    }
-    background.spawn(show_registered(registered, metrics.clone(), stop.clone()));
-    background.spawn(trust.follow(metrics.clone(), stop.clone()));
-    background.spawn(keep_space(
-        store.clone(),
-        options.gc,
-        metrics.clone(),
-        stop.clone(),
-    ));
-    background.spawn(sweep(Arc::clone(&volumes), stop.clone()));
-    if let Some(socket) = options.containerd {
-        background.spawn(base_image::keep_present(
+impl Driver {
+    async fn run(self) -> anyhow::Result<()> {
+        // kubelet must see that the driver lives, also while it waits for the store.
+        let (view, refused) = choose_view(&self.options)?;
+        let (socket_sender, socket) = watch::channel(None);
+        let (registered_sender, registered) = watch::channel(self.options.registration.is_none());
+        let pages = Pages {
+            registry: self.metrics.registry(view.name()),
             socket,
-            options.base_image,
-            metrics.clone(),
-            stop.clone(),
-        ));
+            registered: registered.clone(),
+        };
+        let served = CancellationToken::new();
+        let http = self.serve_pages(pages, served.clone()).await?;
+
+        let Some(store) = open_store(&self.options, &self.stop).await? else {
+            return Ok(());
+        };
+        self.write_info(view, refused)?;
+        let volumes = self.take_over(&store, view).await?;
+
+        let calls = TaskTracker::new();
+        let node = self.node(&volumes, &calls).await?;
+        let (file, listener) = SocketFile::listen(&self.options.endpoint)?;
+        let server = Server::builder()
+            .add_service(IdentityServer::new(IdentityService))
+            .add_service(NodeServer::new(node).max_decoding_message_size(MAX_REQUEST))
+            .serve_with_incoming_shutdown(
+                UnixListenerStream::new(listener),
+                self.stop.clone().cancelled_owned(),
+            );
+        let server = tokio::spawn(server);
+        socket_sender.send_replace(Some(self.options.endpoint.clone()));
+        info!(endpoint = %self.options.endpoint.display(), view = %view, system = %self.options.system, "serving");
+
+        let background = TaskTracker::new();
+        self.keep_registered(&background, registered_sender, registered);
+        self.keep_in_order(&background, &store, volumes);
+
+        // Either it is asked to stop, or the socket fails, and then it stops too.
+        self.stop.cancelled().await;
+        info!("stopping: waiting for calls to end");
+        drop(file);
+        calls.close();
+        background.close();
+        let drained = async {
+            calls.wait().await;
+            background.wait().await;
+            server.await
+        };
+        match tokio::time::timeout(DRAIN, drained).await {
+            Ok(Ok(ended)) => ended.context("the driver's socket failed")?,
+            Ok(Err(panicked)) => error!(error = %panicked, "the server ended badly"),
+            Err(_) => warn!("calls did not end in {} s", DRAIN.as_secs()),
+        }
+        store.close().await?;
+        served.cancel();
+        let _ = http.await;
+        info!("stopped");
+        Ok(())
     }
 
-    // Either it is asked to stop, or the socket fails, and then it stops too.
-    stop.cancelled().await;
-    info!("stopping: waiting for calls to end");
-    drop(file);
-    calls.close();
-    background.close();
-    let drained = async {
-        calls.wait().await;
-        background.wait().await;
-        server.await
-    };
-    match tokio::time::timeout(DRAIN, drained).await {
-        Ok(Ok(ended)) => ended.context("the driver's socket failed")?,
-        Ok(Err(panicked)) => error!(error = %panicked, "the server ended badly"),
-        Err(_) => warn!("calls did not end in {} s", DRAIN.as_secs()),
+    async fn serve_pages(
+        &self,
+        pages: Pages,
+        stop: CancellationToken,
+    ) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+        let address = self.options.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        info!(address = %listener.local_addr()?, "serving metrics and health");
+        Ok(tokio::spawn(http::serve(listener, Arc::new(pages), stop)))
     }
-    store.close().await?;
-    served.cancel();
-    let _ = http.await;
-    info!("stopped");
-    Ok(())
+
+    /// Notes how closures are mounted, for `niphas-csi status`.
+    fn write_info(&self, view: View, refused: Vec<String>) -> anyhow::Result<()> {
+        let info = DriverInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.options.node.clone(),
+            system: self.options.system.to_string(),
+            view: view.name().to_owned(),
+            refused,
+        };
+        info.write(&self.options.state)
+            .with_context(|| format!("cannot write to '{}'", self.options.state.display()))
+    }
+
+    /// The node's volumes, with what earlier drivers left put in order.
+    async fn take_over(&self, store: &Store, view: View) -> anyhow::Result<Arc<Volumes>> {
+        let views = Views::open(&self.options.state, store.clone(), view)?;
+        let volumes = Volumes::open(
+            &self.options.state,
+            store.clone(),
+            views,
+            Arc::clone(&self.trust),
+            self.metrics.clone(),
+            self.stop.clone(),
+        )?;
+        let volumes = Arc::new(volumes);
+        let recovering = Arc::clone(&volumes);
+        tokio::task::spawn_blocking(move || recovering.recover()).await??;
+        Ok(volumes)
+    }
+
+    async fn node(
+        &self,
+        volumes: &Arc<Volumes>,
+        calls: &TaskTracker,
+    ) -> anyhow::Result<NodeService> {
+        let (node, metrics) = (self.options.node.clone(), self.metrics.clone());
+        let events = match events::client(self.options.kubeconfig.as_deref()).await? {
+            Some(client) => Events::new(client, node.clone(), metrics.clone()),
+            None => Events::none(metrics.clone()),
+        };
+        Ok(NodeService {
+            volumes: Arc::clone(volumes),
+            node_id: node,
+            system: self.options.system.clone(),
+            limit: self.options.limit,
+            metrics,
+            events,
+            publishing: Calls::default(),
+            calls: calls.clone(),
+        })
+    }
+
+    /// Keeps the driver registered with kubelet, if it registers at all.
+    fn keep_registered(
+        &self,
+        background: &TaskTracker,
+        sender: watch::Sender<bool>,
+        registered: watch::Receiver<bool>,
+    ) {
+        if let Some(folder) = self.options.registration.clone() {
+            let endpoint = self.options.kubelet_endpoint.display().to_string();
+            let stop = self.stop.clone();
+            background.spawn(keep_registered(folder, endpoint, sender, stop));
+        }
+        let (metrics, stop) = (self.metrics.clone(), self.stop.clone());
+        background.spawn(show_registered(registered, metrics, stop));
+    }
+
+    /// Follows the configuration, and looks after the disk, the volumes and the base image.
+    fn keep_in_order(&self, background: &TaskTracker, store: &Store, volumes: Arc<Volumes>) {
+        let (metrics, stop) = (|| self.metrics.clone(), || self.stop.clone());
+        background.spawn(Arc::clone(&self.trust).follow(metrics(), stop()));
+        background.spawn(keep_space(
+            store.clone(),
+            self.options.gc,
+            metrics(),
+            stop(),
+        ));
+        background.spawn(sweep(volumes, stop()));
+        if let Some(socket) = self.options.containerd.clone() {
+            let image = self.options.base_image.clone();
+            background.spawn(base_image::keep_present(socket, image, metrics(), stop()));
+        }
+    }
 }
 
 fn choose_view(options: &DriverOptions) -> anyhow::Result<(View, Vec<String>)> {
@@ -279,9 +336,7 @@ async fn show_registered(
     stop: CancellationToken,
 ) {
     loop {
-        metrics
-            .registered
-            .set(i64::from(*registered.borrow_and_update()));
+        metrics.registered(*registered.borrow_and_update());
         tokio::select! {
             () = stop.cancelled() => return,
             changed = registered.changed() => if changed.is_err() { return },

@@ -14,6 +14,51 @@ use tonic::Code;
 
 use crate::record::StateError;
 
+/// Why volumes are refused, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    /// What was asked for.
+    Request,
+    NoPodInfo,
+    TooManyCalls,
+    /// What is mounted at the target.
+    Target,
+    /// No cache gives the closure, and one may yet.
+    MayCome,
+    NoSpace,
+    Limit(Limit),
+    Digest,
+    Unavailable,
+    Nar,
+    Store,
+    /// A mount or a file of the node.
+    Node,
+}
+
+impl Reason {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::NoPodInfo => "no_pod_info",
+            Self::TooManyCalls => "too_many_calls",
+            Self::Target => "target",
+            Self::MayCome => "may_come",
+            Self::NoSpace => "no_space",
+            Self::Limit(Limit::Roots) => "limit_roots",
+            Self::Limit(Limit::Paths) => "limit_paths",
+            Self::Limit(Limit::ClosureSize) => "limit_closure_size",
+            Self::Limit(Limit::NarSize) => "limit_nar_size",
+            Self::Limit(Limit::Disk) => "limit_disk",
+            Self::Limit(Limit::Narinfos) => "limit_narinfos",
+            Self::Digest => "digest",
+            Self::Unavailable => "unavailable",
+            Self::Nar => "nar",
+            Self::Store => "store",
+            Self::Node => "node",
+        }
+    }
+}
+
 /// A volume cannot be published or unpublished.
 ///
 /// kubelet tells codes apart: after some it asks again and in the end unpublishes; after all others it takes the volume
@@ -109,38 +154,31 @@ impl VolumeError {
     }
 
     /// What it is counted as in the metrics; nothing for what goes on.
-    pub(crate) fn reason(&self) -> Option<&'static str> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::InProgress(_) | Self::Busy | Self::Stopping => return None,
             Self::Missing(_)
             | Self::LongId(_)
             | Self::BadTarget(_)
             | Self::Block
-            | Self::Attributes(_) => "request",
-            Self::NoPodInfo => "no_pod_info",
-            Self::TooManyCalls(_) => "too_many_calls",
-            Self::OtherClosure { .. } | Self::OtherTarget(_) | Self::Foreign(_) => "target",
-            Self::MayCome(_) => "may_come",
-            Self::Realise(error) if error.is_out_of_space() => "no_space",
+            | Self::Attributes(_) => Reason::Request,
+            Self::NoPodInfo => Reason::NoPodInfo,
+            Self::TooManyCalls(_) => Reason::TooManyCalls,
+            Self::OtherClosure { .. } | Self::OtherTarget(_) | Self::Foreign(_) => Reason::Target,
+            Self::MayCome(_) => Reason::MayCome,
+            Self::Realise(error) if error.is_out_of_space() => Reason::NoSpace,
             Self::Realise(error) => match &**error {
-                RealiseError::Limit(error) => match error.limit {
-                    Limit::Roots => "limit_roots",
-                    Limit::Paths => "limit_paths",
-                    Limit::ClosureSize => "limit_closure_size",
-                    Limit::NarSize => "limit_nar_size",
-                    Limit::Disk => "limit_disk",
-                    Limit::Narinfos => "limit_narinfos",
-                },
-                RealiseError::Digest { .. } => "digest",
-                RealiseError::Unavailable(_) | RealiseError::Refused(_) => "unavailable",
-                RealiseError::Nar(_) | RealiseError::Unsuitable { .. } => "nar",
-                _ => "store",
+                RealiseError::Limit(error) => Reason::Limit(error.limit),
+                RealiseError::Digest { .. } => Reason::Digest,
+                RealiseError::Unavailable(_) | RealiseError::Refused(_) => Reason::Unavailable,
+                RealiseError::Nar(_) | RealiseError::Unsuitable { .. } => Reason::Nar,
+                _ => Reason::Store,
             },
             Self::Store(_)
             | Self::State(_)
             | Self::Mount { .. }
             | Self::WrongRoot { .. }
-            | Self::Panicked => "node",
+            | Self::Panicked => Reason::Node,
         })
     }
 

@@ -107,7 +107,7 @@ impl Events {
         }
         let event = event(pod, &self.node, reason, message, Timestamp::now());
         if queue.try_send(Box::new(event)).is_err() {
-            self.metrics.events_dropped.inc();
+            self.metrics.event_dropped();
         }
     }
 }
@@ -157,7 +157,7 @@ async fn send(client: Client, mut waiting: mpsc::Receiver<Box<Event>>, metrics: 
         match api.create(&PostParams::default(), &event).await {
             Ok(_) => debug!(namespace, reason = event.reason, "event sent"),
             Err(error) => {
-                metrics.events_dropped.inc();
+                metrics.event_dropped();
                 warn!(
                     namespace,
                     error = nix_formats::chain(&error),

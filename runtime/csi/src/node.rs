@@ -15,7 +15,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::calls::Calls;
 use crate::error::VolumeError;
 use crate::events::{Events, Reason};
-use crate::metrics::{InFlight, Metrics, OutcomeLabels, PublishLabels};
+use crate::metrics::{Answer, Method, Metrics, Outcome};
 use crate::pod::Pod;
 use crate::proto::csi::node_server::Node;
 use crate::proto::csi::volume_capability::AccessType;
@@ -123,7 +123,7 @@ impl NodeService {
         pod: Pod,
         deadline: Instant,
     ) -> Result<(), VolumeError> {
-        let _in_flight = InFlight::new(&self.metrics, "publish");
+        let _in_flight = self.metrics.in_flight(Method::Publish);
         let began = Instant::now();
         let id = request.volume_id.clone();
         // The volume first, for what is refused is not to hold a call.
@@ -134,27 +134,24 @@ impl NodeService {
             Ok((volume, _call)) => Arc::clone(&self.volumes).publish(volume, deadline).await,
             Err(error) => Err(error),
         };
-        let took = began.elapsed().as_secs_f64();
-        let (outcome, start) = match &result {
-            Ok(start) => ("ok", start.name()),
-            Err(error) if error.is_retryable() => ("retry", Start::Cold.name()),
-            Err(_) => ("refused", Start::Cold.name()),
+        let took = began.elapsed();
+        let (answer, start) = match &result {
+            Ok(start) => (Answer::Published, *start),
+            Err(error) if error.is_retryable() => (Answer::Retry, Start::Cold),
+            Err(_) => (Answer::Refused, Start::Cold),
         };
-        let labels = PublishLabels { outcome, start };
-        self.metrics
-            .publish_seconds
-            .get_or_create(&labels)
-            .observe(took);
+        self.metrics.published(answer, start, took);
+        let seconds = took.as_secs_f64();
         match &result {
-            Ok(_) => info!(start, seconds = took, "published"),
+            Ok(start) => info!(start = start.name(), seconds, "published"),
             Err(error) if error.is_retryable() => {
                 let message = message(error);
-                info!(error = message, seconds = took, "not published yet");
+                info!(error = message, seconds, "not published yet");
                 self.events.tell(&id, &pod, Reason::Realising, &message);
             }
             Err(error) => {
                 let message = message(error);
-                warn!(error = message, seconds = took, "refused");
+                warn!(error = message, seconds, "refused");
                 self.events.tell(&id, &pod, Reason::Refused, &message);
             }
         }
@@ -166,20 +163,16 @@ impl NodeService {
         request: NodeUnpublishVolumeRequest,
         deadline: Instant,
     ) -> Result<(), VolumeError> {
-        let _in_flight = InFlight::new(&self.metrics, "unpublish");
+        let _in_flight = self.metrics.in_flight(Method::Unpublish);
         let began = Instant::now();
         let id = named(request.volume_id, "volume_id")?;
         let target = named(request.target_path, "target_path")?;
         let volumes = Arc::clone(&self.volumes);
         let result = volumes.unpublish(id, PathBuf::from(target), deadline).await;
-        let took = began.elapsed().as_secs_f64();
-        let outcome = if result.is_ok() { "ok" } else { "failed" };
-        self.metrics
-            .unpublish_seconds
-            .get_or_create(&OutcomeLabels { outcome })
-            .observe(took);
+        let took = began.elapsed();
+        self.metrics.unpublished(Outcome::from(&result), took);
         match &result {
-            Ok(()) => info!(seconds = took, "unpublished"),
+            Ok(()) => info!(seconds = took.as_secs_f64(), "unpublished"),
             Err(problem) => error!(error = %problem, "not unpublished"),
         }
         result

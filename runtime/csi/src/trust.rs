@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config::{CacheEntry, Config, ConfigError, Section, SectionLimits, read};
-use crate::metrics::{Metrics, OutcomeLabels};
+use crate::metrics::{Metrics, Outcome};
 
 /// How often to look whether the configuration or a secret changed. A ConfigMap takes kubelet a minute anyhow.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -130,15 +130,11 @@ impl Trust {
             let Ok(result) = tokio::task::spawn_blocking(move || this.reload()).await else {
                 return;
             };
-            let count = |outcome| {
-                let labels = OutcomeLabels { outcome };
-                metrics.config_reloads.get_or_create(&labels).inc();
-            };
             match result {
                 Ok(changed) => {
                     if changed || !last_error.is_empty() {
                         info!(file = %self.file.display(), "reloaded the configuration");
-                        count("ok");
+                        metrics.config_reloaded(Outcome::Ok);
                     }
                     last_error.clear();
                 }
@@ -149,7 +145,7 @@ impl Trust {
                             error = text,
                             "the changed configuration cannot be used: the old one stays"
                         );
-                        count("failed");
+                        metrics.config_reloaded(Outcome::Failed);
                         last_error = text;
                     }
                 }

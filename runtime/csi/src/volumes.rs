@@ -20,7 +20,7 @@ use tracing::{Instrument as _, info_span};
 use crate::error::VolumeError;
 use crate::holdings::Holdings;
 use crate::locks::Locks;
-use crate::metrics::{Metrics, ReasonLabels};
+use crate::metrics::Metrics;
 use crate::pod::Pod;
 use crate::record::{Record, Records, failed};
 use crate::trust::Trust;
@@ -113,8 +113,7 @@ impl Volumes {
         let metrics = self.metrics.clone();
         let published = self.publish_uncounted(volume, deadline).await;
         if let Some(reason) = published.as_ref().err().and_then(VolumeError::reason) {
-            let labels = ReasonLabels { reason };
-            metrics.refused.get_or_create(&labels).inc();
+            metrics.refused(reason);
         }
         published
     }

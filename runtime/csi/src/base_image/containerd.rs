@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{BaseImage, Blob};
 use crate::http::connect;
-use crate::metrics::{Metrics, OutcomeLabels};
+use crate::metrics::{Metrics, Outcome};
 use crate::proto::content::content_client::ContentClient;
 use crate::proto::content::{WriteAction, WriteContentRequest};
 use crate::proto::images::images_client::ImagesClient;
@@ -61,10 +61,6 @@ pub(crate) async fn keep_present(
         let result = tokio::time::timeout(TIMEOUT, put(&socket, &name))
             .await
             .unwrap_or(Err(ImportError::Timeout));
-        let count = |outcome| {
-            let labels = OutcomeLabels { outcome };
-            metrics.base_image_imports.get_or_create(&labels).inc();
-        };
         match result {
             Ok(Put::WasThere) => last_error.clear(),
             Ok(Put::Foreign(digest)) => {
@@ -76,11 +72,11 @@ pub(crate) async fn keep_present(
             }
             Ok(Put::Made) => {
                 info!(image = name, "put the base image into containerd");
-                count("ok");
+                metrics.base_image_imported(Outcome::Ok);
                 last_error.clear();
             }
             Err(error) => {
-                count("failed");
+                metrics.base_image_imported(Outcome::Failed);
                 let text = nix_formats::chain(&error);
                 if text != last_error {
                     warn!(

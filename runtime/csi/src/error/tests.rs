@@ -355,7 +355,9 @@ fn what_is_refused_is_counted_with_its_reason() {
     let reasons: BTreeMap<&str, BTreeSet<&str>> = causes()
         .into_iter()
         .map(|(cause, errors)| {
-            let reasons = errors.iter().map(|error| error.reason().unwrap_or("-"));
+            let reasons = errors
+                .iter()
+                .map(|error| error.reason().map_or("-", Reason::name));
             (cause, reasons.collect())
         })
         .collect();
@@ -446,7 +448,7 @@ fn limits_say_where_they_are_set_and_only_shares_pass_by_themselves() {
     );
     assert_eq!(
         (paths.code(), paths.reason()),
-        (Code::FailedPrecondition, Some("limit_paths"))
+        (Code::FailedPrecondition, Some(Reason::Limit(Limit::Paths)))
     );
     assert!(of(Limit::Disk).is_retryable() && !of(Limit::Roots).is_retryable());
 }
@@ -460,7 +462,7 @@ fn a_full_disk_is_told_without_what_only_an_administrator_can_do() {
     });
     assert_eq!(
         (error.code(), error.reason()),
-        (Code::ResourceExhausted, Some("no_space"))
+        (Code::ResourceExhausted, Some(Reason::NoSpace))
     );
     let text = error.to_string();
     assert!(

@@ -206,12 +206,12 @@ impl Volumes {
     }
 
     pub(super) fn show_volumes(&self) {
-        self.metrics.volumes.set(self.records.len() as i64);
+        self.metrics.volumes(self.records.len());
     }
 
     pub(super) fn show_views(&self) {
         let views = mounts().map(|mounts| self.views.count(&mounts));
-        self.metrics.mounted_closures.set(views.unwrap_or(0) as i64);
+        self.metrics.mounted_closures(views.unwrap_or(0));
     }
 }
 

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::step::{self, Known};
 use super::{Volume, Volumes};
 use crate::error::VolumeError;
-use crate::metrics::SourceLabels;
+use crate::gc::count_for_fetches;
+use crate::metrics::Source;
 use crate::trust::Served;
 
 /// Volumes whose closures no cache gave that are remembered.
@@ -109,25 +110,19 @@ impl Volumes {
     /// Counts what a realisation fetched since it was counted last, whatever came of it.
     pub(super) fn count(&self, realisation: &Realisation) {
         let fetched = realisation.untold();
-        self.count_from("fetched", fetched.paths, fetched.bytes);
-        self.count_from("failed", 0, fetched.wasted_bytes);
+        let metrics = &self.metrics;
+        metrics.realised(Source::Fetched, fetched.paths, fetched.bytes);
+        metrics.realised(Source::Failed, 0, fetched.wasted_bytes);
         // Room may have been made for it.
-        crate::gc::count_for_fetches(&self.store, &self.metrics);
+        count_for_fetches(&self.store, metrics);
     }
 
     fn count_stored(&self, progress: &Progress) {
-        self.count_from(
-            "stored",
+        self.metrics.realised(
+            Source::Stored,
             progress.paths_done.saturating_sub(progress.fetched_paths),
             progress.bytes_done.saturating_sub(progress.fetched_bytes),
         );
-    }
-
-    fn count_from(&self, source: &'static str, paths: u64, bytes: u64) {
-        let labels = SourceLabels { source };
-        let metrics = &self.metrics;
-        metrics.realised_paths.get_or_create(&labels).inc_by(paths);
-        metrics.realised_bytes.get_or_create(&labels).inc_by(bytes);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::view::ViewKey;
 pub(super) const MAY_COME: Duration = Duration::from_mins(3);
 
 /// From where a volume was published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Start {
     /// It was published already.
     Published,
