@@ -4,39 +4,33 @@
     reason = "a test that cannot be set up is to fail"
 )]
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use tempfile::TempDir;
+use support::{ExampleFolder, copy};
 
-const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-
-/// A copy of the example flake, with the library it uses, and a place for a GitOps repository beside it.
+/// A copy of the example flake, and a place for a GitOps repository beside it.
 struct Project {
-    folder: TempDir,
+    folder: ExampleFolder,
 }
 
 impl Project {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let project = Self { folder };
-        for name in ["flake.nix", "nixlib", "examples/hello"] {
-            copy(
-                &Path::new(REPOSITORY).join(name),
-                &project.path("source").join(name),
-            );
+        Self {
+            folder: ExampleFolder::new("source"),
         }
-        project
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.path(name)
     }
 
     /// Replaces a text in a file of the flake; it must be there.
     fn edit(self, file: &str, from: &str, to: &str) -> Self {
-        let path = self.path("source/examples/hello").join(file);
+        let path = self.folder.example(file);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{file} has no '{from}'");
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
@@ -44,14 +38,10 @@ impl Project {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
-        let flake = format!("path:{}?dir=examples/hello", self.path("source").display());
+        let mut command = self.folder.niphas();
+        let flake = format!("path:{}?dir=examples/hello", self.folder.source().display());
         command.arg("render").arg(flake).args(args);
-        command
-            .env_clear()
-            .env("HOME", self.path("home"))
-            .env("NO_COLOR", "1");
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("NO_COLOR", "1");
         command
     }
 
@@ -61,25 +51,14 @@ impl Project {
         let mut command = self.command(&["--to", repository.to_str().unwrap(), "--init"]);
         command.args(["--author", "CI <ci@example.org>"]);
         if !args.contains(&"--cache") {
-            command.args(["--cache", &self.cache()]);
+            command.args(["--cache", &self.folder.cache()]);
         }
         command
             .arg("--key-file")
-            .arg(self.key())
+            .arg(self.folder.key())
             .args(args)
             .output()
             .unwrap()
-    }
-
-    fn cache(&self) -> String {
-        format!(
-            "file://{}",
-            self.path("source/examples/hello/cache").display()
-        )
-    }
-
-    fn key(&self) -> PathBuf {
-        self.path("source/examples/hello/cache-demo-key.public")
     }
 
     /// What a failed run printed, with paths of this run left out. Nothing may have been written.
@@ -104,7 +83,8 @@ impl Project {
     }
 
     fn text(&self, bytes: &[u8]) -> String {
-        let folder = self.folder.path().to_str().unwrap();
+        let folder = self.path("");
+        let folder = folder.to_str().unwrap().trim_end_matches('/');
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let text = text.replace(folder, "[DIR]");
         // The tree's store path changes with every edit of the example.
@@ -125,19 +105,6 @@ impl Project {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let name = entry.unwrap().file_name();
-            copy(&from.join(&name), &to.join(&name));
-        }
-    } else {
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from, to).unwrap();
-    }
-}
-
 #[test]
 fn the_example_is_committed_once() {
     let project = Project::new();
@@ -155,7 +122,7 @@ fn the_example_is_committed_once() {
 #[test]
 fn a_run_with_nothing_to_do_asks_no_cache_unless_it_is_to() {
     let project = Project::new();
-    let cache = project.path("source/examples/hello/cache");
+    let cache = project.folder.example("cache");
     let elsewhere = project.path("cache");
     let url = format!("file://{}", elsewhere.display());
     copy(&cache, &elsewhere);
@@ -317,7 +284,7 @@ fn a_closure_without_a_trusted_signature_is_told_with_its_workload() {
         "--to",
         repository.to_str().unwrap(),
         "--cache",
-        &project.cache(),
+        &project.folder.cache(),
         "--init",
     ]);
     insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
@@ -326,8 +293,8 @@ fn a_closure_without_a_trusted_signature_is_told_with_its_workload() {
 #[test]
 fn a_closure_that_no_cache_has_is_told_with_how_to_push_it() {
     let project = Project::new();
-    fs::remove_dir_all(project.path("source/examples/hello/cache/nar")).unwrap();
-    for entry in fs::read_dir(project.path("source/examples/hello/cache")).unwrap() {
+    fs::remove_dir_all(project.folder.example("cache/nar")).unwrap();
+    for entry in fs::read_dir(project.folder.example("cache")).unwrap() {
         let path = entry.unwrap().path();
         if path
             .extension()
@@ -355,9 +322,9 @@ fn a_repository_that_is_not_there_is_told() {
         "--to",
         repository.to_str().unwrap(),
         "--cache",
-        &project.cache(),
+        &project.folder.cache(),
     ]);
-    command.arg("--key-file").arg(project.key());
+    command.arg("--key-file").arg(project.folder.key());
     insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
 }
 

@@ -7,6 +7,7 @@
 
 #[path = "../../gitops/tests/repositories/http.rs"]
 mod git_server;
+mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,27 +15,21 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use tempfile::TempDir;
-
-const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+use support::ExampleFolder;
 
 /// What no output and no file may hold; and `ci:MARKER` as Basic authentication writes it.
 const MARKERS: [&str; 2] = ["MARKER", "Y2k6TUFSS0VS"];
 
 /// The example's repository behind a Git server with a password, and its archive behind a server of files.
 struct World {
-    folder: TempDir,
+    folder: ExampleFolder,
     git: String,
     files: String,
 }
 
 impl World {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let source = folder.path().join("served/repo.git");
-        for name in ["flake.nix", "nixlib", "examples/hello"] {
-            copy(&Path::new(REPOSITORY).join(name), &source.join(name));
-        }
+        let folder = ExampleFolder::new("served/repo.git");
         for args in [
             &["init", "--quiet"][..],
             &["add", "--all"],
@@ -43,10 +38,10 @@ impl World {
         ] {
             let mut git = Command::new("git");
             git.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]);
-            let status = git.arg("-C").arg(&source).args(args).status();
+            let status = git.arg("-C").arg(folder.source()).args(args).status();
             assert!(status.unwrap().success());
         }
-        let served = folder.path().join("served");
+        let served = folder.path("served");
         let authorization = format!("Basic {}", "Y2k6TUFSS0VS");
         let git = git_server::Server::start(&served, Some(&authorization));
         Self {
@@ -57,17 +52,14 @@ impl World {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.path(name)
     }
 
     /// Runs `niphas`, which may say no secret.
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
+        let mut command = self.folder.niphas();
         command
             .args(args)
-            .env_clear()
-            .env("HOME", self.path("home"))
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("NIPHAS_CACHE_DIR", self.path("cache"))
             .env("NIPHAS_LOG", "debug")
             .env(
@@ -148,19 +140,6 @@ fn serve(file: PathBuf) -> String {
     format!("http://{address}")
 }
 
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let name = entry.unwrap().file_name();
-            copy(&from.join(&name), &to.join(&name));
-        }
-    } else {
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from, to).unwrap();
-    }
-}
-
 #[test]
 fn secrets_stay_where_they_belong() {
     let world = World::new();
@@ -188,9 +167,7 @@ fn secrets_stay_where_they_belong() {
     // A flake whose own address is secret.
     world.succeeds(&["show", &hello]);
     let gitops = world.path("gitops");
-    let example = Path::new(REPOSITORY).join("examples/hello");
-    let cache = format!("file://{}", example.join("cache").display());
-    let key = example.join("cache-demo-key.public");
+    let (cache, key) = (world.folder.cache(), world.folder.key());
     world.succeeds(&[
         "render",
         &hello,
