@@ -7,7 +7,7 @@ use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::fetch::Fetched;
 use crate::flake_ref::FlakeRef;
-use crate::lock_file::InputPath;
+use crate::input_path::InputPath;
 
 /// What a flake.nix declares.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::attrs::{Attr, Attrs};
 use crate::decl::{FlakeDecl, InputDecl, Place};
 use crate::error::RefError;
 use crate::flake_ref::{FlakeRef, ParseOptions};
-use crate::lock_file::InputPath;
+use crate::input_path::InputPath;
 use nix_formats::store_path::StoreDir;
 
 /// No flake.nix is larger.

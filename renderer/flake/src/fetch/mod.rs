@@ -5,6 +5,7 @@
 
 mod archive;
 mod cache;
+mod fetched;
 mod forge;
 mod git;
 mod git_remote;
@@ -13,6 +14,7 @@ mod git_worktree;
 mod http;
 mod output;
 mod rate;
+mod settings;
 mod submodules;
 mod tar_stream;
 mod tarball;
@@ -20,92 +22,28 @@ mod tarball;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
 
-use niphas_http::Secret;
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashFormat};
-use nix_formats::store_path::{FixedOutput, StoreDir, StorePath, StorePathError};
+use nix_formats::store_path::{FixedOutput, StorePath, StorePathError};
 
 use crate::attrs::{Attr, Attrs};
-use crate::date::Date;
 use crate::error::FlakeError;
 use crate::flake_ref::clean;
 use crate::input::{Input, Scheme};
-use crate::registry::{Registry, RegistrySettings, UseRegistries, look_up};
+use crate::registry::{Registry, UseRegistries, look_up};
 use crate::tree::SourceTree;
 
+pub use fetched::{Fetched, Resolved, TreeAttrOptions};
+pub use settings::{FetchLimits, FetchSettings};
+
 use cache::Cache;
+use fetched::short_rev;
 use http::Http;
 use tarball::Shape;
 
-/// Where to fetch to, and within which bounds.
-#[derive(Debug, Clone)]
-pub struct FetchSettings {
-    /// The cache folder; made when something is first put into it.
-    pub cache_dir: PathBuf,
-    /// The store directory that paths are printed with.
-    pub store_dir: StoreDir,
-    /// How long an answer of a server is good, where the reference doesn't say what exactly is
-    /// meant.
-    pub ttl: Duration,
-    /// Where names are looked up.
-    pub registries: RegistrySettings,
-    /// Tokens by host, or by host and path, as in Nix's `access-tokens`.
-    pub access_tokens: BTreeMap<String, Secret>,
-    /// Whether work trees with uncommitted changes may be used.
-    pub allow_dirty: bool,
-    /// The largest download, in bytes: of an archive, a file, or what a fetch brings into a clone.
-    pub max_download: u64,
-    /// The largest archive once unpacked, in bytes.
-    pub max_unpacked: u64,
-    /// How long to wait for servers.
-    pub limits: FetchLimits,
-}
-
-/// How long to wait for a server. Git servers have the limits of [`niphas_git::TimeLimits`] besides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchLimits {
-    /// Time to connect.
-    pub connect_timeout: Duration,
-    /// Longest silence, before an answer and within it.
-    pub read_timeout: Duration,
-    /// Bytes per second, counted over [`Self::read_timeout`], below which an answer is given up.
-    pub min_rate: u64,
-}
-
-impl Default for FetchLimits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(15),
-            read_timeout: Duration::from_secs(30),
-            min_rate: 1024,
-        }
-    }
-}
-
 /// The largest answer of a forge, and the largest registry. Commits come with their changes.
 const MAX_ANSWER: u64 = 16 << 20;
-
-impl FetchSettings {
-    /// The settings that Nix has when nothing is configured.
-    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            cache_dir: cache_dir.into(),
-            store_dir: StoreDir::default(),
-            ttl: Duration::from_hours(1),
-            registries: RegistrySettings {
-                global: "https://channels.nixos.org/flake-registry.json".to_owned(),
-                ..RegistrySettings::default()
-            },
-            access_tokens: BTreeMap::new(),
-            allow_dirty: true,
-            max_download: 8 << 30,
-            max_unpacked: 32 << 30,
-            limits: FetchLimits::default(),
-        }
-    }
-}
 
 /// What a scheme's fetcher found: a tree and the attributes it adds to the input.
 struct Found {
@@ -113,90 +51,6 @@ struct Found {
     tree: SourceTree,
     /// The NAR hash, where it is known already.
     nar_hash: Option<Hash>,
-}
-
-/// A fetched input.
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    /// The input with all that the fetch found out: what a lock file holds.
-    pub input: Input,
-    /// The path it would have in a store.
-    pub store_path: StorePath,
-    /// The hash of its NAR.
-    pub nar_hash: Hash,
-    /// Its files.
-    pub tree: Arc<SourceTree>,
-}
-
-/// How to make the attributes that an expression sees of a [`Fetched`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TreeAttrOptions {
-    /// As `fetchGit` does for dirty trees: a `rev` of zeros rather than none.
-    pub empty_rev_fallback: bool,
-    /// Leave out what says that the tree is a commit: its lock file isn't the committed one.
-    pub force_dirty: bool,
-}
-
-impl Fetched {
-    /// The attributes that an expression sees: `outPath`, `narHash`, `rev` and so on. `outPath`
-    /// is a string whose context is the store path.
-    pub fn tree_attrs(
-        &self,
-        store_dir: &StoreDir,
-        options: TreeAttrOptions,
-    ) -> Result<Attrs, FlakeError> {
-        const EMPTY_REV: &str = crate::input::NULL_REV;
-        let input = &self.input;
-        let mut attrs = Attrs::new();
-        attrs.set("outPath", store_dir.print(&self.store_path));
-        if let Some(hash) = input.nar_hash()? {
-            attrs.set("narHash", hash.to_string(HashFormat::Sri, true));
-        }
-        if input.scheme() == Some(Scheme::Git) {
-            attrs.set("submodules", input.flag("submodules")?);
-        }
-        if !options.force_dirty {
-            let rev = match input.rev()? {
-                None if options.empty_rev_fallback => Some(EMPTY_REV.to_owned()),
-                rev => rev,
-            };
-            if let Some(rev) = rev {
-                attrs.set("shortRev", short_rev(&rev));
-                attrs.set("rev", rev);
-            }
-            if let Some(count) = input.rev_count()? {
-                attrs.set("revCount", count);
-            } else if options.empty_rev_fallback {
-                attrs.set("revCount", 0);
-            }
-        }
-        for name in ["dirtyRev", "dirtyShortRev"] {
-            if let Some(rev) = input.attrs().string(name)? {
-                attrs.set(name, rev);
-            }
-        }
-        if let Some(seconds) = input.last_modified()? {
-            attrs.set("lastModified", seconds);
-            attrs.set("lastModifiedDate", Date::from_unix(seconds).compact());
-        }
-        Ok(attrs)
-    }
-}
-
-/// The first digits of a commit's name.
-fn short_rev(rev: &str) -> &str {
-    rev.get(..7).unwrap_or(rev)
-}
-
-/// A fetched input, and what the registries had to do with it.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    /// What was fetched, as written in the reference or in a registry.
-    pub resolved: Input,
-    /// The folder that a registry names.
-    pub dir: Option<String>,
-    /// What came of it.
-    pub fetched: Fetched,
 }
 
 /// A file that was downloaded: what `builtins.fetchurl` gives.

@@ -6,7 +6,8 @@ use crate::attrs::Attrs;
 use crate::decl::{Flake, InputDecl, Place, below};
 use crate::error::FlakeError;
 use crate::flake_ref::FlakeRef;
-use crate::lock_file::{Edge, InputPath, LockFile, LockedInput, MAX_DEPTH, MAX_NODES, NodeId};
+use crate::input_path::InputPath;
+use crate::lock_file::{Edge, LockFile, LockedInput, MAX_DEPTH, MAX_NODES, NodeId};
 use crate::registry::UseRegistries;
 
 use super::{LockOptions, Reader, read_lock_file};

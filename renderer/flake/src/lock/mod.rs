@@ -12,7 +12,8 @@ use crate::decl::{Flake, FlakeDecl, Place, ReadFlake};
 use crate::error::FlakeError;
 use crate::fetch::{Fetcher, Resolved};
 use crate::flake_ref::FlakeRef;
-use crate::lock_file::{InputPath, LockFile, NodeId};
+use crate::input_path::InputPath;
+use crate::lock_file::{LockFile, NodeId};
 use crate::registry::UseRegistries;
 
 use compute::Locker;

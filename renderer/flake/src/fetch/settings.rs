@@ -1,0 +1,75 @@
+//! Where to fetch to, and within which bounds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use niphas_http::Secret;
+use nix_formats::store_path::StoreDir;
+
+use crate::registry::RegistrySettings;
+
+/// Where to fetch to, and within which bounds.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    /// The cache folder; made when something is first put into it.
+    pub cache_dir: PathBuf,
+    /// The store directory that paths are printed with.
+    pub store_dir: StoreDir,
+    /// How long an answer of a server is good, where the reference doesn't say what exactly is
+    /// meant.
+    pub ttl: Duration,
+    /// Where names are looked up.
+    pub registries: RegistrySettings,
+    /// Tokens by host, or by host and path, as in Nix's `access-tokens`.
+    pub access_tokens: BTreeMap<String, Secret>,
+    /// Whether work trees with uncommitted changes may be used.
+    pub allow_dirty: bool,
+    /// The largest download, in bytes: of an archive, a file, or what a fetch brings into a clone.
+    pub max_download: u64,
+    /// The largest archive once unpacked, in bytes.
+    pub max_unpacked: u64,
+    /// How long to wait for servers.
+    pub limits: FetchLimits,
+}
+
+/// How long to wait for a server. Git servers have the limits of [`niphas_git::TimeLimits`] besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Longest silence, before an answer and within it.
+    pub read_timeout: Duration,
+    /// Bytes per second, counted over [`Self::read_timeout`], below which an answer is given up.
+    pub min_rate: u64,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(15),
+            read_timeout: Duration::from_secs(30),
+            min_rate: 1024,
+        }
+    }
+}
+
+impl FetchSettings {
+    /// The settings that Nix has when nothing is configured.
+    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            cache_dir: cache_dir.into(),
+            store_dir: StoreDir::default(),
+            ttl: Duration::from_hours(1),
+            registries: RegistrySettings {
+                global: "https://channels.nixos.org/flake-registry.json".to_owned(),
+                ..RegistrySettings::default()
+            },
+            access_tokens: BTreeMap::new(),
+            allow_dirty: true,
+            max_download: 8 << 30,
+            max_unpacked: 32 << 30,
+            limits: FetchLimits::default(),
+        }
+    }
+}
