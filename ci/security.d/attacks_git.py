@@ -168,6 +168,23 @@ def filters_and_monitors_of_a_work_tree_run_no_program(work):
         untouched(folder, command.evaluate(work, reference))
 
 
+@attack("The files of a Git tree are counted before the first of them is written.")
+def a_git_tree_of_a_billion_files_writes_none(work):
+    folder = outside(work)
+    repository = sources.Repository(work / "bomb.git")
+    tree = repository.tree(*(("100644", str(name), repository.blob(b"")) for name in range(10)))
+    for _ in range(8):
+        tree = repository.tree(*(("40000", str(name), tree) for name in range(10)))
+    repository.flake(("40000", "bomb", tree))
+    for reference in (repository.url, f"{repository.url}&exportIgnore=1"):
+        done = command.evaluate(work, f"{reference}#x")
+        untouched(folder, done)
+        held(done.code != 0 and "at most 1000000 files" in done.output, f"it was not refused for its files: {done.last}")
+        held(done.seconds < 10, f"it took {done.seconds:.0f} s")
+        written = [path for name in ("trees", "tmp") for path in (work / "home/.cache").glob(f"**/{name}/*")]
+        held(not written, f"it was written: {written[:3]}")
+
+
 @attack("A tree that is nested without an end is an error, not a crash.")
 def a_git_tree_ten_thousand_folders_deep_does_not_crash(work):
     folder = outside(work)

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use git2::{ObjectType, Oid, Repository, Signature};
 use nix_flake::{Attr, Attrs, FetchSettings, Fetcher, Input, SourceTree, UseRegistries};
@@ -227,10 +227,7 @@ fn git_trees_have_a_largest_size_however_small_they_are_stored() {
         tree = repo.tree(&[("40000", "d", tree)]);
     }
     let error = repo.refuse(&[("40000", "d", tree)]);
-    assert!(
-        error.contains("maximum NAR directory depth of 64"),
-        "{error}"
-    );
+    assert!(error.contains("at most 64 nested folders"), "{error}");
     repo.commit(tree);
     let error = repo.fetch_with(&[("exportIgnore", true.into())], 1 << 20);
     assert!(
@@ -238,6 +235,74 @@ fn git_trees_have_a_largest_size_however_small_they_are_stored() {
             .expect_err("too deep")
             .contains("at most 64 nested folders")
     );
+}
+
+#[test]
+fn the_entries_of_a_git_tree_are_counted_before_one_is_written() {
+    let repo = Repo::new();
+    let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    let of = |mode, object| -> Vec<_> {
+        names
+            .iter()
+            .map(|name| (mode, name.as_str(), object))
+            .collect()
+    };
+    let mut tree = repo.tree(&of("100644", repo.blob("")));
+    for _ in 0..8 {
+        tree = repo.tree(&of("40000", tree));
+    }
+    repo.commit(repo.tree(&[("40000", "bomb", tree)]));
+    let place = repo.world.fill("file://@/r.git");
+    let expected = format!(
+        "expected a tree of at most 1000000 files, symlinks and folders in the Git repository '{place}' and its submodules, found at least 1111111111; split the repository"
+    );
+    let start = Instant::now();
+    let hash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    for attrs in [
+        &[][..],
+        &[("narHash", hash.into())],
+        &[("exportIgnore", true.into())],
+    ] {
+        let error = repo.fetch_with(attrs, 1 << 20).expect_err("a bomb");
+        assert!(error.ends_with(&expected), "{error}");
+        assert_eq!(repo.left(), Vec::<PathBuf>::new());
+    }
+    assert!(start.elapsed() < Duration::from_secs(10));
+    for _ in 0..60 {
+        tree = repo.tree(&of("40000", tree));
+    }
+    let error = repo.refuse(&of("40000", tree));
+    assert!(error.contains("at most 64 nested folders"), "{error}");
+}
+
+#[test]
+fn submodules_count_together_with_their_repository() {
+    let repo = Repo::new();
+    let url = repo.world.fill("file://@/r.git");
+    let file = ("100644", "f", repo.blob(vec![b'x'; 300 << 10]));
+    let plain = repo.commit(repo.tree(&[file]));
+    let with_submodules = |paths: &[&str], commit: Oid| {
+        let module =
+            |path: &&str| format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
+        let modules = paths.iter().map(module).collect::<Vec<_>>().concat();
+        let mut entries = vec![("100644", ".gitmodules", repo.blob(modules)), file];
+        entries.extend(paths.iter().map(|path| ("160000", *path, commit)));
+        repo.commit(repo.tree(&entries))
+    };
+    let submodules = ("submodules", Attr::from(true));
+    let fetch = || repo.fetch_with(std::slice::from_ref(&submodules), 1 << 20);
+    let two = with_submodules(&["m", "n"], plain);
+    fetch().expect("three files of 300 KiB");
+    with_submodules(&["m", "n", "o"], plain);
+    let error = fetch().expect_err("four files of 300 KiB");
+    assert!(
+        error.contains(&format!("expected a tree of at most 1048576 bytes in the Git repository '{url}' and its submodules, found at least 1228")),
+        "{error}"
+    );
+    // What is in the cache counts as well, with its own submodules.
+    with_submodules(&["m"], two);
+    let error = fetch().expect_err("four files of 300 KiB");
+    assert!(error.contains("at most 1048576 bytes"), "{error}");
 }
 
 #[test]

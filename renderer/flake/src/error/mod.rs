@@ -90,6 +90,20 @@ pub enum FlakeError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A tree in a Git repository that is larger than it may be.
+    #[error(
+        "expected a tree of at most {limit} {what} in the Git repository '{repository}' and its submodules, found at least {found}; split the repository"
+    )]
+    GitTreeTooLarge {
+        /// Which.
+        repository: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much was counted.
+        found: u64,
+        /// How much is let through.
+        limit: u64,
+    },
     /// A tree that is refused, or that can't be written.
     #[error(transparent)]
     Tree(#[from] TreeError),

@@ -7,8 +7,8 @@ use git2::{Oid, Repository};
 use nix_formats::hash::HashFormat;
 
 use super::cache::Key;
+use super::git_size::{Part, TreeSize};
 use super::git_tree::CommitTree;
-use super::submodules::MAX_NESTING;
 use super::{Fetcher, Found, cached_number, check_against, hash_mismatch, lock};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
@@ -68,11 +68,7 @@ pub(super) fn open(path: &Path) -> Result<Repository, FlakeError> {
 }
 
 impl Fetcher {
-    /// `nesting` is how many repositories it is a submodule in.
-    pub(super) fn find_git(&self, input: &Input, nesting: usize) -> Result<Found, FlakeError> {
-        if nesting > MAX_NESTING {
-            return Err(FlakeError::SubmodulesTooDeep { limit: MAX_NESTING });
-        }
+    pub(super) fn find_git(&self, input: &Input, part: Part<'_>) -> Result<Found, FlakeError> {
         if input.flag("lfs")? {
             return Err(FlakeError::Lfs(input.to_string()));
         }
@@ -82,7 +78,7 @@ impl Fetcher {
         let is_unpinned = input.reference()?.is_none() && input.rev()?.is_none();
         let place = Place::of(input)?;
         match &place {
-            Place::Local(path) if is_unpinned => self.find_worktree(path, input, nesting),
+            Place::Local(path) if is_unpinned => self.find_worktree(path, input, part),
             Place::Local(path) => {
                 let repository = open(path)?;
                 let reference = match input.reference()? {
@@ -93,9 +89,9 @@ impl Fetcher {
                     Some(rev) => parse_oid(&rev)?,
                     None => resolve(&repository, &reference)?,
                 };
-                self.find_commit(&repository, &place, input, &reference, rev, nesting)
+                self.find_commit(&repository, &place, input, &reference, rev, part)
             }
-            Place::Remote(url) => self.find_remote(&place, url, input, nesting),
+            Place::Remote(url) => self.find_remote(&place, url, input, part),
         }
     }
 
@@ -107,7 +103,7 @@ impl Fetcher {
         input: &Input,
         reference: &str,
         rev: Oid,
-        nesting: usize,
+        part: Part<'_>,
     ) -> Result<Found, FlakeError> {
         let specified = input;
         let shallow = input.flag("shallow")?;
@@ -143,7 +139,12 @@ impl Fetcher {
                 flag(export_ignore, "exportIgnore"),
             ],
         );
-        if let Some(content) = self.known_content(&key)? {
+        let (max_bytes, shown) = (self.settings.max_unpacked, place.to_string());
+        if let Some(entry) = self.cache.look_up(&key)
+            && let Some(size) = TreeSize::from_attrs(&entry.attrs)
+            && let Some(content) = self.content_of(&entry.attrs)?
+        {
+            part.add(size, max_bytes, &shown)?;
             return Ok(Found {
                 input,
                 tree: content.tree,
@@ -151,19 +152,14 @@ impl Fetcher {
             });
         }
         let scratch = self.cache.scratch()?;
-        let mut source = CommitTree::new(repository, &commit, self.settings.max_unpacked)?;
+        let before = part.whole();
+        let mut source = CommitTree::new(repository, &shown, &commit, part, max_bytes)?;
         if export_ignore {
             source.honour_export_ignore(scratch.path())?;
         }
         if submodules {
-            source.submodules = self.submodules(
-                repository,
-                place,
-                &source,
-                reference,
-                scratch.path(),
-                nesting,
-            )?;
+            source.submodules =
+                self.submodules(repository, place, &source, reference, scratch.path(), part)?;
         }
         if let Some(expected) = specified.nar_hash()? {
             let got = source.nar_hash()?;
@@ -178,8 +174,9 @@ impl Fetcher {
         let nar_hash = source.write(&root)?;
         let tree = self.cache.adopt_hashed(&root, &nar_hash)?;
         let hash = nar_hash.to_string(HashFormat::Sri, true);
-        self.cache
-            .remember(&key, &Attrs::from_iter([("narHash", hash)]))?;
+        let mut known = Attrs::from_iter([("narHash", hash)]);
+        part.whole().less(before).put_into(&mut known);
+        self.cache.remember(&key, &known)?;
         Ok(Found {
             input,
             tree,

@@ -10,6 +10,7 @@ use git2::{
 
 use super::cache::Key;
 use super::git::{Place, default_ref, parse_oid, resolve};
+use super::git_size::Part;
 use super::rate::Rate;
 use super::{FetchSettings, Fetcher, Found};
 use crate::attrs::Attrs;
@@ -27,7 +28,7 @@ impl Fetcher {
         place: &Place,
         url: &Url,
         input: &Input,
-        nesting: usize,
+        part: Part<'_>,
     ) -> Result<Found, FlakeError> {
         niphas_git::limit_time(niphas_git::TimeLimits::default());
         niphas_git::limit_memory(niphas_git::MAX_OBJECT);
@@ -65,7 +66,7 @@ impl Fetcher {
         }
         // A repository may be a submodule of itself, and nothing removes objects of a clone.
         drop(lock);
-        self.find_commit(&repository, place, input, &reference, rev, nesting)
+        self.find_commit(&repository, place, input, &reference, rev, part)
     }
 
     /// Brings a branch or tag of the clone up to date, unless it was just now.

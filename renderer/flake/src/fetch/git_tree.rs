@@ -16,22 +16,19 @@ use git2::{
 use niphas_git::MAX_OBJECT;
 use nix_formats::hash::Hash;
 use nix_formats::nar::{MAX_DEPTH, MAX_TARGET_LEN};
-use tree_writer::{Budget, Limits};
+use tree_writer::Limits;
 
+use super::git_size::{MAX_ENTRIES, Part, measure};
 use super::output::Output;
 use crate::error::FlakeError;
 use crate::tree::{FileKind, SourceTree};
 
-/// The most files and folders that a tree may have, all levels together.
-pub(super) const MAX_ENTRIES: u64 = 4_000_000;
-
-const GIT_LINK: i32 = 0o120_000;
+pub(super) const GIT_LINK: i32 = 0o120_000;
 const GIT_EXECUTABLE: i32 = 0o100_755;
 
 /// The tree of a commit, with what submodules put into it and less what `export-ignore` leaves out.
 pub(super) struct CommitTree<'a> {
-    repository: &'a Repository,
-    odb: Odb<'a>,
+    objects: Objects<'a>,
     root: Tree<'a>,
     limits: Limits,
     /// By their path. Other submodules are empty folders.
@@ -41,22 +38,21 @@ pub(super) struct CommitTree<'a> {
 }
 
 impl<'a> CommitTree<'a> {
-    /// The tree of `commit`, which may have up to `max_bytes` in its files.
+    /// The tree of `commit` in the repository at `place`. It is refused if, with the other parts of the whole, it has more than
+    /// [`MAX_ENTRIES`] entries, or `max_bytes` in its files.
     pub(super) fn new(
         repository: &'a Repository,
+        place: &str,
         commit: &Commit<'a>,
+        part: Part<'_>,
         max_bytes: u64,
     ) -> Result<Self, FlakeError> {
-        let root = commit.tree().map_err(FlakeError::git(format!(
-            "looking up the tree of {}",
-            commit.id()
-        )))?;
-        let odb = repository
-            .odb()
-            .map_err(FlakeError::git("opening the object database"))?;
+        let objects = Objects::of(repository)?;
+        let size = measure(&objects, commit.tree_id(), max_bytes, place)?;
+        part.add(size, max_bytes, place)?;
+        let root = objects.tree(commit.tree_id(), b"")?;
         Ok(Self {
-            repository,
-            odb,
+            objects,
             root,
             limits: Limits {
                 bytes: max_bytes,
@@ -118,16 +114,18 @@ impl<'a> CommitTree<'a> {
                 }
                 Some(ObjectType::Tree) => {
                     output.enter(name)?;
-                    let child = self.tree(entry.id(), path)?;
+                    let child = self.objects.tree(entry.id(), path)?;
                     self.visit(wanted, &child, path, output)?;
                     output.leave()?;
                 }
                 Some(ObjectType::Blob) if entry.filemode() == GIT_LINK => {
-                    let blob = self.blob(entry.id(), path, MAX_TARGET_LEN as u64)?;
+                    let limit = MAX_TARGET_LEN as u64;
+                    self.objects.size(entry.id(), path, limit)?;
+                    let blob = self.objects.blob(entry.id(), path)?;
                     output.symlink(name, blob.content())?;
                 }
                 Some(ObjectType::Blob) => {
-                    let blob = self.blob(entry.id(), path, MAX_OBJECT)?;
+                    let blob = self.objects.blob(entry.id(), path)?;
                     let executable = entry.filemode() == GIT_EXECUTABLE;
                     output.file(name, executable, blob.content())?;
                 }
@@ -138,43 +136,15 @@ impl<'a> CommitTree<'a> {
         Ok(())
     }
 
-    fn tree(&self, id: Oid, path: &[u8]) -> Result<Tree<'a>, FlakeError> {
-        // Each entry takes 20 bytes for its hash alone.
-        self.check_size(id, path, MAX_ENTRIES * 32)?;
-        self.repository
-            .find_tree(id)
-            .map_err(FlakeError::git(format!("looking up '{}'", show(path))))
-    }
-
-    fn blob(&self, id: Oid, path: &[u8], limit: u64) -> Result<Blob<'a>, FlakeError> {
-        self.check_size(id, path, limit.min(self.limits.bytes))?;
-        self.repository
-            .find_blob(id)
-            .map_err(FlakeError::git(format!("looking up '{}'", show(path))))
-    }
-
-    /// Refuses an object that is too large before it is read into memory.
-    fn check_size(&self, id: Oid, path: &[u8], limit: u64) -> Result<(), FlakeError> {
-        let (size, _) = self
-            .odb
-            .read_header(id)
-            .map_err(FlakeError::git(format!("looking up '{}'", show(path))))?;
-        if size as u64 > limit {
-            return Err(FlakeError::TooLarge {
-                url: show(path).into(),
-                limit,
-            });
-        }
-        Ok(())
-    }
-
     /// The text of the regular file `name` at the top; none if there is no such file.
     pub(super) fn top_file(&self, name: &str, limit: u64) -> Result<Option<Blob<'a>>, FlakeError> {
         match self.root.get_name(name) {
             Some(entry)
                 if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != GIT_LINK =>
             {
-                self.blob(entry.id(), name.as_bytes(), limit).map(Some)
+                let (id, name) = (entry.id(), name.as_bytes());
+                self.objects.size(id, name, limit)?;
+                self.objects.blob(id, name).map(Some)
             }
             _ => Ok(None),
         }
@@ -182,8 +152,7 @@ impl<'a> CommitTree<'a> {
 
     /// Leaves out what `export-ignore` in the tree's .gitattributes says. `scratch` is a folder to work in.
     pub(super) fn honour_export_ignore(&mut self, scratch: &Path) -> Result<(), FlakeError> {
-        let mut budget = Budget::new(self.limits);
-        if !self.speaks_of_export_ignore(&self.root, &mut Vec::new(), 1, &mut budget)? {
+        if !self.speaks_of_export_ignore(&self.root, &mut Vec::new())? {
             return Ok(());
         }
         let work_tree = scratch.join("attributes");
@@ -209,22 +178,19 @@ impl<'a> CommitTree<'a> {
         &self,
         tree: &Tree<'_>,
         path: &mut Vec<u8>,
-        depth: usize,
-        budget: &mut Budget,
     ) -> Result<bool, FlakeError> {
-        budget.check_depth(depth)?;
         for entry in sorted_entries(tree, path)? {
-            budget.take_entry()?;
             let parent = path.len();
             join(path, entry.name_bytes());
             let found = match entry.kind() {
                 Some(ObjectType::Tree) => {
-                    let child = self.tree(entry.id(), path)?;
-                    self.speaks_of_export_ignore(&child, path, depth + 1, budget)?
+                    let child = self.objects.tree(entry.id(), path)?;
+                    self.speaks_of_export_ignore(&child, path)?
                 }
                 _ if is_attributes(&entry) => {
                     let needle = b"export-ignore";
-                    self.blob(entry.id(), path, MAX_OBJECT)?
+                    self.objects
+                        .blob(entry.id(), path)?
                         .content()
                         .windows(needle.len())
                         .any(|window| window == needle)
@@ -245,6 +211,54 @@ impl<'a> CommitTree<'a> {
         };
         let flags = AttrCheckFlags::FILE_THEN_INDEX | AttrCheckFlags::NO_SYSTEM;
         is_export_ignored(repository, Path::new(OsStr::from_bytes(path)), flags)
+    }
+}
+
+/// The objects of a repository. Paths are for messages.
+pub(super) struct Objects<'a> {
+    repository: &'a Repository,
+    odb: Odb<'a>,
+}
+
+impl<'a> Objects<'a> {
+    fn of(repository: &'a Repository) -> Result<Self, FlakeError> {
+        let odb = repository
+            .odb()
+            .map_err(FlakeError::git("opening the object database"))?;
+        Ok(Self { repository, odb })
+    }
+
+    /// A folder, which is read into memory.
+    pub(super) fn tree(&self, id: Oid, path: &[u8]) -> Result<Tree<'a>, FlakeError> {
+        self.repository
+            .find_tree(id)
+            .map_err(|error| not_found(path, error))
+    }
+
+    fn blob(&self, id: Oid, path: &[u8]) -> Result<Blob<'a>, FlakeError> {
+        self.repository
+            .find_blob(id)
+            .map_err(|error| not_found(path, error))
+    }
+
+    /// The size of an object, which may be `limit`. It is not read.
+    pub(super) fn size(&self, id: Oid, path: &[u8], limit: u64) -> Result<u64, FlakeError> {
+        let (size, _) = self
+            .odb
+            .read_header(id)
+            .map_err(|error| not_found(path, error))?;
+        if size as u64 > limit {
+            return Err(FlakeError::TooLarge {
+                url: show(path).into(),
+                limit,
+            });
+        }
+        Ok(size as u64)
+    }
+
+    /// The size of a file, which may be `limit`, and no more than can be read into memory.
+    pub(super) fn file_size(&self, id: Oid, path: &[u8], limit: u64) -> Result<u64, FlakeError> {
+        self.size(id, path, limit.min(MAX_OBJECT))
     }
 }
 
@@ -351,6 +365,10 @@ pub(super) fn is_export_ignored(
     Ok(matches!(AttrValue::from_string(value), AttrValue::True))
 }
 
+fn not_found(path: &[u8], error: git2::Error) -> FlakeError {
+    FlakeError::git(format!("looking up '{}'", show(path)))(error)
+}
+
 fn refused(path: &[u8], problem: &'static str) -> FlakeError {
     FlakeError::GitTree {
         entry: show(path),
@@ -358,7 +376,7 @@ fn refused(path: &[u8], problem: &'static str) -> FlakeError {
     }
 }
 
-fn join(path: &mut Vec<u8>, name: &[u8]) {
+pub(super) fn join(path: &mut Vec<u8>, name: &[u8]) {
     if !path.is_empty() {
         path.push(b'/');
     }
@@ -372,5 +390,6 @@ fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 fn show(path: &[u8]) -> String {
+    let path = if path.is_empty() { b"/" } else { path };
     String::from_utf8_lossy(path).into_owned()
 }

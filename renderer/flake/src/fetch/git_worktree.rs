@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use git2::{AttrCheckFlags, ErrorCode, Oid, Repository, Status, StatusOptions};
 
 use super::git::{head_ref, open};
+use super::git_size::Part;
 use super::git_tree::is_export_ignored;
 use super::{Fetcher, Found, short_rev, submodules};
 use crate::attrs::Attrs;
@@ -20,7 +21,7 @@ impl Fetcher {
         &self,
         path: &Path,
         input: &Input,
-        nesting: usize,
+        part: Part<'_>,
     ) -> Result<Found, FlakeError> {
         let repository = open(path)?;
         let head = head_commit(&repository)?;
@@ -34,7 +35,7 @@ impl Fetcher {
         }
         if input.flag("submodules")? {
             for submodule in submodules::of_worktree(path)? {
-                let tree = self.find_submodule_worktree(path, &submodule.path, input, nesting)?;
+                let tree = self.find_submodule_worktree(path, &submodule.path, input, part)?;
                 dirty |= tree.input.rev()?.is_none();
                 if let Some(files) = tree.tree.tracked_files() {
                     tracked.mount(submodule.path.as_bytes(), files);
@@ -90,7 +91,7 @@ impl Fetcher {
         parent: &Path,
         path: &str,
         input: &Input,
-        nesting: usize,
+        part: Part<'_>,
     ) -> Result<Found, FlakeError> {
         let mut on_the_way = parent.to_owned();
         for part in path.split('/') {
@@ -110,7 +111,7 @@ impl Fetcher {
         attrs.set("url", place);
         attrs.set("exportIgnore", input.flag("exportIgnore")?);
         attrs.set("submodules", true);
-        self.find_git(&Input::from_attrs(attrs)?, nesting + 1)
+        self.find_git(&Input::from_attrs(attrs)?, part.submodule()?)
     }
 }
 

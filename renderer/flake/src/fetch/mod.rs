@@ -9,6 +9,7 @@ mod fetched;
 mod forge;
 mod git;
 mod git_remote;
+mod git_size;
 mod git_tree;
 mod git_worktree;
 mod http;
@@ -19,6 +20,7 @@ mod submodules;
 mod tar_stream;
 mod tarball;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -39,6 +41,7 @@ pub use settings::{FetchLimits, FetchSettings};
 
 use cache::Cache;
 use fetched::short_rev;
+use git_size::Part;
 use http::Http;
 use tarball::Shape;
 
@@ -278,7 +281,7 @@ impl Fetcher {
             None => Err(FlakeError::UnsupportedInput(input.attrs().to_json())),
             Some(Scheme::Indirect) => Err(FlakeError::Indirect(input.to_string())),
             Some(Scheme::Path) => find_path(input),
-            Some(Scheme::Git) => self.find_git(input, 0),
+            Some(Scheme::Git) => self.find_git(input, Part::top(&Cell::default())),
             Some(Scheme::Tarball) => self.find_tarball(input),
             Some(Scheme::File) => self.find_file(input),
             Some(Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut) => self.find_forge(input),

@@ -8,14 +8,12 @@ use git2::{Config, ObjectType, Repository};
 
 use super::Fetcher;
 use super::git::Place;
+use super::git_size::Part;
 use super::git_tree::CommitTree;
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::input::Input;
 use crate::tree::SourceTree;
-
-/// How deep submodules may be nested.
-pub(super) const MAX_NESTING: usize = 16;
 
 /// The largest .gitmodules, in bytes.
 const MAX_GITMODULES: u64 = 1 << 20;
@@ -115,7 +113,7 @@ impl Fetcher {
         commit: &CommitTree<'_>,
         reference: &str,
         scratch: &Path,
-        nesting: usize,
+        part: Part<'_>,
     ) -> Result<BTreeMap<String, SourceTree>, FlakeError> {
         let mut trees = BTreeMap::new();
         let Some(text) = commit.top_file(".gitmodules", MAX_GITMODULES)? else {
@@ -146,12 +144,13 @@ impl Fetcher {
             attrs.set("submodules", true);
             attrs.set("allRefs", true);
             let input = Input::from_attrs(attrs)?;
-            let found =
-                self.find_git(&input, nesting + 1)
-                    .map_err(|source| FlakeError::Fetching {
-                        input: input.to_string(),
-                        source: Box::new(source),
-                    })?;
+            let found = part
+                .submodule()
+                .and_then(|part| self.find_git(&input, part))
+                .map_err(|source| FlakeError::Fetching {
+                    input: input.to_string(),
+                    source: Box::new(source),
+                })?;
             trees.insert(submodule.path, found.tree);
         }
         Ok(trees)
