@@ -1,6 +1,7 @@
 """Flakes and inputs in Git repositories whose objects no honest `git` would write."""
 
 import os
+import shutil
 import subprocess
 
 import command
@@ -183,6 +184,31 @@ def a_git_tree_of_a_billion_files_writes_none(work):
         held(done.seconds < 10, f"it took {done.seconds:.0f} s")
         written = [path for name in ("trees", "tmp") for path in (work / "home/.cache").glob(f"**/{name}/*")]
         held(not written, f"it was written: {written[:3]}")
+
+
+@attack("Where a file is expected, nothing waits for a pipe.")
+def pipes_in_the_place_of_files_keep_nothing_waiting(work):
+    tree = work / "tree"
+    subprocess.run(["git", "init", "--quiet", tree], check=True)
+    (tree / "flake.nix").write_bytes(sources.FLAKE)
+    subprocess.run(["git", "-C", tree, "add", "."], check=True)
+    os.mkfifo(work / "pipe")
+    references = [f"tarball+file://{work}/pipe#x"]
+    for name in (".gitignore", ".gitattributes", ".git/info/exclude"):
+        copy = work / f"tree-{len(references)}"
+        shutil.copytree(tree, copy)
+        (copy / name).unlink(missing_ok=True)
+        os.mkfifo(copy / name)
+        references.append(f"git+file://{copy}#x")
+    folder = work / "folder"
+    folder.mkdir()
+    (folder / "flake.nix").write_bytes(sources.FLAKE)
+    os.mkfifo(folder / "flake.lock")
+    references.append(f"path:{folder}#x")
+    for reference in references:
+        done = command.evaluate(work, reference, seconds=6)
+        held(done.code is not None, f"{reference.replace(str(work), '')}: it waits")
+        held(done.code != 0 and not done.crashed, f"{reference.replace(str(work), '')}: it ended with {done.code}: {done.last}")
 
 
 @attack("A tree that is nested without an end is an error, not a crash.")

@@ -69,7 +69,7 @@ impl LastRendering {
         environments: &Digest,
         objects: impl FnOnce() -> Option<Vec<Option<String>>>,
     ) -> bool {
-        let note = fs::read(&self.file).ok();
+        let note = regular_file::read(&self.file).ok();
         let note = note.and_then(|text| serde_json::from_slice::<Note>(&text).ok());
         note.is_some_and(|note| {
             note.environments == *environments

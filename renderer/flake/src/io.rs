@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -296,17 +296,17 @@ fn fetch_error(error: FlakeError) -> io::Error {
 /// A larger file is not read.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// The contents of a file; what is none (a pipe, say) would never end.
+/// The contents of a regular file.
 fn read_regular(place: &Path) -> io::Result<Vec<u8>> {
-    let about = std::fs::metadata(place)?;
-    if !about.is_file() && !about.is_dir() {
-        return Err(io::Error::other("it is neither a file nor a folder"));
-    }
-    if about.len() > MOST_BYTES {
+    let mut file = regular_file::open(place)?;
+    let size = file.metadata()?.len();
+    if size > MOST_BYTES {
         let message = format!("it is larger than {} MiB", MOST_BYTES >> 20);
         return Err(io::Error::other(message));
     }
-    std::fs::read(place)
+    let mut contents = Vec::with_capacity(size as usize);
+    file.read_to_end(&mut contents)?;
+    Ok(contents)
 }
 
 fn kind_of(kind: FileKind) -> FileType {

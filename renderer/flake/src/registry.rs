@@ -131,7 +131,12 @@ impl Registry {
 
     /// Reads a registry file; one that isn't there is empty.
     pub(crate) fn read(path: &Path) -> Self {
-        match std::fs::read_to_string(path) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the user's own, which may be a pipe"
+        )]
+        let contents = std::fs::read_to_string(path);
+        match contents {
             Ok(contents) => Self::parse(&contents, &path.display().to_string()),
             Err(error) => {
                 if error.kind() != std::io::ErrorKind::NotFound {

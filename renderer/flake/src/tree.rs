@@ -1,7 +1,7 @@
 //! Source trees: folders of this machine as Nix would see them in its store.
 
 use std::collections::HashSet;
-use std::fs::{self, File, FileType, Metadata};
+use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -213,7 +213,7 @@ impl SourceTree {
             let error = io::Error::other("it is a symbolic link that leads outside of the tree");
             return Err(FlakeError::io("reading file", place)(error));
         }
-        fs::read_to_string(&place)
+        regular_file::read_to_string(&place)
             .map(Some)
             .map_err(FlakeError::io("reading file", place))
     }
@@ -248,8 +248,8 @@ impl SourceTree {
         };
         match kind {
             FileKind::Regular { executable, size } => {
-                let mut file =
-                    File::open(&place).map_err(FlakeError::io("opening file", &place))?;
+                let mut file = regular_file::open_no_follow(&place)
+                    .map_err(FlakeError::io("opening file", &place))?;
                 writer
                     .file_from(executable, size, &mut file)
                     .map_err(nar_error)

@@ -1,10 +1,12 @@
-//! What all uses of libgit2 have in common: how long a server may keep us waiting, how much memory an object may take, and errors
-//! that hold no secret.
+//! What all uses of libgit2 have in common: how long a server or a pipe may keep us waiting, how much memory an object may take,
+//! and errors that hold no secret.
 
 #![expect(unsafe_code, reason = "libgit2 keeps its limits in globals")]
 
+mod local;
 mod memory;
 
+pub use local::{discover, open, refuse_pipes};
 pub use memory::{MAX_OBJECT, limit_memory};
 
 use git2::{ErrorClass, ErrorCode};

@@ -38,7 +38,7 @@ impl Local {
             path: path.to_owned(),
             source: source.into(),
         };
-        let repository = Repository::open(path).map_err(open)?;
+        let repository = niphas_git::open(path).map_err(open)?;
         let branch = match branch {
             Some(branch) => branch.to_owned(),
             None => head_branch(&repository)?.ok_or(Error::NoDefaultBranch)?,

@@ -73,7 +73,7 @@ pub enum Relation {
 
 /// Compares revisions in the history of the source's own clone: ours first, then the recorded one.
 pub fn history_in(clone: &Path) -> impl Fn(&str, &str) -> Relation + use<> {
-    let repository = Repository::discover(clone);
+    let repository = niphas_git::discover(clone);
     move |ours, recorded| {
         let compare = |repository: &Repository| -> Result<Relation, git2::Error> {
             let ours = Oid::from_str(ours)?;
@@ -100,7 +100,7 @@ pub fn history_in(clone: &Path) -> impl Fn(&str, &str) -> Relation + use<> {
 
 /// The URL of the remote `origin` of the clone that a folder is in, without user, password and other secrets.
 pub fn origin_url(folder: &Path) -> Option<String> {
-    let repository = Repository::discover(folder).ok()?;
+    let repository = niphas_git::discover(folder).ok()?;
     let remote = repository.find_remote("origin").ok()?;
     let text = remote.url().ok()?;
     let Ok(mut url) = url::Url::parse(text) else {

@@ -4,12 +4,9 @@ use super::SourceError;
 use nix_formats::nar::{Writer, WriterError};
 use std::{
     ffi::OsString,
-    fs::{self, FileType, OpenOptions},
+    fs::{self, FileType},
     io::{self, Read, Write},
-    os::unix::{
-        ffi::OsStringExt,
-        fs::{OpenOptionsExt, PermissionsExt},
-    },
+    os::unix::{ffi::OsStringExt, fs::PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -94,11 +91,7 @@ impl<W: Write> Tree<W> {
 
     fn file(&mut self) -> Result<(), SourceError> {
         // Never follows a link that took the file's place.
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(no_follow)
-            .open(&self.path);
+        let opened = regular_file::open_no_follow(&self.path);
         let mut file = opened.map_err(|error| cannot_read(&self.path, error))?;
         let metadata = file
             .metadata()

@@ -3,11 +3,8 @@
 use super::{Payload, Stage, is_inside};
 use crate::error::FetchError;
 use bytes::Bytes;
-use rustix::fs::OFlags;
 use std::{
-    fs::OpenOptions,
     io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -96,22 +93,11 @@ impl Folder {
         Ok(self.path.join(name))
     }
 
-    /// Opens a file, to be read by those who may block. What is not a file could have them wait for ever.
+    /// Opens a file, to be read by those who may block.
     pub(super) fn open(&self, name: &str) -> Result<Option<std::fs::File>, FetchError> {
         let path = self.path(name)?;
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(&path);
-        match opened {
-            Ok(file) => {
-                let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-                if is_file {
-                    return Ok(Some(file));
-                }
-                let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-                Err(failed(&path, error))
-            }
+        match regular_file::open(&path) {
+            Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&path, error)),
         }

@@ -133,7 +133,7 @@ fn sweep(cache: &Path) -> io::Result<()> {
             continue;
         }
         let lock = entry.path();
-        if let Ok(file) = File::open(&lock)
+        if let Ok(file) = regular_file::open_no_follow(&lock)
             && file.try_lock().is_ok()
         {
             // What cannot be removed is of no harm.

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -126,7 +126,7 @@ impl LocalIo {
 
 impl EvalIo for LocalIo {
     fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        self.with_place(path, Ok, |path| fs::read(native(path)))
+        self.with_place(path, Ok, |path| read(native(path)))
     }
 
     fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>> {
@@ -215,6 +215,14 @@ impl EvalIo for LocalIo {
             eprintln!("{}", String::from_utf8_lossy(&text));
         }
     }
+}
+
+/// The contents of a file. Like Nix, it finds nothing in a device such as `/dev/null`; it does not wait for a pipe.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.file_type().is_char_device() {
+        return Ok(Vec::new());
+    }
+    regular_file::read(path)
 }
 
 fn list(path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {

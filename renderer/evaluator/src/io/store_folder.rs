@@ -92,7 +92,7 @@ fn copy(source: &Path, target: &Path, included: Option<&BTreeSet<Vec<u8>>>) -> i
     }
     if metadata.is_file() {
         let executable = metadata.permissions().mode() & 0o100 != 0;
-        return write_file(target, &fs::read(source)?, executable);
+        return write_file(target, &regular_file::read(source)?, executable);
     }
     if !metadata.is_dir() {
         let message = format!("file '{}' has an unsupported type", source.display());

@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path) -> Option<Stored> {
     if fs::metadata(path).ok()?.len() > MOST_BYTES {
         return None;
     }
-    let bytes = fs::read(path).ok()?;
+    let bytes = regular_file::read(path).ok()?;
     let (expected, payload) = bytes.strip_prefix(MAGIC)?.split_first_chunk()?;
     if digest(&[payload]) != *expected {
         return None;
@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path) -> Option<Stored> {
         return None;
     }
     // What is used is not the next to go.
-    if let Ok(file) = fs::File::open(path) {
+    if let Ok(file) = regular_file::open(path) {
         let _ = file.set_modified(SystemTime::now());
     }
     Some(stored)

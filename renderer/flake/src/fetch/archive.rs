@@ -5,7 +5,6 @@
 //! archive can lead a later entry elsewhere.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +106,7 @@ impl Unpacker<'_> {
     }
 
     fn run(mut self, file: &Path, target: &Path) -> Result<Unpacked, FlakeError> {
-        let input = File::open(file).map_err(FlakeError::io("opening file", file))?;
+        let input = regular_file::open(file).map_err(FlakeError::io("opening file", file))?;
         let decoded = self.decompress(BufReader::new(input))?;
         // The limit holds for what is between the files, too.
         let decoded = decoded.take(self.limits.bytes.saturating_add(1));

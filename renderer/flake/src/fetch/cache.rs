@@ -136,7 +136,7 @@ impl Cache {
     pub(super) fn look_up(&self, key: &Key) -> Option<Entry> {
         let place = self.index_place(key);
         let modified = fs::metadata(&place).ok()?.modified().ok()?;
-        let attrs = serde_json::from_str(&fs::read_to_string(&place).ok()?).ok()?;
+        let attrs = serde_json::from_str(&regular_file::read_to_string(&place).ok()?).ok()?;
         let age = SystemTime::now()
             .duration_since(modified)
             .unwrap_or_default();

@@ -1,7 +1,5 @@
 //! Commits as the archives that GitHub, GitLab and `SourceHut` make of them.
 
-use std::fs;
-
 use niphas_http::Secret;
 use serde::Deserialize;
 
@@ -238,7 +236,7 @@ impl Fetcher {
     fn read_answer(&self, url: &str, headers: &Headers) -> Result<String, FlakeError> {
         let file = self.download(url, headers, Shape::File, MAX_ANSWER)?;
         let path = file.tree.root();
-        fs::read_to_string(path).map_err(FlakeError::io("reading file", path))
+        regular_file::read_to_string(path).map_err(FlakeError::io("reading file", path))
     }
 }
 
@@ -253,6 +251,8 @@ fn find_ref<'a>(list: &'a str, names: &[String]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use nix_formats::hash::HashFormat;
+
+    use std::fs;
 
     use super::*;
     use crate::attrs::Attrs;

@@ -61,7 +61,7 @@ impl fmt::Display for Place {
 
 pub(super) fn open(path: &Path) -> Result<Repository, FlakeError> {
     niphas_git::limit_memory(niphas_git::MAX_OBJECT);
-    Repository::open(path).map_err(FlakeError::git(format!(
+    niphas_git::open(path).map_err(FlakeError::git(format!(
         "opening Git repository '{}'",
         path.display()
     )))

@@ -32,6 +32,11 @@ impl Fetcher {
     ) -> Result<Found, FlakeError> {
         niphas_git::limit_time(niphas_git::TimeLimits::default());
         niphas_git::limit_memory(niphas_git::MAX_OBJECT);
+        if url.scheme == "file" {
+            let path = url.file_path().map_err(crate::RefError::from)?;
+            niphas_git::refuse_pipes(Path::new(&path))
+                .map_err(FlakeError::git(format!("opening Git repository '{path}'")))?;
+        }
         let shallow = input.flag("shallow")?;
         let (folder, lock) = self.cache.repository(&url.expose(), shallow)?;
         let repository = open_clone(&folder)?;

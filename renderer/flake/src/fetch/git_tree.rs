@@ -5,7 +5,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -341,8 +340,8 @@ fn copy(tree: &SourceTree, path: &Path, output: &mut Output) -> Result<(), Flake
                 output.symlink(&name, target.as_os_str().as_bytes())?;
             }
             Some(FileKind::Regular { executable, size }) => {
-                let mut file =
-                    File::open(&place).map_err(FlakeError::io("opening file", &place))?;
+                let mut file = regular_file::open_no_follow(&place)
+                    .map_err(FlakeError::io("opening file", &place))?;
                 output.file_from(&name, executable, size, &mut file)?;
             }
             None => return Err(FlakeError::NotFound(place)),

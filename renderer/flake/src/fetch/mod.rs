@@ -197,7 +197,7 @@ impl Fetcher {
             Registry::read(Path::new(place))
         } else {
             let file = self.download(place, &[], Shape::File, MAX_ANSWER)?;
-            let contents = std::fs::read_to_string(file.tree.root())
+            let contents = regular_file::read_to_string(file.tree.root())
                 .map_err(FlakeError::io("reading file", file.tree.root()))?;
             Registry::parse(&contents, place)
         };

@@ -47,7 +47,7 @@ fn parse(file: &Path) -> Result<Vec<Submodule>, FlakeError> {
             limit: MAX_GITMODULES,
         });
     }
-    let text = fs::read(file).map_err(FlakeError::io("reading file", file))?;
+    let text = regular_file::read(file).map_err(FlakeError::io("reading file", file))?;
     // libgit2 would read what the file names, anywhere on this machine. Git does not.
     let include = b"[include";
     if text

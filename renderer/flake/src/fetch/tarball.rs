@@ -1,6 +1,8 @@
 //! Archives and files at plain URLs.
 
 use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use niphas_http::{Secret, redacted};
@@ -176,13 +178,18 @@ impl Fetcher {
             }
             Shape::File => {
                 let copy = scratch.path().join("file");
-                let contents = File::open(file).map_err(FlakeError::io("opening file", file))?;
+                let mut contents: Box<dyn Read> = if is_device(file) {
+                    Box::new(std::io::empty())
+                } else {
+                    let opened = regular_file::open(file);
+                    Box::new(opened.map_err(FlakeError::io("opening file", file))?)
+                };
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "a name of our own in a scratch folder"
                 )]
                 let mut out = File::create_new(&copy).map_err(FlakeError::io("creating", &copy))?;
-                std::io::copy(&mut &contents, &mut out)
+                std::io::copy(&mut contents, &mut out)
                     .map_err(FlakeError::io("writing file", &copy))?;
                 (copy, 0)
             }
@@ -307,9 +314,14 @@ fn check_hash(url: &str, expected: Option<&Hash>, got: &Hash) -> Result<(), Flak
 
 fn hash_file(path: &Path) -> Result<Hash, FlakeError> {
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    let mut file = File::open(path).map_err(FlakeError::io("opening file", path))?;
+    let mut file = regular_file::open(path).map_err(FlakeError::io("opening file", path))?;
     std::io::copy(&mut file, &mut hasher).map_err(FlakeError::io("reading file", path))?;
     Ok(hasher.finish())
+}
+
+/// Whether a path is of a device such as `/dev/null`, which is taken for an empty file.
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_char_device())
 }
 
 /// The file that a `file` URL names, with Nix's hints for the usual mistakes.
@@ -337,6 +349,9 @@ fn local_file(url: &Url, shape: Shape) -> Result<PathBuf, FlakeError> {
             );
         }
         return problem("is a directory, not a file.");
+    }
+    if !is_device(Path::new(&path)) {
+        regular_file::check(&metadata).map_err(FlakeError::io("opening file", &path))?;
     }
     Ok(PathBuf::from(path))
 }

@@ -216,6 +216,10 @@ fn read_lock_file(place: &Place) -> Result<LockFile, FlakeError> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file that the user names, which may be a pipe"
+)]
 fn read_lock_file_at(path: &Path) -> Result<LockFile, FlakeError> {
     let contents = std::fs::read_to_string(path).map_err(FlakeError::io("reading file", path))?;
     Ok(LockFile::parse(&contents, &path.display().to_string())?)

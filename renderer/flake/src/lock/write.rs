@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{IndexEntry, IndexEntryExtendedFlag, IndexTime, Repository};
+use git2::{IndexEntry, IndexEntryExtendedFlag, IndexTime};
 
 use super::{LockOptions, LockedFlake, Reader, lock_read};
 use crate::decl::ReadFlake;
@@ -112,7 +112,7 @@ fn make_known(root: &Path, file: &Path) -> Result<(), FlakeError> {
         ))
     };
     niphas_git::limit_memory(niphas_git::MAX_OBJECT);
-    let repository = Repository::open(root).map_err(failed())?;
+    let repository = niphas_git::open(root).map_err(failed())?;
     let mut index = repository.index().map_err(failed())?;
     if index.get_path(file, 0).is_some() || repository.is_path_ignored(file).map_err(failed())? {
         return Ok(());

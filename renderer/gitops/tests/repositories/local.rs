@@ -570,3 +570,29 @@ fn password_in_an_address_is_refused() {
     let address = "https://user:secret@example.org/deploy.git";
     assert_eq!(address.parse::<Location>(), Err(BadLocation::Password));
 }
+
+#[test]
+fn pipes_in_a_repository_are_refused_where_git_reads_them() {
+    for pipe in [".git/HEAD", ".git/config", ".gitattributes", ".gitignore"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        init(&path, "main").unwrap();
+        let _ = fs::remove_file(path.join(pipe));
+        let mut mkfifo = std::process::Command::new("mkfifo");
+        let made = mkfifo.arg(path.join(pipe)).status();
+        assert!(made.unwrap().success());
+        let location = Location::Path(path.clone());
+        let (done, opened) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let opened = GitOpsRepository::open(&location, None, Access::default());
+            done.send(opened.map(drop))
+        });
+        let opened = opened.recv_timeout(std::time::Duration::from_secs(20));
+        let error = opened.expect("it waits for a pipe").unwrap_err();
+        assert!(
+            explain(&error).contains("expected a regular file, found a pipe"),
+            "{pipe}: {}",
+            explain(&error)
+        );
+    }
+}
