@@ -6,7 +6,7 @@ use git2::{ObjectType, Oid, Repository};
 use libfuzzer_sys::fuzz_target;
 use nix_flake::{Attrs, FetchSettings, Fetcher, Input, SourceTree, UseRegistries};
 
-/// The first byte of a chunk says what an object is, the second how long it is. `@n` in a tree is the hash of the nth object.
+// The first byte of a chunk says what an object is, the second how long it is. `@n` in a tree is the hash of the nth object.
 fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("r");

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use nix_flake::{FetchSettings, Fetcher};
 use std::os::unix::fs::MetadataExt;
 
-/// Headers get their right checksum, so that what is in them is read.
+// Headers get their right checksum, so that what is in them is read.
 fuzz_target!(|bytes: &[u8]| {
     let mut archive = bytes.to_vec();
     archive.resize(archive.len().next_multiple_of(512), 0);
