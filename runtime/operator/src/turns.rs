@@ -75,8 +75,12 @@ impl Turns {
 
     /// Grants what is free. The next one waits for enough units rather than being overtaken by others that ask for less.
     fn serve(self: &Arc<Self>) {
-        // Sent with the lock released: a turn whose receiver is gone takes it to give its units back.
-        while let Some((granted, units)) = self.state().next() {
+        loop {
+            // A statement of its own, which releases the lock: a turn whose receiver is gone takes it to give its units back.
+            let next = self.state().next();
+            let Some((granted, units)) = next else {
+                return;
+            };
             let turns = Arc::clone(self);
             drop(granted.send(Turn { turns, units }));
         }
