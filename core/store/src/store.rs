@@ -176,7 +176,8 @@ impl Store {
     }
 
     /// Waits until everything that is in the store is on disk, so that a power cut loses nothing. Realisations that run are
-    /// not waited for. Other clones can be used on.
+    /// not waited for. Other clones can be used on. The store is in use until the last clone is dropped, those included that
+    /// work of a failed realisation holds: a process that opens it again may have to try for a moment.
     pub async fn close(self) -> Result<(), FileError> {
         let opened = Arc::clone(&self.opened);
         let drained = tokio::task::spawn_blocking(move || opened.syncer.drain()).await;

@@ -232,7 +232,7 @@ impl Store {
                 // Nothing else sets it.
                 let _ = outcome.set(realised);
             }
-            // A waiter may open the store again right away.
+            // What has ended holds nothing. Only what a failure cancelled ends later, on other threads.
             drop((forget, store, request));
             end.send_replace(true);
         };

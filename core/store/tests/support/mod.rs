@@ -11,7 +11,9 @@ mod tree;
 pub(crate) use tree::{Tree, arbitrary_tree, directory, executable, file, read_back, symlink};
 
 use binary_cache::{Caches, Limits, TrustPolicy};
-use niphas_store::{Options, Origin, RealiseError, RealisedClosure, Request, Store, Terms};
+use niphas_store::{
+    OpenError, Options, Origin, RealiseError, RealisedClosure, Request, Store, Terms,
+};
 use niphas_testing::server::{self, Delivery, Reply};
 use nix_formats::{
     Compression, Hash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, hash::HashAlgorithm,
@@ -21,7 +23,8 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 pub(crate) fn key(name: &str) -> SecretKey {
@@ -233,8 +236,18 @@ fn reply(contents: &Mutex<Contents>, request: &server::Request) -> Reply {
     }
 }
 
+/// Opens a store, also one that was closed just now: what a failed realisation had begun ends on other threads, and holds the
+/// store until then.
 pub(crate) fn open(dir: &Path) -> Store {
-    Store::open(dir, Options::default()).unwrap()
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(dir, Options::default()) {
+            Err(OpenError::InUse { .. }) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub(crate) fn request(roots: &[StorePath], caches: &Arc<Caches>) -> Request {
