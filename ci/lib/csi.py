@@ -4,6 +4,7 @@ NIPHAS_ORACLE names the folder of Nix's programs, NIPHAS_NODE_PROGRAMS that of o
 (default: what ci/node-programs builds). All of it needs root. A suite runs in a mount namespace of its own, so that no mount outlives it.
 """
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -25,6 +26,7 @@ import time
 import urllib.error
 import urllib.request
 
+import cgroup
 import generated_closure
 import tools
 
@@ -254,10 +256,21 @@ def free_port():
         return found.getsockname()[1]
 
 
-class Driver:
-    """The real program, with folders of its own."""
+def memory_group(name):
+    """A driver's group, or None where there cannot be one, which is said."""
+    try:
+        group = cgroup.Group(f"niphas-csi-{os.getpid()}-{name}", cgroup.deployed_memory())
+    except cgroup.Unavailable as error:
+        say(f"SKIPPED: the limit of the driver's memory: {error}")
+        return None
+    atexit.register(group.remove)
+    return group
 
-    def __init__(self, work, *arguments, name="driver"):
+
+class Driver:
+    """The real program, with folders of its own, and as little memory as deploy/csi.yaml gives it."""
+
+    def __init__(self, work, *arguments, name="driver", group=None):
         self.work = work / name
         self.work.mkdir()
         self.socket = self.work / "csi.sock"
@@ -270,6 +283,7 @@ class Driver:
         self.arguments = list(arguments)
         self.port = free_port()
         self.process = None
+        self.group = group or memory_group(name)
         self.prefix = []
         self.configure()
 
@@ -281,6 +295,7 @@ class Driver:
 
     def command(self):
         return [
+            *(self.group.prefix() if self.group else ()),
             *self.prefix,
             programs() / "niphas-csi",
             "run",
@@ -295,7 +310,7 @@ class Driver:
         and with its folders shared with the node."""
         run("mount", "--bind", self.work, self.work)
         run("mount", "--make-shared", self.work)
-        nodes = {"null": "c 1 3", "urandom": "c 1 9", "loop-control": "c 10 237", **{f"loop{n}": f"b 7 {n}" for n in range(8)}}
+        nodes = {"null": "c 1 3", "random": "c 1 8", "urandom": "c 1 9", "loop-control": "c 10 237", **{f"loop{n}": f"b 7 {n}" for n in range(8)}}
         script = ["mount -t tmpfs dev /dev", *(f"mknod /dev/{name} {node}" for name, node in nodes.items()), 'exec "$@"']
         self.prefix = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", " && ".join(script), "sh"]
 

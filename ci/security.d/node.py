@@ -8,49 +8,26 @@ import threading
 import time
 import uuid
 
+import cgroup
 import csi
+from cgroup import deployed_memory
 from suite import Broken, held, lacks
 
-# Groups of version 1 count by controller, and that of version 2 in one hierarchy.
-V1, V2 = pathlib.Path("/sys/fs/cgroup/memory"), pathlib.Path("/sys/fs/cgroup")
 
-
-def deployed_memory(file="csi.yaml"):
-    """The container's limit of memory in bytes, from deploy/."""
-    found = re.search(r"limits: \{[^}]*memory: (\d+)Mi", (csi.ROOT / "deploy" / file).read_text())
-    return int(found[1]) << 20
-
-
-class Group:
-    """A group of processes with a limit of memory."""
+class Group(cgroup.Group):
+    """One that this attack's end removes."""
 
     def __init__(self, name, limit):
-        self.v2 = (V2 / "cgroup.controllers").exists()
-        self.folder = (V2 if self.v2 else V1) / f"{os.environ.get('NIPHAS_SECURITY_GROUP', f'niphas-security-{os.getpid()}')}-{name}"
-        lacks(not self.v2 and not (V1 / "memory.limit_in_bytes").exists(), "there is no memory controller of control groups")
+        prefix = os.environ.get("NIPHAS_SECURITY_GROUP", f"niphas-security-{os.getpid()}")
         try:
-            if self.v2:
-                with contextlib.suppress(OSError):
-                    (V2 / "cgroup.subtree_control").write_text("+memory")
-            self.folder.mkdir(exist_ok=True)
-            (self.folder / ("memory.max" if self.v2 else "memory.limit_in_bytes")).write_text(str(limit))
-        except OSError as error:
-            lacks(True, f"no control group can be made: {error}")
-
-    def prefix(self):
-        """What a command is run by to be in the group."""
-        return ["sh", "-c", f'echo $$ > {self.folder}/cgroup.procs && exec "$@"', "sh"]
-
-    def peak(self):
-        """In MiB, the kernel's copies of files included; None where the kernel does not count."""
-        with contextlib.suppress(OSError):
-            return int((self.folder / ("memory.peak" if self.v2 else "memory.max_usage_in_bytes")).read_text()) / 2**20
-        return None
+            super().__init__(f"{prefix}-{name}", limit)
+        except cgroup.Unavailable as error:
+            lacks(True, str(error))
 
 
 def makes_groups():
     with contextlib.suppress(Exception):
-        Group("probe", 1 << 30).folder.rmdir()
+        Group("probe", 1 << 30).remove()
         return True
     return False
 
@@ -71,9 +48,7 @@ class Node(csi.Driver):
         for flag in ("--kubelet-dir", "--kubelet-root"):
             if has_flag(flag):
                 flags += [flag, self.kubelet_root]
-        super().__init__(work, *flags, name=name)
-        self.group = Group(name, memory or deployed_memory())
-        self.prefix = self.group.prefix()
+        super().__init__(work, *flags, name=name, group=Group(name, memory or deployed_memory()))
         self.kubelet = None
         self.uids = {}
 
