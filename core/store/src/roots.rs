@@ -130,6 +130,14 @@ impl Store {
         Ok(roots)
     }
 
+    /// The names of all roots, sorted: also of those whose file is damaged, which [`roots`](Self::roots) fails on.
+    pub fn root_names(&self) -> Result<Vec<RootName>, StoreError> {
+        let files = files(&self.shared.layout)?.into_iter();
+        let mut names: Vec<RootName> = files.map(|(name, _)| name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     fn root_file(&self, name: &RootName) -> PathBuf {
         self.shared.layout.roots().join(&name.0)
     }

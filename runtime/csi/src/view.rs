@@ -240,7 +240,8 @@ impl Views {
                 keys.extend(ViewKey::parse(name.strip_suffix(".new").unwrap_or(&name)));
             }
         }
-        for (name, _) in self.store.roots()? {
+        // By name: a root whose file is damaged goes or is written again like the others.
+        for name in self.store.root_names()? {
             let name = name.to_string();
             keys.extend(name.strip_prefix(ROOT_PREFIX).and_then(ViewKey::parse));
         }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use niphas_store::RootName;
 use tracing::{info, warn};
 
 use super::Volumes;
@@ -27,11 +26,11 @@ impl Volumes {
         for key in self.views.known()? {
             self.release(&key)?;
         }
-        let held = self.store.roots()?.into_iter();
-        let held: HashSet<RootName> = held.map(|(name, _)| name).collect();
+        // Roots are written again, for the disk may have lost their text.
+        let mut held = HashSet::new();
         for record in self.records.all() {
             let key = record.key();
-            if !held.contains(&key.root_name())
+            if held.insert(key.root_name())
                 && let Err(error) = self.views.hold(&key, &record.roots)
             {
                 warn!(volume = record.volume, %error, "failed to hold the closure of a volume");

@@ -178,6 +178,25 @@ fn what_earlier_runs_left_is_kept_or_removed_by_what_is_mounted() {
     }
 }
 
+/// As after an error of the store's file system, which loses what was not on disk yet while the kernel lives on.
+#[test]
+fn roots_whose_text_was_lost_are_written_again_or_removed() {
+    let node = Node::new();
+    let volumes = node.volumes();
+    let waiting = record("csi-waits", node.target("waits"), 1, &volumes.boot);
+    volumes.records.put(waiting).unwrap();
+    drop(volumes);
+    for closure in [1, 2] {
+        let root = node
+            .path("store/roots")
+            .join(format!("csi-{}", key(closure)));
+        fs::write(root, "").unwrap();
+    }
+    let volumes = node.volumes();
+    volumes.recover().unwrap();
+    assert_eq!(volumes.held(), set([format!("csi-{}", key(1))]));
+}
+
 #[test]
 fn volumes_whose_pods_are_gone_are_forgotten_and_others_of_their_closure_keep_it() {
     let node = Node::new();
