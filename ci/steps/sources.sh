@@ -6,6 +6,7 @@ step_scripts() {
   mapfile -t scripts < <(git ls-files ci .ci examples | xargs grep -lE '^#!.*\bbash$|^# shellcheck shell=bash$')
   shellcheck "${scripts[@]}"
   ci/words
+  ci/variables
   python3 - <<'PYTHON'
 import ast, pathlib, subprocess
 for name in subprocess.run(["git", "ls-files", "ci"], capture_output=True, text=True, check=True).stdout.split():

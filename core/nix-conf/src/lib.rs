@@ -6,6 +6,39 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+macro_rules! settings {
+    ($($(#[doc = $meaning:literal])+ $setting:ident = $name:literal, $default:literal;)+) => {
+        /// A setting that is read. There is no other way to read one, and the reference page is made of this list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Setting { $($(#[doc = $meaning])+ $setting,)+ }
+
+        impl Setting {
+            /// Its name in nix.conf.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$setting => $name,)+ }
+            }
+        }
+
+        /// The name of each, its default, and its meaning.
+        #[cfg(test)]
+        const SETTINGS: &[[&str; 3]] = &[$([$name, $default, concat!($($meaning),+).trim_ascii()]),+];
+    };
+}
+
+settings! {
+    /// Tokens for forges and for Git over HTTPS: `HOST=TOKEN`, with spaces between them. `GITHUB_TOKEN` counts where none is for
+    /// github.com.
+    AccessTokens = "access-tokens", "none";
+    /// Whether work trees with uncommitted changes may be used: `true` or `false`.
+    AllowDirty = "allow-dirty", "`true`";
+    /// The global registry of flakes: a URL, or the absolute path of a file; empty for none.
+    FlakeRegistry = "flake-registry", "`https://channels.nixos.org/flake-registry.json`";
+    /// A netrc file with logins for binary caches; empty for none.
+    NetrcFile = "netrc-file", "`netrc` beside the machine's nix.conf";
+    /// Seconds for which a source that was fetched without an exact version is used again.
+    TarballTtl = "tarball-ttl", "`3600`";
+}
+
 /// Settings by name. Tokens are among them, so it is never printed.
 pub struct NixConf {
     settings: BTreeMap<String, String>,
@@ -53,14 +86,14 @@ impl NixConf {
     }
 
     /// A setting's words, with one space between each; what `extra-NAME` adds is among them.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.settings.get(name).map(String::as_str)
+    pub fn get(&self, setting: Setting) -> Option<&str> {
+        self.settings.get(setting.name()).map(String::as_str)
     }
 
     /// The file of `netrc-file`, by default `netrc` beside the machine's nix.conf; it need not exist. Nothing if the setting is
     /// empty, or not an absolute path.
     pub fn netrc_file(&self) -> Option<PathBuf> {
-        match self.get("netrc-file") {
+        match self.get(Setting::NetrcFile) {
             Some(file) => Some(PathBuf::from(file)).filter(|file| file.is_absolute()),
             None => Some(self.dir.join("netrc")),
         }
@@ -133,6 +166,7 @@ fn path_of(variable: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::fs;
 
     use super::*;
@@ -140,11 +174,11 @@ mod tests {
     #[test]
     fn settings_are_words_that_others_extend() {
         let conf = NixConf::parse(
-            "access-tokens =  a=b   c=d # comment\nextra-access-tokens = e=f\nempty =\n",
+            "access-tokens =  a=b   c=d # comment\nextra-access-tokens = e=f\nflake-registry =\n",
         );
-        assert_eq!(conf.get("access-tokens"), Some("a=b c=d e=f"));
-        assert_eq!(conf.get("empty"), Some(""));
-        assert_eq!(conf.get("absent"), None);
+        assert_eq!(conf.get(Setting::AccessTokens), Some("a=b c=d e=f"));
+        assert_eq!(conf.get(Setting::FlakeRegistry), Some(""));
+        assert_eq!(conf.get(Setting::TarballTtl), None);
     }
 
     #[test]
@@ -160,9 +194,38 @@ mod tests {
     fn files_that_include_themselves_end() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("nix.conf");
-        fs::write(&file, "include nix.conf\n".repeat(10) + "a = b").unwrap();
+        fs::write(&file, "include nix.conf\n".repeat(10) + "tarball-ttl = 1").unwrap();
         let mut conf = NixConf::new(folder.path().to_owned());
         conf.read_file(&file, 0);
-        assert_eq!(conf.get("a"), Some("b"));
+        assert_eq!(conf.get(Setting::TarballTtl), Some("1"));
+    }
+
+    const INTRODUCTION: &str = "\
+# Settings of Nix
+
+A test makes this page of the settings of nix.conf that are read; all others are ignored. `niphas-store` and the commands of
+`niphas` that read caches use `netrc-file`; the others concern the fetching of flakes.
+
+Settings come from these places, and later ones replace earlier ones:
+
+1. `nix.conf` in `NIX_CONF_DIR`, by default `/etc/nix`;
+2. `nix/nix.conf` in the folders of `XDG_CONFIG_DIRS` (by default `/etc/xdg`), the last folder first, and then in `XDG_CONFIG_HOME`
+   (by default `~/.config`); or instead of these the files that `NIX_USER_CONF_FILES` names, the last one first;
+3. the text in `NIX_CONFIG`.
+
+`extra-NAME` adds to `NAME`. `include FILE` and `!include FILE` read a file if it exists. At most 64 files are read, 1 MiB of
+each. `niphas --option NAME VALUE` sets options of the evaluation for one run; nix.conf is not read for those.
+
+| Setting | Default | Meaning |
+|---|---|---|
+";
+
+    #[test]
+    fn the_reference_page_lists_all_settings() {
+        let mut page = INTRODUCTION.to_owned();
+        for [name, default, meaning] in SETTINGS {
+            writeln!(page, "| `{name}` | {default} | {meaning} |").unwrap();
+        }
+        niphas_reference::assert_page("nix-conf.md", &page);
     }
 }

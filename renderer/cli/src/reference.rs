@@ -1,53 +1,19 @@
 //! Tests of the command line as a whole: its reference page, which options each command has, and the length of its help.
 
-use std::path::Path;
-
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
-use niphas_cli_reference::{assert_page, options, page};
+use niphas_reference::{assert_page, command_line_page, options};
 
 use crate::cli::Cli;
 use crate::commands::run;
 use crate::failure::Failure;
 
-const INTRODUCTION: &str = "\
-# The command line of `niphas`
-
-A test makes this page of the program's options. `niphas COMMAND -h` shows the options that are used most, `--help` all of them.
-
-## Environment
-
-Variables that stand for an option are named with it. A variable that is empty counts as not set.
-
-| Variable | |
-|---|---|
-| `NIPHAS_LOG` | What to print beside errors: `warn` (the default), `info`, `debug` or `trace`. |
-| `NO_COLOR`, `CLICOLOR_FORCE` | Never, or always, print in colour. |
-| `HOME`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `XDG_CONFIG_DIRS`, `XDG_STATE_HOME` | Where files of the user are. |
-| `NIX_PATH` | The look-up path, after `--include`. |
-| `NIX_CONF_DIR`, `NIX_USER_CONF_FILES`, `NIX_CONFIG` | Nix's settings: where nix.conf is, and more of them. |
-| `GITHUB_TOKEN` | A token for github.com. |
-| `SSL_CERT_FILE` | The certificates of authorities to trust, instead of the machine's. |
-| `AWS_…` | Credentials for caches in buckets: see [binary-caches.md](binary-caches.md). |
-| `SSH_AUTH_SOCK` | The SSH agent. |
-
-## Settings of Nix
-
-| In nix.conf | |
-|---|---|
-| `access-tokens`, `extra-access-tokens` | Tokens by host. |
-| `allow-dirty` | Whether work trees with changes may be used. |
-| `flake-registry` | The registry of flakes. |
-| `netrc-file` | A netrc file with logins for binary caches. |
-| `tarball-ttl` | For how many seconds what was fetched without an exact version counts. |
-
-`--option NAME VALUE` sets others for one run; nix.conf is not read for those.
-";
+const ABOUT: &str = "`niphas COMMAND -h` shows the options that are used most, `--help` all of
+them. Variables that the program reads beside those of options: [variables.md](variables.md). Settings of Nix: [nix-conf.md](nix-conf.md).";
 
 #[test]
 fn the_reference_page_is_what_the_options_say() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
-    assert_page(Path::new(file), &page(INTRODUCTION, Cli::command()));
+    assert_page("cli.md", &command_line_page(ABOUT, Cli::command()));
 }
 
 /// Before an option is added to a command here, see that the command reads it.

@@ -1,6 +1,6 @@
 //! The driver's configuration file: which caches are asked, and whom to believe, node-wide and by namespace.
 //!
-//! YAML, as a ConfigMap carries it. `docs/reference/csi.md` describes it for those who write one.
+//! YAML, as a ConfigMap carries it. The page docs/reference/csi-yaml.md is made from the types here: their documentation is its text.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -48,62 +48,73 @@ pub(crate) enum ConfigError {
     },
 }
 
-/// The file.
+/// Keys that are not listed here are errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Config {
-    /// What holds where no namespace says otherwise. None: nothing is asked and nothing believed.
+    /// The caches and keys of all namespaces without a section of their own.
     #[serde(default)]
     pub defaults: Section,
-    /// Namespaces of their own. What stands here replaces all defaults: nothing of them is added.
+    /// Sections for namespaces, by name. A namespace's section replaces `defaults`: an empty one trusts nothing.
     #[serde(default)]
     pub namespaces: BTreeMap<String, Section>,
-    /// How much pods may ask for, where their namespace says nothing else.
+    /// How much pods may ask for, where their section has no such limit.
     #[serde(default)]
     pub limits: LimitsEntry,
 }
 
-/// Caches and keys.
+/// Without a key no signature counts, and without a cache nothing is fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Section {
-    /// Where to ask.
+    /// The binary caches, in order of preference where their own priorities are equal.
     #[serde(default)]
     pub caches: Vec<CacheEntry>,
-    /// Public keys, as `name:base64`.
+    /// Public keys whose signatures count: `NAME:BASE64`.
     #[serde(default)]
     pub trusted_keys: Vec<String>,
-    /// How many different keys must have signed a path; 1 if not given.
+    /// How many different keys must have signed each path.
     #[serde(default)]
     pub required_signatures: Option<NonZeroUsize>,
-    /// A file in netrc's format with the caches' user names and passwords, as a rule from a mounted Secret.
+    /// A file in netrc's format with user names and passwords for the caches, usually from a mounted Secret.
     #[serde(default)]
     pub netrc_file: Option<PathBuf>,
-    /// How much the pods of each namespace with this section may ask for. What is not given is as in the file's own `limits`.
+    /// Limits for the pods of each namespace with this section. Those that are not given are the file's own.
     #[serde(default)]
     pub limits: LimitsEntry,
 }
 
-/// Limits, as far as they are given.
+/// A publish that exceeds a limit fails before anything is fetched. The defaults are those of the file's own `limits`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Limits"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LimitsEntry {
     /// Roots of a closure.
     pub roots: Option<NonZeroUsize>,
     /// Paths of a closure.
     pub paths: Option<NonZeroUsize>,
-    /// NARs of a closure, together.
+    /// NARs of a closure together.
     pub closure_size: Option<Amount>,
     /// One NAR.
     pub nar_size: Option<Amount>,
-    /// Realisations of one namespace at the same time.
+    /// Realisations of one namespace at the same time; others wait.
     pub realisations: Option<NonZeroUsize>,
-    /// NARs of all closures that one namespace's volumes hold on a node, each path counted once.
+    /// NARs of all closures that the volumes of one namespace hold on a node, each path counted once.
     pub disk: Option<Amount>,
 }
 
 /// A size like `20GiB`, or a share of the store's file system like `80%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(
+    test,
+    schemars(
+        with = "String",
+        title = "size (`20GiB`, bytes), or share of the store's file system (`80%`)"
+    )
+)]
 #[serde(try_from = "AmountText")]
 pub(crate) struct Amount(pub(crate) Watermark);
 
@@ -179,6 +190,7 @@ impl SectionLimits {
 
 /// A cache: its URL, or more about it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(crate) enum CacheEntry {
     /// The URL.
@@ -187,13 +199,14 @@ pub(crate) enum CacheEntry {
     WithToken(CacheWithToken),
 }
 
-/// A cache that wants a token.
+/// A cache that expects a bearer token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Cache"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct CacheWithToken {
-    /// The URL.
+    /// The URL, as `caches` has it.
     pub url: String,
-    /// A file with a bearer token, read again when it changes.
+    /// A file with the token, read again when it changes.
     pub token_file: PathBuf,
 }
 
@@ -313,5 +326,43 @@ limits: { paths: 5000, narSize: 1000000 }
             nix_formats::chain(&error).contains("trustedkeys"),
             "{error:?}"
         );
+    }
+    const INTRODUCTION: &str = "\
+# The configuration of `niphas-csi`
+
+A test makes this page of the types that read `csi.yaml`, the file that `--config` names. An example, and what follows from it:
+[csi.md](csi.md#configuration).
+";
+
+    #[test]
+    fn the_reference_page_lists_all_keys() {
+        let text = |amount: Amount| match amount.0 {
+            Watermark::Percent(share) => format!("{share}%"),
+            Watermark::Bytes(bytes) | Watermark::Free(bytes) => format!("{}GiB", bytes >> 30),
+        };
+        let SectionLimits {
+            roots,
+            paths,
+            closure_size,
+            nar_size,
+            realisations,
+            disk,
+        } = SectionLimits::default();
+        let unsigned = binary_cache::TrustPolicy::from(nix_formats::PublicKeys::default());
+        let defaults = [
+            (
+                "Section.requiredSignatures",
+                unsigned.required().to_string(),
+            ),
+            ("Limits.roots", roots.to_string()),
+            ("Limits.paths", paths.to_string()),
+            ("Limits.closureSize", text(closure_size)),
+            ("Limits.narSize", text(nar_size)),
+            ("Limits.realisations", realisations.to_string()),
+            ("Limits.disk", text(disk)),
+        ];
+        let schema = schemars::schema_for!(Config);
+        let page = niphas_reference::settings_page(INTRODUCTION, &schema, &defaults);
+        niphas_reference::assert_page("csi-yaml.md", &page);
     }
 }

@@ -12,52 +12,8 @@ use niphas_store::{Limit, Progress, RealiseError, StoreError};
 use thiserror::Error;
 use tonic::Code;
 
+use crate::metrics::Reason;
 use crate::record::StateError;
-
-/// Why volumes are refused, as it is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
-    /// What was asked for.
-    Request,
-    NoPodInfo,
-    TooManyCalls,
-    /// What is mounted at the target.
-    Target,
-    /// No cache gives the closure, and one may yet.
-    MayCome,
-    NoSpace,
-    Limit(Limit),
-    Digest,
-    Unavailable,
-    Nar,
-    Store,
-    /// A mount or a file of the node.
-    Node,
-}
-
-impl Reason {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::NoPodInfo => "no_pod_info",
-            Self::TooManyCalls => "too_many_calls",
-            Self::Target => "target",
-            Self::MayCome => "may_come",
-            Self::NoSpace => "no_space",
-            Self::Limit(Limit::Roots) => "limit_roots",
-            Self::Limit(Limit::Paths) => "limit_paths",
-            Self::Limit(Limit::ClosureSize) => "limit_closure_size",
-            Self::Limit(Limit::NarSize) => "limit_nar_size",
-            Self::Limit(Limit::Disk) => "limit_disk",
-            Self::Limit(Limit::Narinfos) => "limit_narinfos",
-            Self::Digest => "digest",
-            Self::Unavailable => "unavailable",
-            Self::Nar => "nar",
-            Self::Store => "store",
-            Self::Node => "node",
-        }
-    }
-}
 
 /// A volume cannot be published or unpublished.
 ///
@@ -168,7 +124,7 @@ impl VolumeError {
             Self::MayCome(_) => Reason::MayCome,
             Self::Realise(error) if error.is_out_of_space() => Reason::NoSpace,
             Self::Realise(error) => match &**error {
-                RealiseError::Limit(error) => Reason::Limit(error.limit),
+                RealiseError::Limit(error) => error.limit.into(),
                 RealiseError::Digest { .. } => Reason::Digest,
                 RealiseError::Unavailable(_) | RealiseError::Refused(_) => Reason::Unavailable,
                 RealiseError::Nar(_) | RealiseError::Unsuitable { .. } => Reason::Nar,

@@ -1,9 +1,10 @@
 //! What the driver counts and measures, for Prometheus.
 
+mod labels;
+
 use std::time::Duration;
 
 use niphas_store::{Collected, StoreSize};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,164 +12,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::error::Reason;
-use crate::volumes::Start;
+pub(crate) use labels::{Answer, Cause, Method, Outcome, Reason, Source, Start};
+use labels::{
+    CauseLabels, CollectionLabels, MethodLabels, OutcomeLabels, PublishLabels, ReasonLabels,
+    SourceLabels,
+};
 
 /// From a bind of what is mounted (a millisecond) to a cold closure (minutes).
 const SECONDS: [f64; 14] = [
     0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0,
 ];
-
-/// How a publish went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Answer {
-    Published,
-    /// kubelet asks again.
-    Retry,
-    Refused,
-}
-
-impl Answer {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Published => "ok",
-            Self::Retry => "retry",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// How something went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Outcome {
-    Ok,
-    Failed,
-}
-
-impl Outcome {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl<T, E> From<&Result<T, E>> for Outcome {
-    fn from(result: &Result<T, E>) -> Self {
-        if result.is_ok() {
-            Self::Ok
-        } else {
-            Self::Failed
-        }
-    }
-}
-
-/// A remote procedure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Method {
-    Publish,
-    Unpublish,
-}
-
-impl Method {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::Unpublish => "unpublish",
-        }
-    }
-}
-
-/// Where the paths of a closure came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
-    /// A cache.
-    Fetched,
-    /// They were on the node.
-    Stored,
-    /// A cache, and they were of no use.
-    Failed,
-}
-
-impl Source {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Fetched => "fetched",
-            Self::Stored => "stored",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What a garbage collection was begun by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Cause {
-    /// The driver looks from time to time.
-    Interval,
-    /// Paths were about to come, and there was no room.
-    Fetch,
-}
-
-impl Cause {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Interval => "interval",
-            Self::Fetch => "fetch",
-        }
-    }
-}
-
-/// The names are the values: the derived ones would be those of the variants.
-macro_rules! encode_by_name {
-    ($($label:ty),*) => {
-        $(impl EncodeLabelValue for $label {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-                EncodeLabelValue::encode(&self.name(), encoder)
-            }
-        })*
-    };
-}
-
-encode_by_name!(Answer, Outcome, Method, Source, Cause, Start, Reason);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PublishLabels {
-    outcome: Answer,
-    /// Where it started.
-    start: Start,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CollectionLabels {
-    cause: Cause,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CauseLabels {
-    cause: Cause,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MethodLabels {
-    method: Method,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: Reason,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SourceLabels {
-    source: Source,
-}
 
 /// Counters and gauges; cheap to clone, all clones count together.
 #[derive(Debug, Clone)]
@@ -250,12 +103,12 @@ impl Metrics {
         );
         registry.register(
             "in_flight_rpcs",
-            "Calls being answered",
+            "Calls in progress, by method",
             self.in_flight.clone(),
         );
         registry.register(
             "volumes",
-            "Volumes published or being so",
+            "Volumes that are published or being published",
             self.volumes.clone(),
         );
         registry.register(
@@ -284,7 +137,7 @@ impl Metrics {
     fn register_store(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "store",
-            "Disk space that the store takes",
+            "Disk space of the store: packs and closure images",
             Unit::Bytes,
             self.store_bytes.clone(),
         );
@@ -326,22 +179,22 @@ impl Metrics {
     fn register_driver(&self, registry: &mut Registry) {
         registry.register(
             "config_reloads",
-            "Changes of the configuration that were seen",
+            "Changes of the configuration, by whether they could be used",
             self.config_reloads.clone(),
         );
         registry.register(
             "registered",
-            "Whether kubelet took the driver",
+            "1 once kubelet has registered the driver",
             self.registered.clone(),
         );
         registry.register(
             "base_image_imports",
-            "Times that the base image was put into containerd",
+            "Imports of the base image into containerd",
             self.base_image_imports.clone(),
         );
         registry.register(
             "events_dropped",
-            "Events on pods that were not sent",
+            "Events on pods that could not be sent",
             self.events_dropped.clone(),
         );
     }
@@ -455,80 +308,4 @@ impl Drop for InFlight {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(metrics: &Metrics) -> String {
-        let mut text = String::new();
-        let registry = metrics.registry("erofs");
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        text
-    }
-
-    #[test]
-    fn all_are_shown_under_names_that_prometheus_takes() {
-        let metrics = Metrics::default();
-        let in_flight = metrics.in_flight(Method::Publish);
-        let time = Duration::from_micros(1500);
-        metrics.published(Answer::Published, Start::Mounted, time);
-        metrics.unpublished(Outcome::Failed, time);
-        metrics.refused(Reason::Limit(niphas_store::Limit::ClosureSize));
-        metrics.realised(Source::Stored, 3, 4096);
-        metrics.volumes(5);
-        metrics.config_reloaded(Outcome::Ok);
-        let text = shown(&metrics);
-        for line in [
-            "niphas_csi_view_info{kind=\"erofs\"} 1",
-            "niphas_csi_in_flight_rpcs{method=\"publish\"} 1",
-            "niphas_csi_publish_seconds_bucket{le=\"0.002\",outcome=\"ok\",start=\"mounted\"} 1",
-            "niphas_csi_unpublish_seconds_count{outcome=\"failed\"} 1",
-            "niphas_csi_refused_total{reason=\"limit_closure_size\"} 1",
-            "niphas_csi_realised_paths_total{source=\"stored\"} 3",
-            "niphas_csi_realised_bytes_total{source=\"stored\"} 4096",
-            "niphas_csi_volumes 5",
-            "niphas_csi_config_reloads_total{outcome=\"ok\"} 1",
-            "niphas_csi_events_dropped_total 0",
-        ] {
-            assert!(
-                text.lines().any(|shown| shown == line),
-                "no {line} in:\n{text}"
-            );
-        }
-        drop(in_flight);
-        let none = "niphas_csi_in_flight_rpcs{method=\"publish\"} 0";
-        assert!(shown(&metrics).contains(none));
-    }
-
-    #[test]
-    fn collections_are_counted_by_what_began_them() {
-        let metrics = Metrics::default();
-        let collected = |runs, failed, paths, freed| Collected {
-            runs,
-            failed,
-            paths,
-            freed,
-        };
-        metrics.collected(Cause::Interval, &collected(1, 0, 3, 4096));
-        metrics.collected(Cause::Fetch, &collected(2, 1, 5, 8192));
-        metrics.collected(Cause::Fetch, &Collected::default());
-        let text = shown(&metrics);
-        let shown: Vec<&str> = text
-            .lines()
-            .filter(|line| line.starts_with("niphas_csi_gc_"))
-            .collect();
-        let expected = [
-            "niphas_csi_gc_runs_total{cause=\"interval\",outcome=\"ok\"} 1",
-            "niphas_csi_gc_runs_total{cause=\"interval\",outcome=\"failed\"} 0",
-            "niphas_csi_gc_runs_total{cause=\"fetch\",outcome=\"ok\"} 2",
-            "niphas_csi_gc_runs_total{cause=\"fetch\",outcome=\"failed\"} 1",
-            "niphas_csi_gc_freed_bytes_total{cause=\"interval\"} 4096",
-            "niphas_csi_gc_freed_bytes_total{cause=\"fetch\"} 8192",
-            "niphas_csi_gc_deleted_paths_total{cause=\"interval\"} 3",
-            "niphas_csi_gc_deleted_paths_total{cause=\"fetch\"} 5",
-        ];
-        assert_eq!(shown.len(), expected.len(), "{shown:?}");
-        for line in expected {
-            assert!(shown.contains(&line), "no {line} in {shown:?}");
-        }
-    }
-}
+mod tests;

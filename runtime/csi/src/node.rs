@@ -15,7 +15,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::calls::Calls;
 use crate::error::VolumeError;
 use crate::events::{Events, Reason};
-use crate::metrics::{Answer, Method, Metrics, Outcome};
+use crate::metrics::{Answer, Method, Metrics, Outcome, Start};
 use crate::pod::Pod;
 use crate::proto::csi::node_server::Node;
 use crate::proto::csi::volume_capability::AccessType;
@@ -25,7 +25,7 @@ use crate::proto::csi::{
     NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse,
 };
 use crate::traces::{follow, trace_id};
-use crate::volumes::{Start, Volume, Volumes};
+use crate::volumes::{Volume, Volumes};
 
 /// Answers this much before the caller stops waiting.
 const MARGIN: Duration = Duration::from_secs(2);

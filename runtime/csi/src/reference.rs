@@ -1,23 +1,12 @@
 //! The reference page of the command line.
 
-use std::path::Path;
-
 use clap::CommandFactory as _;
-use niphas_cli_reference::{assert_page, page};
+use niphas_reference::{assert_page, command_line_page};
 
 use crate::args::Args;
 
-const INTRODUCTION: &str = "\
-# The command line of `niphas-csi`
-
-A test makes this page of the program's options. What the program does: [csi.md](csi.md).
-";
-
 #[test]
 fn the_reference_page_is_what_the_options_say() {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../docs/reference/cli-niphas-csi.md"
-    );
-    assert_page(Path::new(file), &page(INTRODUCTION, Args::command()));
+    let page = command_line_page("What the program does: [csi.md](csi.md).", Args::command());
+    assert_page("cli-niphas-csi.md", &page);
 }

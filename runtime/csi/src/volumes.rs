@@ -20,15 +20,13 @@ use tracing::{Instrument as _, info_span};
 use crate::error::VolumeError;
 use crate::holdings::Holdings;
 use crate::locks::Locks;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Start};
 use crate::pod::Pod;
 use crate::record::{Record, Records, failed};
 use crate::trust::Trust;
 use crate::view::{ViewKey, Views};
 use place::resolve;
 use step::{Known, Leftover, Then};
-
-pub(crate) use step::Start;
 
 /// A volume to publish.
 #[derive(Debug, Clone)]

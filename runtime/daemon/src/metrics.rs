@@ -8,15 +8,15 @@ use prometheus_client::registry::Registry;
 pub fn metrics_page(registry: &Registry) -> Response {
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = encode_registry(&mut text, &process());
+    let _ = encode_registry(&mut text, &process_metrics());
     let _ = encode_registry(&mut text, registry);
     let _ = encode_eof(&mut text);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-/// What Prometheus' own libraries tell of a process, under their names.
-fn process() -> Registry {
+/// Metrics of this process, under the names that Prometheus' own libraries give them; they are a part of each page.
+pub fn process_metrics() -> Registry {
     let mut registry = Registry::default();
     if let Some(bytes) = resident_memory() {
         registry.register(

@@ -1,4 +1,4 @@
-//! What the operator counts and measures, for Prometheus. What controllers usually tell has its usual names.
+//! What the operator counts and measures, for Prometheus. Metrics that all controllers have keep their usual names.
 
 use std::time::Duration;
 
@@ -21,6 +21,17 @@ const CONTROLLER: &str = "niphasworkload";
 /// From nothing to do (less than a millisecond) to an API server that does not answer.
 const SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
 
+/// The labels of the states of workloads, in the order of [`State`], and what they mean.
+const STATES: [(&str, &str); 4] = [
+    ("ready", "Every pod runs the declared closures."),
+    (
+        "reconciling",
+        "The operator or Kubernetes is still at work.",
+    ),
+    ("stalled", "Nothing changes until the cause is removed."),
+    ("suspended", "The annotation `niphas.io/suspend` is set."),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReconcileLabels {
     controller: &'static str,
@@ -41,7 +52,6 @@ struct RequestLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
-    /// `ready`, `reconciling`, `stalled` or `suspended`.
     state: &'static str,
 }
 
@@ -92,51 +102,47 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register(
             "controller_runtime_reconcile",
-            "Reconciliations, by how they went",
+            "Reconciliations, by result",
             self.reconciles.clone(),
         );
         registry.register_with_unit(
             "controller_runtime_reconcile_time",
-            "Time of reconciliations",
+            "Time of a reconciliation",
             Unit::Seconds,
             self.reconcile_seconds.clone(),
         );
         registry.register(
             "rest_client_requests",
-            "Requests to the API server, by method and status",
+            "Requests to the API server, by method and status; without an answer, `<error>`",
             self.requests.clone(),
         );
         registry.register(
             "leader_election_master_status",
-            "Whether this replica leads",
+            "1 while this replica leads",
             self.leads.clone(),
         );
         let own = registry.sub_registry_with_prefix("niphas_operator");
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         own.register("build", "The operator's version", Info::new(build));
-        own.register(
-            "workloads",
-            "Workloads, by how they are",
-            self.workloads.clone(),
-        );
+        own.register("workloads", "Workloads, by state", self.workloads.clone());
         own.register(
             "children",
-            "Objects with the label of a workload that are kept in mind",
+            "Objects with the label of a workload in the memory of the operator",
             self.children.clone(),
         );
         own.register(
             "child_changes",
-            "Children that were made, changed or removed, by kind",
+            "Children that the operator created, changed or deleted, by kind",
             self.changes.clone(),
         );
         own.register(
             "events_dropped",
-            "Events on workloads that were not sent",
+            "Events on workloads that could not be sent",
             self.events_dropped.clone(),
         );
         own.register(
             "synced",
-            "Whether all that is watched was listed, and workloads are reconciled",
+            "1 once all watched kinds have been listed; workloads are reconciled from then on",
             self.synced.clone(),
         );
         registry
@@ -185,10 +191,7 @@ impl Metrics {
         for state in states {
             numbers[state as usize] += 1;
         }
-        for (state, number) in ["ready", "reconciling", "stalled", "suspended"]
-            .into_iter()
-            .zip(numbers)
-        {
+        for ((state, _), number) in STATES.into_iter().zip(numbers) {
             self.workloads
                 .get_or_create(&StateLabels { state })
                 .set(number);
@@ -249,5 +252,61 @@ where
                 .inc();
             answer
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use niphas_reference::{Label, assert_page, metrics_page};
+
+    use super::*;
+
+    const INTRODUCTION: &str = "\
+# The metrics of `niphas-operator`
+
+A test makes this page of what the operator exports at `/metrics`. A histogram has samples with `_bucket`, `_sum` and `_count`
+behind its name. The first ones have the names that other controllers use.
+";
+
+    #[test]
+    fn the_reference_page_is_what_the_operator_exports() {
+        let metrics = Metrics::default();
+        metrics.reconciled(Duration::ZERO, true);
+        metrics.reconciled(Duration::ZERO, false);
+        metrics.child_changed("Deployment");
+        metrics.leads("niphas-operator", true);
+        metrics.workloads([State::Ready].into_iter());
+        let (method, code) = ("GET".to_owned(), "200".to_owned());
+        let request = RequestLabels { method, code };
+        metrics.requests.get_or_create(&request).inc();
+        let open = |name| Label {
+            name,
+            of: "",
+            values: Vec::new(),
+        };
+        let closed = |name, values: &[_]| Label {
+            name,
+            of: "",
+            values: values.to_vec(),
+        };
+        let labels = [
+            closed(
+                "result",
+                &[
+                    ("success", "The workload was handled."),
+                    ("error", "It is tried again."),
+                ],
+            ),
+            closed("state", &STATES),
+            closed("controller", &[(CONTROLLER, "The only one.")]),
+            open("method"),
+            open("code"),
+            open("name"),
+            open("kind"),
+            open("version"),
+        ];
+        let (process, operator) = (niphas_daemon::process_metrics(), metrics.registry());
+        let page = metrics_page(INTRODUCTION, &[&operator, &process], &labels);
+        assert_page("metrics-niphas-operator.md", &page);
     }
 }

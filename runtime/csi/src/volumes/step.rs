@@ -9,36 +9,13 @@ use std::time::Duration;
 use niphas_store::{Outlook, RealiseError};
 
 use crate::error::VolumeError;
+use crate::metrics::Start;
 use crate::record::Record;
 use crate::view::ViewKey;
 
 /// How long a closure that no cache gives may yet come: a push, or a change of the configuration, is often under way. After it
 /// kubelet learns that it is refused.
 pub(super) const MAY_COME: Duration = Duration::from_mins(3);
-
-/// From where a volume was published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Start {
-    /// It was published already.
-    Published,
-    /// Its closure was mounted: a bind.
-    Mounted,
-    /// Its closure was in the store: a mount and a bind.
-    Realised,
-    /// Something of its closure was fetched.
-    Cold,
-}
-
-impl Start {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Mounted => "mounted",
-            Self::Realised => "realised",
-            Self::Cold => "cold",
-        }
-    }
-}
 
 /// What is mounted at a volume's target.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,42 +1,29 @@
-//! For tests: reference pages of command lines, made from clap, so that a page and its program cannot differ.
+//! Pages of command lines, made from clap.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use clap::{Arg, Command};
 
-/// The page of a program: an introduction, then each command with its options by heading.
-pub fn page(introduction: &str, mut program: Command) -> String {
+use crate::cell;
+
+/// The page of a program's command line: its commands, each with its options by heading. `about` follows the first sentence.
+pub fn command_line_page(about: &str, mut program: Command) -> String {
     program.build();
-    let mut page = introduction.trim_end().to_owned() + "\n";
     let name = program.get_name().to_owned();
+    let mut page = format!(
+        "# The command line of `{name}`\n\nA test makes this page of the program's options. {}\n",
+        about.trim_end()
+    );
     describe(&mut program, &name, &mut page);
     page
 }
 
-/// Fails if a page differs from its file; with `NIPHAS_BLESS` set the file is written instead.
+/// The options of each command that has no commands of its own, by name: `cache push: to sign_keys …`.
 ///
 /// # Panics
 ///
-/// If they differ, or the file cannot be written.
-pub fn assert_page(file: &Path, page: &str) {
-    if std::env::var_os("NIPHAS_BLESS").is_some() {
-        let written = fs::write(file, page);
-        assert!(written.is_ok(), "cannot write '{}'", file.display());
-        return;
-    }
-    let found = fs::read_to_string(file).unwrap_or_default();
-    let line = found.lines().zip(page.lines()).position(|(a, b)| a != b);
-    assert!(
-        found == page,
-        "'{}' is not what the program's options say, from line {}: run this test with NIPHAS_BLESS=1",
-        file.display(),
-        line.unwrap_or_else(|| found.lines().count().min(page.lines().count())) + 1
-    );
-}
-
-/// The options of each command that has no commands of its own, by name: `cache push: to sign_keys …`.
+/// If an option is global. All commands take such an option, and the compiler cannot report those that do not read it, as it does
+/// for a field of a command's own arguments.
 pub fn options(mut program: Command) -> Vec<String> {
     program.build();
     let mut lines = Vec::new();
@@ -46,6 +33,10 @@ pub fn options(mut program: Command) -> Vec<String> {
 
 fn list(command: &Command, name: &str, lines: &mut Vec<String>) {
     if !command.has_subcommands() {
+        for arg in command.get_arguments() {
+            let id = arg.get_id();
+            assert!(!arg.is_global_set(), "{name} takes the global option {id}");
+        }
         let ids = command.get_arguments().filter(|arg| !is_builtin(arg));
         let ids: Vec<&str> = ids.map(|arg| arg.get_id().as_str()).collect();
         lines.push(format!("{name}: {}", ids.join(" ")));
@@ -75,7 +66,7 @@ fn describe(command: &mut Command, name: &str, page: &mut String) {
     let mut headings: Vec<&str> = Vec::new();
     let shown: Vec<&Arg> = command
         .get_arguments()
-        .filter(|arg| is_shown(arg, command))
+        .filter(|arg| is_shown(arg))
         .collect();
     for arg in &shown {
         if !headings.contains(&heading(arg)) {
@@ -109,10 +100,8 @@ fn is_builtin(arg: &Arg) -> bool {
     matches!(arg.get_id().as_str(), "help" | "version")
 }
 
-/// Options of the whole program stand with the program.
-fn is_shown(arg: &Arg, command: &Command) -> bool {
-    let is_inherited = arg.is_global_set() && !command.has_subcommands();
-    !is_builtin(arg) && !arg.is_hide_set() && !is_inherited
+fn is_shown(arg: &Arg) -> bool {
+    !is_builtin(arg) && !arg.is_hide_set()
 }
 
 fn heading(arg: &Arg) -> &str {
@@ -176,31 +165,12 @@ fn help(arg: &Arg) -> String {
     ended.collect::<Vec<_>>().join(" ")
 }
 
-/// Text in one cell of a table.
-fn cell(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let parts = words.replace('|', "\\|");
-    let parts = parts.split('`').enumerate().map(|(index, part)| {
-        // Between back quotes all counts as it is.
-        let is_code = index % 2 == 1;
-        if is_code {
-            part.to_owned()
-        } else {
-            part.replace('<', "&lt;")
-        }
-    });
-    parts.collect::<Vec<_>>().join("`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn program() -> Command {
-        let all = Arg::new("all")
-            .long("all")
-            .global(true)
-            .action(clap::ArgAction::SetTrue);
+        let all = Arg::new("all").long("all").action(clap::ArgAction::SetTrue);
         let to = Arg::new("to")
             .long("to")
             .value_name("URL")
@@ -225,8 +195,9 @@ mod tests {
 
     #[test]
     fn a_page_has_every_command_with_its_options() {
-        let page = page("# p\n", program());
+        let page = command_line_page("More: b.md.\n", program());
         let expected = [
+            "# The command line of `my-program`\n\nA test makes this page of the program's options. More: b.md.\n\n",
             "## `my-program`\n\nDo it\n",
             "\n| Options | |\n|---|---|\n| `--all` |  |\n",
             "## `my-program cache push-all`\n\nPush\n\n    my-program cache push-all [OPTIONS] --to <URL> [PATH]\n",
@@ -237,6 +208,12 @@ mod tests {
         for part in expected {
             assert!(page.contains(part), "{part}\nis not in\n{page}");
         }
-        assert_eq!(options(program()), ["cache push-all: to level path all"]);
+        assert_eq!(options(program()), ["cache push-all: to level path"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cache push-all takes the global option all")]
+    fn a_global_option_is_noticed() {
+        options(program().mut_arg("all", |all| all.global(true)));
     }
 }
