@@ -16,7 +16,7 @@ NOTHING = "What a cache sends is looked at before it counts: nothing of it is in
 
 def realise(work, url, keys, root, *arguments, store="store", seconds=30, **options):
     trusted = [part for key in keys for part in ("--trusted-public-key", key.public)]
-    return command.run(work, "niphas-store", "--store", work / store, "realise", "--cache", url, *trusted, root, *arguments, seconds=seconds, **options)
+    return command.run(work, "niphas-store", "realise", "--store", work / store, "--cache", url, *trusted, root, *arguments, seconds=seconds, **options)
 
 
 def stored(work, store="store"):
@@ -170,7 +170,7 @@ def weak_content_addresses_are_no_trust(work):
 
         root = f"{csi.nix_base32(bytes(folded))}-weak"
         cache.add(root, nar, CA=f"fixed:r:{algorithm}:{csi.nix_base32(digest.digest())}")
-        for program, arguments in (("niphas-store", ["--store", work / f"store-{algorithm}", "realise"]), ("niphas", ["cache", "closure"])):
+        for program, arguments in (("niphas-store", ["realise", "--store", work / f"store-{algorithm}"]), ("niphas", ["cache", "closure"])):
             done = command.run(work, program, *arguments, "--cache", f"file://{cache.folder}", f"/nix/store/{root}")
             if done.code == 0:
                 accepted.append(f"{program} {algorithm}")

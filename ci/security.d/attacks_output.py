@@ -102,7 +102,7 @@ def logins_of_caches_are_in_no_output(work):
         for login in (["--netrc-file", work / "netrc"], ["--cache-token-file", work / "token"]):
             done = command.niphas(work, "cache", "closure", "--cache", url, *login, f"/nix/store/{root}", RUST_LOG="debug")
             texts.append(done.output)
-            done = command.run(work, "niphas-store", "--store", work / "store", "realise", "--cache", url, *login, root, RUST_LOG="debug")
+            done = command.run(work, "niphas-store", "realise", "--store", work / "store", "--cache", url, *login, root, RUST_LOG="debug")
             texts.append(done.output)
     no_secret(["MARKERPASSWORD", "MARKERNETRC", "MARKERTOKEN", "MARKERQUERY"], work, *texts)
     held(any(b"Basic" in request or b"Bearer" in request for request in server.requests), "no login was sent at all")
@@ -186,7 +186,7 @@ def narinfos_do_not_drive_the_terminal(work):
         value = value.replace("\r", "")
         root = cache.add("x", good, **{field: value})
         (cache.folder / "nix-cache-info").write_text(f"StoreDir: /nix/store{value}\n" if number == 0 else "StoreDir: /nix/store\n")
-        for program, arguments in (("niphas", ["cache", "closure"]), ("niphas-store", ["--store", work / f"store-{number}", "realise"])):
+        for program, arguments in (("niphas", ["cache", "closure"]), ("niphas-store", ["realise", "--store", work / f"store-{number}"])):
             done = command.run(work, program, *arguments, "--cache", f"file://{cache.folder}", "--trusted-public-key", key.public, f"/nix/store/{root}")
             quiet(done, f"{program}, {field}")
 

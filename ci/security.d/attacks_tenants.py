@@ -225,7 +225,7 @@ def a_store_of_millions_of_files_opens(work):
     node = Node(work)
     for number in range(3):
         root = cache.add(f"files-{number}", nar_of_many_files(700_000, b"%02d" % number), compression="gzip")
-        done = command.run(work, "niphas-store", "--store", node.store, "realise", "--cache", f"file://{cache.folder}", "--trusted-public-key", key.public, root, seconds=60)
+        done = command.run(work, "niphas-store", "realise", "--store", node.store, "--cache", f"file://{cache.folder}", "--trusted-public-key", key.public, root, seconds=60)
         # A store that takes no such path cannot grow to that either.
         held(done.code is not None and not done.crashed, f"it ended with {done.code}: {done.last}")
     node.configure(section(f"file://{cache.folder}", key))

@@ -5,23 +5,41 @@ use anyhow::anyhow;
 use niphas_api::Roots;
 use niphas_store::{OpenError, Options, RealisedClosure, Store, StoredPath};
 use nix_formats::{StoreDir, StorePath};
-use std::path::Path;
+use std::path::PathBuf;
 
-/// The store to write to.
-pub(crate) fn open(dir: &Path) -> Result<Store, Failure> {
-    Ok(Store::open(dir, Options::default())?)
+/// Which store a command works on.
+///
+/// Each command that reads a store has these arguments itself, instead of the program for all: then the compiler reports one
+/// that does not read them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// The store's folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "NIPHAS_STORE",
+        default_value = "/var/lib/niphas/store"
+    )]
+    store: PathBuf,
 }
 
-/// The store to read from.
-pub(crate) fn open_read_only(dir: &Path) -> Result<Store, Failure> {
-    Ok(Store::open_read_only(dir, Options::default())?)
-}
+impl StoreArgs {
+    /// The store to write to.
+    pub(crate) fn open(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.store, Options::default())?)
+    }
 
-/// The store to make images in. Where the driver has it, an image that is there already can be used all the same.
-pub(crate) fn open_for_image(dir: &Path) -> Result<Store, Failure> {
-    match Store::open(dir, Options::default()) {
-        Err(OpenError::InUse { .. }) => open_read_only(dir),
-        opened => Ok(opened?),
+    /// The store to read from.
+    pub(crate) fn open_read_only(&self) -> Result<Store, Failure> {
+        Ok(Store::open_read_only(&self.store, Options::default())?)
+    }
+
+    /// The store to make images in. An image that exists can be used even while the driver has the store.
+    pub(crate) fn open_for_image(&self) -> Result<Store, Failure> {
+        match Store::open(&self.store, Options::default()) {
+            Err(OpenError::InUse { .. }) => self.open_read_only(),
+            opened => Ok(opened?),
+        }
     }
 }
 

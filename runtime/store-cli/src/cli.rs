@@ -2,7 +2,6 @@
 
 use crate::commands;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
 
 /// Look into a node's store, and work on it
 ///
@@ -19,15 +18,6 @@ use std::path::PathBuf;
                   Colours follow NO_COLOR and CLICOLOR_FORCE."
 )]
 pub(crate) struct Cli {
-    /// The store's folder
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "NIPHAS_STORE",
-        default_value = "/var/lib/niphas/store"
-    )]
-    pub(crate) store: PathBuf,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -21,7 +21,7 @@ static ALLOCATOR_SETTINGS: Option<&std::ffi::c_char> = niphas_store::ALLOCATOR_S
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     niphas_terminal::start_warnings();
-    let result = commands::run(&cli);
+    let result = commands::run(&cli.command);
     match result.and_then(|code| Ok(niphas_terminal::check_output().map(|()| code)?)) {
         Ok(code) => code,
         Err(failure) => {

@@ -1,28 +1,17 @@
 //! Tests of the command line as a whole.
 
-use std::path::Path;
-
 use clap::CommandFactory as _;
-use niphas_cli_reference::{assert_page, options, page};
+use niphas_reference::{assert_page, command_line_page, options};
 
 use crate::cli::Cli;
 
-const INTRODUCTION: &str = "\
-# The command line of `niphas-store`
-
-A test makes this page of the program's options. What a store is: [node-store.md](node-store.md).
-
-Variables that stand for an option are named with it. `NIPHAS_LOG` (`warn`, `info`, `debug`, `trace`) says what to print beside
-errors; `NO_COLOR` and `CLICOLOR_FORCE` decide about colours.
-";
+const ABOUT: &str = "What a store is: [node-store.md](node-store.md). Variables that the program
+reads beside those of options: [variables.md](variables.md).";
 
 #[test]
 fn the_reference_page_is_what_the_options_say() {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../docs/reference/cli-niphas-store.md"
-    );
-    assert_page(Path::new(file), &page(INTRODUCTION, Cli::command()));
+    let page = command_line_page(ABOUT, Cli::command());
+    assert_page("cli-niphas-store.md", &page);
 }
 
 /// Before an option is added to a command here, see that the command reads it.
@@ -44,7 +33,7 @@ fn each_command_has_the_options_that_it_reads() {
         "image: paths output store",
         "export: paths to store",
         "mount: paths to view store",
-        "umount: folder lazy store",
+        "umount: folder lazy",
     ];
     assert_eq!(options(Cli::command()), expected);
 }

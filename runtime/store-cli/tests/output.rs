@@ -24,7 +24,7 @@ fn store() -> (TempDir, String) {
 
 fn niphas_store(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_niphas-store"));
-    command.env_clear().arg("--store").arg(dir).args(args);
+    command.env_clear().args(args).arg("--store").arg(dir);
     command
 }
 

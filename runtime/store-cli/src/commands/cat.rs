@@ -1,11 +1,11 @@
 //! `niphas-store cat`
 
 use crate::{
-    arguments::{open_read_only, parse_path, stored},
+    arguments::{StoreArgs, parse_path, stored},
     failure::Failure,
 };
 use niphas_terminal::print_with;
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// Print a file of a store path
 ///
@@ -17,12 +17,14 @@ pub(crate) struct Args {
     /// The file
     #[arg(value_name = "PATH/NAME")]
     file: String,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let (path, name) = parse_path(&self.file)?;
-        let store = open_read_only(store)?;
+        let store = self.store.open_read_only()?;
         let path = stored(&store, &path)?;
         print_with(|out| store.read_file(&path, name.as_bytes(), out))?;
         Ok(ExitCode::SUCCESS)

@@ -1,13 +1,13 @@
 //! `niphas-store du`
 
 use crate::{
-    arguments::{open_read_only, parse_path},
+    arguments::{StoreArgs, parse_path},
     failure::Failure,
 };
 use niphas_api::Roots;
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// Show what the store takes on disk, and what closures share
 #[derive(Debug, clap::Args)]
@@ -21,11 +21,13 @@ pub(crate) struct Args {
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        let store = open_read_only(store)?;
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let store = self.store.open_read_only()?;
         let mut closures = Vec::new();
         for path in &self.paths {
             closures.push((path.clone(), Roots::from(parse_path(path)?.0)));

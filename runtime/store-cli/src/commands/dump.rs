@@ -1,11 +1,11 @@
 //! `niphas-store dump`
 
 use crate::{
-    arguments::{open_read_only, parse_paths, stored},
+    arguments::{StoreArgs, parse_paths, stored},
     failure::Failure,
 };
 use niphas_terminal::print_with;
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// Print a store path as a NAR, as nix-store --dump does
 ///
@@ -17,12 +17,14 @@ pub(crate) struct Args {
     /// The path
     #[arg(value_name = "PATH")]
     path: String,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let paths = parse_paths(std::slice::from_ref(&self.path))?;
-        let store = open_read_only(store)?;
+        let store = self.store.open_read_only()?;
         for path in &paths {
             let path = stored(&store, path)?;
             print_with(|out| store.write_nar(&path, out))?;

@@ -1,13 +1,10 @@
 //! `niphas-store export`
 
 use crate::{
-    arguments::{open_read_only, stored_closure},
+    arguments::{StoreArgs, stored_closure},
     failure::Failure,
 };
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Write the closure of store paths into a folder, as files
 ///
@@ -23,11 +20,13 @@ pub(crate) struct Args {
     /// The folder: an empty one, or one that is not there yet
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        let store = open_read_only(store)?;
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let store = self.store.open_read_only()?;
         let closure = stored_closure(&store, &self.paths)?;
         store.export(&closure, &self.to)?;
         Ok(ExitCode::SUCCESS)

@@ -1,11 +1,11 @@
 //! `niphas-store gc`
 
-use crate::{arguments::open, failure::Failure};
+use crate::{arguments::StoreArgs, failure::Failure};
 use niphas_store::{GcOptions, Watermark};
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use nix_formats::StoreDir;
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// Collect garbage: what no root holds
 ///
@@ -28,17 +28,19 @@ pub(crate) struct Args {
     /// How to print what was done
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let options = GcOptions {
             above: self.above,
             down_to: self.down_to,
             dry_run: self.dry_run,
             ..GcOptions::default()
         };
-        let report = open(store)?.collect_garbage(&options)?;
+        let report = self.store.open()?.collect_garbage(&options)?;
         let store_dir = StoreDir::default();
         let print = |path| store_dir.print(path);
         match self.output {

@@ -1,12 +1,12 @@
 //! `niphas-store image`
 
 use crate::{
-    arguments::{open_for_image, stored_closure},
+    arguments::{StoreArgs, stored_closure},
     failure::Failure,
 };
 use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// Make the closure image of store paths, and print where it is
 ///
@@ -21,11 +21,13 @@ pub(crate) struct Args {
     /// How to print it; the text is the image and then its devices, one on a line
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        let store = open_for_image(store)?;
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let store = self.store.open_for_image()?;
         let closure = stored_closure(&store, &self.paths)?;
         let image = store.image(&closure)?;
         match self.output {

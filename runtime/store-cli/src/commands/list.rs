@@ -1,10 +1,10 @@
 //! `niphas-store list`
 
-use crate::{arguments::open_read_only, failure::Failure};
+use crate::{arguments::StoreArgs, failure::Failure};
 use niphas_terminal::{OutputFormat, print_line, say};
 use nix_formats::{HashFormat, StoreDir};
 use serde_json::{Value, json};
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// List the store paths that are in the store
 ///
@@ -17,11 +17,13 @@ pub(crate) struct Args {
     /// How to print them; JSON has sizes, hashes, references and signatures too
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        let store = open_read_only(store)?;
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let store = self.store.open_read_only()?;
         let store_dir = StoreDir::default();
         let paths = store.paths();
         match self.output {

@@ -1,13 +1,13 @@
 //! `niphas-store ls`
 
 use crate::{
-    arguments::{open_read_only, parse_path, stored},
+    arguments::{StoreArgs, parse_path, stored},
     failure::Failure,
 };
 use niphas_store::{Node, TreeEvent};
 use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::{Value, json};
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// List what is in a store path
 #[derive(Debug, clap::Args)]
@@ -24,12 +24,14 @@ pub(crate) struct Args {
     /// How to print them; JSON has the places in packs and the hashes too
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let (path, name) = parse_path(&self.path)?;
-        let store = open_read_only(store)?;
+        let store = self.store.open_read_only()?;
         let path = stored(&store, &path)?;
         let tree = store.tree(&path)?;
         let missing = || niphas_store::StoreError::NoSuchFile {

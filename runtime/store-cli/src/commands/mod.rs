@@ -14,28 +14,24 @@ pub(crate) mod roots;
 pub(crate) mod umount;
 pub(crate) mod verify;
 
-use crate::{
-    cli::{Cli, Command},
-    failure::Failure,
-};
+use crate::{cli::Command, failure::Failure};
 use std::process::ExitCode;
 
 /// Runs a command; the code is that of a run that came to its end.
-pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
-    let store = &cli.store;
-    match &cli.command {
-        Command::Realise(args) => args.run(store),
-        Command::List(args) => args.run(store),
-        Command::Ls(args) => args.run(store),
-        Command::Cat(args) => args.run(store),
-        Command::Dump(args) => args.run(store),
-        Command::Du(args) => args.run(store),
-        Command::Roots(command) => command.run(store),
-        Command::Gc(args) => args.run(store),
-        Command::Verify(args) => args.run(store),
-        Command::Image(args) => args.run(store),
-        Command::Export(args) => args.run(store),
-        Command::Mount(args) => args.run(store),
+pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Realise(args) => args.run(),
+        Command::List(args) => args.run(),
+        Command::Ls(args) => args.run(),
+        Command::Cat(args) => args.run(),
+        Command::Dump(args) => args.run(),
+        Command::Du(args) => args.run(),
+        Command::Roots(command) => command.run(),
+        Command::Gc(args) => args.run(),
+        Command::Verify(args) => args.run(),
+        Command::Image(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Mount(args) => args.run(),
         Command::Umount(args) => args.run(),
     }
 }

@@ -1,7 +1,7 @@
 //! `niphas-store mount`
 
 use crate::{
-    arguments::{open_for_image, stored_closure},
+    arguments::{StoreArgs, stored_closure},
     failure::Failure,
 };
 use anyhow::{Context as _, anyhow};
@@ -10,10 +10,7 @@ use niphas_store::{
     mount::{View, mount_image, probe},
 };
 use niphas_terminal::print_line;
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Mount the closure of store paths at a folder, read-only
 ///
@@ -35,6 +32,8 @@ pub(crate) struct Args {
     /// How to mount it, instead of the best way that works
     #[arg(long, value_name = "VIEW")]
     view: Option<MountedView>,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -58,8 +57,8 @@ impl From<MountedView> for View {
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
-        let store = open_for_image(store)?;
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        let store = self.store.open_for_image()?;
         let closure = stored_closure(&store, &self.paths)?;
         let image = store.image(&closure)?;
         let view = match self.view {

@@ -1,7 +1,7 @@
 //! `niphas-store realise`
 
 use crate::{
-    arguments::{open, parse_roots},
+    arguments::{StoreArgs, parse_roots},
     failure::Failure,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,7 +10,7 @@ use niphas_cache_args::CacheArgs;
 use niphas_store::{Progress, Realisation, Request, RootHold, RootName, Terms};
 use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 /// Bring the closure of store paths into the store
 ///
@@ -41,12 +41,14 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let roots = parse_roots(&self.paths)?;
-        let store = open(store)?;
+        let store = self.store.open()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;

@@ -1,7 +1,7 @@
 //! `niphas-store roots`
 
 use crate::{
-    arguments::{open, open_read_only, parse_roots},
+    arguments::{StoreArgs, parse_roots},
     failure::Failure,
 };
 use niphas_api::ClosureDigest;
@@ -9,7 +9,7 @@ use niphas_store::{RootHold, RootName};
 use niphas_terminal::{OutputFormat, say};
 use nix_formats::StoreDir;
 use serde_json::{Value, json};
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 /// Work on what is not to be collected
 #[derive(Debug, clap::Subcommand)]
@@ -25,6 +25,8 @@ pub(crate) struct ListArgs {
     /// How to print them
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// Make the closure of store paths stay
@@ -41,6 +43,8 @@ pub(crate) struct AddArgs {
     /// Fail unless the closure has this digest
     #[arg(long, value_name = "DIGEST")]
     digest: Option<ClosureDigest>,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// Let the next garbage collection have what roots hold
@@ -49,22 +53,24 @@ pub(crate) struct RemoveArgs {
     /// The roots' names; those that are not there are removed already
     #[arg(value_name = "NAME", required = true)]
     names: Vec<RootName>,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Command {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         match self {
-            Self::List(args) => args.run(store)?,
+            Self::List(args) => args.run()?,
             Self::Add(args) => {
                 let hold = RootHold {
                     roots: parse_roots(&args.paths)?,
                     digest: args.digest,
                     holder: "niphas-store roots add".to_owned(),
                 };
-                open(store)?.add_root(&args.name, &hold)?;
+                args.store.open()?.add_root(&args.name, &hold)?;
             }
             Self::Remove(args) => {
-                let store = open(store)?;
+                let store = args.store.open()?;
                 for name in &args.names {
                     store.remove_root(name)?;
                 }
@@ -75,8 +81,8 @@ impl Command {
 }
 
 impl ListArgs {
-    fn run(&self, store: &Path) -> Result<(), Failure> {
-        let roots = open_read_only(store)?.roots()?;
+    fn run(&self) -> Result<(), Failure> {
+        let roots = self.store.open_read_only()?.roots()?;
         let store_dir = StoreDir::default();
         match self.output {
             OutputFormat::Text => {

@@ -1,7 +1,7 @@
 //! `niphas-store verify`
 
 use crate::{
-    arguments::{open, open_read_only, parse_paths},
+    arguments::{StoreArgs, parse_paths},
     failure::Failure,
 };
 use niphas_cache_args::CacheArgs;
@@ -9,7 +9,7 @@ use niphas_store::{DamagedPath, StoredPath};
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use nix_formats::{StoreDir, chain};
 use serde_json::json;
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 /// Check that store paths are what they were when they were fetched
 ///
@@ -31,17 +31,19 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl Args {
-    pub(crate) fn run(&self, store: &Path) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let wanted = parse_paths(&self.paths)?;
         let caches = self.repair.then(|| self.caches.open()).transpose()?;
         let caches = caches.map(Arc::new);
         let store = if self.repair {
-            open(store)?
+            self.store.open()?
         } else {
-            open_read_only(store)?
+            self.store.open_read_only()?
         };
         let paths: Vec<StoredPath> = if wanted.is_empty() {
             store.paths()
