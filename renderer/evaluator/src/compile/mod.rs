@@ -17,12 +17,32 @@ use crate::symbol::{Symbol, Symbols};
 use crate::value::{NixString, Slot, Value};
 use names::Scopes;
 
-/// What the compiler needs to know of and may add to.
+/// What the compiler needs to know of and may add to: the parts of [`Input`], and its own.
 pub(crate) struct Compiler<'a, 'c> {
     pub arena: &'a Bump,
     pub ast: &'c Ast,
     /// Symbols of the file's names, by [`Name`].
     pub symbols: Vec<Symbol>,
+    pub base: u32,
+    pub directory: &'c [u8],
+    pub home: Option<&'c [u8]>,
+    pub thunks: &'c mut Vec<&'a Expr<'a>>,
+    pub globals: &'c FxHashMap<Symbol, &'a Slot<'a>>,
+    pub known: WellKnown,
+    pub delay_all: bool,
+    /// Variables of the level around the file, by slot.
+    scoped: Vec<Symbol>,
+    /// The file has a variable called as a builtin that an operator calls.
+    shadows_operators: bool,
+    scopes: Scopes,
+    /// The function being compiled makes something that keeps its level.
+    captures: bool,
+}
+
+/// What a file is compiled from, and where it goes to.
+pub(crate) struct Input<'a, 'c> {
+    pub arena: &'a Bump,
+    pub ast: &'c Ast,
     /// What [`Positions::at`] needs.
     pub base: u32,
     /// Relative path literals start here.
@@ -34,13 +54,6 @@ pub(crate) struct Compiler<'a, 'c> {
     pub known: WellKnown,
     /// See [`crate::Settings::delay_all`].
     pub delay_all: bool,
-    /// Variables of the level around the file, by slot.
-    scoped: Vec<Symbol>,
-    /// The file has a variable called as a builtin that an operator calls.
-    shadows_operators: bool,
-    scopes: Scopes,
-    /// The function being compiled makes something that keeps its level.
-    captures: bool,
 }
 
 /// Symbols that mean something to the compiler.
@@ -65,22 +78,18 @@ impl WellKnown {
 type Result<T> = std::result::Result<T, Box<EvalError>>;
 
 impl<'a, 'c> Compiler<'a, 'c> {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a constructor that names each part once"
-    )]
-    pub(crate) fn new(
-        arena: &'a Bump,
-        ast: &'c Ast,
-        symbols: &mut Symbols<'a>,
-        base: u32,
-        directory: &'c [u8],
-        home: Option<&'c [u8]>,
-        thunks: &'c mut Vec<&'a Expr<'a>>,
-        globals: &'c FxHashMap<Symbol, &'a Slot<'a>>,
-        known: WellKnown,
-        delay_all: bool,
-    ) -> Self {
+    pub(crate) fn new(input: Input<'a, 'c>, symbols: &mut Symbols<'a>) -> Self {
+        let Input {
+            arena,
+            ast,
+            base,
+            directory,
+            home,
+            thunks,
+            globals,
+            known,
+            delay_all,
+        } = input;
         let symbols: Vec<_> = ast
             .names
             .iter()

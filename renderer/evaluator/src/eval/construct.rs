@@ -40,14 +40,8 @@ impl<'a> Evaluator<'a> {
     pub(super) fn fill_own_level(&mut self, code: &'a LetCode<'a>, env: &Env<'_, 'a>, first: u32) {
         let level = self.capture(env);
         let slots = self.levels.slots(level);
-        self.fill_level(
-            code.bindings,
-            code.inherit_from,
-            slots,
-            [env; 2],
-            first,
-            true,
-        );
+        let code = (code.bindings, code.inherit_from);
+        self.fill_level(code, slots, [env; 2], first, true);
     }
 
     /// A level of `count` variables inside that of `env`.
@@ -62,15 +56,15 @@ impl<'a> Evaluator<'a> {
         let count = code.bindings.len() + code.inherit_from.len();
         let (inner, slots) = self.open_inside(env, count);
         let scopes = [&inner, env];
-        self.fill_level(code.bindings, code.inherit_from, slots, scopes, 0, true);
+        let bindings = (code.bindings, code.inherit_from);
+        self.fill_level(bindings, slots, scopes, 0, true);
         inner
     }
 
     /// Puts bindings into a level's slots from `first` on; `scopes` are the level itself and what is around it. With `shares`, its variables are there already.
     fn fill_level(
         &mut self,
-        bindings: &'a [BindingCode<'a>],
-        inherit_from: &'a [Lazy<'a>],
+        (bindings, inherit_from): (&'a [BindingCode<'a>], &'a [Lazy<'a>]),
         slots: &'a [Slot<'a>],
         [inner, outer]: [&Env<'_, 'a>; 2],
         first: u32,
@@ -180,7 +174,8 @@ impl<'a> Evaluator<'a> {
         // What overrides may replace is asked for later.
         let shares = code.overrides.is_none();
         let scopes = [&inner, env];
-        self.fill_level(code.bindings, code.inherit_from, slots, scopes, 0, shares);
+        let bindings = (code.bindings, code.inherit_from);
+        self.fill_level(bindings, slots, scopes, 0, shares);
         let entries: &'a [Attr<'a>] =
             self.arena
                 .alloc_slice_fill_with(code.bindings.len(), |index| {

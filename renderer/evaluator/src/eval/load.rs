@@ -236,17 +236,15 @@ impl<'a> Evaluator<'a> {
             self.io.env_var(b"HOME")
         };
         let names = self.names;
-        let globals = &self.globals;
-        let mut compiler = Compiler::new(
-            self.arena,
+        let input = compile::Input {
+            arena: self.arena,
             ast,
-            &mut self.symbols,
             base,
             directory,
-            home.as_deref(),
-            &mut self.thunks,
-            globals,
-            compile::WellKnown {
+            home: home.as_deref(),
+            thunks: &mut self.thunks,
+            globals: &self.globals,
+            known: compile::WellKnown {
                 overrides: names.overrides,
                 find_file: names.find_file,
                 nix_path: names.nix_path,
@@ -255,8 +253,9 @@ impl<'a> Evaluator<'a> {
                 div: names.div,
                 less_than: names.less_than,
             },
-            self.settings.delay_all,
-        );
+            delay_all: self.settings.delay_all,
+        };
+        let mut compiler = Compiler::new(input, &mut self.symbols);
         if let Some(variables) = variables {
             compiler.open_scope(variables);
         }
