@@ -1,10 +1,12 @@
 //! Reading what a flake.nix declares, straight from its syntax tree: all but `outputs` has to be
 //! plain data, so nothing is evaluated.
 
-use std::fmt;
+mod error;
+mod values;
+
 use std::path::{Component, Path};
 
-use nix_evaluator::ast::{Ast, BindingValue, BindingsId, Node, NodeId};
+use nix_evaluator::ast::Node;
 use nix_evaluator::parser::parse;
 
 use crate::attrs::{Attr, Attrs};
@@ -12,56 +14,13 @@ use crate::decl::{FlakeDecl, InputDecl, Place};
 use crate::error::RefError;
 use crate::flake_ref::{FlakeRef, ParseOptions};
 use crate::input_path::InputPath;
+use error::place_in;
+pub use error::{FlakeNixError, SourcePlace};
 use nix_formats::store_path::StoreDir;
+use values::{Field, Plain, Reader};
 
 /// No flake.nix is larger.
 const MAX_SIZE: u64 = 16 << 20;
-
-/// A flake.nix that isn't one, with the place in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlakeNixError {
-    /// What is wrong.
-    pub message: String,
-    /// Where.
-    pub place: Option<SourcePlace>,
-}
-
-/// A place in a source text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourcePlace {
-    /// The file.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// From 1, in bytes.
-    pub column: usize,
-    /// The line's text.
-    pub text: String,
-}
-
-impl fmt::Display for SourcePlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-impl fmt::Display for FlakeNixError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(place) = &self.place {
-            let number = place.line.to_string();
-            let (gutter, caret) = (" ".repeat(number.len()), " ".repeat(place.column));
-            write!(
-                f,
-                "\n  at {place}:\n    {number}| {}\n    {gutter}|{caret}^",
-                place.text
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for FlakeNixError {}
 
 type Result<T> = std::result::Result<T, FlakeNixError>;
 
@@ -101,157 +60,7 @@ pub fn parse_flake_nix(source: &str, file: &str) -> Result<FlakeDecl> {
     reader.flake()
 }
 
-fn place_in(source: &str, file: &str, offset: u32) -> SourcePlace {
-    let offset = (offset as usize).min(source.len());
-    let before = &source.as_bytes()[..offset];
-    let line_start = before
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(0, |at| at + 1);
-    let line_end = source.as_bytes()[line_start..]
-        .iter()
-        .position(|&b| b == b'\n')
-        .map_or(source.len(), |len| line_start + len);
-    SourcePlace {
-        file: file.to_owned(),
-        line: before.split(|&b| b == b'\n').count(),
-        column: offset - line_start + 1,
-        text: String::from_utf8_lossy(&source.as_bytes()[line_start..line_end]).into_owned(),
-    }
-}
-
-struct Reader<'s> {
-    source: &'s str,
-    file: &'s str,
-    ast: Ast,
-}
-
-/// A value as far as plain data goes.
-enum Plain {
-    String(String),
-    Path(String),
-    Int(i64),
-    Bool(bool),
-    Attrs(BindingsId),
-    Function,
-    /// Of another type, or in need of evaluation; with Nix's word for it.
-    Other(&'static str),
-}
-
-impl Plain {
-    fn type_name(&self) -> &'static str {
-        match self {
-            Self::String(_) => "a string",
-            Self::Path(_) => "a path",
-            Self::Int(_) => "an integer",
-            Self::Bool(_) => "a Boolean",
-            Self::Attrs(_) => "a set",
-            Self::Function => "a function",
-            Self::Other(name) => name,
-        }
-    }
-}
-
-/// An attribute with its name and place.
-struct Field {
-    name: String,
-    position: u32,
-    value: BindingValue,
-}
-
 impl Reader<'_> {
-    fn error(&self, message: impl Into<String>, position: u32) -> FlakeNixError {
-        FlakeNixError {
-            message: message.into(),
-            place: Some(place_in(self.source, self.file, position)),
-        }
-    }
-
-    fn place(&self, position: u32) -> String {
-        place_in(self.source, self.file, position).to_string()
-    }
-
-    fn plain(&self, id: NodeId) -> Plain {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match self.ast.node(id) {
-            Node::String(literal) => Plain::String(text(self.ast.text(literal))),
-            Node::Path(literal) => Plain::Path(text(self.ast.text(literal))),
-            Node::Int(number) => Plain::Int(number),
-            Node::Float(_) => Plain::Other("a float"),
-            Node::Var(name) => match self.ast.name(name) {
-                b"true" => Plain::Bool(true),
-                b"false" => Plain::Bool(false),
-                b"null" => Plain::Other("null"),
-                _ => Plain::Other("a thunk"),
-            },
-            Node::Attrs(bindings) if self.ast.bindings(bindings).dynamic.is_empty() => {
-                Plain::Attrs(bindings)
-            }
-            Node::List(_) => Plain::Other("a list"),
-            Node::Lambda { .. } | Node::PatternLambda { .. } => Plain::Function,
-            _ => Plain::Other("a thunk"),
-        }
-    }
-
-    fn field_value(&self, field: &Field) -> Plain {
-        match field.value {
-            BindingValue::Plain(id) => self.plain(id),
-            BindingValue::Inherit => match field.name.as_str() {
-                "true" => Plain::Bool(true),
-                "false" => Plain::Bool(false),
-                _ => Plain::Other("a thunk"),
-            },
-            BindingValue::InheritFrom(_) => Plain::Other("a thunk"),
-        }
-    }
-
-    fn fields(&self, bindings: BindingsId) -> Vec<Field> {
-        let mut fields: Vec<Field> = self
-            .ast
-            .bindings(bindings)
-            .entries
-            .iter()
-            .map(|binding| Field {
-                name: String::from_utf8_lossy(self.ast.name(binding.name)).into_owned(),
-                position: binding.position,
-                value: binding.value,
-            })
-            .collect();
-        fields.sort_by(|a, b| a.name.cmp(&b.name));
-        fields
-    }
-
-    fn wrong_type(&self, expected: &str, got: &Plain, position: u32) -> FlakeNixError {
-        let place = self.place(position);
-        let hint = match got {
-            Plain::Other("a thunk") => {
-                "; a flake's description and inputs have to be plain data, with nothing in them to evaluate"
-            }
-            _ => "",
-        };
-        self.error(
-            format!(
-                "expected {expected} but got {} at {place}{hint}",
-                got.type_name()
-            ),
-            position,
-        )
-    }
-
-    fn expect_attrs(&self, field: &Field) -> Result<Vec<Field>> {
-        match self.field_value(field) {
-            Plain::Attrs(bindings) => Ok(self.fields(bindings)),
-            other => Err(self.wrong_type("a set", &other, field.position)),
-        }
-    }
-
-    fn expect_string(&self, field: &Field) -> Result<String> {
-        match self.field_value(field) {
-            Plain::String(text) => Ok(text),
-            other => Err(self.wrong_type("a string", &other, field.position)),
-        }
-    }
-
     fn flake(&self) -> Result<FlakeDecl> {
         let root = self.ast.root.map(|root| self.ast.node(root));
         let Some(Node::Attrs(bindings)) = root else {
@@ -301,25 +110,6 @@ impl Reader<'_> {
             }
         }
         Ok(decl)
-    }
-
-    /// The parameters that `outputs` names.
-    fn formals(&self, field: &Field) -> Vec<(String, u32)> {
-        let BindingValue::Plain(id) = field.value else {
-            return Vec::new();
-        };
-        let Node::PatternLambda { pattern, .. } = self.ast.node(id) else {
-            return Vec::new();
-        };
-        self.ast
-            .pattern(pattern)
-            .formals
-            .iter()
-            .map(|formal| {
-                let name = String::from_utf8_lossy(self.ast.name(formal.name)).into_owned();
-                (name, formal.position)
-            })
-            .collect()
     }
 
     fn read_inputs(&self, inputs: &Field, decl: &mut FlakeDecl) -> Result<()> {

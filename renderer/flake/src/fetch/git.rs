@@ -67,6 +67,12 @@ pub(super) fn open(path: &Path) -> Result<Repository, FlakeError> {
     )))
 }
 
+/// A commit, and the branch or tag that it was found by.
+pub(super) struct Wanted<'a> {
+    pub(super) reference: &'a str,
+    pub(super) rev: Oid,
+}
+
 impl Fetcher {
     pub(super) fn find_git(&self, input: &Input, part: Part<'_>) -> Result<Found, FlakeError> {
         if input.flag("lfs")? {
@@ -89,7 +95,11 @@ impl Fetcher {
                     Some(rev) => parse_oid(&rev)?,
                     None => resolve(&repository, &reference)?,
                 };
-                self.find_commit(&repository, &place, input, &reference, rev, part)
+                let wanted = Wanted {
+                    reference: &reference,
+                    rev,
+                };
+                self.find_commit(&repository, &place, input, &wanted, part)
             }
             Place::Remote(url) => self.find_remote(&place, url, input, part),
         }
@@ -101,8 +111,7 @@ impl Fetcher {
         repository: &Repository,
         place: &Place,
         input: &Input,
-        reference: &str,
-        rev: Oid,
+        &Wanted { reference, rev }: &Wanted<'_>,
         part: Part<'_>,
     ) -> Result<Found, FlakeError> {
         let specified = input;
@@ -158,8 +167,13 @@ impl Fetcher {
             source.honour_export_ignore(scratch.path())?;
         }
         if submodules {
-            source.submodules =
-                self.submodules(repository, place, &source, reference, scratch.path(), part)?;
+            source.submodules = self.submodules(
+                (repository, place),
+                &source,
+                reference,
+                scratch.path(),
+                part,
+            )?;
         }
         if let Some(expected) = specified.nar_hash()? {
             let got = source.nar_hash()?;

@@ -9,7 +9,7 @@ use git2::{
 };
 
 use super::cache::Key;
-use super::git::{Place, default_ref, parse_oid, resolve};
+use super::git::{Place, Wanted, default_ref, parse_oid, resolve};
 use super::git_size::Part;
 use super::rate::Rate;
 use super::{FetchSettings, Fetcher, Found};
@@ -71,7 +71,9 @@ impl Fetcher {
         }
         // A repository may be a submodule of itself, and nothing removes objects of a clone.
         drop(lock);
-        self.find_commit(&repository, place, input, &reference, rev, part)
+        let reference = &reference;
+        let wanted = Wanted { reference, rev };
+        self.find_commit(&repository, place, input, &wanted, part)
     }
 
     /// Brings a branch or tag of the clone up to date, unless it was just now.

@@ -105,11 +105,10 @@ fn normal_path(path: &str) -> Option<String> {
 }
 
 impl Fetcher {
-    /// The submodules of a commit, by their path. `scratch` is a folder to work in.
+    /// The submodules of a commit, by their path; the repository comes from `place`. `scratch` is a folder to work in.
     pub(super) fn submodules(
         &self,
-        repository: &Repository,
-        place: &Place,
+        (repository, place): (&Repository, &Place),
         commit: &CommitTree<'_>,
         reference: &str,
         scratch: &Path,

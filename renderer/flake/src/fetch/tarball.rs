@@ -109,7 +109,7 @@ impl Fetcher {
         let parsed = Url::parse(url).map_err(crate::RefError::from)?;
         if parsed.scheme == "file" {
             let file = local_file(&parsed, shape)?;
-            return self.take_in(&file, url, None, shape, None, None);
+            return self.take_in(&file, url, None, shape, None);
         }
         let key = Key::new(shape.index(), &[url, asked_as(headers)]);
         let cached = self.cache.look_up(&key);
@@ -154,19 +154,18 @@ impl Fetcher {
             (false, None) => Err(unreachable_content(url)),
             (true, _) => {
                 let immutable = download.immutable_url;
-                self.take_in(&file, url, Some(&key), shape, download.etag, immutable)
+                self.take_in(&file, url, Some((&key, download.etag)), shape, immutable)
             }
         }
     }
 
-    /// Unpacks or copies a file into the cache, and remembers it under `key`.
+    /// Unpacks or copies a file into the cache, and remembers it under the key, with its `ETag`.
     fn take_in(
         &self,
         file: &Path,
         url: &str,
-        key: Option<&Key>,
+        key: Option<(&Key, Option<String>)>,
         shape: Shape,
-        etag: Option<String>,
         immutable_url: Option<String>,
     ) -> Result<Content, FlakeError> {
         let scratch = self.cache.scratch()?;
@@ -201,7 +200,7 @@ impl Fetcher {
             last_modified,
             immutable_url,
         };
-        if let Some(key) = key {
+        if let Some((key, etag)) = key {
             let mut attrs = content.attrs();
             if let Some(etag) = etag {
                 attrs.set("etag", etag);
