@@ -76,18 +76,26 @@ pub(crate) enum State {
     Suspended,
 }
 
+impl Verdict {
+    fn stalled(reason: &'static str, message: String) -> Self {
+        Self {
+            state: State::Stalled,
+            reason,
+            message,
+        }
+    }
+
+    fn reconciling(reason: &'static str, message: String) -> Self {
+        Self {
+            state: State::Reconciling,
+            reason,
+            message,
+        }
+    }
+}
+
 /// How a workload is. Of several reasons the one that the others follow from.
 pub(crate) fn verdict(findings: &Findings) -> Verdict {
-    let stalled = |reason, message: String| Verdict {
-        state: State::Stalled,
-        reason,
-        message,
-    };
-    let reconciling = |reason, message: String| Verdict {
-        state: State::Reconciling,
-        reason,
-        message,
-    };
     if findings.is_suspended {
         return Verdict {
             state: State::Suspended,
@@ -99,11 +107,11 @@ pub(crate) fn verdict(findings: &Findings) -> Verdict {
         };
     }
     if let Some(problem) = &findings.invalid {
-        return stalled("InvalidWorkload", problem.clone());
+        return Verdict::stalled("InvalidWorkload", problem.clone());
     }
     if let Some(child) = findings.foreign.first() {
         let others = and_others(findings.foreign.len());
-        return stalled(
+        return Verdict::stalled(
             "ChildConflict",
             format!(
                 "{child}{others} is there already and does not belong to this workload, so it is left alone: \
@@ -113,35 +121,40 @@ pub(crate) fn verdict(findings: &Findings) -> Verdict {
     }
     if let Some((child, problem)) = findings.refused.first() {
         let others = and_others(findings.refused.len());
-        return stalled(
+        return Verdict::stalled(
             "ChildRefused",
             format!("{child}{others} is refused: {problem}"),
         );
     }
     if let Some((child, problem)) = findings.failed.first() {
         let others = and_others(findings.failed.len());
-        return reconciling(
+        return Verdict::reconciling(
             "ApplyFailed",
             format!("{child}{others} could not be applied, and is tried again: {problem}"),
         );
     }
     if let Some(child) = findings.leaving.first() {
-        return reconciling(
+        return Verdict::reconciling(
             "WaitingForRemoval",
             format!("{child} of before is not gone yet"),
         );
     }
     if let Some(failure) = mount_failures(findings).find(|failure| failure.is_final) {
-        return stalled("MountRefused", on_node(failure));
+        return Verdict::stalled("MountRefused", on_node(failure));
     }
     if let Some(message) = no_node(findings) {
-        return stalled("NoNode", message);
+        return Verdict::stalled("NoNode", message);
     }
     let Some(rollout) = &findings.rollout else {
-        return reconciling("Applying", "the children are being made".to_owned());
+        return Verdict::reconciling("Applying", "the children are being made".to_owned());
     };
-    match &rollout.stage {
-        Stage::Failed { reason, message } => stalled(reason, message.clone()),
+    of_rollout(&rollout.stage, findings)
+}
+
+/// How a workload is whose children are all as declared: as far as their pods are.
+fn of_rollout(stage: &Stage, findings: &Findings) -> Verdict {
+    match stage {
+        Stage::Failed { reason, message } => Verdict::stalled(reason, message.clone()),
         Stage::Complete(message) => Verdict {
             state: State::Ready,
             reason: "Ready",
@@ -149,13 +162,13 @@ pub(crate) fn verdict(findings: &Findings) -> Verdict {
         },
         Stage::Progressing(message) => {
             if let Some(failure) = mount_failures(findings).next() {
-                reconciling("Mounting", on_node(failure))
+                Verdict::reconciling("Mounting", on_node(failure))
             } else if let Some(why) = first(findings, |pod| pod.unschedulable.as_ref()) {
-                reconciling("Unschedulable", format!("{message}; {why}"))
+                Verdict::reconciling("Unschedulable", format!("{message}; {why}"))
             } else if let Some(why) = first(findings, |pod| pod.waiting.as_ref()) {
-                reconciling("ContainerWaiting", format!("{message}; {why}"))
+                Verdict::reconciling("ContainerWaiting", format!("{message}; {why}"))
             } else {
-                reconciling("RollingOut", message.clone())
+                Verdict::reconciling("RollingOut", message.clone())
             }
         }
     }

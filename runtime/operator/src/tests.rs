@@ -2,7 +2,9 @@
 
 mod api_server;
 mod deploy;
+mod interference;
 mod reconciling;
+mod running;
 
 use niphas_api::NiphasWorkload;
 use serde_json::json;

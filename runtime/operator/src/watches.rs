@@ -259,7 +259,7 @@ impl Watches {
         let observed = Arc::clone(&self.observed);
         let api = scoped::<SeenEvent>(self.client.clone(), scope);
         let config = watching(PAGE_OF_WHOLE).fields("involvedObject.kind=Pod,reason=FailedMount");
-        self.watch_after(Some(pods), "Event", true, api, config, move |event| {
+        self.watch_after(Some(pods), "Event", true, (api, config), move |event| {
             names(match event {
                 Event::Init | Event::InitDone => None,
                 Event::Apply(event) | Event::InitApply(event) => {
@@ -317,7 +317,7 @@ impl Watches {
     where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        self.watch_after(None, what, built_in, api, config, told)
+        self.watch_after(None, what, built_in, (api, config), told)
     }
 
     /// Watches objects, once `first` is listed, and queues what `told` makes of each event. What is not `built_in` may be
@@ -327,8 +327,7 @@ impl Watches {
         first: Option<watch::Receiver<bool>>,
         what: &'static str,
         built_in: bool,
-        api: Api<K>,
-        config: watcher::Config,
+        (api, config): (Api<K>, watcher::Config),
         mut told: impl FnMut(Event<K>) -> Vec<ObjectRef<SeenWorkload>> + Send + 'static,
     ) -> watch::Receiver<bool>
     where

@@ -319,36 +319,8 @@ async fn answer(State(server): State<ApiServer>, request: Request<Body>) -> Resp
     let mut id = target.id();
     let there = state.objects.get(&id).cloned();
     match verb {
-        "watch" => {
-            let since = target.version();
-            let missed: Vec<Change> = state
-                .log
-                .iter()
-                .filter(|change| change.version > since)
-                .cloned()
-                .collect();
-            let changes = server.changes.subscribe();
-            let next = stream::unfold(changes, |mut changes| async move {
-                changes.recv().await.ok().map(|change| (change, changes))
-            });
-            let lines = stream::iter(missed).chain(next).filter_map(move |change| {
-                let line = target.event(&change).map(|event| format!("{event}\n"));
-                std::future::ready(line.map(Ok::<_, std::io::Error>))
-            });
-            Response::new(Body::from_stream(lines))
-        }
-        "list" => {
-            let objects = state.objects.iter();
-            let items: Vec<&Value> = objects
-                .filter(|(id, object)| target.has(id, object))
-                .map(|(_, object)| object)
-                .collect();
-            let version = (state.version + 1).to_string();
-            success(&json!({
-                "apiVersion": "v1", "kind": "List",
-                "metadata": { "resourceVersion": version }, "items": items,
-            }))
-        }
+        "watch" => watch(&server, state, target),
+        "list" => list(state, &target),
         "get" => match there {
             Some(object) => success(&object),
             None => failure(StatusCode::NOT_FOUND, "NotFound"),
@@ -370,24 +342,10 @@ async fn answer(State(server): State<ApiServer>, request: Request<Body>) -> Resp
             None => failure(StatusCode::NOT_FOUND, "NotFound"),
         },
         "patch" => {
-            if state.refused.contains(&target.resource) {
-                return failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid");
-            }
-            let fits = |field: &str| match &there {
-                Some(there) => {
-                    sent["metadata"][field].is_null()
-                        || there["metadata"][field] == sent["metadata"][field]
-                }
-                None => field != "uid" || sent["metadata"][field].is_null(),
-            };
-            if !fits("uid") || !fits("resourceVersion") {
-                return failure(StatusCode::CONFLICT, "Conflict");
-            }
             if there.is_none() {
                 state.accesses.insert(access("create"));
             }
-            let object = applied(there, sent, target.subresource.is_some(), &target);
-            success(&server.write(state, id, object))
+            patch(&server, state, &target, there, sent)
         }
         _ => match there {
             Some(there) if sent["preconditions"]["uid"] == there["metadata"]["uid"] => {
@@ -398,6 +356,62 @@ async fn answer(State(server): State<ApiServer>, request: Request<Body>) -> Resp
             None => failure(StatusCode::NOT_FOUND, "NotFound"),
         },
     }
+}
+
+/// What changed since a version, and all that changes from now on.
+fn watch(server: &ApiServer, state: &Store, target: Target) -> Response {
+    let since = target.version();
+    let missed: Vec<Change> = state
+        .log
+        .iter()
+        .filter(|change| change.version > since)
+        .cloned()
+        .collect();
+    let changes = server.changes.subscribe();
+    let next = stream::unfold(changes, |mut changes| async move {
+        changes.recv().await.ok().map(|change| (change, changes))
+    });
+    let lines = stream::iter(missed).chain(next).filter_map(move |change| {
+        let line = target.event(&change).map(|event| format!("{event}\n"));
+        std::future::ready(line.map(Ok::<_, std::io::Error>))
+    });
+    Response::new(Body::from_stream(lines))
+}
+
+fn list(state: &Store, target: &Target) -> Response {
+    let objects = state.objects.iter();
+    let items: Vec<&Value> = objects
+        .filter(|(id, object)| target.has(id, object))
+        .map(|(_, object)| object)
+        .collect();
+    let version = (state.version + 1).to_string();
+    success(&json!({
+        "apiVersion": "v1", "kind": "List",
+        "metadata": { "resourceVersion": version }, "items": items,
+    }))
+}
+
+fn patch(
+    server: &ApiServer,
+    state: &mut Store,
+    target: &Target,
+    there: Option<Value>,
+    sent: Value,
+) -> Response {
+    if state.refused.contains(&target.resource) {
+        return failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid");
+    }
+    let fits = |field: &str| match &there {
+        Some(there) => {
+            sent["metadata"][field].is_null() || there["metadata"][field] == sent["metadata"][field]
+        }
+        None => field != "uid" || sent["metadata"][field].is_null(),
+    };
+    if !fits("uid") || !fits("resourceVersion") {
+        return failure(StatusCode::CONFLICT, "Conflict");
+    }
+    let object = applied(there, sent, target.subresource.is_some(), target);
+    success(&server.write(state, target.id(), object))
 }
 
 /// What comes of an apply. All managers' fields but the ones of the one that applies stay.
