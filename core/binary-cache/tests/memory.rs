@@ -68,14 +68,8 @@ fn caches(memory: &CacheMemory, server: &Server, limits: Limits) -> Caches {
 }
 
 /// The most memory that this process had so far, in MiB.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib >> 10
+fn peak() -> u64 {
+    niphas_testing::memory::peak("self").unwrap() >> 20
 }
 
 /// That a closure is refused for want of memory.

@@ -1,4 +1,4 @@
-//! Stores of any size, made without a cache: for tests and measurements. No part of the interface.
+//! Stores of any size, made without a cache: for tests and measurements, which name the feature `generated`.
 
 use crate::{Store, StoredPath, leases::Leases, pack::PackWriter};
 use nix_formats::{

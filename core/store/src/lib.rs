@@ -66,7 +66,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
-#[doc(hidden)]
+#[cfg(any(test, feature = "generated"))]
 pub mod generated;
 mod image;
 mod index;

@@ -17,7 +17,7 @@ use std::{
 };
 use support::{
     Cache, Fault, Tree, client, directory, executable, file, names, noise, open,
-    packs_without_path, realise, rebuilt,
+    packs_without_path, realise, realised, rebuilt,
 };
 
 /// The pack of a path.
@@ -103,9 +103,7 @@ async fn closing_waits_until_everything_is_on_disk() {
     let dir = folder.path();
     let path = cache.add("web", &tree(1), &[]);
     let store = open(dir);
-    realise(&store, std::slice::from_ref(&path), &cache.client())
-        .await
-        .unwrap();
+    realised(&store, &path, &cache.client()).await;
     assert!(!is_on_disk(dir, &path));
     store.close().await.unwrap();
     assert!(is_on_disk(dir, &path));
@@ -114,9 +112,7 @@ async fn closing_waits_until_everything_is_on_disk() {
     damage(&pack(dir, &path), 600);
     let store = open(dir);
     cache.fail_all(&Fault::Status(500));
-    realise(&store, std::slice::from_ref(&path), &cache.client())
-        .await
-        .unwrap();
+    realised(&store, &path, &cache.client()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,9 +132,7 @@ async fn what_a_power_cut_took_is_fetched_again_and_the_rest_is_not() {
             .await
             .unwrap();
     }
-    let closure = realise(&store, std::slice::from_ref(&third), &caches)
-        .await
-        .unwrap();
+    let closure = realised(&store, &third, &caches).await;
     let image = store.image(&closure).unwrap().file;
     drop((closure, store));
     // The common file lies in the first pack; the second's own file is whole.
@@ -264,9 +258,7 @@ async fn a_pack_that_is_cut_off_is_not_there_any_more() {
                 .all(|path| matches!(path.repair, Some(Ok(())))),
             "{repaired:?}"
         );
-        realise(&store, std::slice::from_ref(&first), &caches)
-            .await
-            .unwrap();
+        realised(&store, &first, &caches).await;
         assert_eq!(
             rebuilt(&store, &first),
             store.info(&first).unwrap().info.nar_hash
@@ -286,12 +278,8 @@ async fn rot_is_found_and_mended_where_it_is() {
     let first = cache.add("first", &tree(1), &[]);
     let second = cache.add("second", &tree(2), std::slice::from_ref(&first));
     let (store, caches) = (open(dir), cache.client());
-    realise(&store, std::slice::from_ref(&first), &caches)
-        .await
-        .unwrap();
-    let closure = realise(&store, std::slice::from_ref(&second), &caches)
-        .await
-        .unwrap();
+    realised(&store, &first, &caches).await;
+    let closure = realised(&store, &second, &caches).await;
     let image = store.image(&closure).unwrap();
     let before = names(dir, "packs");
     damage(&pack(dir, &first), 40_000);
@@ -404,9 +392,7 @@ async fn an_export_is_as_nix_has_it() {
     let needed = cache.add("needed", &file("needed"), &[]);
     let path = cache.add("web", &tree, &[needed]);
     let store = open(&folder.path().join("store"));
-    let closure = realise(&store, std::slice::from_ref(&path), &cache.client())
-        .await
-        .unwrap();
+    let closure = realised(&store, &path, &cache.client()).await;
     let to = folder.path().join("export");
     store.export(&closure, &to).unwrap();
     let error = store.export(&closure, &to).unwrap_err();
@@ -511,9 +497,7 @@ async fn a_damaged_record_is_found_when_it_is_read_and_fetched_again() {
     let dir = folder.path();
     let path = cache.add("web", &tree(1), &[]);
     let (store, caches) = (open(dir), cache.client());
-    realise(&store, std::slice::from_ref(&path), &caches)
-        .await
-        .unwrap();
+    realised(&store, &path, &caches).await;
     store.close().await.unwrap();
     let file = pack(dir, &path);
     damage(&file, fs::metadata(&file).unwrap().len() - 100);
@@ -579,9 +563,7 @@ async fn an_index_that_is_damaged_or_gone_is_made_again() {
         // What they have in common with a new path is not written again.
         number += 1;
         let path = cache.add(&format!("large-{number}"), &tree(number), &[]);
-        realise(&store, std::slice::from_ref(&path), &caches)
-            .await
-            .unwrap();
+        realised(&store, &path, &caches).await;
         let added = fs::metadata(pack(dir, &path)).unwrap().len();
         assert!(added < 40_000, "{harm}: {added} bytes");
         store.close().await.unwrap();

@@ -17,7 +17,7 @@ use std::{
 };
 use support::{
     Cache, Tree, directory, file, names, noise, open, pack_bytes, packs_without_path, realise,
-    rebuilt,
+    realised, rebuilt,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -50,12 +50,8 @@ async fn what_no_root_holds_goes_and_leaves_nothing() {
     );
     let store = open(folder.path());
     let caches = cache.client();
-    let first = realise(&store, std::slice::from_ref(&kept), &caches)
-        .await
-        .unwrap();
-    let second = realise(&store, std::slice::from_ref(&gone), &caches)
-        .await
-        .unwrap();
+    let first = realised(&store, &kept, &caches).await;
+    let second = realised(&store, &gone, &caches).await;
     store.image(&first).unwrap();
     let image = store.image(&second).unwrap();
     hold(&store, "kept", std::slice::from_ref(&kept));
@@ -136,12 +132,8 @@ async fn files_that_others_refer_to_outlive_their_path() {
         cache.add("second", &second, &[]),
     );
     let (store, caches) = (open(folder.path()), cache.client());
-    realise(&store, std::slice::from_ref(&first), &caches)
-        .await
-        .unwrap();
-    realise(&store, std::slice::from_ref(&second), &caches)
-        .await
-        .unwrap();
+    realised(&store, &first, &caches).await;
+    realised(&store, &second, &caches).await;
     hold(&store, "second", std::slice::from_ref(&second));
     let report = store.collect_garbage(&GcOptions::default()).unwrap();
     assert_eq!(report.collected, std::slice::from_ref(&first));
@@ -165,13 +157,9 @@ async fn files_that_others_refer_to_outlive_their_path() {
         store.info(&second).unwrap().info.nar_hash
     );
     let third = cache.add("third", &file(common), &[]);
-    realise(&store, std::slice::from_ref(&third), &caches)
-        .await
-        .unwrap();
+    realised(&store, &third, &caches).await;
     assert!(pack_bytes(folder.path()) < 440_000);
-    let closure = realise(&store, std::slice::from_ref(&third), &caches)
-        .await
-        .unwrap();
+    let closure = realised(&store, &third, &caches).await;
     let image = store.image(&closure).unwrap();
     assert_eq!(image.devices.len(), 1);
     drop(closure);
@@ -220,12 +208,8 @@ async fn a_closure_that_is_held_finds_the_packs_it_refers_to_where_they_were() {
         &[],
     );
     let (store, caches) = (open(folder.path()), cache.client());
-    realise(&store, std::slice::from_ref(&first), &caches)
-        .await
-        .unwrap();
-    let closure = realise(&store, std::slice::from_ref(&second), &caches)
-        .await
-        .unwrap();
+    realised(&store, &first, &caches).await;
+    let closure = realised(&store, &second, &caches).await;
     let image = store.image(&closure).unwrap();
     store.collect_garbage(&GcOptions::default()).unwrap();
     assert!(image.devices.iter().all(|device| device.exists()));
@@ -233,9 +217,7 @@ async fn a_closure_that_is_held_finds_the_packs_it_refers_to_where_they_were() {
     hold(&store, "second", std::slice::from_ref(&second));
     let report = store.collect_garbage(&GcOptions::default()).unwrap();
     assert_eq!(report.collected, [first]);
-    let closure = realise(&store, std::slice::from_ref(&second), &caches)
-        .await
-        .unwrap();
+    let closure = realised(&store, &second, &caches).await;
     let image = store.image(&closure).unwrap();
     assert!(image.devices.iter().all(|device| device.exists()));
 }
@@ -251,9 +233,7 @@ async fn a_watermark_spares_what_was_used_last() {
             &file(noise(number, 1 << 20)),
             &[],
         );
-        realise(&store, std::slice::from_ref(&path), &caches)
-            .await
-            .unwrap();
+        realised(&store, &path, &caches).await;
         paths.push(path);
     }
     let options = GcOptions {
@@ -299,9 +279,7 @@ async fn a_damaged_root_stops_the_collection() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
     let path = cache.add("web", &file("web"), &[]);
     let store = open(folder.path());
-    realise(&store, std::slice::from_ref(&path), &cache.client())
-        .await
-        .unwrap();
+    realised(&store, &path, &cache.client()).await;
     std::fs::write(folder.path().join("roots/web"), "").unwrap();
     let error = store.collect_garbage(&GcOptions::default()).unwrap_err();
     assert!(

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use support::{
     Cache, Fault, arbitrary_tree, client, directory, executable, file, key, names, noise, open,
-    pack_bytes, read_back, realise, rebuilt, request, store_path, symlink,
+    pack_bytes, read_back, realise, realised, rebuilt, request, store_path, symlink,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,9 +73,7 @@ async fn a_closure_is_fetched_once_and_read_back_as_it_was() {
     }
     // Nothing is asked for again, by this process or the next.
     drop((closure, realisation));
-    realise(&store, std::slice::from_ref(&root), &caches)
-        .await
-        .unwrap();
+    realised(&store, &root, &caches).await;
     drop(store);
     let store = open(folder.path());
     cache.fail_all(&Fault::Status(500));
@@ -102,13 +100,9 @@ async fn what_an_older_pack_holds_is_not_written_again() {
     ]);
     let (one_path, other_path) = (cache.add("one", &one, &[]), cache.add("other", &other, &[]));
     let (store, caches) = (open(folder.path()), cache.client());
-    realise(&store, std::slice::from_ref(&one_path), &caches)
-        .await
-        .unwrap();
+    realised(&store, &one_path, &caches).await;
     let before = pack_bytes(folder.path());
-    realise(&store, std::slice::from_ref(&other_path), &caches)
-        .await
-        .unwrap();
+    realised(&store, &other_path, &caches).await;
     let added = pack_bytes(folder.path()) - before;
     assert!(added < 110_000, "{added} bytes more");
     let usage = store
@@ -145,14 +139,10 @@ async fn closures_that_differ_in_one_library_share_the_rest_on_disk() {
     };
     let (old, new) = (program(1), program(2));
     let (store, caches) = (open(folder.path()), cache.client());
-    realise(&store, std::slice::from_ref(&old), &caches)
-        .await
-        .unwrap();
+    realised(&store, &old, &caches).await;
     let before = pack_bytes(folder.path());
     assert!((14_000_000..14_100_000).contains(&before), "{before}");
-    realise(&store, std::slice::from_ref(&new), &caches)
-        .await
-        .unwrap();
+    realised(&store, &new, &caches).await;
     let added = pack_bytes(folder.path()) - before;
     assert!((1_000_000..1_030_000).contains(&added), "{added}");
     let usage = store.disk_usage(&[old.into(), new.into()]).unwrap();
@@ -169,9 +159,7 @@ async fn runs_of_zeros_take_no_space() {
     contents[40 << 20] = 1;
     let path = cache.add("sparse", &file(contents), &[]);
     let store = open(folder.path());
-    realise(&store, std::slice::from_ref(&path), &cache.client())
-        .await
-        .unwrap();
+    realised(&store, &path, &cache.client()).await;
     assert!(pack_bytes(folder.path()) < 1 << 20);
     assert_eq!(
         rebuilt(&store, &path),
@@ -251,14 +239,10 @@ async fn the_build_that_the_digest_names_is_taken_though_another_is_stored() {
     let path = first.add("web", &file("one build"), &[]);
     second.add("web", &file("another build"), &[]);
     let (store, other) = (open(folder.path()), tempfile::tempdir().unwrap());
-    realise(&store, std::slice::from_ref(&path), &first.client())
-        .await
-        .unwrap();
+    realised(&store, &path, &first.client()).await;
     let wanted = {
         let store = open(other.path());
-        let closure = realise(&store, std::slice::from_ref(&path), &second.client())
-            .await
-            .unwrap();
+        let closure = realised(&store, &path, &second.client()).await;
         closure.digest
     };
     let mut request = request(std::slice::from_ref(&path), &second.client());
@@ -278,9 +262,7 @@ async fn what_one_policy_admitted_another_refuses() {
     cache.add_nar(&path, &tree.nar(), &[], &[&key("one")]);
     let store = open(folder.path());
     let one = client(&[&cache], &["one"], 1);
-    realise(&store, std::slice::from_ref(&path), &one)
-        .await
-        .unwrap();
+    realised(&store, &path, &one).await;
 
     let two = client(&[&cache], &["two"], 1);
     let error = realise(&store, std::slice::from_ref(&path), &two)
@@ -303,9 +285,7 @@ async fn what_one_policy_admitted_another_refuses() {
     let other = Cache::start().await;
     other.add_nar(&path, &tree.nar(), &[], &[&key("two")]);
     let two = client(&[&other], &["two"], 1);
-    realise(&store, std::slice::from_ref(&path), &two)
-        .await
-        .unwrap();
+    realised(&store, &path, &two).await;
     assert!(other.requests("nar/").is_empty());
     assert_eq!(store.variants(&path).len(), 1);
     drop(store);
@@ -315,9 +295,7 @@ async fn what_one_policy_admitted_another_refuses() {
     other.fail_all(&Fault::Status(503));
     let store = open(folder.path());
     let both = client(&[&cache, &other], &["one", "two"], 2);
-    realise(&store, std::slice::from_ref(&path), &both)
-        .await
-        .unwrap();
+    realised(&store, &path, &both).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,14 +310,10 @@ async fn the_same_contents_with_other_references_are_another_path() {
     other.add_nar(&path, &nar, std::slice::from_ref(&needed), &[&key("test")]);
     let store = open(folder.path());
     let one = client(&[&cache], &["one"], 1);
-    let closure = realise(&store, std::slice::from_ref(&path), &one)
-        .await
-        .unwrap();
+    let closure = realised(&store, &path, &one).await;
     assert_eq!(closure.lines.path_count(), 1);
     let before = pack_bytes(folder.path());
-    let closure = realise(&store, std::slice::from_ref(&path), &other.client())
-        .await
-        .unwrap();
+    let closure = realised(&store, &path, &other.client()).await;
     assert_eq!(closure.lines.path_count(), 2);
     assert!(pack_bytes(folder.path()) - before < 20_000);
 }
@@ -349,9 +323,7 @@ async fn one_process_writes_and_others_read() {
     let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
     let path = cache.add("web", &file("web"), &[]);
     let store = open(folder.path());
-    let closure = realise(&store, std::slice::from_ref(&path), &cache.client())
-        .await
-        .unwrap();
+    let closure = realised(&store, &path, &cache.client()).await;
     let error = Store::open(folder.path(), Options::default()).unwrap_err();
     let expected = format!(
         "the store '{}' is in use by pid {}; one process at a time may write to it",

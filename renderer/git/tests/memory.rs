@@ -112,10 +112,7 @@ fn take_in(repository: &Repository, pack: &[u8]) -> Result<(), git2::Error> {
 
 /// The most memory that this process had so far, in MiB.
 fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.expect("it is there").trim().trim_end_matches(" kB");
-    kib.parse::<u64>().expect("a number") >> 10
+    niphas_testing::memory::peak("self").expect("Linux has it") >> 20
 }
 
 /// All in one, for libgit2's limit and the memory are the process's.

@@ -6,6 +6,7 @@
 )]
 
 use niphas_store::{Options, Store, generated::add_path};
+use niphas_testing::memory::peak;
 use std::{
     fs,
     path::Path,
@@ -17,13 +18,7 @@ use std::{
 const PATHS: u64 = 4;
 const FILES: u64 = 200_000;
 
-/// The most memory that a process had resident, in KiB; nothing once it has ended.
-fn peak(process: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
-}
-
+/// The most memory that a child had resident, in bytes.
 fn peak_of(mut child: Child) -> u64 {
     let (id, mut most) = (child.id().to_string(), 0);
     loop {
@@ -38,7 +33,7 @@ fn peak_of(mut child: Child) -> u64 {
 
 fn run(dir: &Path, arguments: &[&str]) -> u64 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_niphas-store"));
-    let command = command.arg("--store").arg(dir).args(arguments);
+    let command = command.args(arguments).arg("--store").arg(dir);
     peak_of(command.stdout(Stdio::null()).spawn().unwrap())
 }
 
@@ -57,7 +52,7 @@ fn paths_of_many_files_are_written_opened_and_mounted_in_little_memory() {
     });
     // An entry in memory for each file was 105 MiB; records and tables of the paths that are being written as much again.
     let written = peak("self").unwrap() - before;
-    assert!(written < 80 << 10, "{written} KiB to write");
+    assert!(written < 80 << 20, "{written} bytes to write");
     let names: Vec<String> = paths.iter().map(|path| path.path().to_string()).collect();
     drop(store);
 
@@ -65,12 +60,12 @@ fn paths_of_many_files_are_written_opened_and_mounted_in_little_memory() {
     fs::remove_dir_all(dir.join("index")).unwrap();
     let least = run(Path::new("/"), &["--help"]);
     let read = run(dir, &["list"]) - least;
-    assert!(read < 16 << 10, "{read} KiB to read all records");
+    assert!(read < 16 << 20, "{read} bytes to read all records");
     let indexed = run(dir, &["gc", "--dry-run"]) - least;
-    assert!(indexed < 64 << 10, "{indexed} KiB to make the index");
+    assert!(indexed < 64 << 20, "{indexed} bytes to make the index");
     let started = Instant::now();
     let opened = run(dir, &["gc", "--dry-run"]) - least;
-    assert!(opened < 16 << 10, "{opened} KiB to open");
+    assert!(opened < 16 << 20, "{opened} bytes to open");
     assert!(
         started.elapsed() < Duration::from_secs(2),
         "{:?}",
@@ -80,5 +75,5 @@ fn paths_of_many_files_are_written_opened_and_mounted_in_little_memory() {
     let mut arguments = vec!["image"];
     arguments.extend(names.iter().map(String::as_str));
     let image = run(dir, &arguments) - least;
-    assert!(image < 48 << 10, "{image} KiB to make an image");
+    assert!(image < 48 << 20, "{image} bytes to make an image");
 }

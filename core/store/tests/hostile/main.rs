@@ -42,13 +42,6 @@ fn told(error: &RealiseError, what: &str) -> String {
 
 /// The most memory that this process ever held.
 fn assert_memory_is_bounded() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u64 = peak
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    assert!(kib * 1024 < MOST_MEMORY, "{kib} KiB");
+    let peak = niphas_testing::memory::peak("self").unwrap();
+    assert!(peak < MOST_MEMORY, "{peak} bytes");
 }

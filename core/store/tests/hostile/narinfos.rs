@@ -93,6 +93,7 @@ async fn no_byte_of_a_narinfo_can_be_changed_to_any_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn what_a_trusted_key_signed_is_checked_all_the_same() {
     let (cache, dir) = (Cache::start().await, tempfile::tempdir().unwrap());
     let store = open(dir.path());

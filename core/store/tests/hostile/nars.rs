@@ -10,6 +10,7 @@ use niphas_store::RealiseError;
 use niphas_testing::nar::{archive, folder, link, regular, token, tokens};
 
 /// NARs that are wrong, and what the error has to say.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn wrong_nars() -> Vec<(String, Vec<u8>, &'static str)> {
     let mut cases: Vec<(String, Vec<u8>, &'static str)> = Vec::new();
     let mut case = |what: String, nar: Vec<u8>, why| cases.push((what, nar, why));

@@ -4,6 +4,7 @@ use crate::support::{noise, store_path};
 use nix_formats::{HashAlgorithm, HashFormat, NarInfo, StoreDir};
 
 /// narinfos of a path, and what the error has to say.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn wrong_texts(info: &NarInfo, other: &NarInfo) -> Vec<(String, Vec<u8>, &'static str)> {
     let text = info.print(&StoreDir::default());
     let with = |change: &dyn Fn(&mut NarInfo)| {

@@ -267,6 +267,16 @@ pub(crate) async fn realise(
     store.realise(request(roots, caches)).wait().await
 }
 
+/// Realises the closure of one path, which succeeds.
+pub(crate) async fn realised(
+    store: &Store,
+    path: &StorePath,
+    caches: &Arc<Caches>,
+) -> Arc<RealisedClosure> {
+    let realised = realise(store, std::slice::from_ref(path), caches).await;
+    realised.unwrap()
+}
+
 /// The hash of the NAR of a stored path, as rebuilt.
 pub(crate) fn rebuilt(store: &Store, path: &StorePath) -> Hash {
     let mut nar = Vec::new();
