@@ -4,16 +4,17 @@
     reason = "a test that cannot be set up is to fail"
 )]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use nix_formats::{NarInfo, SecretKey, StoreDir};
-use tempfile::TempDir;
+use support::ExampleFolder;
 
-const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const HELLO: &str = "/nix/store/pfg47v46abskcgxy7sk1rycy7573c49f-hello-1.0";
 
 /// `ci:open-sesame`.
@@ -56,26 +57,22 @@ fn serve(folder: PathBuf, logins: &'static [&'static str], narinfos: Option<u16>
     format!("http://{address}")
 }
 
-/// A copy of the example flake, and a cache for it.
+/// The example flake, its cache, and a home.
 struct World {
-    folder: TempDir,
+    example: ExampleFolder,
 }
 
 impl World {
     fn new() -> Self {
         let world = Self {
-            folder: TempDir::new().unwrap(),
+            example: ExampleFolder::new("source"),
         };
-        for name in ["flake.nix", "nixlib", "examples/hello"] {
-            let from = Path::new(REPOSITORY).join(name);
-            copy(&from, &world.path("source").join(name));
-        }
         fs::create_dir(world.path("home")).unwrap();
         world
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.example.path(name)
     }
 
     fn write(&self, name: &str, text: &str) -> String {
@@ -86,24 +83,25 @@ impl World {
     }
 
     fn cache(&self) -> PathBuf {
-        self.path("source/examples/hello/cache")
+        self.example.example("cache")
     }
 
     fn niphas(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
-        command.args(args).env_clear();
-        command.env("HOME", self.path("home"));
+        let mut command = self.example.niphas();
+        command.args(args);
         command.env("NIX_CONF_DIR", self.path("etc/nix"));
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
 
     /// `niphas render` with the example's key, into a new repository.
     fn render(&self, cache: &str, args: &[&str]) -> Command {
-        let flake = format!("path:{}?dir=examples/hello", self.path("source").display());
+        let flake = format!(
+            "path:{}?dir=examples/hello",
+            self.example.source().display()
+        );
         let mut command = self.niphas(&["render", &flake, "--init", "--cache", cache]);
         command.args(["--author", "CI <ci@example.org>", "--key-file"]);
-        command.arg(self.path("source/examples/hello/cache-demo-key.public"));
+        command.arg(self.example.key());
         command.arg("--to").arg(self.path("gitops")).args(args);
         command
     }
@@ -111,7 +109,7 @@ impl World {
     fn closure(&self, cache: &str, args: &[&str]) -> Command {
         let mut command = self.niphas(&["cache", "closure", HELLO, "--cache", cache]);
         command.arg("--key-file");
-        command.arg(self.path("source/examples/hello/cache-demo-key.public"));
+        command.arg(self.example.key());
         command.args(args);
         command
     }
@@ -129,19 +127,6 @@ impl World {
             }
         }
         key.public_key().to_string()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let name = entry.unwrap().file_name();
-            copy(&from.join(&name), &to.join(&name));
-        }
-    } else {
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from, to).unwrap();
     }
 }
 
@@ -217,9 +202,10 @@ fn the_users_and_nixs_netrc_files_count_where_none_is_named() {
 fn a_cache_that_refuses_access_is_named_once_with_the_options_that_help() {
     let world = World::new();
     let cache = serve(world.cache(), &[BASIC], None);
+    let folder = world.example.source().parent().unwrap();
     let shown = |command: Command| {
         let said = fails(command).replace(&cache, "[CACHE]");
-        said.replace(world.folder.path().to_str().unwrap(), "[DIR]")
+        said.replace(folder.to_str().unwrap(), "[DIR]")
     };
     insta::assert_snapshot!(shown(world.render(&cache, &[])));
     insta::assert_snapshot!(shown(world.closure(&cache, &[])));

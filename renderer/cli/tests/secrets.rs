@@ -140,6 +140,30 @@ fn serve(file: PathBuf) -> String {
     format!("http://{address}")
 }
 
+/// `fails` looks for secrets in what is printed.
+fn failures_show_no_secret(world: &World, hello: &str) {
+    let files = &world.files;
+    let missing = format!("tarball+{files}/no.tar.gz?token=MARKER#x").replace("//", "//ci:MARKER@");
+    world.fails(&["eval", &missing], "HTTP error 404");
+    let busy = format!("tarball+{files}/busy?access_token=MARKER#x");
+    world.fails(&["eval", &busy], "retrying");
+    let refused = hello.replace("ci:MARKER", "ci:MARKER2");
+    world.fails(&["show", &refused], "HEAD");
+    world.fails(&["show", "https://ci:MARKER@h/ x"], "'");
+    world.fails(
+        &["show", "magic+https://ci:MARKER@h/?token=MARKER"],
+        "unsupported",
+    );
+    world.fails(
+        &[
+            "eval",
+            "--expr",
+            &format!("builtins.fetchurl \"{missing}\""),
+        ],
+        "error",
+    );
+}
+
 #[test]
 fn secrets_stay_where_they_belong() {
     let world = World::new();
@@ -194,26 +218,7 @@ fn secrets_stay_where_they_belong() {
     assert_clean(&objects.stdout, "the GitOps repository");
     assert_folder_clean(&gitops);
 
-    // What goes wrong.
-    let missing = format!("tarball+{files}/no.tar.gz?token=MARKER#x").replace("//", "//ci:MARKER@");
-    world.fails(&["eval", &missing], "HTTP error 404");
-    let busy = format!("tarball+{files}/busy?access_token=MARKER#x");
-    world.fails(&["eval", &busy], "retrying");
-    let refused = hello.replace("ci:MARKER", "ci:MARKER2");
-    world.fails(&["show", &refused], "HEAD");
-    world.fails(&["show", "https://ci:MARKER@h/ x"], "'");
-    world.fails(
-        &["show", "magic+https://ci:MARKER@h/?token=MARKER"],
-        "unsupported",
-    );
-    world.fails(
-        &[
-            "eval",
-            "--expr",
-            &format!("builtins.fetchurl \"{missing}\""),
-        ],
-        "error",
-    );
+    failures_show_no_secret(&world, &hello);
 
     // A login for a cache.
     let netrc = world.path("netrc");

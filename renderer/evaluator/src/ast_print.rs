@@ -69,6 +69,10 @@ impl Printer<'_> {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.node_here(id));
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table: one arm for each kind of node"
+    )]
     fn node_here(&mut self, id: NodeId) {
         match self.ast.node(id) {
             Node::Int(value) => self.put(&value.to_string()),

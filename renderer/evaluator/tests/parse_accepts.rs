@@ -444,6 +444,7 @@ fn keywords_take_what_follows_to_the_end() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn sets_merge_as_in_nix() {
     prints(&[
         ("{ }", "{ }"),

@@ -52,6 +52,7 @@ fn pipes_parse_when_they_are_enabled() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_stands_in_the_wrong_place_is_named_with_what_was_expected() {
     refuses(&[
         ("", "1:1: syntax error, unexpected end of file"),
@@ -753,6 +754,7 @@ fn literals_without_a_value_are_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn an_attribute_defined_twice_is_refused() {
     refuses(&[
         (

@@ -1,5 +1,7 @@
 //! The repository's example flake, copied to where a test may change it, and the program as its users run it.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -42,6 +42,7 @@ struct Parser<'p, 'a> {
 }
 
 impl<'a> Parser<'_, 'a> {
+    #[expect(clippy::too_many_lines, reason = "a grammar")]
     fn run(&mut self) -> Result<Value<'a>> {
         if let Err(error) = self.lexer.skip_byte_order_mark() {
             return Err(self.lex_error(&error, "value", ""));

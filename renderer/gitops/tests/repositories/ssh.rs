@@ -107,6 +107,26 @@ fn one_case() {
     }
 }
 
+/// An SSH agent that holds a key, and its socket.
+fn agent_with(folder: &Path, key: &str) -> (Process, PathBuf) {
+    let socket = folder.join("agent");
+    let mut agent = Command::new("ssh-agent");
+    let agent = agent
+        .arg("-D")
+        .arg("-a")
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .spawn();
+    let agent = Process(agent.unwrap());
+    wait_for("ssh-agent", || UnixStream::connect(&socket).is_ok());
+    let mut add = Command::new("ssh-add");
+    run(add
+        .arg("-q")
+        .arg(folder.join(key))
+        .env("SSH_AUTH_SOCK", &socket));
+    (agent, socket)
+}
+
 #[test]
 fn hosts_must_be_known_and_keys_accepted() {
     let Ok(sshd) = std::env::var("NIPHAS_SSHD") else {
@@ -181,21 +201,7 @@ fn hosts_must_be_known_and_keys_accepted() {
     assert!(outcome.starts_with("Committed"), "{outcome}");
     assert_ne!(test.tip(), tip);
     // The same key, held by an agent: the push that is already there needs to read only.
-    let socket = folder.join("agent");
-    let mut agent = Command::new("ssh-agent");
-    let agent = agent
-        .arg("-D")
-        .arg("-a")
-        .arg(&socket)
-        .stdout(Stdio::null())
-        .spawn();
-    let _agent = Process(agent.unwrap());
-    wait_for("ssh-agent", || UnixStream::connect(&socket).is_ok());
-    let mut add = Command::new("ssh-add");
-    run(add
-        .arg("-q")
-        .arg(folder.join("client"))
-        .env("SSH_AUTH_SOCK", &socket));
+    let (_agent, socket) = agent_with(folder, "client");
     let outcome = with(&known, None, Some(&socket));
     assert!(outcome.starts_with("Unchanged"), "{outcome}");
 }
