@@ -20,11 +20,12 @@ start_etcd() {
 
 start_controllers() {
   local pki=$STATE/pki
+  # A node counts as lost after three Leases of its kubelet that do not come, not after five: a suite waits for it.
   start cp kube-controller-manager "$PARTS/kube-controller-manager" --kubeconfig="$STATE/controller-manager.conf" \
     --authentication-kubeconfig="$STATE/controller-manager.conf" \
     --authorization-kubeconfig="$STATE/controller-manager.conf" \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
-    --use-service-account-credentials=true --leader-elect=false --bind-address="$LOOPBACK"
+    --use-service-account-credentials=true --leader-elect=false --bind-address="$LOOPBACK" --node-monitor-grace-period=30s
   start cp kube-scheduler "$PARTS/kube-scheduler" --kubeconfig="$STATE/scheduler.conf" \
     --authentication-kubeconfig="$STATE/scheduler.conf" --authorization-kubeconfig="$STATE/scheduler.conf" \
     --leader-elect=false --bind-address="$LOOPBACK"

@@ -139,7 +139,9 @@ class Plane:
         try:
             yield Namespace(self, name)
         finally:
-            self.kubectl("delete", "namespace", name, "--timeout=60s", check=False)
+            # The next operator must find no workload whose children it may not make any more. All else goes while it runs.
+            self.kubectl("delete", "nw", "--all", "--namespace", name, "--timeout=60s", check=False)
+            self.kubectl("delete", "namespace", name, "--wait=false", check=False)
 
 
 class Namespace:

@@ -51,8 +51,15 @@ step_first_command() {
   local command folder
   command=$(readme_block 1)
   echo "$command"
-  folder=$(mktemp -d)
-  git clone --quiet . "$folder/niphas"
+  folder=$NIPHAS_CI_CACHE/first-command
+  # What Git does not know is removed and what it knows is reset, so this is as a fresh clone; but what did not change since the
+  # last run keeps its time, so Cargo does not build it again. What the commands make beside the clone goes.
+  mkdir -p "$folder"
+  find "$folder" -mindepth 1 -maxdepth 1 ! -name niphas -exec rm -rf {} +
+  [[ -d $folder/niphas/.git ]] || git clone --quiet . "$folder/niphas"
+  git -C "$folder/niphas" fetch --quiet --force "$root" HEAD
+  git -C "$folder/niphas" checkout --quiet --force -B main FETCH_HEAD
+  git -C "$folder/niphas" clean -ffdxq
 
   (cd "$folder/niphas" && bash -euc "$command")
   gitops_repositories "$folder" >"$folder/first"
@@ -61,5 +68,4 @@ step_first_command() {
   (cd "$folder/niphas" && bash -euc "$command")
   gitops_repositories "$folder" >"$folder/second"
   diff "$folder/first" "$folder/second" || { echo "the second run committed something"; return 1; }
-  rm -rf "$folder"
 }
