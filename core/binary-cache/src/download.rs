@@ -5,7 +5,7 @@ use crate::{
     cache::Cache,
     error::FetchError,
     limits::Limits,
-    transport::{Body, Opened, pause},
+    transport::{Body, Opened},
 };
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -37,6 +37,8 @@ pub(crate) struct Download {
     max: u64,
     /// How long it may say nothing.
     patience: Duration,
+    /// How long the pause before another request may be.
+    longest_pause: Duration,
     /// Bytes got so far.
     offset: u64,
     length: Option<u64>,
@@ -84,19 +86,27 @@ impl Waiter {
 }
 
 impl Download {
+    /// `is_only`: there is no other cache to ask.
     pub(crate) fn new(
         place: Place,
         mirror: Mirror,
         limits: Arc<Limits>,
         max: u64,
-        patience: Duration,
+        is_only: bool,
     ) -> Self {
+        let (patience, longest_pause) = if is_only {
+            (limits.read_timeout, limits.retries.patience)
+        } else {
+            let patience = limits.read_timeout.min(limits.hedge_after * 3);
+            (patience, patience)
+        };
         let download = Self {
             steps: FuturesUnordered::new(),
             mirror,
             limits,
             max,
             patience,
+            longest_pause,
             offset: 0,
             length: None,
             version: None,
@@ -148,7 +158,10 @@ impl Download {
     }
 
     async fn next_piece(&mut self, since: Instant) -> Result<(), FetchError> {
+        // Between attempts: no server was waited for then.
+        let mut paused = Duration::ZERO;
         loop {
+            let waited = since.elapsed().saturating_sub(paused);
             let left = self.lag.left(since.elapsed(), &self.limits);
             if left.is_zero() {
                 return Err(FetchError::Slow {
@@ -159,16 +172,16 @@ impl Download {
             let silence = if self.steps.len() < 2 {
                 self.limits.hedge_after.min(self.patience)
             } else {
-                self.patience.saturating_sub(since.elapsed())
+                self.patience.saturating_sub(waited)
             };
             let silence = silence.min(left);
             let Ok(step) = tokio::time::timeout(silence, self.steps.next()).await else {
                 if self.lag.left(since.elapsed(), &self.limits).is_zero() {
                     continue;
                 }
-                if since.elapsed() >= self.patience {
+                if since.elapsed().saturating_sub(paused) >= self.patience {
                     let name = self.place.url.clone();
-                    self.try_again(FetchError::Timeout { name }).await?;
+                    paused += self.try_again(FetchError::Timeout { name }, since).await?;
                 } else if self.steps.len() < 2 {
                     self.hedge();
                 }
@@ -179,7 +192,8 @@ impl Download {
                 self.steps.push(next);
                 continue;
             };
-            let Err(error) = step.and_then(|step| self.take(place.clone(), step, since)) else {
+            let waited = since.elapsed().saturating_sub(paused);
+            let Err(error) = step.and_then(|step| self.take(place.clone(), step, waited)) else {
                 return Ok(());
             };
             // What a mirror lacks says nothing about the place itself.
@@ -193,7 +207,7 @@ impl Download {
             }
             // Where another request is under way, it goes on.
             if self.steps.is_empty() {
-                self.try_again(error).await?;
+                paused += self.try_again(error, since).await?;
             }
         }
     }
@@ -209,7 +223,7 @@ impl Download {
     }
 
     /// Takes a piece; requests other than the one it came from are dropped.
-    fn take(&mut self, place: Place, step: Step, since: Instant) -> Result<(), FetchError> {
+    fn take(&mut self, place: Place, step: Step, waited: Duration) -> Result<(), FetchError> {
         let name = || place.url.clone();
         let is_same_place = Arc::ptr_eq(&place.cache, &self.place.cache);
         let other_version =
@@ -237,10 +251,7 @@ impl Download {
             });
         }
         self.offset += piece.len() as u64;
-        if !self
-            .rate
-            .is_enough(piece.len(), since.elapsed(), &self.limits)
-        {
+        if !self.rate.is_enough(piece.len(), waited, &self.limits) {
             return Err(FetchError::Slow {
                 name: name(),
                 rate: self.limits.min_rate,
@@ -262,15 +273,22 @@ impl Download {
         Ok(())
     }
 
-    /// After a failure: the next request, if there is one.
-    async fn try_again(&mut self, error: FetchError) -> Result<(), FetchError> {
+    /// After a failure: the next request, if there is one, and the pause that was made before. Where another cache may be
+    /// asked, that is done rather than to wait long.
+    async fn try_again(
+        &mut self,
+        error: FetchError,
+        since: Instant,
+    ) -> Result<Duration, FetchError> {
         self.attempts += 1;
         self.steps.clear();
-        if !error.is_transient() || self.attempts >= self.limits.attempts {
+        let retries = &self.limits.retries;
+        let left = self.lag.left(since.elapsed(), &self.limits);
+        let longest = left.min(self.longest_pause);
+        let Some(pause) = retries.pause(self.attempts, error.failure(), longest) else {
             return Err(error);
-        }
-        let pause = pause(self.limits.pause, self.attempts);
-        tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, offset = self.offset, ?pause, error = nix_formats::chain(&error), "trying again");
+        };
+        tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, offset = self.offset, ?pause, error = nix_formats::chain(&error), "a request failed; trying again");
         tokio::time::sleep(pause).await;
         self.rate = Rate::default();
         if self.attempts == 1 {
@@ -279,7 +297,7 @@ impl Download {
         } else {
             self.hedge();
         }
-        Ok(())
+        Ok(pause)
     }
 }
 

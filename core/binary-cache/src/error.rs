@@ -1,6 +1,7 @@
 //! What can go wrong, and what to do about it.
 
-use crate::{summary::summary, url::CacheUrlError};
+use crate::{summary::summary, transport::failure_of_s3, url::CacheUrlError};
+use niphas_http::{Failure, is_of_certificates};
 use nix_formats::{
     Compression, HashFormat, StoreDir, StorePath, chain,
     hash::{Hash, HashAlgorithm},
@@ -8,7 +9,7 @@ use nix_formats::{
     narinfo::NarInfoError,
     signature::SignatureError,
 };
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// The caches can't be used at all.
@@ -58,12 +59,14 @@ pub enum FetchError {
         name: String,
     },
     /// The server knows of no such file or won't give it, or is in trouble.
-    #[error("the server answered HTTP {status} for '{name}'")]
+    #[error("the server answered HTTP {status} for '{name}'{}", pause(*.retry_after))]
     Status {
         /// The file.
         name: String,
         /// What it said.
         status: u16,
+        /// The pause that it asks for.
+        retry_after: Option<Duration>,
     },
     /// More bytes than such a file has.
     #[error("'{name}' is larger than {limit} bytes")]
@@ -176,36 +179,43 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether to try again may help.
-    pub(crate) fn is_transient(&self) -> bool {
+    /// How the request failed.
+    pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Timeout { .. }
             | Self::Range { .. }
             | Self::Truncated { .. }
-            | Self::Slow { .. } => true,
-            Self::Http { source, .. } => !source.is_redirect() && !self.is_of_certificates(),
-            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
-            Self::S3 { error, .. } => matches!(**error, object_store::Error::Generic { .. }),
-            _ => false,
+            | Self::Slow { .. } => Failure::Broken,
+            Self::Http { source, .. } => Failure::of(source),
+            Self::Status {
+                status,
+                retry_after,
+                ..
+            } => Failure::Status {
+                status: *status,
+                retry_after: *retry_after,
+            },
+            Self::S3 { error, .. } => failure_of_s3(error),
+            _ => Failure::Lasting,
         }
+    }
+
+    /// Whether to try again may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.failure().is_passing()
     }
 
     /// Whether the server's certificate cannot be verified.
     fn is_of_certificates(&self) -> bool {
-        let Self::Http { source, .. } = self else {
-            return false;
-        };
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
-        while let Some(error) = cause {
-            if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-                return true;
-            }
-            // An I/O error gives as its source that of what it holds.
-            let held = error.downcast_ref().and_then(io::Error::get_ref);
-            cause = held.map(|held| held as _).or_else(|| error.source());
-        }
-        false
+        matches!(self, Self::Http { source, .. } if is_of_certificates(source))
     }
+}
+
+/// What a server asks for, after its status.
+fn pause(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |pause| {
+        format!(" and asks for a pause of {} s", pause.as_secs())
+    })
 }
 
 /// Why one cache does not give one path.

@@ -58,6 +58,7 @@ pub use limits::Limits;
 pub use listing::{Listing, ListingError};
 pub use memory::CacheMemory;
 pub use netrc::{Netrc, NetrcError, NetrcLogin};
+pub use niphas_http::RetryPolicy;
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
 pub use push::{
     Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport, push,

@@ -1,5 +1,6 @@
 //! Bounds on time and space.
 
+use niphas_http::RetryPolicy;
 use std::time::Duration;
 
 /// How long to wait, how often to try, how much to take.
@@ -7,11 +8,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Requests in flight at once.
     pub concurrency: usize,
-    /// Attempts per request.
-    pub attempts: u32,
-    /// Pause before the second attempt; it doubles with each further one, and
-    /// each is shortened at random by up to half.
-    pub pause: Duration,
+    /// When a request is sent again. For a NAR the attempts count from the last byte that came, and pauses take of
+    /// [`Self::nar_grace`] as well.
+    pub retries: RetryPolicy,
     /// Time to connect.
     pub connect_timeout: Duration,
     /// Longest silence of a server that is sending.
@@ -49,8 +48,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             concurrency: 64,
-            attempts: 4,
-            pause: Duration::from_millis(250),
+            retries: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(30),

@@ -12,6 +12,8 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// What was asked for.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// `GET`, or another one.
+    pub method: String,
     /// The path, without the slash that it begins with.
     pub name: String,
     /// The head as it came.
@@ -143,7 +145,7 @@ async fn converse(mut stream: TcpStream, reply: &impl Fn(&Request) -> Reply) -> 
     Ok(())
 }
 
-/// The next request. None has a body.
+/// The next request. Its body is passed over.
 async fn next(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let end = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -158,9 +160,24 @@ async fn next(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Opti
     };
     let head: Vec<u8> = received.drain(..end).collect();
     let head = String::from_utf8_lossy(&head).into_owned();
-    let target = head.split(' ').nth(1).unwrap_or_default();
+    let mut words = head.split(' ');
+    let method = words.next().unwrap_or_default().to_owned();
+    let target = words.next().unwrap_or_default();
     let name = target.strip_prefix('/').unwrap_or(target).to_owned();
-    Ok(Some(Request { name, head }))
+    let request = Request { method, name, head };
+    let length = request
+        .header("content-length")
+        .and_then(|length| length.parse().ok());
+    let mut left: usize = length.unwrap_or(0);
+    while left > received.len() {
+        left -= received.len();
+        received.clear();
+        if stream.read_buf(received).await? == 0 {
+            return Ok(None);
+        }
+    }
+    received.drain(..left);
+    Ok(Some(request))
 }
 
 /// Sends an answer. Whether another may follow on this connection.

@@ -375,15 +375,9 @@ impl Fetch {
     }
 
     fn download(&self, source: &Source) -> Download {
-        let limits = &self.members.limits;
         let place = Place {
             cache: Arc::clone(&self.members.caches[source.index]),
             url: source.url.clone(),
-        };
-        let patience = if self.members.caches.len() > 1 {
-            limits.read_timeout.min(limits.hedge_after * 3)
-        } else {
-            limits.read_timeout
         };
         let (members, found) = (Arc::clone(&self.members), Arc::new(self.found.clone()));
         let (own, file_hash) = (source.index, self.found.info.file_hash);
@@ -414,8 +408,9 @@ impl Fetch {
             };
             find.boxed()
         };
-        let limits = Arc::clone(limits);
-        Download::new(place, Box::new(mirror), limits, self.most_bytes(), patience)
+        let limits = Arc::clone(&self.members.limits);
+        let is_only = self.members.caches.len() == 1;
+        Download::new(place, Box::new(mirror), limits, self.most_bytes(), is_only)
     }
 
     /// No compression makes anything much larger; so what is has no end.

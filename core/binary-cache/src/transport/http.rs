@@ -123,10 +123,7 @@ impl Server {
         match response.status().as_u16() {
             200..=299 => Ok(true),
             404 | 410 => Ok(false),
-            status => Err(FetchError::Status {
-                name: name.to_owned(),
-                status,
-            }),
+            _ => Err(refused(name, &response)),
         }
     }
 
@@ -149,10 +146,7 @@ impl Server {
         let response = request.send().await.map_err(|error| failed(name, error))?;
         match response.status().as_u16() {
             200..=299 => Ok(()),
-            status => Err(FetchError::Status {
-                name: name.to_owned(),
-                status,
-            }),
+            _ => Err(refused(name, &response)),
         }
     }
 
@@ -174,10 +168,7 @@ impl Server {
             200 => Ok(Some(response)),
             206 if from > 0 => Ok(Some(response)),
             404 | 410 => Ok(None),
-            status => Err(FetchError::Status {
-                name: name.to_owned(),
-                status,
-            }),
+            _ => Err(refused(name, &response)),
         }
     }
 
@@ -288,6 +279,15 @@ impl Pieces {
             .chunk()
             .await
             .map_err(|error| failed(&self.name, error))
+    }
+}
+
+/// An answer that is none.
+fn refused(name: &str, response: &Response) -> FetchError {
+    FetchError::Status {
+        name: name.to_owned(),
+        status: response.status().as_u16(),
+        retry_after: niphas_http::retry_after(response.headers()),
     }
 }
 

@@ -4,6 +4,7 @@ mod file;
 mod http;
 mod payload;
 mod s3;
+mod s3_client;
 mod stage;
 
 use crate::{
@@ -14,8 +15,10 @@ use crate::{
 use bytes::Bytes;
 pub(crate) use file::Folder;
 pub(crate) use http::client;
+use niphas_http::Retries;
 pub(crate) use payload::Payload;
 use reqwest::Client;
+pub(crate) use s3_client::failure_of as failure_of_s3;
 pub(crate) use stage::{Lane, Stage};
 use std::{sync::Arc, time::Duration};
 
@@ -107,11 +110,7 @@ impl Transport {
         max: usize,
         limits: &Limits,
     ) -> Result<Option<Bytes>, FetchError> {
-        let mut retries = Retries {
-            name,
-            limits,
-            attempts: 0,
-        };
+        let mut retries = Retries::new(&limits.retries);
         loop {
             let got = match self {
                 Self::File(folder) => folder.get(name, max).await,
@@ -120,7 +119,7 @@ impl Transport {
             };
             match got {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => retries.after(error).await?,
+                Err(error) => wait(&mut retries, name, error).await?,
             }
         }
     }
@@ -150,11 +149,7 @@ impl Transport {
 
     /// Whether there is such a file. Tries again where that may help.
     pub(crate) async fn exists(&self, name: &str, limits: &Limits) -> Result<bool, FetchError> {
-        let mut retries = Retries {
-            name,
-            limits,
-            attempts: 0,
-        };
+        let mut retries = Retries::new(&limits.retries);
         loop {
             let exists = match self {
                 Self::File(folder) => folder.exists(name),
@@ -163,7 +158,7 @@ impl Transport {
             };
             match exists {
                 Ok(exists) => return Ok(exists),
-                Err(error) => retries.after(error).await?,
+                Err(error) => wait(&mut retries, name, error).await?,
             }
         }
     }
@@ -177,11 +172,7 @@ impl Transport {
         payload: Payload,
         limits: &Limits,
     ) -> Result<(), FetchError> {
-        let mut retries = Retries {
-            name,
-            limits,
-            attempts: 0,
-        };
+        let mut retries = Retries::new(&limits.retries);
         loop {
             let put = match self {
                 Self::File(folder) => return folder.put(name, &payload),
@@ -190,7 +181,7 @@ impl Transport {
             };
             match put {
                 Ok(()) => return Ok(()),
-                Err(error) => retries.after(error).await?,
+                Err(error) => wait(&mut retries, name, error).await?,
             }
         }
     }
@@ -216,41 +207,20 @@ impl Transport {
     }
 }
 
-/// Attempts at one request.
-struct Retries<'a> {
-    name: &'a str,
-    limits: &'a Limits,
-    attempts: u32,
-}
-
-impl Retries<'_> {
-    /// Waits before the next attempt, or gives the error back if there is
-    /// none.
-    async fn after(&mut self, error: FetchError) -> Result<(), FetchError> {
-        self.attempts += 1;
-        if !error.is_transient() || self.attempts >= self.limits.attempts {
-            return Err(error);
-        }
-        let pause = pause(self.limits.pause, self.attempts);
-        tracing::debug!(
-            name = self.name,
-            attempt = self.attempts,
-            ?pause,
-            error = nix_formats::chain(&error),
-            "trying again"
-        );
-        tokio::time::sleep(pause).await;
-        Ok(())
-    }
-}
-
-/// The pause after this attempt, the first being 1: doubling, bounded, and
-/// spread at random so that many clients don't come back at once.
-pub(crate) fn pause(base: Duration, attempt: u32) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    let whole = base.saturating_mul(1 << (attempt - 1).min(6));
-    let random = RandomState::new().hash_one(attempt) as u32;
-    whole.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+/// Waits before the next attempt, or gives the error back if there is none.
+async fn wait(retries: &mut Retries<'_>, name: &str, error: FetchError) -> Result<(), FetchError> {
+    let Some(pause) = retries.after(error.failure()) else {
+        return Err(error);
+    };
+    tracing::debug!(
+        name,
+        attempts = retries.attempts(),
+        ?pause,
+        error = nix_formats::chain(&error),
+        "a request failed; trying again"
+    );
+    tokio::time::sleep(pause).await;
+    Ok(())
 }
 
 /// Whether a name stays below where it is looked up: relative, and without
@@ -301,15 +271,6 @@ mod tests {
             "a\nb",
         ] {
             assert!(!is_inside(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn pauses_grow_and_vary_within_bounds() {
-        for attempt in 1..40 {
-            let pause = pause(Duration::from_millis(100), attempt);
-            let whole = Duration::from_millis(100 << (attempt - 1).min(6));
-            assert!(pause >= whole / 2 && pause <= whole, "{attempt}: {pause:?}");
         }
     }
 }

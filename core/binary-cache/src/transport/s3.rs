@@ -1,6 +1,6 @@
 //! A cache in a bucket of S3, or of a server that speaks its protocol.
 
-use super::{Body, Opened, Payload, is_inside};
+use super::{Body, Opened, Payload, is_inside, s3_client::Connector};
 use crate::{error::FetchError, limits::Limits, s3_profile, s3_url::S3Url};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream::BoxStream};
@@ -39,6 +39,7 @@ impl Bucket {
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&url.bucket)
             .with_client_options(options)
+            .with_http_connector(Connector)
             // Retries are ours, as for every cache.
             .with_retry(RetryConfig {
                 max_retries: 0,

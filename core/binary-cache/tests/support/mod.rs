@@ -6,7 +6,7 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use binary_cache::{CacheUrl, Caches, Limits};
+use binary_cache::{CacheUrl, Caches, Limits, RetryPolicy};
 use niphas_testing::server::{self, Delivery, Reply};
 use nix_formats::{PublicKey, PublicKeys, StoreDir, StorePath};
 use std::{
@@ -52,8 +52,11 @@ pub(crate) fn leaf() -> StorePath {
 /// Limits that let nothing wait long.
 pub(crate) fn limits() -> Limits {
     Limits {
-        attempts: 3,
-        pause: Duration::from_millis(5),
+        retries: RetryPolicy {
+            attempts: 3,
+            pause: Duration::from_millis(5),
+            ..RetryPolicy::default()
+        },
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_millis(700),
         request_timeout: Duration::from_millis(1500),

@@ -10,7 +10,7 @@ mod tree;
 
 pub(crate) use tree::{Tree, arbitrary_tree, directory, executable, file, read_back, symlink};
 
-use binary_cache::{Caches, Limits, TrustPolicy};
+use binary_cache::{Caches, Limits, RetryPolicy, TrustPolicy};
 use niphas_store::{
     OpenError, Options, Origin, RealiseError, RealisedClosure, Request, Store, Terms,
 };
@@ -204,8 +204,11 @@ pub(crate) fn client(caches: &[&Cache], keys: &[&str], required: usize) -> Arc<C
     let policy = TrustPolicy::new(keys, NonZeroUsize::new(required).unwrap()).unwrap();
     let urls: Vec<_> = caches.iter().map(|c| c.url.parse().unwrap()).collect();
     let limits = Limits {
-        attempts: 2,
-        pause: Duration::from_millis(5),
+        retries: RetryPolicy {
+            attempts: 2,
+            pause: Duration::from_millis(5),
+            ..RetryPolicy::default()
+        },
         connect_timeout: Duration::from_secs(2),
         read_timeout: Duration::from_millis(700),
         request_timeout: Duration::from_secs(2),

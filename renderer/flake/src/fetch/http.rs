@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use niphas_http::{
-    Redacted, RedirectError, Secret, client_without_redirects, is_loopback, is_same_origin,
-    next_hop,
+    Failure, Redacted, RedirectError, Retries, Secret, client_without_redirects, is_loopback,
+    is_same_origin, next_hop, retry_after,
 };
 use nix_formats::chain;
 use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION};
@@ -19,8 +18,6 @@ use tokio::runtime::{Builder, Runtime};
 use super::rate::Rate;
 use super::{FetchLimits, lock};
 use crate::error::FlakeError;
-
-const ATTEMPTS: u32 = 4;
 
 /// What to download.
 pub(super) struct Request<'a> {
@@ -86,26 +83,22 @@ impl Http {
             Ok((runtime, client)) => (runtime, client),
             Err(error) => return Err(failed(error.clone())),
         };
-        let mut attempt = 0;
+        let mut retries = Retries::new(&self.limits.retries);
         loop {
-            attempt += 1;
-            match runtime.block_on(self.attempt(client, request, to)) {
+            let (reason, failure) = match runtime.block_on(self.attempt(client, request, to)) {
                 Ok(download) => return Ok(download),
-                Err(Problem::Lasting(reason)) => return Err(failed(reason)),
                 Err(Problem::Error(error)) => return Err(error),
-                Err(Problem::Passing(reason)) if attempt == ATTEMPTS => {
-                    return Err(failed(reason));
-                }
-                Err(Problem::Passing(reason)) => {
-                    let pause = Duration::from_millis(250 << attempt);
-                    tracing::warn!(
-                        "unable to download '{}': {reason}; retrying in {} ms",
-                        Redacted::from(request.url),
-                        pause.as_millis()
-                    );
-                    std::thread::sleep(pause);
-                }
-            }
+                Err(Problem::Failed(reason, failure)) => (reason, failure),
+            };
+            let Some(pause) = retries.after(failure) else {
+                return Err(failed(reason));
+            };
+            tracing::warn!(
+                "unable to download '{}': {reason}; retrying in {} ms",
+                Redacted::from(request.url),
+                pause.as_millis()
+            );
+            std::thread::sleep(pause);
         }
     }
 
@@ -127,17 +120,18 @@ impl Http {
             return Ok(download);
         }
         if !status.is_success() {
-            let reason = format!("HTTP error {status}");
-            let passing = status.is_server_error()
-                || matches!(
-                    status,
-                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-                );
-            return Err(if passing && status != StatusCode::NOT_IMPLEMENTED {
-                Problem::Passing(reason)
-            } else {
-                Problem::Lasting(reason)
+            let retry_after = retry_after(response.headers());
+            let asks = retry_after.map_or_else(String::new, |pause| {
+                format!(", and the server asks for a pause of {} s", pause.as_secs())
             });
+            let failure = Failure::Status {
+                status: status.as_u16(),
+                retry_after,
+            };
+            return Err(Problem::Failed(
+                format!("HTTP error {status}{asks}"),
+                failure,
+            ));
         }
         self.receive(response, request, to).await?;
         download.received = true;
@@ -147,7 +141,7 @@ impl Http {
     /// The answer at the end of all redirects.
     async fn send(&self, client: &Client, request: &Request<'_>) -> Result<Response, Problem> {
         let mut url =
-            Url::parse(request.url).map_err(|error| Problem::Lasting(error.to_string()))?;
+            Url::parse(request.url).map_err(|error| Problem::lasting(error.to_string()))?;
         let credentials = credentials(request, &mut url)?;
         self.warn_if_in_clear(&url, &credentials);
         let origin = url.clone();
@@ -167,7 +161,7 @@ impl Http {
             };
             hops += 1;
             url = next_hop(&url, &location, hops)
-                .map_err(|error: RedirectError| Problem::Lasting(error.to_string()))?;
+                .map_err(|error: RedirectError| Problem::lasting(error.to_string()))?;
         }
     }
 
@@ -200,12 +194,13 @@ impl Http {
             }
             file.write_all(&piece).map_err(failed)?;
             if !rate.holds(total) {
-                return Err(Problem::Passing(format!(
+                let reason = format!(
                     "'{}' sent less than {} bytes per second for {} s",
                     url.host_str().unwrap_or_default(),
                     self.limits.min_rate,
                     self.limits.read_timeout.as_secs_f64()
-                )));
+                );
+                return Err(Problem::Failed(reason, Failure::Broken));
             }
         }
         Ok(())
@@ -214,10 +209,8 @@ impl Http {
     /// What went wrong with a request to `url`, which must not be repeated: it may hold a password.
     fn problem(&self, error: reqwest::Error, url: &Url) -> Problem {
         let host = url.host_str().unwrap_or_default();
-        if error.is_builder() {
-            return Problem::Lasting(chain(&error.without_url()));
-        }
-        Problem::Passing(if !error.is_timeout() {
+        let failure = Failure::of(&error);
+        let reason = if !error.is_timeout() {
             chain(&error.without_url())
         } else if error.is_connect() {
             let limit = self.limits.connect_timeout.as_secs_f64();
@@ -225,7 +218,8 @@ impl Http {
         } else {
             let limit = self.limits.read_timeout.as_secs_f64();
             format!("'{host}' sent nothing for {limit} s")
-        })
+        };
+        Problem::Failed(reason, failure)
     }
 
     fn warn_if_in_clear(&self, url: &Url, credentials: &HeaderMap) {
@@ -242,7 +236,7 @@ impl Http {
 /// All headers that show who asks. What the URL says of it is taken out of the URL.
 fn credentials(request: &Request<'_>, url: &mut Url) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
-    let invalid = || Problem::Lasting("the credentials are not one line of text".to_owned());
+    let invalid = || Problem::lasting("the credentials are not one line of text".to_owned());
     let mut add = |name: HeaderName, value: &str| -> Result<(), Problem> {
         let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
         value.set_sensitive(true);
@@ -278,10 +272,17 @@ fn location(response: &Response) -> Option<String> {
 }
 
 enum Problem {
-    /// Trying again may help.
-    Passing(String),
-    Lasting(String),
+    /// The request, for this reason.
+    Failed(String, Failure),
+    /// What was to be done with the answer.
     Error(FlakeError),
+}
+
+impl Problem {
+    /// One that another request does not change.
+    fn lasting(reason: String) -> Self {
+        Self::Failed(reason, Failure::Lasting)
+    }
 }
 
 fn text_header(headers: &HeaderMap, name: HeaderName) -> Option<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use niphas_http::Secret;
+use niphas_http::{RetryPolicy, Secret};
 use nix_formats::store_path::StoreDir;
 
 use crate::registry::RegistrySettings;
@@ -42,6 +42,8 @@ pub struct FetchLimits {
     pub read_timeout: Duration,
     /// Bytes per second, counted over [`Self::read_timeout`], below which an answer is given up.
     pub min_rate: u64,
+    /// When a request is sent again.
+    pub retries: RetryPolicy,
 }
 
 impl Default for FetchLimits {
@@ -50,6 +52,11 @@ impl Default for FetchLimits {
             connect_timeout: Duration::from_secs(15),
             read_timeout: Duration::from_secs(30),
             min_rate: 1024,
+            // Longer than for a cache: there is no other server to ask.
+            retries: RetryPolicy {
+                pause: Duration::from_millis(500),
+                ..RetryPolicy::default()
+            },
         }
     }
 }

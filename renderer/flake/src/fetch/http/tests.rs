@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -70,6 +70,7 @@ fn http() -> Http {
         connect_timeout: Duration::from_secs(2),
         read_timeout: Duration::from_millis(300),
         min_rate: 1000,
+        ..FetchLimits::default()
     })
 }
 
@@ -171,6 +172,50 @@ fn a_server_that_drips_is_given_up() {
     });
     let expected = "'127.0.0.1' sent less than 1000 bytes per second for 0.3 s";
     assert!(error.contains(expected), "{error}");
+}
+
+/// A server that refuses the first request so, and when it was asked.
+fn busy(status: &'static str, retry_after: &'static str) -> (Server, Arc<Mutex<Vec<Instant>>>) {
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&times);
+    let server = Server::start(move |_, stream| {
+        let mut times = lock(&kept);
+        times.push(Instant::now());
+        if times.len() > 1 {
+            return ok(stream);
+        }
+        let head = format!("HTTP/1.1 {status}\r\nRetry-After: {retry_after}\r\n");
+        write(
+            stream,
+            &format!("{head}Content-Length: 0\r\nConnection: close\r\n\r\n"),
+        );
+    });
+    (server, times)
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_again_when_it_says() {
+    // Forges refuse with 403 as well.
+    for status in ["429 Too Many Requests", "503 Unavailable", "403 Forbidden"] {
+        let (server, times) = busy(status, "2");
+        assert_eq!(fetch(&server.url("/"), None), Ok("body".to_owned()));
+        let times = lock(&times);
+        assert_eq!(times.len(), 2, "{status}");
+        let pause = times[1] - times[0];
+        assert!(pause >= Duration::from_secs(2), "{status}: {pause:?}");
+        assert!(pause < Duration::from_secs(6), "{status}: {pause:?}");
+    }
+}
+
+#[test]
+fn a_pause_without_end_is_not_made_and_named() {
+    let (server, times) = busy("429 Too Many Requests", "1000000000");
+    let start = Instant::now();
+    let error = fetch(&server.url("/"), None).expect_err("an error");
+    assert!(start.elapsed() < Duration::from_secs(2));
+    let expected = "429 Too Many Requests, and the server asks for a pause of 1000000000 s";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(lock(&times).len(), 1);
 }
 
 #[test]
