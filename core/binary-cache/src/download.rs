@@ -41,6 +41,8 @@ pub(crate) struct Download {
     longest_pause: Duration,
     /// Bytes got so far.
     offset: u64,
+    /// Whether the rest was asked for, as the first answer stalled or broke off.
+    is_pieced: bool,
     length: Option<u64>,
     version: Option<String>,
     /// Requests under way, two at most; each gives the bytes at the offset.
@@ -108,6 +110,7 @@ impl Download {
             patience,
             longest_pause,
             offset: 0,
+            is_pieced: false,
             length: None,
             version: None,
             own_error: None,
@@ -141,6 +144,11 @@ impl Download {
     /// The bytes that are here, and not read yet.
     pub(crate) fn here(&self) -> &[u8] {
         &self.current
+    }
+
+    /// Whether the bytes may be of several answers.
+    pub(crate) fn is_pieced(&self) -> bool {
+        self.is_pieced
     }
 
     /// Whether all bytes came.
@@ -216,6 +224,7 @@ impl Download {
     /// may still be answered.
     fn hedge(&mut self) {
         tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, "it stalls: asking again");
+        self.is_pieced |= self.offset > 0;
         let mirror = (self.mirror)();
         let (place, offset) = (self.place.clone(), self.offset);
         let again = async move { ask(mirror.await.unwrap_or(place), offset).await };
@@ -235,6 +244,10 @@ impl Download {
         self.length = self.length.or(step.length);
         let Some(piece) = step.piece else {
             if let Some(expected) = self.length.filter(|&length| length > self.offset) {
+                // The rest was asked for, and there is nothing in it.
+                if self.attempts > 0 {
+                    return Err(FetchError::Range { name: name() });
+                }
                 return Err(FetchError::Truncated {
                     name: name(),
                     expected,
@@ -291,6 +304,7 @@ impl Download {
         tracing::debug!(cache = %self.place.cache.name, name = %self.place.url, offset = self.offset, ?pause, error = nix_formats::chain(&error), "a request failed; trying again");
         tokio::time::sleep(pause).await;
         self.rate = Rate::default();
+        self.is_pieced |= self.offset > 0;
         if self.attempts == 1 {
             let next = ask(self.place.clone(), self.offset);
             self.steps.push(next.boxed());
@@ -324,6 +338,7 @@ async fn first(place: &Place, offset: u64) -> Result<Step, FetchError> {
         match body.next().await? {
             Some(piece) if piece.len() as u64 <= skip => skip -= piece.len() as u64,
             Some(mut piece) => break Some(piece.split_off(skip as usize)),
+            None if skip > 0 => return Err(FetchError::Range { name: name() }),
             None => break None,
         }
     };

@@ -182,10 +182,7 @@ impl FetchError {
     /// How the request failed.
     pub(crate) fn failure(&self) -> Failure {
         match self {
-            Self::Timeout { .. }
-            | Self::Range { .. }
-            | Self::Truncated { .. }
-            | Self::Slow { .. } => Failure::Broken,
+            Self::Timeout { .. } | Self::Truncated { .. } | Self::Slow { .. } => Failure::Broken,
             Self::Http { source, .. } => Failure::of(source),
             Self::Status {
                 status,

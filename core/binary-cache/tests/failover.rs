@@ -17,7 +17,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use support::{Answer, Server, caches, file_url, folder, keys, limits, root, store_dir};
+use support::{Answer, Rest, Server, caches, file_url, folder, keys, limits, root, store_dir};
 
 type Rule = dyn Fn(&str) -> Answer + Send + Sync;
 
@@ -140,6 +140,51 @@ async fn where_the_server_knows_no_ranges_what_was_there_is_skipped() {
     let (bytes, calls) = fetch(&caches(&[server.url])).await.unwrap();
     assert!(bytes == expected().await);
     assert_eq!(calls, 1);
+}
+
+const WRONG: [Rest; 5] = [
+    Rest::AsWhole,
+    Rest::AsWholeUnannounced,
+    Rest::Unplaced,
+    Rest::Misplaced,
+    Rest::Refused,
+];
+
+#[tokio::test]
+async fn where_a_wrong_rest_is_given_the_nar_is_started_over_at_the_same_cache() {
+    let expected = expected().await;
+    for rest in WRONG {
+        let server = nars(move |_, before| match before {
+            0 => Answer::Truncate,
+            _ => Answer::Wrong(rest),
+        })
+        .await;
+        let (bytes, calls) = fetch(&caches(std::slice::from_ref(&server.url)))
+            .await
+            .unwrap_or_else(|error| panic!("{rest:?}: {error}"));
+        assert!(bytes == expected, "{rest:?}");
+        assert_eq!(calls, 2, "{rest:?}");
+        // The first, the rest, and the whole.
+        assert_eq!(server.requests_below("nar/"), 3, "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_nar_is_started_over_once_and_then_the_next_cache_gives_it() {
+    let expected = expected().await;
+    for rest in WRONG {
+        // Each whole one breaks off.
+        let server = nars(move |_, before| match before {
+            0 | 2 => Answer::Truncate,
+            _ => Answer::Wrong(rest),
+        })
+        .await;
+        let caches = caches(&[server.url.clone(), file_url()]);
+        let (bytes, calls) = fetch(&caches).await.unwrap();
+        assert!(bytes == expected, "{rest:?}");
+        assert_eq!(calls, 3, "{rest:?}");
+        assert_eq!(server.requests_below("nar/"), 4, "{rest:?}");
+    }
 }
 
 /// Limits with which a second request is made soon, and time runs out late.

@@ -101,8 +101,8 @@ pub fn is_of_certificates(error: &reqwest::Error) -> bool {
 }
 
 impl RetryPolicy {
-    /// The pause after so many attempts, the last of which failed so, if `left` is the longest that it may be; `None`: there is
-    /// no further attempt.
+    /// The pause before the next attempt after this number of attempts, the last of which had this failure; `left` is the
+    /// longest that the pause may be. `None`: there is no further attempt.
     pub fn pause(&self, attempts: u32, failure: Failure, left: Duration) -> Option<Duration> {
         let random = RandomState::new().hash_one(attempts) as u16;
         self.decide(attempts, failure, left, random)
@@ -146,7 +146,7 @@ impl<'a> Retries<'a> {
         }
     }
 
-    /// Counts an attempt that failed. The pause before the next one, if there is to be one.
+    /// Counts an attempt that failed. The pause before the next one; `None` if there is none.
     pub fn after(&mut self, failure: Failure) -> Option<Duration> {
         self.attempts += 1;
         let pause = self.policy.pause(self.attempts, failure, self.left)?;

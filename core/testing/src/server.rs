@@ -58,6 +58,8 @@ pub enum Delivery {
     Late(Duration),
     /// This many bytes of the body, and then the connection ends.
     Cut(usize),
+    /// Without its length: the end of the connection ends it.
+    Unannounced,
     /// This many bytes of the body, and then nothing.
     Stalled(usize),
     /// Not even a head.
@@ -202,6 +204,12 @@ async fn send(stream: &mut TcpStream, reply: &Reply) -> io::Result<bool> {
         loop {
             stream.write_all(&chunk).await?;
         }
+    }
+    if let Delivery::Unannounced = reply.delivery {
+        head += "connection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body).await?;
+        return Ok(false);
     }
     let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await?;

@@ -54,6 +54,14 @@ impl Lent {
         }
     }
 
+    /// Whether the bytes may be of several answers of servers.
+    pub(super) fn is_pieced(&self) -> bool {
+        match self {
+            Self::Folder(..) => false,
+            Self::Server(download) => download.is_pieced(),
+        }
+    }
+
     pub(super) fn into_failure(self) -> Option<FetchError> {
         match self {
             Self::Folder(..) => None,

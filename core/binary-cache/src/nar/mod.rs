@@ -33,7 +33,8 @@ impl Caches {
     /// the content address; so what `consume` makes of the bytes must not be
     /// used before this returns. What it leaves unread is read for it.
     ///
-    /// A download that breaks off is resumed. When a cache can't give the NAR,
+    /// A download that breaks off is resumed; if what comes then is not the rest, it is started over, once at each cache. When a
+    /// cache can't give the NAR,
     /// or gives another one, the next that has one with the same hash is asked,
     /// and `consume` is called again, and has to throw away what
     /// it made of the bytes before. When `consume` fails though the bytes were right, that is
@@ -101,7 +102,7 @@ impl Caches {
                     return Ok((value, index));
                 }
                 Err(Failed::Finally(error)) => return Err(*error),
-                Err(Failed::Source(error)) => {
+                Err(Failed::Source(error) | Failed::Pieced(error)) => {
                     fetch.note(index, *error);
                     first = fetch.next_input().await;
                 }
@@ -166,6 +167,8 @@ struct Fetch {
 /// The caches to try.
 #[derive(Default)]
 struct Sources {
+    /// Before all others.
+    again: Option<Source>,
     first_tried: bool,
     /// Those after the first, once it is known that they are needed.
     others: Option<VecDeque<usize>>,
@@ -198,6 +201,8 @@ impl Input {
 enum Failed {
     /// Another cache may do better.
     Source(Box<NarError>),
+    /// So may the same one: the bytes are of several answers, and do not fit together.
+    Pieced(Box<NarError>),
     /// No cache would.
     Finally(Box<NarError>),
 }
@@ -220,8 +225,10 @@ impl Fetch {
         consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<T>,
     ) -> Result<(T, usize), Box<NarError>> {
         let mut next = first;
+        // The source that is asked for the whole file again.
+        let mut again = None;
         while let Some(input) = next {
-            let index = input.source.index;
+            let (index, source) = (input.source.index, input.source.clone());
             match self.attempt(input, &waiter, consume) {
                 Ok(value) => {
                     self.members.caches[index].nars.succeeded();
@@ -229,8 +236,17 @@ impl Fetch {
                 }
                 Err(Failed::Finally(error)) => return Err(error),
                 // That it was cancelled is no failure of the cache.
-                Err(Failed::Source(_)) if waiter.is_gone() => break,
-                Err(Failed::Source(error)) => self.note(index, *error),
+                Err(_) if waiter.is_gone() => break,
+                Err(Failed::Pieced(error)) if again != Some(index) => {
+                    tracing::debug!(
+                        cache = %self.members.caches[index].name,
+                        error = nix_formats::chain(&*error),
+                        "a NAR broke off and did not go on; starting it over"
+                    );
+                    again = Some(index);
+                    self.sources.again = Some(source);
+                }
+                Err(Failed::Source(error) | Failed::Pieced(error)) => self.note(index, *error),
             }
             let runtime = waiter.runtime.clone();
             next = runtime.block_on(async {
@@ -289,6 +305,9 @@ impl Fetch {
     /// The next place to look: the cache that the narinfo is from, unless it
     /// keeps failing; then the others, those first that don't.
     async fn next_source(&mut self) -> Option<Source> {
+        if let Some(again) = self.sources.again.take() {
+            return Some(again);
+        }
         let members = Arc::clone(&self.members);
         let own = self.found.index;
         if !self.sources.first_tried {
@@ -456,8 +475,14 @@ impl Fetch {
             };
             (reader.seen, reader.has_failed, result)
         };
+        let is_pieced = file.is_pieced();
         let failure = file.into_failure();
-        self.verify(input.source.index, seen, has_failed, failure, result)
+        match self.verify(input.source.index, seen, has_failed, failure, result) {
+            Err(Failed::Source(error)) if is_pieced && is_of_bytes(&error) => {
+                Err(Failed::Pieced(error))
+            }
+            verified => verified,
+        }
     }
 
     /// What the bytes were, and whose fault it is.
@@ -549,6 +574,20 @@ impl Members {
             info.file_hash,
         ))
     }
+}
+
+/// Whether bytes came that are not those of the NAR, rather than none.
+fn is_of_bytes(error: &NarError) -> bool {
+    matches!(
+        error,
+        NarError::Fetch {
+            source: FetchError::Range { .. } | FetchError::Changed { .. },
+            ..
+        } | NarError::Size { .. }
+            | NarError::Hash { .. }
+            | NarError::ContentAddress { .. }
+            | NarError::Read { .. }
+    )
 }
 
 /// Whether an error of the consumer is its own for sure: it can't come of the

@@ -168,6 +168,9 @@ impl Server {
             200 => Ok(Some(response)),
             206 if from > 0 => Ok(Some(response)),
             404 | 410 => Ok(None),
+            416 if from > 0 => Err(FetchError::Range {
+                name: name.to_owned(),
+            }),
             _ => Err(refused(name, &response)),
         }
     }

@@ -88,6 +88,8 @@ pub(crate) enum Answer {
     Truncate,
     /// Serve the vector, or the part of it that is asked for.
     Ranges,
+    /// Serve the vector; where a part of it is asked for, give that as wrongly as this.
+    Wrong(Rest),
     /// Serve this.
     Body(Vec<u8>),
     /// Serve this with a content encoding.
@@ -100,6 +102,41 @@ pub(crate) enum Answer {
     Login(&'static str),
     /// Go elsewhere.
     Redirect(String),
+}
+
+/// How the rest of a file is given by servers that do it wrongly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rest {
+    /// With a status of 200, as if it were the whole file.
+    AsWhole,
+    /// The same, without its length.
+    AsWholeUnannounced,
+    /// With a status of 206, without `Content-Range`.
+    Unplaced,
+    /// With a `Content-Range` that is another one's.
+    Misplaced,
+    /// Not at all: a status of 416.
+    Refused,
+}
+
+impl Rest {
+    fn reply(self, file: &[u8], start: usize) -> Reply {
+        let rest = Reply::file(file[start..].to_vec());
+        let part = |reply| Reply {
+            status: 206,
+            ..reply
+        };
+        match self {
+            Self::AsWhole => rest,
+            Self::AsWholeUnannounced => rest.sent(Delivery::Unannounced),
+            Self::Unplaced => part(rest),
+            Self::Misplaced => {
+                let range = format!("bytes {start}-{}/{}", file.len() - 1, file.len());
+                part(Reply::file(file[..file.len() - start].to_vec())).with("content-range", range)
+            }
+            Self::Refused => Reply::status(416),
+        }
+    }
 }
 
 /// A server over the vectors. `rule` says what to do for a file and the number
@@ -160,6 +197,10 @@ fn reply(answer: Answer, name: &str, request: &server::Request) -> Reply {
         (_, None) => Reply::status(404),
         (Answer::Serve | Answer::Login(_), Some(file)) => Reply::file(file),
         (Answer::Ranges, Some(file)) => Reply::part(&file, request),
+        (Answer::Wrong(rest), Some(file)) => match request.start() {
+            Some(start) => rest.reply(&file, start),
+            None => Reply::file(file),
+        },
         (Answer::StallHalfway, Some(file)) => {
             let half = file.len() / 2;
             Reply::file(file).sent(Delivery::Stalled(half))
