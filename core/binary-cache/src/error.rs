@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! What can go wrong.
 
 use crate::{summary::summary, transport::failure_of_s3, url::CacheUrlError};
 use niphas_http::{Failure, is_of_certificates};
@@ -22,11 +22,8 @@ pub enum SetupError {
     #[error("a trusted public key is not valid")]
     PublicKey(#[from] SignatureError),
     /// The HTTP client can't be made.
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
-    /// There is nothing to verify a server by.
-    #[error("https:// needs the system's CA certificates, or SSL_CERT_FILE")]
-    Certificates(#[source] rustls::Error),
+    #[error(transparent)]
+    Http(#[from] niphas_http::SetupError),
     /// The S3 client can't be made.
     // As for `FetchError::S3`.
     #[error("cannot set up the S3 client: {0}")]
@@ -203,7 +200,7 @@ impl FetchError {
     }
 
     /// Whether the server's certificate cannot be verified.
-    fn is_of_certificates(&self) -> bool {
+    pub(crate) fn is_of_certificates(&self) -> bool {
         matches!(self, Self::Http { source, .. } if is_of_certificates(source))
     }
 }
@@ -350,76 +347,6 @@ impl Unavailable {
             None => format!("'{path}'"),
         }
     }
-
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        let Some((cache, refusal)) = self.nearest() else {
-            return "name a binary cache that has it".to_owned();
-        };
-        let path = self.store_dir.print(&self.path);
-        let push_to =
-            |to: &str| format!("niphas cache push --to {to} --sign-key <secret key> {path}");
-        let push = push_to(&format!("'{cache}'"));
-        match refusal {
-            refusal if refusal.is_for_trust() && self.without_keys => {
-                "no public key is trusted, so no signature counts: name the public key that signs your builds"
-                    .to_owned()
-            }
-            Refusal::WeakAddress(_) => format!("sign it: {push}"),
-            Refusal::Untrusted(keys) if keys.is_empty() => format!("sign it: {push}"),
-            Refusal::Untrusted(keys) => format!(
-                "trust one of the keys {}, or sign with a key that is trusted: {push}",
-                keys.join(", ")
-            ),
-            Refusal::TooFewSignatures { missing, .. } => format!(
-                "sign it with another trusted key ({}) as well: {push}",
-                missing.join(", ")
-            ),
-            Refusal::Denied(_) => {
-                format!("give the login for {cache}, in a netrc file or a token file")
-            }
-            Refusal::Failed(FetchError::S3 { error, .. })
-                if matches!(
-                    **error,
-                    object_store::Error::PermissionDenied { .. }
-                        | object_store::Error::Unauthenticated { .. }
-                ) =>
-            {
-                format!(
-                    "give the keys for {cache}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
-                )
-            }
-            Refusal::Failed(error) if error.is_of_certificates() => format!(
-                "let SSL_CERT_FILE name a file that also has the certificate of the authority that {cache} is certified by"
-            ),
-            Refusal::Failed(FetchError::Memory { .. }) => {
-                "try again later, or give this closure fewer and smaller paths".to_owned()
-            }
-            Refusal::Failed(_) => {
-                format!("see whether {cache} is right and can be reached from here, or name another cache")
-            }
-            Refusal::Malformed(_) | Refusal::OtherPath(_) => format!(
-                "remove {}.narinfo from the cache, then: {push}",
-                self.path.hash_part()
-            ),
-            Refusal::Missing if self.refusals.len() > 1 => {
-                format!("build it, then push it to one of the caches: {}", push_to("<cache>"))
-            }
-            Refusal::Missing => format!("build it, then push it: {push}"),
-        }
-    }
-
-    /// The refusal that came nearest to giving the path: where it is but does not count; else where it may be.
-    pub fn nearest(&self) -> Option<&(String, Refusal)> {
-        self.refusals
-            .iter()
-            .min_by_key(|(_, refusal)| match refusal {
-                refusal if refusal.is_for_trust() => 0,
-                Refusal::Malformed(_) | Refusal::OtherPath(_) => 1,
-                Refusal::Missing => 3,
-                _ => 2,
-            })
-    }
 }
 
 /// A closure can't be told.
@@ -434,16 +361,6 @@ pub enum ClosureError {
     /// More references than any closure has.
     #[error("the paths of the closure have more than {0} references")]
     TooManyReferences(usize),
-}
-
-impl ClosureError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unavailable(paths) => paths.first().map(Unavailable::hint),
-            Self::TooLarge(_) | Self::TooManyReferences(_) => None,
-        }
-    }
 }
 
 fn lines(failures: &[NarError]) -> String {

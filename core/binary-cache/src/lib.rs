@@ -40,6 +40,7 @@ mod netrc;
 mod policy;
 mod push;
 mod realisation;
+mod remedy;
 mod s3_profile;
 mod s3_url;
 mod source;
@@ -64,6 +65,7 @@ pub use push::{
     Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport, push,
 };
 pub use realisation::{DerivationOutput, DerivationOutputError, Realisation, RealisationError};
+pub use remedy::Remedy;
 pub use source::{
     DaemonError, DaemonStore, LocalStore, NarSource, PathInfo, SourceError, write_tree,
 };

@@ -8,7 +8,7 @@
 mod support;
 
 use binary_cache::{
-    Caches, Closure, ClosureError, FetchError, Found, Limits, Refusal, Trust, Unavailable,
+    Caches, Closure, ClosureError, FetchError, Found, Limits, Refusal, Remedy, Trust, Unavailable,
 };
 use nix_formats::{HashFormat, NarInfo, PublicKeys, SecretKey, StorePath};
 use std::{fmt::Write as _, time::Duration};
@@ -102,7 +102,7 @@ async fn nothing_is_trusted_without_keys_but_what_its_content_makes() {
     let refused = unavailable(caches.closure(&[root("app")]).await);
     assert_eq!(refused.len(), 1);
     assert!(matches!(&refused[0].refusals[0].1, Refusal::Untrusted(keys) if keys == &["cache-1"]));
-    assert!(refused[0].hint().starts_with("no public key is trusted"));
+    assert_eq!(refused[0].remedy(), Remedy::NameKey);
 }
 
 #[tokio::test]
@@ -114,7 +114,8 @@ async fn an_address_by_a_weak_hash_makes_no_path() {
             refused[0].refusals[0].1.to_string(),
             "has it, but unsigned, and its sha1 content address does not prove its contents"
         );
-        assert!(refused[0].hint().starts_with("sign it: niphas cache push"));
+        let cache = &file_url();
+        assert_eq!(refused[0].remedy(), Remedy::Sign { cache });
     }
 }
 
@@ -328,20 +329,11 @@ async fn every_path_that_is_missing_is_named_with_what_each_cache_said() {
             xz = dir.print(&xz),
         )
     );
-    assert_eq!(
-        error.hint().unwrap(),
-        format!("give the login for {url}, in a netrc file or a token file")
-    );
     let ClosureError::Unavailable(refused) = error else {
         panic!("{error}");
     };
-    assert_eq!(
-        refused[1].hint(),
-        format!(
-            "build it, then push it: niphas cache push --to '{url}' --sign-key <secret key> {}",
-            dir.print(&xz)
-        )
-    );
+    assert_eq!(refused[0].remedy(), Remedy::Login { cache: url });
+    assert_eq!(refused[1].remedy(), Remedy::Push { cache: Some(url) });
 }
 
 #[tokio::test]
@@ -447,8 +439,8 @@ async fn redirects_are_followed_and_loops_end() {
     );
     // To try again would not help.
     assert_eq!(looping.requests(), 11);
-    let hint = refused[0].hint();
-    assert!(hint.contains("can be reached from here"), "{hint}");
+    let cache = &looping.url;
+    assert_eq!(refused[0].remedy(), Remedy::Reach { cache });
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub enum SetupError {
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),
     /// There is nothing to verify a server by.
-    #[error("https:// needs the system's CA certificates, or SSL_CERT_FILE")]
+    #[error("no CA certificates were found, neither the system's nor those of SSL_CERT_FILE")]
     Certificates(#[source] rustls::Error),
 }
 

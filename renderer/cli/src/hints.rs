@@ -5,8 +5,8 @@ use niphas_cache_args::{CacheArgsError, login_hint, unavailable_hint};
 
 /// What the user can do about it, if that is known.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<niphas_gitops::Error>() {
-        return error.hint();
+    if let Some(error) = error.downcast_ref() {
+        return hint_of_repository(error);
     }
     if let Some(error) = error.downcast_ref::<CacheArgsError>() {
         return error.hint();
@@ -20,7 +20,25 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     }
 }
 
+fn hint_of_repository(error: &niphas_gitops::Error) -> Option<String> {
+    use niphas_gitops::Error::{Empties, UnknownSource};
+    match error {
+        Empties { .. } => Some("if that is intended, allow it with --allow-empty".to_owned()),
+        UnknownSource { .. } => error.hint().map(|hint| {
+            format!(
+                "{hint}; if the source's history was rewritten, allow it once with --allow-unknown-source"
+            )
+        }),
+        error => error.hint(),
+    }
+}
+
 fn hint_of_push(error: &PushError) -> Option<String> {
+    if let PushError::Unsound { .. } = error {
+        return Some(
+            "check whether the store is damaged: nix-store --verify --check-contents".to_owned(),
+        );
+    }
     let (PushError::Cache(source) | PushError::Upload { source, .. }) = error else {
         return None;
     };
@@ -29,5 +47,36 @@ fn hint_of_push(error: &PushError) -> Option<String> {
             status: 401 | 403, ..
         } => Some(login_hint("the cache")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use niphas_gitops::Error;
+
+    use super::*;
+
+    #[test]
+    fn what_this_program_can_allow_is_named() {
+        let (environment, recorded) = ("staging".to_owned(), "0123abc".to_owned());
+        let empties = Error::Empties {
+            environment: environment.clone(),
+            files: 3,
+        };
+        assert_eq!(
+            hint(&empties.into()).as_deref(),
+            Some("if that is intended, allow it with --allow-empty")
+        );
+        let unknown = Error::UnknownSource {
+            environment,
+            recorded,
+        };
+        assert_eq!(
+            hint(&unknown.into()).as_deref(),
+            Some(
+                "fetch the source's whole history (a shallow clone lacks it); if the source's history \
+                 was rewritten, allow it once with --allow-unknown-source"
+            )
+        );
     }
 }

@@ -263,16 +263,16 @@ impl Error {
                  (git revert)"
             }
             Self::InTheWay { .. } => "move it away, or render to another folder",
-            Self::Empties { .. } => "if that is intended, allow it with --allow-empty",
             Self::Stale { .. } => "render the newest source",
             Self::RolledBack { .. } => {
                 "it was rolled back, it seems: render a newer source, or revert that commit"
             }
             Self::UnknownSource { .. } => {
-                "fetch the source's whole history (a shallow clone lacks it); if the source's history \
-                 was rewritten, allow it once with --allow-unknown-source"
+                "fetch the source's whole history (a shallow clone lacks it)"
             }
-            Self::BadBranch(_)
+            // What allows it is an option of the program.
+            Self::Empties { .. }
+            | Self::BadBranch(_)
             | Self::Git(_)
             | Self::TokenFile { .. }
             | Self::NoToken(_)

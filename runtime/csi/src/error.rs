@@ -12,6 +12,7 @@ use niphas_store::{Limit, Progress, RealiseError, StoreError};
 use thiserror::Error;
 use tonic::Code;
 
+use crate::hints;
 use crate::metrics::Reason;
 use crate::record::StateError;
 
@@ -220,18 +221,9 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
+/// What helps, after the error.
 fn hint(error: &RealiseError) -> String {
-    if let RealiseError::Limit(error) = error
-        && error.limit != Limit::Narinfos
-    {
-        let name = error.limit.name();
-        return format!(
-            "; it is limits.{name} in the driver's csi.yaml, for all or for this namespace"
-        );
-    }
-    error
-        .hint()
-        .map_or_else(String::new, |hint| format!("; {hint}"))
+    hints::hint(error).map_or_else(String::new, |hint| format!("; {hint}"))
 }
 
 /// How far a realisation is, in a few words: "212 of 341 paths, 1.3 GiB of 2.0".

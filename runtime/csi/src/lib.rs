@@ -12,6 +12,7 @@ mod driver;
 mod error;
 mod events;
 mod gc;
+mod hints;
 mod holdings;
 mod http;
 mod identity;

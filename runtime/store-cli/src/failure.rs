@@ -48,7 +48,11 @@ fn hint_of_realising(error: &RealiseError) -> Option<String> {
         RealiseError::Unavailable(ClosureError::Unavailable(paths)) => {
             paths.first().map(unavailable_hint)
         }
-        error => error.hint(),
+        RealiseError::Digest { .. } => Some(
+            "render again, so that the digest is that of what the caches have now; or find out who changed them"
+                .into(),
+        ),
+        _ => None,
     }
 }
 

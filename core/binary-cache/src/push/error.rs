@@ -37,9 +37,7 @@ pub enum PushError {
         actual: Box<Hash>,
     },
     /// The store gives a NAR that no other could use.
-    #[error(
-        "the NAR of '{path}' is no archive that can be used; see whether the store is damaged: nix-store --verify --check-contents"
-    )]
+    #[error("the store gives a NAR of '{path}' that cannot be used")]
     Unsound {
         /// The path.
         path: StorePath,

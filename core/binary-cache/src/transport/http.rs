@@ -32,10 +32,7 @@ pub(crate) fn client(limits: &Limits, needs_https: bool) -> Result<Client, Setup
         connect_timeout: limits.connect_timeout,
         read_timeout: limits.read_timeout,
     };
-    niphas_http::client(&limits, needs_https).map_err(|error| match error {
-        niphas_http::SetupError::Client(source) => SetupError::Client(source),
-        niphas_http::SetupError::Certificates(source) => SetupError::Certificates(source),
-    })
+    Ok(niphas_http::client(&limits, needs_https)?)
 }
 
 pub(crate) struct Server {

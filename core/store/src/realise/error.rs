@@ -106,21 +106,6 @@ pub enum Outlook {
 }
 
 impl RealiseError {
-    /// What to do about it, if there is something.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unavailable(error) => error.hint(),
-            Self::Digest { .. } => Some(
-                "render again, so that the digest is that of what the caches have now; or find out who changed them"
-                    .to_owned(),
-            ),
-            _ if self.is_out_of_space() => {
-                Some("give the store's file system more space, or run less on this node".to_owned())
-            }
-            _ => None,
-        }
-    }
-
     /// Whether there was no space left for it.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::NoSpace { .. })

@@ -284,7 +284,6 @@ fn emptying_an_environment_has_to_be_allowed() {
     let mut empty = request(&[environment("production", &[])]);
     insta::assert_snapshot!(explain(&test.open().commit(&empty).unwrap_err()), @r#"
     environment 'production' has no workloads: 2 files would be removed
-      hint: if that is intended, allow it with --allow-empty
     "#);
     empty.allow_empty = true;
     committed(&test.open().commit(&empty).unwrap());
@@ -430,7 +429,7 @@ fn source_that_the_history_does_not_know_stops_the_run_unless_allowed() {
     request.history = &history;
     insta::assert_snapshot!(explain(&test.open().commit(&request).unwrap_err()), @r#"
     environment 'production' was rendered from 1111111111111111111111111111111111111111, which this source's history does not have
-      hint: fetch the source's whole history (a shallow clone lacks it); if the source's history was rewritten, allow it once with --allow-unknown-source
+      hint: fetch the source's whole history (a shallow clone lacks it)
     "#);
     request.allow_unknown_source = true;
     committed(&test.open().commit(&request).unwrap());

@@ -58,7 +58,7 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The program can't be run.
-    #[error("cannot run '{program} --stdio'")]
+    #[error("cannot run '{program}'")]
     Run {
         /// The program.
         program: String,
