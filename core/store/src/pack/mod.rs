@@ -10,9 +10,12 @@
 //! (u64), how long it is (u64), and the BLAKE3 hash of the record and of the 32 bytes of the trailer that come before. So one
 //! read of the end of a file tells whether it is a pack, and whole.
 
+mod draft;
+mod temporary;
 mod writer;
 
-pub(crate) use writer::{Draft, Known, PackWriter, SmallPath, WriteError};
+pub(crate) use draft::Draft;
+pub(crate) use writer::{Known, PackWriter, SmallPath, WriteError};
 
 use crate::{
     BLOCK,

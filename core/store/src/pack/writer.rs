@@ -1,6 +1,11 @@
 //! Writing a pack in one pass over a NAR.
 
-use super::{MAX_RECORD_LEN, trailer};
+use super::{
+    MAX_RECORD_LEN,
+    draft::Draft,
+    temporary::{Spilled, TemporaryFile},
+    trailer,
+};
 use crate::{
     BLOCK,
     error::FileError,
@@ -13,11 +18,8 @@ use nix_formats::{
     nar::{Event, Reader, ReaderError},
 };
 use std::{
-    fs::File,
     io::{self, Read},
-    os::unix::fs::{FileExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
 };
 use thiserror::Error;
 
@@ -358,44 +360,6 @@ impl<K: Known> PackWriter<K> {
     }
 }
 
-/// Bytes that were written to a file, which goes with this.
-#[derive(Debug)]
-struct Spilled {
-    file: TemporaryFile,
-    length: u64,
-}
-
-impl Spilled {
-    fn create(path: &Path) -> Result<Self, FileError> {
-        let file = TemporaryFile::create(path.to_owned())?;
-        Ok(Self { file, length: 0 })
-    }
-
-    fn add(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        self.file.write_all_at(bytes, self.length)?;
-        self.length += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Gives them all, in order.
-    fn read(
-        &mut self,
-        mut take: impl FnMut(&[u8]) -> Result<(), WriteError>,
-    ) -> Result<(), WriteError> {
-        let mut piece = vec![0; PIECE];
-        let mut done = 0;
-        while done < self.length {
-            let count = (self.length - done).min(PIECE as u64);
-            let bytes = &mut piece[..count as usize];
-            let read = self.file.file.read_exact_at(bytes, done);
-            read.map_err(|error| FileError::new("read", &self.file.path, error))?;
-            take(bytes)?;
-            done += count;
-        }
-        Ok(())
-    }
-}
-
 /// A small path that was read, of which nothing is written yet.
 #[derive(Debug)]
 pub(crate) struct SmallPath<K> {
@@ -408,121 +372,6 @@ pub(crate) struct SmallPath<K> {
     pub(crate) record: RecordWriter,
     /// Keeps what the record refers to.
     pub(crate) known: K,
-}
-
-/// A pack that is whole but not yet one of the store's.
-#[derive(Debug)]
-pub(crate) struct Draft<K> {
-    id: PackId,
-    file: TemporaryFile,
-    known: K,
-    contents: Places,
-    refers: Vec<PackId>,
-    data: u64,
-    length: u64,
-}
-
-/// What the index has to know of a pack that was published.
-pub(crate) struct Published<K> {
-    pub(crate) id: PackId,
-    /// Keeps what it refers to.
-    pub(crate) known: K,
-    /// Contents that were not stored before, and where they are.
-    pub(crate) contents: Places,
-    pub(crate) refers: Vec<PackId>,
-    /// Bytes of contents.
-    pub(crate) data: u64,
-    /// Bytes of the file.
-    pub(crate) length: u64,
-    /// Bytes on disk.
-    pub(crate) disk: u64,
-}
-
-impl<K> Draft<K> {
-    /// Its number.
-    pub(crate) fn id(&self) -> PackId {
-        self.id
-    }
-
-    /// The file, which goes when the draft does.
-    pub(crate) fn file(&self) -> &Arc<File> {
-        &self.file.file
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.file.path
-    }
-
-    /// Makes it one of the store's packs.
-    pub(crate) fn publish(self, path: &Path) -> Result<Published<K>, FileError> {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = self.file.file.metadata();
-        let metadata = metadata.map_err(|error| FileError::new("read", path, error))?;
-        self.file.rename(path)?;
-        Ok(Published {
-            id: self.id,
-            known: self.known,
-            contents: self.contents,
-            refers: self.refers,
-            data: self.data,
-            length: self.length,
-            disk: metadata.blocks() * 512,
-        })
-    }
-}
-
-/// A file that is removed unless it is renamed.
-#[derive(Debug)]
-struct TemporaryFile {
-    path: PathBuf,
-    file: Arc<File>,
-    is_kept: bool,
-}
-
-impl TemporaryFile {
-    fn create(path: PathBuf) -> Result<Self, FileError> {
-        // The mode says that it is not known to be on disk: see `crate::sync`.
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&path)
-            .map_err(|error| FileError::new("create", &path, error))?;
-        Ok(Self {
-            path,
-            file: Arc::new(file),
-            is_kept: false,
-        })
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), FileError> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|error| FileError::new("write", &self.path, error))
-    }
-
-    fn set_len(&self, length: u64) -> Result<(), FileError> {
-        self.file
-            .set_len(length)
-            .map_err(|error| FileError::new("write", &self.path, error))
-    }
-
-    fn rename(mut self, to: &Path) -> Result<(), FileError> {
-        std::fs::rename(&self.path, to).map_err(|error| FileError::new("create", to, error))?;
-        self.is_kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if !self.is_kept
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove a file that was being made");
-        }
-    }
 }
 
 fn block(offset: u64) -> Result<u32, WriteError> {
