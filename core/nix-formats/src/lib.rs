@@ -14,6 +14,7 @@
 //! - [`printable`]: text from outside, without what would drive a terminal.
 
 mod chain;
+mod compression;
 pub mod content_address;
 mod content_hash;
 pub mod derivation;
@@ -27,11 +28,12 @@ pub mod signature;
 pub mod store_path;
 
 pub use chain::{chain, few, shortened};
+pub use compression::Compression;
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};
 pub use hash::{Hash, HashAlgorithm, HashFormat, HashWriter, Hasher};
-pub use narinfo::{Compression, NarInfo};
+pub use narinfo::NarInfo;
 pub use printable::printable;
 pub use signature::{PublicKey, PublicKeys, SecretKey, Signature, verify_all};
 pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};
