@@ -6,9 +6,8 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
-use nix_formats::hash::{Hash, HashAlgorithm, HashError, HashFormat};
 use nix_formats::store_path::StorePathError;
-use nix_formats::{NarInfo, StoreDir, StorePath};
+use nix_formats::{NarHash, NarHashError, NarInfo, StoreDir, StorePath};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -22,14 +21,6 @@ pub enum ClosureError {
     /// The same path with two different lines.
     #[error("store path '{0}' is in the closure twice, with different hashes or sizes")]
     Conflict(StorePath),
-    /// NAR hashes of closures are SHA-256.
-    #[error("the NAR hash of store path '{path}' is {algorithm}, not sha256")]
-    NotSha256 {
-        /// The path.
-        path: StorePath,
-        /// What its hash is.
-        algorithm: HashAlgorithm,
-    },
     /// The sizes add up to more than 2^63 − 1, the largest number that Kubernetes holds.
     #[error("the NAR sizes of the closure add up to more than 2^63 - 1 bytes")]
     TooLarge,
@@ -60,7 +51,7 @@ pub enum ClosureTextError {
         /// The line's number, from 1.
         line: usize,
         /// Why.
-        source: HashError,
+        source: NarHashError,
     },
     /// A line's size.
     #[error("line {line}: the NAR size is not valid")]
@@ -83,8 +74,8 @@ pub enum ClosureTextError {
 pub struct ClosureLine {
     /// The path.
     pub path: StorePath,
-    /// The SHA-256 of its NAR.
-    pub nar_hash: Hash,
+    /// The hash of its NAR.
+    pub nar_hash: NarHash,
     /// The size of its NAR in bytes.
     pub nar_size: u64,
 }
@@ -117,13 +108,6 @@ impl ClosureLines {
         for line in &lines {
             if previous == Some(&line.path) {
                 return Err(ClosureError::Conflict(line.path.clone()));
-            }
-            let algorithm = line.nar_hash.algorithm();
-            if algorithm != HashAlgorithm::Sha256 {
-                return Err(ClosureError::NotSha256 {
-                    path: line.path.clone(),
-                    algorithm,
-                });
             }
             nar_size = nar_size
                 .checked_add(line.nar_size)
@@ -166,8 +150,11 @@ impl fmt::Display for ClosureLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let store = StoreDir::default();
         for line in &self.lines {
-            let nar_hash = line.nar_hash.to_string(HashFormat::Nix32, true);
-            writeln!(f, "{store}/{} {nar_hash} {}", line.path, line.nar_size)?;
+            writeln!(
+                f,
+                "{store}/{} {} {}",
+                line.path, line.nar_hash, line.nar_size
+            )?;
         }
         Ok(())
     }
@@ -199,7 +186,7 @@ fn parse_line(text: &str, line: usize) -> Result<ClosureLine, ClosureTextError> 
     };
     let path = StoreDir::default().parse_canonical(path);
     let path = path.map_err(|source| ClosureTextError::Path { line, source })?;
-    let nar_hash = Hash::parse_any_prefixed(nar_hash);
+    let nar_hash = nar_hash.parse();
     let nar_hash = nar_hash.map_err(|source| ClosureTextError::NarHash { line, source })?;
     let nar_size = nar_size.parse();
     let nar_size = nar_size.map_err(|source| ClosureTextError::NarSize { line, source })?;
@@ -298,12 +285,13 @@ impl JsonSchema for ClosureDigest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix_formats::{HashAlgorithm, HashFormat};
 
     fn line(base_name: &str, nar_size: u64) -> ClosureLine {
         let path = StorePath::from_base_name(base_name).unwrap();
         ClosureLine {
             path,
-            nar_hash: Hash::sha256([7; 32]),
+            nar_hash: [7; 32].into(),
             nar_size,
         }
     }
@@ -347,23 +335,11 @@ mod tests {
         assert_eq!(ClosureLines::new(vec![]), Err(ClosureError::Empty));
         assert_eq!(
             ClosureLines::new(vec![line(WEB, 1), line(WEB, 2)]),
-            Err(ClosureError::Conflict(path.clone()))
+            Err(ClosureError::Conflict(path))
         );
         assert_eq!(
             ClosureLines::new(vec![line(WEB, u64::MAX >> 1), line(LIBC, 1)]),
             Err(ClosureError::TooLarge)
-        );
-        let nar_hash = HashAlgorithm::Sha1.digest(b"");
-        assert_eq!(
-            ClosureLines::new(vec![ClosureLine {
-                path: path.clone(),
-                nar_hash,
-                nar_size: 1
-            }]),
-            Err(ClosureError::NotSha256 {
-                path,
-                algorithm: HashAlgorithm::Sha1
-            })
         );
     }
 
@@ -406,6 +382,11 @@ mod tests {
         insta::assert_snapshot!(refusal(&web.replace(" 1\n", " 1 2\n")), @"line 1: expected '<store path> <NAR hash> <NAR size>'");
         insta::assert_snapshot!(refusal(&web.replace("/nix/store/", "/store/")), @"line 1: the store path is not valid: path '/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0' is not in the Nix store");
         insta::assert_snapshot!(refusal(&web.replace("sha256:", "sha256:0")), @"line 1: the NAR hash is not valid: hash '001q70w3hf1q70w3hf1q70w3hf1q70w3hf1q70w3hf1q70w3hf1q7' has wrong length for hash algorithm 'sha256'");
+        let weak = web.replace(
+            "sha256:01q70w3hf1q70w3hf1q70w3hf1q70w3hf1q70w3hf1q70w3hf1q7",
+            "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+        );
+        insta::assert_snapshot!(refusal(&weak), @"line 1: the NAR hash is not valid: expected a sha256 hash, found one by sha1");
         insta::assert_snapshot!(refusal(&web.replace(" 1\n", " -1\n")), @"line 1: the NAR size is not valid: invalid digit found in string");
         insta::assert_snapshot!(refusal(&format!("{libc}{web}")), @"line 2: expected a store path that sorts after that of the line before");
         insta::assert_snapshot!(refusal(&format!("{web}{web}")), @"line 2: expected a store path that sorts after that of the line before");

@@ -10,14 +10,14 @@ mod support;
 use binary_cache::{
     Caches, Closure, ClosureError, FetchError, Found, Limits, Refusal, Remedy, Trust, Unavailable,
 };
-use nix_formats::{HashFormat, NarInfo, PublicKeys, SecretKey, StorePath};
+use nix_formats::{NarInfo, PublicKeys, SecretKey, StorePath};
 use std::{fmt::Write as _, time::Duration};
 use support::{Answer, Server, caches, file_url, folder, keys, leaf, limits, root, store_dir};
 
 fn lines(closure: &Closure) -> String {
     let mut text = String::new();
     for Found { info, .. } in closure.paths.iter().map(AsRef::as_ref) {
-        let hash = info.nar_hash.to_string(HashFormat::Nix32, true);
+        let hash = info.nar_hash;
         let path = store_dir().print(&info.path);
         writeln!(text, "{path} {hash} {}", info.nar_size).unwrap();
     }

@@ -8,9 +8,7 @@
 mod support;
 
 use binary_cache::{CacheMemory, CacheUrl, Caches, Closure, ClosureError, Limits, Unavailable};
-use nix_formats::{
-    Compression, HashAlgorithm, NarInfo, PublicKeys, SecretKey, Signature, StorePath,
-};
+use nix_formats::{Compression, NarHash, NarInfo, PublicKeys, SecretKey, Signature, StorePath};
 use std::collections::BTreeSet;
 use support::{Answer, Server, keys, limits, root, store_dir};
 
@@ -30,7 +28,7 @@ fn narinfo(number: usize, count: usize, references: usize) -> NarInfo {
         compression: Compression::None,
         file_hash: None,
         file_size: None,
-        nar_hash: HashAlgorithm::Sha256.digest(b"x"),
+        nar_hash: NarHash::of(b"x"),
         nar_size: 1000,
         references: (number..number + references)
             .map(|reference| path(reference % count))

@@ -9,7 +9,7 @@ mod support;
 
 use binary_cache::{Caches, FetchError, Found, Limits, NarError, Trust};
 use nix_formats::{
-    Compression, ContentAddress, ContentAddressMethod, HashAlgorithm, NarInfo, StorePath,
+    Compression, ContentAddress, ContentAddressMethod, HashAlgorithm, NarHash, NarInfo, StorePath,
     nar::{Event, Reader, Writer},
 };
 use std::{
@@ -92,7 +92,7 @@ fn by_sha256(cache: &std::path::Path) -> (StorePath, StorePath) {
             compression: Compression::None,
             file_hash: None,
             file_size: None,
-            nar_hash: HashAlgorithm::Sha256.digest(&nar),
+            nar_hash: NarHash::of(&nar),
             nar_size: nar.len() as u64,
             references: [].into(),
             deriver: None,

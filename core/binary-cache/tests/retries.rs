@@ -183,7 +183,7 @@ async fn push_to(server: &Busy) -> Result<usize, PushError> {
     let (nar_hash, nar_size) = hash_file(HashAlgorithm::Sha256, false, b"file");
     let source = One(PathInfo {
         path: path.clone(),
-        nar_hash,
+        nar_hash: nar_hash.try_into().unwrap(),
         nar_size,
         references: [].into(),
         deriver: None,

@@ -10,7 +10,7 @@ use binary_cache::{
 };
 use niphas_testing::nar::{archive, folder, link, regular, token};
 use nix_formats::{
-    Compression, HashAlgorithm, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, nar::Writer,
+    Compression, NarHash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, nar::Writer,
 };
 use std::{
     collections::BTreeMap,
@@ -100,7 +100,7 @@ fn cache(nar: &[u8]) -> tempfile::TempDir {
         compression: Compression::None,
         file_hash: None,
         file_size: None,
-        nar_hash: HashAlgorithm::Sha256.digest(nar),
+        nar_hash: NarHash::of(nar),
         nar_size: nar.len() as u64,
         references: [].into(),
         deriver: None,
@@ -160,7 +160,7 @@ impl NarSource for Raw {
             let nar = nars.get(path)?;
             Some(PathInfo {
                 path: path.clone(),
-                nar_hash: HashAlgorithm::Sha256.digest(nar),
+                nar_hash: NarHash::of(nar),
                 nar_size: nar.len() as u64,
                 references: nars.keys().filter(|other| *other < path).cloned().collect(),
                 deriver: None,

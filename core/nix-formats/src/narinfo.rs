@@ -4,6 +4,7 @@ use crate::{
     compression::Compression,
     content_address::{ContentAddress, ContentAddressError, ContentAddressMethod},
     hash::{Hash, HashAlgorithm, HashError, HashFormat},
+    nar_hash::NarHash,
     signature::{PublicKeys, SecretKey, Signature, SignatureError},
     store_path::{FixedOutput, StoreDir, StorePath, StorePathError},
 };
@@ -26,8 +27,8 @@ pub struct NarInfo {
     pub file_hash: Option<Hash>,
     /// The size of the compressed file.
     pub file_size: Option<u64>,
-    /// The hash of the NAR, always SHA-256.
-    pub nar_hash: Hash,
+    /// The hash of the NAR.
+    pub nar_hash: NarHash,
     /// The size of the NAR, never 0.
     pub nar_size: u64,
     /// Store paths that the contents name; may hold the path itself.
@@ -330,9 +331,8 @@ impl NarInfo {
             }
         }
         let nar_hash = nar_hash.ok_or(NarInfoError::Missing("NarHash"))?;
-        if nar_hash.algorithm() != HashAlgorithm::Sha256 {
-            return Err(NarInfoError::NarHashAlgorithm(nar_hash.algorithm()));
-        }
+        let nar_hash = NarHash::try_from(nar_hash)
+            .map_err(|_| NarInfoError::NarHashAlgorithm(nar_hash.algorithm()))?;
         let nar_size = nar_size.ok_or(NarInfoError::Missing("NarSize"))?;
         if nar_size == 0 {
             return Err(NarInfoError::Number {
@@ -378,7 +378,7 @@ impl NarInfo {
         if let Some(size) = self.file_size {
             field("FileSize", &size);
         }
-        field("NarHash", &self.nar_hash.to_string(HashFormat::Nix32, true));
+        field("NarHash", &self.nar_hash.to_string());
         field("NarSize", &self.nar_size);
         let references: Vec<_> = self.references.iter().map(StorePath::base_name).collect();
         field("References", &references.join(" "));
@@ -404,7 +404,7 @@ impl NarInfo {
         format!(
             "1;{};{};{};{}",
             store_dir.print(&self.path),
-            self.nar_hash.to_string(HashFormat::Nix32, true),
+            self.nar_hash,
             self.nar_size,
             references.join(","),
         )

@@ -8,7 +8,7 @@ use crate::{
     store::{Pin, Shared, Store},
 };
 use binary_cache::{Caches, Trust};
-use nix_formats::{Hash, NarInfo, PublicKey, Signature, StorePath};
+use nix_formats::{NarHash, NarInfo, PublicKey, Signature, StorePath};
 use std::sync::Arc;
 
 /// Signatures of one path to keep; a path that more keys signed has them from a cache that wants to fill the disk.
@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
 
 impl Store {
     /// Holds the stored variants of a path, those that were used last first; only those with this NAR hash if there is one.
-    pub(crate) fn candidates(&self, path: &StorePath, nar_hash: Option<&Hash>) -> Vec<Pin> {
+    pub(crate) fn candidates(&self, path: &StorePath, nar_hash: Option<&NarHash>) -> Vec<Pin> {
         let mut found: Vec<(u64, PackId)> = {
             let index = self.shared.index();
             let variants = index.variants(path).iter();

@@ -14,7 +14,7 @@ use crate::{
     store::lock,
 };
 use hashbrown::{HashMap, HashSet};
-use nix_formats::{Hash, NarInfo, StorePath};
+use nix_formats::{NarHash, NarInfo, StorePath};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read},
@@ -171,7 +171,7 @@ impl Known {
     }
 }
 
-fn entry(pack: PackId, origin: Origin, path: &StorePath, nar_hash: &Hash) -> [u8; ENTRY] {
+fn entry(pack: PackId, origin: Origin, path: &StorePath, nar_hash: &NarHash) -> [u8; ENTRY] {
     let mut bytes = [0; ENTRY];
     bytes[..8].copy_from_slice(&pack.0.to_le_bytes());
     bytes[8..TAG_AT].copy_from_slice(origin.as_bytes());

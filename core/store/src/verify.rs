@@ -12,7 +12,7 @@ use crate::{
 };
 use binary_cache::{Caches, ClosureError};
 use futures::{StreamExt, stream};
-use nix_formats::{ContentHasher, Hash, StorePath};
+use nix_formats::{ContentHasher, NarHash, StorePath};
 use std::{os::unix::fs::FileExt, sync::Arc, thread};
 use thiserror::Error;
 
@@ -33,7 +33,7 @@ pub struct DamagedPath {
     /// The path.
     pub path: StorePath,
     /// What the hash of its NAR must be.
-    pub nar_hash: Hash,
+    pub nar_hash: NarHash,
     /// What is wrong.
     pub damage: StoreError,
     /// What came of the repair; nothing if none was wanted.

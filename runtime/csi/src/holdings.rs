@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use niphas_api::{ClosureDigest, ClosureLines};
 use niphas_store::{Limit, LimitExceeded, Store};
+use nix_formats::NarHash;
 
 use crate::config::Amount;
 use crate::record::Records;
@@ -80,13 +81,10 @@ impl Holdings {
 
     /// The size of all, each path counted once.
     fn together(&self, lines: &ClosureLines, held: &[ClosureDigest]) -> u64 {
-        let mut paths: HashMap<[u8; 32], u64> = HashMap::new();
+        let mut paths: HashMap<NarHash, u64> = HashMap::new();
         let mut add = |lines: &ClosureLines| {
             for line in lines.as_slice() {
-                let mut hash = [0; 32];
-                let bytes = line.nar_hash.as_bytes();
-                hash[..bytes.len().min(32)].copy_from_slice(&bytes[..bytes.len().min(32)]);
-                paths.insert(hash, line.nar_size);
+                paths.insert(line.nar_hash, line.nar_size);
             }
         };
         add(lines);
@@ -114,12 +112,12 @@ mod tests {
     use crate::record::Record;
     use niphas_api::ClosureLine;
     use niphas_store::{Options, Watermark};
-    use nix_formats::{StorePath, hash::HashAlgorithm};
+    use nix_formats::StorePath;
 
     fn lines(names: &[&str]) -> ClosureLines {
         let line = |name: &&str| ClosureLine {
             path: StorePath::from_base_name(format!("{}-{name}", "0".repeat(32))).unwrap(),
-            nar_hash: HashAlgorithm::Sha256.digest(name.as_bytes()),
+            nar_hash: NarHash::of(name.as_bytes()),
             nar_size: 100,
         };
         ClosureLines::new(names.iter().map(line).collect()).unwrap()

@@ -205,7 +205,7 @@ impl Fetch {
             return Err(Failed::source(NarError::Hash {
                 path,
                 cache,
-                expected: info.nar_hash,
+                expected: info.nar_hash.into(),
                 actual,
             }));
         }

@@ -135,7 +135,10 @@ mod tests {
             let info = |asked: &StorePath| {
                 (*asked == path("root")).then(|| PathInfo {
                     path: asked.clone(),
-                    nar_hash: hash_file(HashAlgorithm::Sha256, false, b"").0,
+                    nar_hash: hash_file(HashAlgorithm::Sha256, false, b"")
+                        .0
+                        .try_into()
+                        .unwrap(),
                     nar_size: hash_file(HashAlgorithm::Sha256, false, b"").1,
                     references: [path("lost")].into(),
                     deriver: None,

@@ -59,7 +59,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix_formats::{Compression, HashAlgorithm, Hasher};
+    use nix_formats::{Compression, NarHash};
 
     fn path(name: &str) -> StorePath {
         StorePath::from_base_name(format!("{}-{name}", "0".repeat(32))).unwrap()
@@ -68,7 +68,7 @@ mod tests {
     fn info(name: &str, references: &[&str]) -> PathInfo {
         PathInfo {
             path: path(name),
-            nar_hash: Hasher::new(HashAlgorithm::Sha256).finish(),
+            nar_hash: NarHash::of(b""),
             nar_size: 0,
             references: references.iter().map(|name| path(name)).collect(),
             deriver: None,

@@ -116,10 +116,10 @@ impl Packer {
             },
         })?;
         let (encoder, nar_hash, nar_size) = nar.finish();
-        if (nar_hash, nar_size) != (info.nar_hash, info.nar_size) {
+        if nar_hash != info.nar_hash || nar_size != info.nar_size {
             return Err(PushError::Changed {
                 path: info.path.clone(),
-                expected: Box::new(info.nar_hash),
+                expected: Box::new(info.nar_hash.into()),
                 actual: Box::new(nar_hash),
             });
         }

@@ -5,7 +5,7 @@ pub(crate) mod daemon;
 mod local;
 mod tree;
 
-use nix_formats::{ContentAddress, Hash, Signature, StoreDir, StorePath};
+use nix_formats::{ContentAddress, NarHash, Signature, StoreDir, StorePath};
 use std::{collections::BTreeSet, io};
 use thiserror::Error;
 
@@ -19,7 +19,7 @@ pub struct PathInfo {
     /// The path.
     pub path: StorePath,
     /// SHA-256 of its NAR.
-    pub nar_hash: Hash,
+    pub nar_hash: NarHash,
     /// Size of its NAR in bytes.
     pub nar_size: u64,
     /// The paths that it refers to, itself among them if it does.
@@ -123,7 +123,6 @@ pub(crate) fn walk_closure(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix_formats::{HashAlgorithm, Hasher};
 
     /// Paths by number: each refers to itself and to the next ones, so that most are referred to many times.
     struct Numbered {
@@ -146,7 +145,7 @@ mod tests {
                 let number: usize = path_asked.hash_part().parse().unwrap();
                 (number < self.count).then(|| PathInfo {
                     path: path_asked.clone(),
-                    nar_hash: Hasher::new(HashAlgorithm::Sha256).finish(),
+                    nar_hash: NarHash::of(b""),
                     nar_size: 0,
                     references: (number..(number * 2 + 300).min(1000)).map(path).collect(),
                     deriver: None,

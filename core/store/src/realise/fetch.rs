@@ -21,7 +21,7 @@ use crate::{
 use binary_cache::{Caches, Found, NarError};
 use futures::{FutureExt, future::BoxFuture};
 use hashbrown::HashMap;
-use nix_formats::{Hash, NarInfo, StorePath};
+use nix_formats::{NarHash, NarInfo, StorePath};
 use std::{
     io::{self, Read},
     sync::{
@@ -37,7 +37,7 @@ type Section = usize;
 
 /// What two fetches must have in common for one to wait for the other: the path, its contents, and the caches if each
 /// section's have to deliver it. So no section waits for another's slow cache.
-type PathKey = (StorePath, Hash, Option<Section>);
+type PathKey = (StorePath, NarHash, Option<Section>);
 
 /// The fetches that go on.
 #[derive(Debug)]

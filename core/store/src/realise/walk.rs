@@ -14,7 +14,7 @@ use crate::{
 use binary_cache::{ClosureError, Found, Unavailable};
 use hashbrown::{HashMap, HashSet};
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
-use nix_formats::{Hash, NarInfo, StorePath};
+use nix_formats::{NarHash, NarInfo, StorePath};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -174,7 +174,7 @@ struct Walk<'a> {
     request: &'a Arc<Request>,
     counters: &'a Arc<Counters>,
     /// What the closure is, if its digest was seen before.
-    known: HashMap<StorePath, Hash>,
+    known: HashMap<StorePath, NarHash>,
     known_lines: Option<&'a ClosureLines>,
     /// Whether caches are asked for what is stored, too.
     asks_first: bool,
@@ -464,7 +464,7 @@ async fn step(
     request: Arc<Request>,
     path: StorePath,
     needed_by: Option<StorePath>,
-    preferred: Option<Hash>,
+    preferred: Option<NarHash>,
     asks_first: bool,
 ) -> Result<Result<Step, Unavailable>, RealiseError> {
     if !asks_first {

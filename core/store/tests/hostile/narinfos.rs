@@ -8,13 +8,13 @@ use crate::{
     texts::wrong_texts,
     told,
 };
-use nix_formats::{Hash, NarInfo, StoreDir, StorePath};
+use nix_formats::{NarInfo, StoreDir, StorePath};
 
 /// A narinfo with every field that one can have. What no signature covers is wrong in places that do not matter.
 fn good(cache: &Cache) -> NarInfo {
     let nar = directory([("a", file(noise(1, 300)))]).nar();
     let mut info = cache.add_nar(&store_path("", "web"), &nar, &[], &[&key("test")]);
-    info.file_hash = Some(info.nar_hash);
+    info.file_hash = Some(info.nar_hash.into());
     info.file_size = Some(info.nar_size);
     info.deriver = Some(store_path("", "web.drv"));
     cache.add_info(&info);
@@ -118,7 +118,7 @@ async fn what_a_trusted_key_signed_is_checked_all_the_same() {
         lies.push((format!("size-{wrong}"), lie, "bytes instead of"));
     }
     for seed in 0..10_u8 {
-        let lie = Box::new(move |info: &mut NarInfo| info.nar_hash = Hash::sha256([seed; 32]));
+        let lie = Box::new(move |info: &mut NarInfo| info.nar_hash = [seed; 32].into());
         lies.push((format!("hash-{seed}"), lie, "has the hash"));
     }
     let urls = "../../etc/passwd|/etc/passwd|//127.0.0.1/x|///etc/passwd|http://127.0.0.1:1/x|\

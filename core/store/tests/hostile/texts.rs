@@ -1,7 +1,7 @@
 //! Texts that are no good narinfo, one by one.
 
 use crate::support::{noise, store_path};
-use nix_formats::{HashAlgorithm, HashFormat, NarInfo, StoreDir};
+use nix_formats::{HashAlgorithm, HashFormat, NarHash, NarInfo, StoreDir};
 
 /// narinfos of a path, and what the error has to say.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -283,7 +283,7 @@ pub(crate) fn wrong_texts(info: &NarInfo, other: &NarInfo) -> Vec<(String, Vec<u
         );
     }
     let mut forged = info.clone();
-    forged.nar_hash = HashAlgorithm::Sha256.digest(b"another");
+    forged.nar_hash = NarHash::of(b"another");
     forged.signatures.clear();
     forged.sign(
         &StoreDir::default(),

@@ -16,7 +16,8 @@ use niphas_store::{
 };
 use niphas_testing::server::{self, Delivery, Reply};
 use nix_formats::{
-    Compression, Hash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, hash::HashAlgorithm,
+    Compression, Hash, NarHash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath,
+    hash::HashAlgorithm,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -136,7 +137,7 @@ impl Cache {
             compression: Compression::None,
             file_hash: None,
             file_size: None,
-            nar_hash: HashAlgorithm::Sha256.digest(nar),
+            nar_hash: NarHash::of(nar),
             nar_size: nar.len() as u64,
             references: references.iter().cloned().collect::<BTreeSet<_>>(),
             deriver: None,

@@ -2,7 +2,7 @@
 
 use crate::{arguments::StoreArgs, failure::Failure};
 use niphas_terminal::{OutputFormat, print_line, say};
-use nix_formats::{HashFormat, StoreDir};
+use nix_formats::StoreDir;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -39,7 +39,7 @@ impl Args {
                     json!({
                         "path": store_dir.print(&info.path),
                         "pack": path.pack().to_string(),
-                        "narHash": info.nar_hash.to_string(HashFormat::Sri, true),
+                        "narHash": info.nar_hash.sri(),
                         "narSize": info.nar_size,
                         "references": references.map(|path| store_dir.print(path)).collect::<Vec<_>>(),
                         "signatures": info.signatures.iter().map(ToString::to_string).collect::<Vec<_>>(),

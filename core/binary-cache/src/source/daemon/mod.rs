@@ -314,11 +314,11 @@ impl Connection {
             text => Some(store_path(&text)?),
         };
         let hash = wire.text()?;
-        let nar_hash = Hash::parse_any(&hash, Some(HashAlgorithm::Sha256)).map_err(|_| {
-            DaemonError::Invalid {
-                what: "SHA-256",
-                text: hash,
-            }
+        let parsed = Hash::parse_any(&hash, Some(HashAlgorithm::Sha256));
+        let nar_hash = parsed.ok().and_then(|hash| hash.try_into().ok());
+        let nar_hash = nar_hash.ok_or(DaemonError::Invalid {
+            what: "SHA-256",
+            text: hash,
         })?;
         let references = wire
             .texts()?

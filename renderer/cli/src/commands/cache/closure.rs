@@ -7,7 +7,6 @@ use binary_cache::Closure;
 use niphas_api::{ClosureLine, ClosureLines};
 use niphas_cache_args::CacheArgs;
 use niphas_terminal::{OutputFormat, print_bytes, say, size};
-use nix_formats::HashFormat;
 use serde_json::json;
 
 use super::runtime;
@@ -51,7 +50,7 @@ impl Args {
                     .map(|line| {
                         json!({
                             "path": caches.store_dir().print(&line.path),
-                            "narHash": line.nar_hash.to_string(HashFormat::Sri, true),
+                            "narHash": line.nar_hash.sri(),
                             "narSize": line.nar_size,
                         })
                     })

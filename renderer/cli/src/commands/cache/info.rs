@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use binary_cache::{CacheDescription, Caches, DerivationOutput, FetchError, Found, Listing, Trust};
 use niphas_cache_args::{CacheArgs, login_hint};
 use niphas_terminal::{OutputFormat, say, size};
-use nix_formats::{HashFormat, StorePath};
+use nix_formats::StorePath;
 use serde_json::json;
 
 use super::runtime;
@@ -114,7 +114,7 @@ impl Args {
     fn tell_path(&self, caches: &Caches, found: &Found, listing: Option<&Listing>) {
         let (store_dir, info) = (caches.store_dir(), &found.info);
         let path = store_dir.print(&info.path);
-        let hash = info.nar_hash.to_string(HashFormat::Sri, true);
+        let hash = info.nar_hash.sri();
         let print = |path: &StorePath| store_dir.print(path);
         let signers = match &found.trust {
             Trust::Signed(keys) => keys.as_slice(),
