@@ -118,9 +118,6 @@ pub enum RefError {
     /// A flake reference that names a file.
     #[error("path '{}' is not a flake (because it's not a directory)", .0.display())]
     NotADirectory(PathBuf),
-    /// A folder without flake.nix.
-    #[error("path '{}' is not a flake (because it doesn't contain a 'flake.nix' file)", .0.display())]
-    NoFlakeNix(PathBuf),
     /// No flake.nix up to the repository's root.
     #[error("path '{}' is not part of a flake (neither it nor its parent directories contain a 'flake.nix' file)", .0.display())]
     NotPartOfFlake(PathBuf),
