@@ -20,6 +20,17 @@ pub enum Lint {
     Fatal,
 }
 
+impl Lint {
+    /// The name in Nix's settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Warn => "warn",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
 /// Not the name of a [`Lint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected 'ignore', 'warn', or 'fatal'")]

@@ -15,7 +15,7 @@ use nix_formats::hash::HashFormat;
 
 use crate::attrs::{Attr, Attrs};
 use crate::error::{FlakeError, RefError};
-use crate::fetch::{Fetcher, TreeAttrOptions};
+use crate::fetch::{Fetcher, TreeAttrOptions, Turn};
 use crate::flake_ref::{FlakeRef, ParseOptions};
 use crate::input::Input;
 use crate::registry::UseRegistries;
@@ -135,7 +135,7 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
 
     fn fetch_in_turn(&self, request: &FetchRequest) -> Result<Fetched, FlakeError> {
         let work = || self.fetch_request(request);
-        self.fetcher.in_turn(format!("{request:?}"), work)
+        self.fetcher.in_turn(Turn::Fetch(request.clone()), work)
     }
 
     fn fetch_request(&self, request: &FetchRequest) -> Result<Fetched, FlakeError> {

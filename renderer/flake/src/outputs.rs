@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::attrs::Attrs;
 use crate::decl::Place;
 use crate::error::FlakeError;
-use crate::fetch::{Fetcher, TreeAttrOptions};
+use crate::fetch::{Fetcher, TreeAttrOptions, Turn};
 use crate::flake_nix::read_flake_nix;
 use crate::flake_ref::{FlakeRef, ParseOptions};
 use crate::lock::{LockOptions, LockedFlake, lock};
@@ -136,7 +136,7 @@ fn get_flake<'a>(
     let parsed = FlakeRef::parse(reference, &ParseOptions::absolute()).map_err(FlakeError::from);
     let read = |place: &Place| read_flake_nix(place, store_dir);
     let locked = fetcher
-        .in_turn(format!("getFlake {reference}"), || {
+        .in_turn(Turn::Flake(reference.to_owned()), || {
             parsed.and_then(|reference| lock(fetcher, &read, &reference, &options))
         })
         .map_err(|error| eval_error(&error))?;

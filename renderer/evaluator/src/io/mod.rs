@@ -85,7 +85,7 @@ pub enum StoreObject<'o> {
 pub type FetchAttributes = BTreeMap<String, FetchAttribute>;
 
 /// A value of [`FetchAttributes`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchAttribute {
     /// A string.
     String(String),
@@ -96,7 +96,7 @@ pub enum FetchAttribute {
 }
 
 /// What a `fetch…` builtin asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchRequest {
     /// A tree or file with what is known of it.
     Tree {
@@ -121,7 +121,7 @@ pub enum FetchRequest {
 }
 
 /// What [`FetchRequest::Tree`] wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchInput {
     /// Attributes. The `url` of [`FetchBuiltin::Git`] may still be in a form that only git knows.
     Attributes(FetchAttributes),
@@ -130,7 +130,7 @@ pub enum FetchInput {
 }
 
 /// The builtins that fetch trees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchBuiltin {
     /// `fetchTree`
     Tree,

@@ -9,6 +9,7 @@
 //! answer with how much of the session's reads came before it; what was seen to change is evaluated last the next time.
 
 mod file;
+mod key;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ use crate::lock::LockedFlake;
 use crate::lock_file::LockedInput;
 
 use file::{Answer, Stored, StoredSession};
+pub use key::program;
+use key::{EvaluationKey, SettingsKey};
 use record::Root;
 pub use record::{Read, RecordingIo};
 
@@ -88,27 +91,17 @@ impl LockedFlake {
                 .into_bytes(),
             identity: digest(&[self.sources_json(store_dir)?.as_bytes()]),
         };
-        let settings = format!(
-            "{:?}",
-            (
-                &settings.system,
-                settings.store_dir.as_str(),
-                settings.trace_verbose,
-                settings.max_call_depth,
-                &settings.features,
-                &settings.lints,
-            )
-        );
-        let key = digest(&[
-            program().as_bytes(),
-            settings.as_bytes(),
-            about.as_bytes(),
-            self.flake.resolved.expose().as_bytes(),
-            self.flake.locked.subdir.as_bytes(),
-            self.lock_file.to_json().as_bytes(),
-        ]);
+        let (program, lock_file) = (program(), self.lock_file.to_json());
+        let key = EvaluationKey {
+            program: &program,
+            about,
+            settings: SettingsKey::of(settings),
+            flake: &self.flake.resolved.expose(),
+            subdir: &self.flake.locked.subdir,
+            lock_file: &lock_file,
+        };
         Ok(Some(EvaluationCache {
-            file: folder.join("evaluations").join(hex(&key)),
+            file: folder.join("evaluations").join(hex(&key.digest())),
             root,
             stored: Stored::default(),
             valid: BTreeMap::new(),
@@ -277,14 +270,6 @@ impl EvaluationCache {
             );
         }
     }
-}
-
-/// This very program: what another build gives may differ.
-pub fn program() -> String {
-    let about = std::env::current_exe()
-        .and_then(std::fs::metadata)
-        .map(|about| (about.len(), about.modified().ok()));
-    format!("{} {about:?}", env!("CARGO_PKG_VERSION"))
 }
 
 /// A digest of several parts: of others, or parted elsewhere, it is another.

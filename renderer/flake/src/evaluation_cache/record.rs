@@ -95,8 +95,16 @@ fn of_file(result: &io::Result<Vec<u8>>) -> Digest {
 
 fn of_type(result: &io::Result<Option<FileType>>) -> Digest {
     match result {
-        Ok(kind) => digest(&[b"type", format!("{kind:?}").as_bytes()]),
+        Ok(kind) => digest(&[b"type", type_name(*kind).as_bytes()]),
         Err(error) => of_error(error),
+    }
+}
+
+fn type_name(kind: Option<FileType>) -> &'static str {
+    match kind {
+        None => "nothing",
+        Some(FileType::Regular { executable: true }) => "executable",
+        Some(kind) => kind.kind().name(),
     }
 }
 

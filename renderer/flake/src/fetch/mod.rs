@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use nix_evaluator::io::FetchRequest;
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashFormat};
 use nix_formats::store_path::{FixedOutput, StorePath, StorePathError};
@@ -65,6 +66,15 @@ pub struct FetchedFile {
     pub tree: Arc<SourceTree>,
 }
 
+/// What an evaluation asks a fetcher for.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Turn {
+    /// What a `fetch…` builtin does.
+    Fetch(FetchRequest),
+    /// The flake of this reference, for `getFlake`.
+    Flake(String),
+}
+
 /// Fetches inputs, each at most once.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -75,7 +85,7 @@ pub struct Fetcher {
     global_registry: Mutex<Option<Registry>>,
     seen: Mutex<BTreeMap<Input, Resolved>>,
     /// What evaluations on several threads ask for: one that asks for the same as another waits for it.
-    turns: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
+    turns: Mutex<BTreeMap<Turn, Arc<Mutex<()>>>>,
     sources: Mutex<BTreeMap<StorePath, Arc<SourceTree>>>,
 }
 
@@ -107,7 +117,7 @@ impl Fetcher {
 
     /// Does what an evaluation asks for, not at the same time as another asks for the same: it finds in the cache what the
     /// first brings there.
-    pub(crate) fn in_turn<T>(&self, asked: String, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn in_turn<T>(&self, asked: Turn, work: impl FnOnce() -> T) -> T {
         let turn = Arc::clone(lock(&self.turns).entry(asked).or_default());
         let _turn = lock(&turn);
         work()
