@@ -2,13 +2,15 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use niphas_environments::{Access, Evaluation};
 use nix_evaluator::{
     Attr, Attrs, EvalError, Evaluator, Feature, Limits, Origin, PosIdx, Settings, Value,
 };
 
-use crate::evaluation::{Access, Evaluation, here};
+use crate::evaluation::{hear, here};
 use crate::failure::Failure;
 
 /// Options of all commands that evaluate.
@@ -191,6 +193,7 @@ impl EvaluationArgs {
             uses_cache: true,
             access,
             profile: self.profile.clone(),
+            hear: Arc::new(hear),
         })
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use binary_cache::{ClosureError, Unavailable};
 use niphas_cache_args::unavailable_hint;
-use niphas_render::{ClosureId, Problems};
+use niphas_environments::{EvaluationError, UnresolvedClosure};
 use nix_formats::StorePath;
 
+use crate::evaluation;
 use crate::hints::hint;
 
 /// Paths that a failing cache keeps away and that are named.
@@ -30,9 +31,14 @@ pub(crate) enum Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        let error = error.into();
-        let hint = hint(&error);
-        Failure::Other { error, hint }
+        let error: anyhow::Error = error.into();
+        match error.downcast::<EvaluationError>() {
+            Ok(error) => evaluation::failure(error),
+            Err(error) => {
+                let hint = hint(&error);
+                Failure::Other { error, hint }
+            }
+        }
     }
 }
 
@@ -45,16 +51,16 @@ impl Failure {
         }
     }
 
-    /// What is wrong with an environment's workloads.
-    pub(crate) fn problems(environment: &str, problems: &Problems) -> Self {
-        anyhow::anyhow!("environment '{environment}' cannot be rendered:\n{problems}").into()
-    }
-
     /// The closures that no cache gives, each with its environment.
-    pub(crate) fn closures(missing: &[(String, ClosureId, ClosureError)]) -> Self {
+    pub(crate) fn closures(missing: &[UnresolvedClosure]) -> Self {
         let mut lines = Vec::new();
         let mut unavailable: BTreeMap<&StorePath, (&Unavailable, Vec<String>)> = BTreeMap::new();
-        for (environment, id, error) in missing {
+        for UnresolvedClosure {
+            environment,
+            id,
+            error,
+        } in missing
+        {
             let (workload, system) = (&id.workload, &id.system);
             let of = format!("workload '{workload}' of environment '{environment}' on {system}");
             match error {

@@ -1,19 +1,17 @@
-//! Flakes on the command line: from a reference to an evaluator with the flake's outputs.
+//! Flakes on the command line: from a reference to a flake that can be evaluated.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use niphas_environments::OpenedFlake;
 use nix_conf::{NixConf, home};
-use nix_evaluator::io::{EvalIo, LocalIo};
-use nix_evaluator::{Bump, EvalError, Evaluator, Settings, Value};
 use nix_flake::{
-    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeIo, FlakeRef, InputPath, LockOptions,
-    LockedFlake, ParseOptions, Place, RegistryEntry, install_get_flake, lock, read_flake_nix,
+    FetchSettings, Fetcher, FlakeDecl, FlakeError, FlakeRef, InputPath, LockOptions, LockedFlake,
+    ParseOptions, Place, RegistryEntry, lock, read_flake_nix,
 };
 use nix_formats::StoreDir;
 
-use crate::evaluation::Evaluation;
 use crate::failure::Failure;
 use crate::nix_config;
 
@@ -72,18 +70,9 @@ pub(crate) struct LockFileArgs {
     no_update_lock_file: bool,
 }
 
-impl LockFileArgs {
-    /// The lock file stays as it is.
-    pub(crate) const UNWRITTEN: LockFileArgs = LockFileArgs {
-        no_write_lock_file: true,
-        no_update_lock_file: false,
-    };
-}
-
-/// A flake with its inputs.
-pub(crate) struct Source {
-    pub fetcher: Fetcher,
-    pub locked: LockedFlake,
+/// What a user named: a flake, and something of it.
+pub(crate) struct Installable {
+    pub flake: OpenedFlake,
     /// What stood after `#`.
     pub fragment: String,
 }
@@ -146,8 +135,10 @@ impl FlakeArgs {
     }
 
     /// Fetches and locks a flake; its lock file is not written.
-    pub(crate) fn open(&self, reference: &str) -> Result<Source, Failure> {
-        self.open_with(reference, LockFileArgs::UNWRITTEN)
+    pub(crate) fn open(&self, reference: &str) -> Result<Installable, Failure> {
+        let (reference, fragment) = parse_with_fragment(reference)?;
+        let flake = OpenedFlake::open(self.fetcher()?, &reference, &self.lock_options()?)?;
+        Ok(Installable { flake, fragment })
     }
 
     /// Fetches and locks a flake, and writes its lock file as far as that is allowed.
@@ -155,17 +146,14 @@ impl FlakeArgs {
         &self,
         reference: &str,
         lock_file: LockFileArgs,
-    ) -> Result<Source, Failure> {
+    ) -> Result<Installable, Failure> {
         let (reference, fragment) = parse_with_fragment(reference)?;
         let fetcher = self.fetcher()?;
         let options = self.lock_options()?;
         let locked = lock(&fetcher, &read, &reference, &options)?;
         let locked = self.settle(&fetcher, locked, &options, lock_file)?;
-        Ok(Source {
-            fetcher,
-            locked,
-            fragment,
-        })
+        let flake = OpenedFlake { fetcher, locked };
+        Ok(Installable { flake, fragment })
     }
 }
 
@@ -247,98 +235,6 @@ fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
             .map_err(FlakeError::from)?,
     )
 }
-
-/// What to do with an evaluated flake.
-pub(crate) trait FlakeWork {
-    /// What comes of it.
-    type Output;
-
-    /// Does it. `flake` is the flake's value: its outputs, and `inputs`, `sourceInfo` and the like.
-    fn run<'a>(
-        self,
-        evaluator: &mut Evaluator<'a>,
-        flake: Value<'a>,
-    ) -> Result<Self::Output, WorkError>;
-}
-
-/// Why [`FlakeWork`] failed.
-pub(crate) enum WorkError {
-    /// The evaluation did.
-    Eval(Box<EvalError>),
-    /// Something else did.
-    Other(Failure),
-}
-
-impl From<Box<EvalError>> for WorkError {
-    fn from(error: Box<EvalError>) -> Self {
-        WorkError::Eval(error)
-    }
-}
-
-impl Source {
-    /// Evaluates the flake and does some work on it.
-    pub(crate) fn evaluate<W: FlakeWork>(
-        &self,
-        evaluation: &Evaluation,
-        work: W,
-    ) -> Result<W::Output, Failure> {
-        let store_dir = &self.fetcher.settings().store_dir;
-        with_fetcher(evaluation, &self.fetcher, |evaluator| {
-            let flake = self.locked.evaluate(evaluator, store_dir)?;
-            work.run(evaluator, flake)
-        })
-    }
-}
-
-/// Runs `work` with an evaluator that fetches, and turns its error into a report.
-pub(crate) fn with_fetcher<T>(
-    evaluation: &Evaluation,
-    fetcher: &Fetcher,
-    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
-) -> Result<T, Failure> {
-    with_fetcher_and_store(evaluation, fetcher, LocalIo::default(), work)
-}
-
-/// The same, with a store of the caller's.
-pub(crate) fn with_fetcher_and_store<T>(
-    evaluation: &Evaluation,
-    fetcher: &Fetcher,
-    store: LocalIo,
-    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
-) -> Result<T, Failure> {
-    let settings = evaluation.settings.clone();
-    let io = FlakeIo::new(fetcher, store, settings.pure);
-    let restricted = evaluation.restricted(&io);
-    let io: &dyn EvalIo = match &restricted {
-        Some(view) => view,
-        None => &io,
-    };
-    with_io(evaluation, settings, fetcher, io, work)
-}
-
-/// Runs `work` with an evaluator that sees the world through `io`, and has settings of its own.
-pub(crate) fn with_io<T>(
-    evaluation: &Evaluation,
-    settings: Settings,
-    fetcher: &Fetcher,
-    io: &dyn EvalIo,
-    work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
-) -> Result<T, Failure> {
-    let pure = settings.pure;
-    let arena = Bump::with_capacity(FIRST_CHUNK);
-    let mut evaluator = Evaluator::new(&arena, io, settings);
-    install_get_flake(&mut evaluator, fetcher, pure);
-    let result = evaluator.on_stack(work);
-    evaluation.write_profile(&mut evaluator)?;
-    result.map_err(|error| match error {
-        WorkError::Eval(error) => evaluation.failure(&evaluator, &error),
-        WorkError::Other(failure) => failure,
-    })
-}
-
-/// What an arena starts with. Each further chunk is twice as large as the one before; with what a chunk needs for itself
-/// the first is a little smaller than a huge page, so that small evaluations need none, and the others fill theirs.
-const FIRST_CHUNK: usize = (2 << 20) - 4096;
 
 /// The folder that a variable names, or the usual one in the home folder.
 pub(crate) fn base_folder(variable: &str, in_home: &str) -> Option<PathBuf> {

@@ -1,24 +1,17 @@
 //! The `niphas` command.
-mod attributes;
-mod cached_work;
 mod cli;
 mod commands;
-mod environment;
 mod evaluation;
 mod evaluation_args;
 mod failure;
 mod flake;
 mod hints;
 mod huge_pages;
-mod last_rendering;
 mod memory;
 mod nix_config;
 mod progress;
-mod provenance;
 #[cfg(test)]
 mod reference;
-mod shared_work;
-mod workloads;
 
 use clap::Parser;
 use std::process::ExitCode;

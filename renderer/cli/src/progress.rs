@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use niphas_environments::Step;
 
 /// How long each phase of a run takes, for `NIPHAS_LOG=debug`.
 pub(crate) struct Phases(Instant);
@@ -38,6 +39,19 @@ impl Progress {
 
     pub(crate) fn say(&self, what: &str) {
         self.bar.set_message(what.to_owned());
+    }
+
+    pub(crate) fn step(&self, step: Step<'_>) {
+        self.say(&match step {
+            Step::Environment { name } => format!("evaluating environment {name}"),
+            Step::Workload { environment, name } => {
+                format!("evaluating workload {name} of {environment}")
+            }
+            Step::Closure { id, done, total } => format!(
+                "resolved closure {done} of {total}: {} on {}",
+                id.workload, id.system
+            ),
+        });
     }
 
     pub(crate) fn clear(&self) {

@@ -5,17 +5,18 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use niphas_environments::{Evaluation, attribute, select_first};
 use niphas_terminal::say;
-use nix_evaluator::{Attrs, Evaluator, Origin, Settings, Value};
+use nix_evaluator::io::LocalIo;
+use nix_evaluator::{Attrs, EvalError, Evaluator, Origin, Settings, Value};
 use nix_formats::Derivation;
 use serde_json::{Map, json};
 
 use super::eval::attribute_paths;
-use crate::attributes::{attribute, select_first};
-use crate::evaluation::{Evaluation, here};
+use crate::evaluation::here;
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, FlakeWork, WorkError, with_fetcher};
+use crate::flake::{FlakeArgs, Installable};
 
 /// Work on derivations
 #[derive(Debug, clap::Args)]
@@ -84,55 +85,50 @@ impl ShowArgs {
     fn show_expression(&self, text: &str, path: &str, shown: &mut Shown) -> Result<(), Failure> {
         let evaluation = self.evaluation()?;
         let fetcher = self.flakes.fetcher()?;
-        with_fetcher(&evaluation, &fetcher, |evaluator| {
+        let texts = evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
             let value = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
             let args = self.auto_call.arguments(evaluator)?;
             let value = evaluator.select(path, args, value)?;
-            show_value(evaluator, value, args, shown)
-        })
+            texts(evaluator, value, args)
+        })?;
+        show_texts(texts, shown)
     }
 
     fn show_flake(&self, installable: &str, shown: &mut Shown) -> Result<(), Failure> {
         self.auto_call.refuse()?;
-        let source = self.flakes.open(installable)?;
-        let work = ShowWork {
-            flake: source.locked.flake.locked.to_string(),
-            paths: attribute_paths(&source.fragment, &Settings::default().system),
-            shown,
-        };
-        source.evaluate(&self.evaluation()?, work)
+        let Installable { flake, fragment } = self.flakes.open(installable)?;
+        let name = flake.locked.flake.locked.to_string();
+        let paths = attribute_paths(&fragment, &Settings::default().system);
+        let evaluation = self.evaluation()?;
+        let texts = evaluation.run(&flake.fetcher, LocalIo::default(), |evaluator| {
+            let flake = flake.value(evaluator)?;
+            let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+            let value = select_first(evaluator, &name, outputs, &paths)?;
+            let none = Attrs::from_sorted(evaluator.arena(), &[]);
+            texts(evaluator, value, none)
+        })?;
+        show_texts(texts, shown)
     }
 }
 
-/// Shows the derivations that an output of a flake holds.
-struct ShowWork<'w> {
-    flake: String,
-    paths: Vec<String>,
-    shown: &'w mut Shown,
-}
-
-impl FlakeWork for ShowWork<'_> {
-    type Output = ();
-
-    fn run<'a>(self, evaluator: &mut Evaluator<'a>, flake: Value<'a>) -> Result<(), WorkError> {
-        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
-        let value = select_first(evaluator, &self.flake, outputs, &self.paths)?;
-        let none = Attrs::from_sorted(evaluator.arena(), &[]);
-        show_value(evaluator, value, none, self.shown)
-    }
-}
-
-fn show_value<'a>(
+/// The derivations that a value holds: path and text of each.
+fn texts<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
     args: &'a Attrs<'a>,
-    shown: &mut Shown,
-) -> Result<(), WorkError> {
+) -> Result<Vec<(String, Vec<u8>)>, Box<EvalError>> {
     let found = evaluator.derivations(value, args)?;
     let paths: BTreeSet<String> = found.into_iter().map(|found| found.drv_path).collect();
-    for path in paths {
+    let texts = paths.into_iter().map(|path| {
         let text = evaluator.read_source(path.as_bytes())?;
-        show_text(&path, &text, shown).map_err(WorkError::Other)?;
+        Ok((path, text))
+    });
+    texts.collect()
+}
+
+fn show_texts(texts: Vec<(String, Vec<u8>)>, shown: &mut Shown) -> Result<(), Failure> {
+    for (path, text) in texts {
+        show_text(&path, &text, shown)?;
     }
     Ok(())
 }

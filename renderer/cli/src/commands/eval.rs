@@ -3,19 +3,19 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use niphas_environments::{attribute, select_first};
 use niphas_terminal::print_bytes;
+use nix_evaluator::io::LocalIo;
 use nix_evaluator::{
     Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
     Settings, Value,
 };
 use serde::Serialize;
 
-use crate::attributes::{attribute, select_first};
-use crate::cached_work::{Answers, CachedWork};
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AnswerArgs, AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, LockFileArgs, WorkError, with_fetcher};
+use crate::flake::{FlakeArgs, Installable, LockFileArgs};
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does
 #[derive(Debug, clap::Args)]
@@ -66,7 +66,7 @@ impl Args {
         let fetcher = self.flakes.fetcher()?;
         let pure = self.file.is_none() && self.purity.is_pure();
         let evaluation = self.evaluation.evaluation(pure)?;
-        with_fetcher(&evaluation, &fetcher, |evaluator| {
+        evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
             let value = match (&self.file, &self.expr) {
                 (Some(file), _) => {
                     evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?
@@ -82,22 +82,24 @@ impl Args {
             let value = evaluator.select(path, args, value)?;
             print_bytes(&self.text(evaluator, value)?);
             Ok(())
-        })
+        })?;
+        Ok(())
     }
 
     fn run_flake(&self) -> Result<(), Failure> {
         self.auto_call.refuse()?;
         let installable = self.installable.as_deref().unwrap_or_default();
-        let source = self.flakes.open_with(installable, self.lock_file)?;
-        let work = EvalWork {
-            args: self,
-            flake: source.locked.flake.locked.to_string(),
-            paths: attribute_paths(&source.fragment, &Settings::default().system),
-        };
+        let Installable { flake, fragment } = self.flakes.open_with(installable, self.lock_file)?;
+        let name = flake.locked.flake.locked.to_string();
+        let paths = attribute_paths(&fragment, &Settings::default().system);
         let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
         evaluation.uses_cache = self.answers.count();
-        let about = self.key(&source.fragment);
-        print_bytes(source.evaluate_cached(&evaluation, &about, &work)?);
+        let text = flake.answer(&evaluation, &self.key(&fragment), |evaluator, flake| {
+            let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+            let value = select_first(evaluator, &name, outputs, &paths)?;
+            self.text(evaluator, value)
+        })?;
+        print_bytes(text);
         Ok(())
     }
 
@@ -178,37 +180,6 @@ struct EvalKey<'a> {
     apply: Option<&'a str>,
     /// Where relative paths in `apply` start.
     here: Vec<u8>,
-}
-
-/// Selects one of a flake's outputs, and what to print of it.
-struct EvalWork<'w> {
-    args: &'w Args,
-    flake: String,
-    paths: Vec<String>,
-}
-
-/// There is one answer.
-const PRINTED: &str = "printed";
-
-impl CachedWork for EvalWork<'_> {
-    type Output = Vec<u8>;
-
-    fn known(&self, answers: &Answers<'_>) -> Option<Vec<u8>> {
-        answers.known(PRINTED).map(<[u8]>::to_vec)
-    }
-
-    fn run<'a>(
-        &self,
-        evaluator: &mut Evaluator<'a>,
-        flake: Value<'a>,
-        answers: &mut Answers<'_>,
-    ) -> Result<Vec<u8>, WorkError> {
-        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
-        let value = select_first(evaluator, &self.flake, outputs, &self.paths)?;
-        let text = self.args.text(evaluator, value)?;
-        answers.add(PRINTED.to_owned(), answers.mark(), text.clone());
-        Ok(text)
-    }
 }
 
 /// Where Nix looks for what stands behind `#`.

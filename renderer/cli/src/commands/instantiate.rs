@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
-use crate::flake::{FetchArgs, with_fetcher_and_store};
+use crate::flake::FetchArgs;
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
 ///
@@ -93,10 +93,10 @@ impl Args {
         settings.delay_all = self.eval && !self.strict;
         let inputs = self.inputs()?;
         let fetcher = self.fetching.fetcher()?;
-        with_fetcher_and_store(&evaluation, &fetcher, io, |evaluator| {
+        let code = evaluation.run(&fetcher, io, |evaluator| {
             let args = self.auto_call.arguments(evaluator)?;
             if self.find_file {
-                return Ok(self.find_files(evaluator)?);
+                return self.find_files(evaluator);
             }
             for input in inputs {
                 if self.parse {
@@ -106,7 +106,8 @@ impl Args {
                 }
             }
             Ok(ExitCode::SUCCESS)
-        })
+        })?;
+        Ok(code)
     }
 
     fn inputs(&self) -> Result<Vec<Input>, Failure> {

@@ -2,16 +2,15 @@
 
 use std::process::ExitCode;
 
+use niphas_environments::{attribute, members};
 use niphas_render::ENVIRONMENT;
 use niphas_terminal::print_line;
 use nix_evaluator::{EvalError, Evaluator, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::attributes::{attribute, members};
-use crate::cached_work::{Answers, CachedWork};
 use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, LockFileArgs, WorkError};
+use crate::flake::{FlakeArgs, LockFileArgs};
 
 /// Show what a flake outputs
 ///
@@ -51,7 +50,7 @@ const NAMED: &[(&str, &str)] = &[
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let source = self.flakes.open_with(&self.flake, self.lock_file)?;
+        let flake = self.flakes.open_with(&self.flake, self.lock_file)?.flake;
         let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
         evaluation.uses_cache = self.answers.count();
         let about = if self.all_systems {
@@ -59,14 +58,33 @@ impl Args {
         } else {
             "show"
         };
-        let shown = source.evaluate_cached(&evaluation, about, &ShowWork(self))?;
+        let shown = flake.answer(&evaluation, about, |evaluator, flake| {
+            let shown = Json::Object(self.outputs(evaluator, flake)?);
+            Ok(shown.to_string().into_bytes())
+        })?;
+        let shown: Map<String, Json> = serde_json::from_slice(&shown)?;
         if self.json {
             print_line(Json::Object(shown).to_string().as_bytes());
         } else {
-            print_line(source.locked.flake.locked.to_string().as_bytes());
+            print_line(flake.locked.flake.locked.to_string().as_bytes());
             print_tree(&shown, "");
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What there is to show of all outputs.
+    fn outputs<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+    ) -> Result<Map<String, Json>, Box<EvalError>> {
+        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+        let mut shown = Map::new();
+        for (output, value) in members(evaluator, outputs)? {
+            let about = self.output(evaluator, &output, value)?;
+            shown.insert(output, about);
+        }
+        Ok(shown)
     }
 
     fn output<'a>(
@@ -127,37 +145,6 @@ impl Args {
             (Some(kind), None) => json!({ "type": kind }),
             (None, _) => json!({ "type": "unknown" }),
         })
-    }
-}
-
-/// Looks at all outputs.
-struct ShowWork<'w>(&'w Args);
-
-/// There is one answer.
-const SHOWN: &str = "shown";
-
-impl CachedWork for ShowWork<'_> {
-    type Output = Map<String, Json>;
-
-    fn known(&self, answers: &Answers<'_>) -> Option<Self::Output> {
-        serde_json::from_slice(answers.known(SHOWN)?).ok()
-    }
-
-    fn run<'a>(
-        &self,
-        evaluator: &mut Evaluator<'a>,
-        flake: Value<'a>,
-        answers: &mut Answers<'_>,
-    ) -> Result<Self::Output, WorkError> {
-        let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
-        let mut shown = Map::new();
-        for (output, value) in members(evaluator, outputs)? {
-            let about = self.0.output(evaluator, &output, value)?;
-            shown.insert(output, about);
-        }
-        let data = Json::Object(shown.clone()).to_string().into_bytes();
-        answers.add(SHOWN.to_owned(), answers.mark(), data);
-        Ok(shown)
     }
 }
 

@@ -72,12 +72,11 @@ impl LocalIo {
         }
     }
 
-    /// Files of this machine, with messages for `hear`, not for standard error.
-    pub fn with_messages(hear: impl Fn(&str) + 'static) -> Self {
-        Self {
-            messages: Some(Box::new(hear)),
-            ..Self::default()
-        }
+    /// The same, with messages for `hear`, not for standard error.
+    #[must_use]
+    pub fn with_messages(mut self, hear: impl Fn(&str) + 'static) -> Self {
+        self.messages = Some(Box::new(hear));
+        self
     }
 
     fn objects(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Object>> {

@@ -3,9 +3,8 @@
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
-use binary_cache::Closure;
-use niphas_api::{ClosureLine, ClosureLines};
 use niphas_cache_args::CacheArgs;
+use niphas_environments::closure_lines;
 use niphas_terminal::{OutputFormat, print_bytes, say, size};
 use serde_json::json;
 
@@ -41,7 +40,7 @@ impl Args {
         let caches = self.caches.open()?;
         let roots = store_paths(caches.store_dir(), &self.paths)?;
         let found = runtime()?.block_on(closure(&caches, &roots))?;
-        let lines = lines(&found)?;
+        let lines = closure_lines(&found)?;
         match self.output {
             OutputFormat::Json => {
                 let paths: Vec<_> = lines
@@ -76,10 +75,4 @@ impl Args {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn lines(closure: &Closure) -> Result<ClosureLines, Failure> {
-    let lines = closure.paths.iter();
-    let lines = lines.map(|path| ClosureLine::from(&*path.info));
-    Ok(ClosureLines::new(lines.collect())?)
 }

@@ -1,37 +1,31 @@
 //! `niphas render`
 
+mod report;
 mod repository;
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use binary_cache::Caches;
-use futures::StreamExt as _;
-use niphas_api::{BASE_IMAGE, ClosureLine, ClosureLines};
+use niphas_api::BASE_IMAGE;
 use niphas_cache_args::CacheArgs;
-use niphas_gitops::{
-    ChangeKind, FileChange, GitOpsRepository, Oid, Outcome, Plan, Provenance, Relation, Request,
-    history_in,
+use niphas_environments::{
+    BranchObjects, Closures, Environments, Evaluation, KnownEnvironments, LastRendering,
+    OpenedFlake, Origin, RenderKey, ResolveError, render, resolve,
 };
-use niphas_render::{CheckedEnvironment, ClosureId, Form, RenderedEnvironment};
-use niphas_terminal::{OutputFormat, print_bytes, say};
-use serde_json::json;
+use niphas_gitops::{GitOpsRepository, Oid, Outcome, Provenance, Request};
+use niphas_render::{CheckedEnvironment, Form, RenderedEnvironment};
+use niphas_terminal::OutputFormat;
 
-use crate::environment::{CheckEnvironments, Environments};
 use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, Source};
-use crate::last_rendering::{LastRendering, RenderKey};
+use crate::flake::FlakeArgs;
 use crate::progress::{Phases, Progress};
-use crate::provenance;
-use crate::workloads::FindWorkloads;
 
+use report::{Mode, Report};
 use repository::RepositoryArgs;
-pub(crate) use repository::RepositoryKey;
 
 /// Render a flake's environments and commit them to a GitOps repository
 ///
@@ -99,80 +93,43 @@ impl Args {
 
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = Arc::new(self.caches.open()?);
-        let opened = self.repository.local()?;
-        let opened = opened.map_or_else(OnceCell::new, OnceCell::from);
+        let mut repository = self.repository.local()?;
         let progress = Progress::new();
-        progress.say("fetching the flake");
         let mut phases = Phases::new();
-        let source = self.locking.open(&self.flake)?;
+        progress.say("fetching the flake");
+        let flake = self.locking.open(&self.flake)?.flake;
         phases.end("fetching");
         progress.say("evaluating");
-        let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
-        evaluation.uses_cache = self.answers.count();
-        let last = self.last_rendering(&source, &caches)?;
-        let up_to_date = OnceCell::new();
-        let work = CheckEnvironments {
-            say: &|what| progress.say(what),
-            workloads: FindWorkloads::new(&self.environments),
-            is_up_to_date: &|names, digest| {
-                last.is_of(digest, || {
-                    if opened.get().is_none() {
-                        // Problems of the repository are reported when it is written to.
-                        let _ = opened.set(self.repository.open(&self.repository.to).ok()?);
-                    }
-                    let repository = opened.get()?;
-                    let tip = repository.tip().ok()??;
-                    let objects = self.repository.objects(repository, tip, names).ok()?;
-                    let _ = up_to_date.set(tip);
-                    Some(objects)
-                })
-            },
-        };
-        let checked = source.evaluate_cached(&evaluation, "environments", &work)?;
-        phases.end("evaluation");
-        let (checked, digest) = match checked {
-            Environments::UpToDate => {
-                let (Some(repository), Some(&tip)) = (opened.get(), up_to_date.get()) else {
-                    unreachable!("what is up to date was looked at")
-                };
-                progress.clear();
-                self.tell_unchanged(repository, tip);
-                return Ok(ExitCode::SUCCESS);
-            }
-            Environments::Checked {
-                environments,
-                digest,
-            } => (environments, digest),
-        };
-        let asked = SystemTime::now();
-        let closures = resolve(&caches, &checked, &progress)?;
-        phases.end("closures");
-        let form = if self.expand {
-            Form::Expanded {
-                base_image: self.base_image.clone(),
-            }
-        } else {
-            Form::Workloads
-        };
-        let mut environments = BTreeMap::new();
-        for environment in &checked {
-            let rendered =
-                environment.render(&self.repository.dir, &form, &closures[&environment.name]);
-            let rendered =
-                rendered.map_err(|problems| Failure::problems(&environment.name, &problems))?;
-            environments.insert(environment.name.clone(), rendered);
+        let evaluation = self.evaluation()?;
+        let last = self.last_rendering(&flake, &caches)?;
+        let environments = Environments::open(&flake, &evaluation, &self.environments)?;
+        if let Some(known) = environments.known()
+            && let Some((repository, tip)) = self.unchanged_tip(&last, known, &mut repository)
+        {
+            phases.end("evaluation");
+            progress.clear();
+            self.report().unchanged(repository.branch(), tip);
+            return Ok(ExitCode::SUCCESS);
         }
+        let evaluated = environments.evaluate(&|step| progress.step(step))?;
+        phases.end("evaluation");
+        let asked = SystemTime::now();
+        let closures = Self::resolve(&caches, &evaluated.environments, &progress)?;
+        phases.end("closures");
+        let folder = &self.repository.dir;
+        let files = render(&evaluated.environments, &closures, folder, &self.form())?;
         phases.end("files");
         progress.say("writing to the repository");
-        let names: BTreeSet<String> = environments.keys().cloned().collect();
-        let (repository, _stand_in) = match opened.into_inner() {
+        let (repository, _stand_in) = match repository {
             Some(repository) => (repository, None),
-            None => self.repository.open_or_make(self.only_tells())?,
+            None => self
+                .repository
+                .open_or_make(self.report().mode.only_reports())?,
         };
-        let (code, commit) = self.write(&repository, &source, environments)?;
-        if evaluation.uses_cache()
-            && let (Some(digest), Some(commit)) = (digest, commit)
-            && let Ok(objects) = self.repository.objects(&repository, commit, &names)
+        let names: Vec<String> = files.keys().cloned().collect();
+        let (code, commit) = self.write(&repository, &flake, files)?;
+        if let (Some(digest), Some(commit)) = (evaluated.digest, commit)
+            && let Ok(objects) = BranchObjects::read(&repository, commit, folder, &names)
         {
             last.note(digest, asked, objects);
         }
@@ -181,8 +138,30 @@ impl Args {
         Ok(code)
     }
 
+    /// How the flake is evaluated.
+    fn evaluation(&self) -> Result<Evaluation, Failure> {
+        let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
+        evaluation.uses_cache = self.answers.count();
+        Ok(evaluation)
+    }
+
+    /// What the files hold.
+    fn form(&self) -> Form {
+        if self.expand {
+            Form::Expanded {
+                base_image: self.base_image.clone(),
+            }
+        } else {
+            Form::Workloads
+        }
+    }
+
     /// What is noted about runs with the same arguments.
-    fn last_rendering(&self, source: &Source, caches: &Caches) -> Result<LastRendering, Failure> {
+    fn last_rendering(
+        &self,
+        flake: &OpenedFlake,
+        caches: &Caches,
+    ) -> Result<LastRendering, Failure> {
         // Every option is named: a new one is in the key, or is seen not to be.
         let Self {
             flake: _,
@@ -202,39 +181,65 @@ impl Args {
             locking: _,
         } = self;
         let key = RenderKey {
-            program: nix_flake::program(),
-            flake: source.locked.flake.resolved.expose(),
+            program: &nix_flake::program(),
+            flake: &flake.locked.flake.resolved.expose(),
             repository: repository.key()?,
             environments,
             base_image: expand.then_some(base_image),
             caches: cache_args.urls(),
-            trust: caches.policy_id().to_string(),
+            trust: &caches.policy_id().to_string(),
         };
-        let settings = source.fetcher.settings();
+        let settings = flake.fetcher.settings();
         let (folder, counts_for) = (&settings.cache_dir, settings.ttl);
         Ok(LastRendering::new(folder, counts_for, &key))
     }
 
-    /// Whether nothing will be written.
-    fn only_tells(&self) -> bool {
-        self.dry_run || self.diff || self.check
+    /// The tip of the branch, if it still has in the environments' places what the last run left there, and they evaluate to
+    /// the same as then. A repository that has to be opened for it is left in `repository`.
+    fn unchanged_tip<'r>(
+        &self,
+        last: &LastRendering,
+        known: &KnownEnvironments,
+        repository: &'r mut Option<GitOpsRepository>,
+    ) -> Option<(&'r GitOpsRepository, Oid)> {
+        let noted = last.objects(&known.digest)?;
+        // Problems of the repository are reported when it is written to.
+        if repository.is_none() {
+            *repository = Some(self.repository.open(&self.repository.to).ok()?);
+        }
+        let repository = repository.as_ref()?;
+        let tip = repository.tip().ok()??;
+        let folder = &self.repository.dir;
+        let objects = BranchObjects::read(repository, tip, folder, &known.names).ok()?;
+        (objects == noted).then_some((repository, tip))
     }
 
-    /// Writes the environments to the repository, or tells what would be written. With the exit code comes the commit that
+    /// Finds the closures of all workloads in the caches.
+    fn resolve(
+        caches: &Arc<Caches>,
+        environments: &[CheckedEnvironment],
+        progress: &Progress,
+    ) -> Result<Closures, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let found = runtime.block_on(resolve(caches, environments, &|step| progress.step(step)));
+        found.map_err(|error| match error {
+            ResolveError::Unresolved(closures) => Failure::closures(&closures),
+            error => error.into(),
+        })
+    }
+
+    /// Writes the environments to the repository, or reports what would be written. With the exit code comes the commit that
     /// has them, if one does.
     fn write(
         &self,
         repository: &GitOpsRepository,
-        source: &Source,
+        flake: &OpenedFlake,
         environments: BTreeMap<String, RenderedEnvironment>,
     ) -> Result<(ExitCode, Option<Oid>), Failure> {
-        let origin = provenance::of(source)?;
-        let clone = origin.clone.as_deref().map(history_in);
-        let history = |ours: &str, recorded: &str| match &clone {
-            Some(history) => history(ours, recorded),
-            None if ours == recorded => Relation::Same,
-            None => Relation::Unknown,
-        };
+        let origin = Origin::of(flake)?;
+        let history = origin.history();
         let request = Request {
             environments,
             provenance: Provenance {
@@ -247,13 +252,14 @@ impl Args {
             allow_empty: self.repository.allow_empty,
             allow_unknown_source: self.repository.allow_unknown_source,
         };
-        if self.only_tells() {
+        let (report, branch) = (self.report(), repository.branch());
+        if report.mode.only_reports() {
             let plan = repository.plan(&request)?;
-            let code = self.tell_plan(repository, &plan);
+            let code = report.plan(branch, &plan);
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
         let outcome = repository.commit(&request)?;
-        self.tell_outcome(repository, &outcome);
+        report.outcome(branch, &outcome);
         let tip = match outcome {
             Outcome::Unchanged { tip } => tip,
             Outcome::Committed { commit, .. } => Some(commit),
@@ -261,177 +267,19 @@ impl Args {
         Ok((ExitCode::SUCCESS, tip))
     }
 
-    /// What is reported of a branch that is up to date, with every option.
-    fn tell_unchanged(&self, repository: &GitOpsRepository, tip: Oid) {
-        if self.only_tells() {
-            let nothing = Plan {
-                tip: Some(tip),
-                changes: Vec::new(),
-                diff: String::new(),
-            };
-            self.tell_plan(repository, &nothing);
-        } else {
-            self.tell_outcome(repository, &Outcome::Unchanged { tip: Some(tip) });
+    /// How the result is reported.
+    fn report(&self) -> Report {
+        Report {
+            output: self.output,
+            mode: if self.diff {
+                Mode::Diff
+            } else if self.check {
+                Mode::Check
+            } else if self.dry_run {
+                Mode::DryRun
+            } else {
+                Mode::Commit
+            },
         }
     }
-
-    fn tell_plan(&self, repository: &GitOpsRepository, plan: &Plan) -> ExitCode {
-        let changed = !plan.changes.is_empty();
-        match self.output {
-            OutputFormat::Json => {
-                let diff = self.diff.then_some(&plan.diff);
-                let plan = json!({
-                    "outcome": if changed { "would-commit" } else { "unchanged" },
-                    "branch": repository.branch(),
-                    "changes": changes_json(&plan.changes),
-                    "diff": diff,
-                });
-                say!("{plan}");
-            }
-            OutputFormat::Text if self.diff => print_bytes(plan.diff.as_bytes()),
-            OutputFormat::Text if self.check => {}
-            OutputFormat::Text if changed => {
-                say!("would commit to branch '{}':", repository.branch());
-                print_changes(&plan.changes);
-            }
-            OutputFormat::Text => say!(
-                "nothing to commit: branch '{}' is up to date",
-                repository.branch()
-            ),
-        }
-        let fails = changed && (self.diff || self.check);
-        if fails {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        }
-    }
-
-    fn tell_outcome(&self, repository: &GitOpsRepository, outcome: &Outcome) {
-        let branch = repository.branch();
-        match (self.output, outcome) {
-            (OutputFormat::Json, Outcome::Unchanged { tip }) => {
-                let tip = tip.map(|tip| tip.to_string());
-                say!(
-                    "{}",
-                    json!({ "outcome": "unchanged", "branch": branch, "commit": tip, "changes": [] })
-                );
-            }
-            (
-                OutputFormat::Json,
-                Outcome::Committed {
-                    commit,
-                    changes,
-                    attempts,
-                },
-            ) => {
-                let outcome = json!({
-                    "outcome": "committed",
-                    "branch": branch,
-                    "commit": commit.to_string(),
-                    "changes": changes_json(changes),
-                    "attempts": attempts,
-                });
-                say!("{outcome}");
-            }
-            (OutputFormat::Text, Outcome::Unchanged { .. }) => {
-                say!("nothing to commit: branch '{branch}' is up to date");
-            }
-            (
-                OutputFormat::Text,
-                Outcome::Committed {
-                    commit, changes, ..
-                },
-            ) => {
-                say!("committed {commit} to branch '{branch}':");
-                print_changes(changes);
-            }
-        }
-    }
-}
-
-fn kind_name(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Changed => "changed",
-        ChangeKind::Removed => "removed",
-    }
-}
-
-fn print_changes(changes: &[FileChange]) {
-    for change in changes {
-        say!("  {:<8} {}", kind_name(change.kind), change.path);
-    }
-}
-
-fn changes_json(changes: &[FileChange]) -> serde_json::Value {
-    changes
-        .iter()
-        .map(|change| json!({ "path": change.path, "kind": kind_name(change.kind) }))
-        .collect()
-}
-
-/// Closures that are walked at the same time.
-const CLOSURES_AT_ONCE: usize = 64;
-
-type ClosuresOfEnvironment = BTreeMap<ClosureId, ClosureLines>;
-
-/// Finds all closures in the caches; all that are missing are reported at once.
-fn resolve(
-    caches: &Arc<Caches>,
-    environments: &[CheckedEnvironment],
-    progress: &Progress,
-) -> Result<BTreeMap<String, ClosuresOfEnvironment>, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let wanted = environments.iter().flat_map(|environment| {
-            let closures = environment.closures();
-            closures.map(|(id, roots)| (environment.name.as_str(), id, roots))
-        });
-        let wanted: Vec<_> = wanted.collect();
-        let total = wanted.len();
-        let mut resolved: BTreeMap<_, _> = environments
-            .iter()
-            .map(|environment| (environment.name.clone(), ClosuresOfEnvironment::new()))
-            .collect();
-        let mut missing = Vec::new();
-        // The caches limit how much they are asked at once.
-        let mut found = futures::stream::iter(wanted)
-            .map(|(environment, id, roots)| {
-                let (caches, roots) = (Arc::clone(caches), roots.to_vec());
-                let found = tokio::spawn(async move { caches.closure(&roots).await });
-                async move { (environment, id, found.await) }
-            })
-            .buffered(CLOSURES_AT_ONCE)
-            .enumerate();
-        while let Some((index, (environment, id, closure))) = found.next().await {
-            progress.say(&format!(
-                "resolved closure {} of {total}: {} on {}",
-                index + 1,
-                id.workload,
-                id.system
-            ));
-            match closure? {
-                Ok(closure) => {
-                    let lines = closure.paths.iter();
-                    let lines = lines.map(|path| ClosureLine::from(&*path.info));
-                    let lines = ClosureLines::new(lines.collect()).with_context(|| {
-                        format!("the closure of workload '{}' on {}", id.workload, id.system)
-                    })?;
-                    resolved
-                        .entry(environment.to_owned())
-                        .or_default()
-                        .insert(id, lines);
-                }
-                Err(error) => missing.push((environment.to_owned(), id, error)),
-            }
-        }
-        if missing.is_empty() {
-            Ok(resolved)
-        } else {
-            Err(Failure::closures(&missing))
-        }
-    })
 }

@@ -1,12 +1,11 @@
 //! The GitOps repository that is rendered to.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use niphas_gitops::{Access, Author, GitOpsRepository, Location, Oid, Token};
-use niphas_render::{DeployFolder, places};
-use serde::Serialize;
+use niphas_environments::RepositoryKey;
+use niphas_gitops::{Access, Author, GitOpsRepository, Location, Token};
+use niphas_render::DeployFolder;
 use tempfile::TempDir;
 
 use crate::failure::Failure;
@@ -58,14 +57,6 @@ pub(super) struct RepositoryArgs {
     pub(super) allow_unknown_source: bool,
 }
 
-/// What the files in the repository depend on.
-#[derive(Default, Serialize)]
-pub(crate) struct RepositoryKey<'a> {
-    to: String,
-    branch: Option<&'a str>,
-    dir: String,
-}
-
 impl RepositoryArgs {
     /// What the files depend on.
     pub(super) fn key(&self) -> Result<RepositoryKey<'_>, Failure> {
@@ -91,24 +82,6 @@ impl RepositoryArgs {
         })
     }
 
-    /// What a commit has in the places of environments.
-    pub(super) fn objects(
-        &self,
-        repository: &GitOpsRepository,
-        commit: Oid,
-        environments: &BTreeSet<String>,
-    ) -> Result<Vec<Option<String>>, niphas_gitops::Error> {
-        let places: Vec<String> = environments
-            .iter()
-            .flat_map(|name| places(&self.dir, name))
-            .collect();
-        let objects = repository.objects(commit, &places)?;
-        Ok(objects
-            .into_iter()
-            .map(|object| Some(object?.to_string()))
-            .collect())
-    }
-
     /// The repository, if it is on this machine and need not be made: so that its faults are reported before anything is
     /// evaluated for it.
     pub(super) fn local(&self) -> Result<Option<GitOpsRepository>, Failure> {
@@ -128,16 +101,16 @@ impl RepositoryArgs {
         }
     }
 
-    /// The repository to write to, made if it has to be. With `only_tells` an empty one is made in its place, to compare with,
+    /// The repository to write to, made if it has to be. With `only_reports` an empty one is made in its place, to compare with,
     /// which lasts as long as the folder.
     pub(super) fn open_or_make(
         &self,
-        only_tells: bool,
+        only_reports: bool,
     ) -> Result<(GitOpsRepository, Option<TempDir>), Failure> {
         let branch = self.branch.as_deref().unwrap_or("main");
         let (mut to, mut stand_in) = (self.to.clone(), None);
         if let Some(path) = self.to_make() {
-            if only_tells {
+            if only_reports {
                 let folder = stand_in.insert(TempDir::new()?);
                 to = Location::Path(folder.path().to_owned());
                 niphas_gitops::init(folder.path(), branch)?;

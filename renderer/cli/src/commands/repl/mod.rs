@@ -9,10 +9,11 @@ use std::process::ExitCode;
 
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, with_fetcher};
+use crate::flake::FlakeArgs;
 
 use input::Input;
 use niphas_terminal::print_line;
+use nix_evaluator::io::LocalIo;
 use session::{Next, Session};
 
 /// Evaluate Nix expressions interactively, as nix repl does
@@ -51,7 +52,7 @@ impl Args {
             let fetcher = self.flakes.fetcher()?;
             let evaluation = self.evaluation.evaluation(false)?;
             let show_trace = evaluation.settings.show_trace;
-            let next = with_fetcher(&evaluation, &fetcher, |evaluator| {
+            let next = evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
                 let mut session = Session::new(
                     &self.auto_call,
                     show_trace,

@@ -1,9 +1,10 @@
-//! Looking for attributes in what a flake outputs.
+//! Attributes of what a flake outputs.
 
-use nix_evaluator::{ErrorKind, EvalError, Evaluator, PosIdx, Value};
+use nix_evaluator::{ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, PosIdx, Value};
+use serde_json::Value as Json;
 
 /// An attribute of a value, evaluated; none if the value is no set or has no such attribute.
-pub(crate) fn attribute<'a>(
+pub fn attribute<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
     name: &str,
@@ -21,7 +22,7 @@ pub(crate) fn attribute<'a>(
 }
 
 /// The names of a set, sorted, and their values, not evaluated.
-pub(crate) fn members<'a>(
+pub fn members<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
 ) -> Result<Vec<(String, Value<'a>)>, Box<EvalError>> {
@@ -36,7 +37,7 @@ pub(crate) fn members<'a>(
 }
 
 /// The first of several selection paths that the outputs of a flake have.
-pub(crate) fn select_first<'a>(
+pub fn select_first<'a>(
     evaluator: &mut Evaluator<'a>,
     flake: &str,
     outputs: Value<'a>,
@@ -61,6 +62,16 @@ pub(crate) fn select_first<'a>(
     };
     let message = format!("flake '{flake}' does not provide attribute {named}");
     Err(EvalError::new(ErrorKind::Eval, message))
+}
+
+/// A value as `builtins.toJSON` gives it; the store paths that it refers to are added to `context`.
+pub(crate) fn to_json<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    context: &mut ContextBuilder,
+) -> Result<Json, Box<EvalError>> {
+    let text = evaluator.to_json(value, JsonOptions::TO_JSON, context)?;
+    Ok(serde_json::from_slice(&text).expect("the evaluator writes JSON"))
 }
 
 /// The names in `a.b."c.d"`.

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Work on items, one after the other, by every thread that has time: the owner, who says what the items are and waits for all of
 /// them, and helpers. What a helper gives up is the owner's to do.
 #[derive(Debug)]
-pub(crate) struct SharedWork<I, R> {
+pub(crate) struct WorkList<I, R> {
     state: Mutex<State<I, R>>,
     changed: Condvar,
 }
@@ -27,13 +27,13 @@ struct State<I, R> {
 /// An item that is being worked on. Dropped without a result it is given up.
 #[derive(Debug)]
 pub(crate) struct Taken<'w, I: Clone, R> {
-    work: &'w SharedWork<I, R>,
+    work: &'w WorkList<I, R>,
     index: usize,
     item: I,
     is_done: bool,
 }
 
-impl<I, R> Default for SharedWork<I, R> {
+impl<I, R> Default for WorkList<I, R> {
     fn default() -> Self {
         let state = State {
             items: None,
@@ -50,7 +50,7 @@ impl<I, R> Default for SharedWork<I, R> {
     }
 }
 
-impl<I: Clone, R> SharedWork<I, R> {
+impl<I: Clone, R> WorkList<I, R> {
     fn state(&self) -> MutexGuard<'_, State<I, R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn everything_is_done_once_by_whoever_takes_it() {
-        let work = SharedWork::<u64, u64>::default();
+        let work = WorkList::<u64, u64>::default();
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -177,7 +177,7 @@ mod tests {
     /// The first of all that fail is the one that is told, whoever comes by it first.
     #[test]
     fn what_is_before_a_failure_is_still_done() {
-        let work = SharedWork::<u64, ()>::default();
+        let work = WorkList::<u64, ()>::default();
         work.open((0..10).collect());
         let first = work.take();
         let second = work.take_or_wait();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn helpers_end_when_the_owner_never_opens() {
-        let work = SharedWork::<u64, ()>::default();
+        let work = WorkList::<u64, ()>::default();
         std::thread::scope(|scope| {
             let helper = scope.spawn(|| work.take().is_none());
             work.close();

@@ -1,0 +1,187 @@
+//! An environment on its way to the renderer: plain data, what its strings refer to, and positions.
+
+use std::collections::BTreeMap;
+
+use niphas_render::{CheckedEnvironment, Evaluated, check};
+use nix_evaluator::{Attrs, ContextBuilder, EvalError, Evaluator, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::answers::Answers;
+use crate::attributes::{attribute, to_json};
+use crate::error::EnvironmentProblems;
+use crate::outputs::names_of;
+use crate::workload::{Workload, workload_name};
+
+/// What is kept of an environment itself.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EnvironmentHead {
+    /// All attributes but `workloads` and `positions`; or what it is if it is no set.
+    pub(crate) attributes: Json,
+    /// The workloads' names.
+    pub(crate) workloads: Vec<String>,
+}
+
+/// The name of an environment's answer: `["environment","<name>"]`.
+pub(crate) fn environment_name(environment: &str) -> String {
+    serde_json::to_string(&("environment", environment)).expect("texts are JSON")
+}
+
+/// An environment whose workloads are still to be evaluated.
+pub(crate) struct OpenedEnvironment<'a> {
+    pub(crate) name: String,
+    pub(crate) value: Value<'a>,
+    pub(crate) attributes: Json,
+    pub(crate) workloads: Option<&'a Attrs<'a>>,
+}
+
+/// An environment as plain data.
+#[derive(Clone)]
+pub(crate) struct EnvironmentData {
+    /// As in [`EnvironmentHead`].
+    pub(crate) attributes: Json,
+    pub(crate) workloads: BTreeMap<String, Workload>,
+}
+
+impl<'a> OpenedEnvironment<'a> {
+    /// Evaluates all of an environment but its workloads.
+    pub(crate) fn open(
+        evaluator: &mut Evaluator<'a>,
+        name: &str,
+        value: Value<'a>,
+        answers: &mut Answers<'_>,
+    ) -> Result<Self, Box<EvalError>> {
+        let mut workloads = None;
+        let attributes = match value {
+            Value::Attrs(environment) => {
+                let mut attributes = Map::new();
+                for attr in evaluator.sorted_attrs(environment) {
+                    let attr_name = evaluator.symbol_text(attr.name);
+                    if attr_name == "positions" {
+                        continue;
+                    }
+                    let value = evaluator.force(attr.value.share(), attr.position)?;
+                    match value {
+                        Value::Attrs(set) if attr_name == "workloads" => workloads = Some(set),
+                        value => {
+                            let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
+                            attributes.insert(attr_name, data);
+                        }
+                    }
+                }
+                Json::Object(attributes)
+            }
+            // The check finds fault with it.
+            value => to_json(evaluator, value, &mut ContextBuilder::default())?,
+        };
+        let mut head = EnvironmentHead {
+            attributes,
+            workloads: Vec::new(),
+        };
+        if let Some(workloads) = workloads {
+            head.workloads = names_of(evaluator, workloads);
+            answers.keep(environment_name(name), answers.mark(), &head);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value,
+            attributes: head.attributes,
+            workloads,
+        })
+    }
+
+    /// Where the workloads are defined.
+    pub(crate) fn positions(&self, evaluator: &mut Evaluator<'a>) -> Result<Json, Box<EvalError>> {
+        if self.workloads.is_none() {
+            return Ok(Json::Null);
+        }
+        match attribute(evaluator, self.value, "positions")? {
+            Some(positions) => to_json(evaluator, positions, &mut ContextBuilder::default()),
+            None => Ok(Json::Null),
+        }
+    }
+}
+
+impl EnvironmentData {
+    /// Checks it. `position` says where an attribute stands in the source.
+    pub(crate) fn check(
+        self,
+        name: &str,
+        answers: &Answers<'_>,
+        position: &dyn Fn(&[&str]) -> Option<String>,
+    ) -> Result<CheckedEnvironment, EnvironmentProblems> {
+        let mut environment = self.attributes;
+        let mut references = BTreeMap::new();
+        let mut workloads = Map::new();
+        let mut positions = Map::new();
+        for (workload, data) in self.workloads {
+            if let Some(position) = data.position {
+                positions.insert(workload.clone(), position.to_json(answers));
+            }
+            let mut systems = Map::new();
+            for (system, on_system) in data.systems {
+                references.insert((workload.clone(), system.clone()), on_system.references);
+                systems.insert(system, on_system.value);
+            }
+            workloads.insert(workload, Json::Object(systems));
+        }
+        if let Json::Object(attributes) = &mut environment {
+            let workloads = Json::Object(workloads);
+            attributes.entry("workloads").or_insert(workloads);
+            attributes.insert("positions".to_owned(), Json::Object(positions));
+        }
+        let checked = check(&Evaluated {
+            name,
+            // Only what passed is kept, and only this very program reads it.
+            keeps_rules: &|workload| answers.known(&workload_name(name, workload)).is_some(),
+            value: &environment,
+            references: &|workload, system| {
+                let key = (workload.to_owned(), system.to_owned());
+                references.get(&key).cloned().unwrap_or_default()
+            },
+            position,
+        });
+        checked.map_err(|problems| EnvironmentProblems {
+            environment: name.to_owned(),
+            problems,
+        })
+    }
+}
+
+/// Where an attribute of the environment stands in the source, if it does.
+pub(crate) fn position<'a>(
+    evaluator: &Evaluator<'a>,
+    environment: Value<'a>,
+    path: &[&str],
+) -> Option<String> {
+    let (last, above) = path.split_last()?;
+    let mut value = environment;
+    for name in above {
+        let Value::Attrs(attrs) = value else {
+            return None;
+        };
+        value = evaluator.find_attr(attrs, name)?.value.share();
+    }
+    let Value::Attrs(attrs) = value else {
+        return None;
+    };
+    let position = evaluator.find_attr(attrs, last)?.position;
+    let found = evaluator.positions().resolve(position)?;
+    Some(format!(
+        "{}:{}:{}",
+        found.origin.describe(),
+        found.line,
+        found.column
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::environment_name;
+
+    #[test]
+    fn names_of_answers_are_these_texts() {
+        assert_eq!(environment_name("prod"), r#"["environment","prod"]"#);
+        assert_eq!(environment_name("a\"b"), r#"["environment","a\"b"]"#);
+    }
+}

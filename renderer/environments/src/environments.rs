@@ -1,0 +1,261 @@
+//! The environments of a flake: known from earlier runs, or evaluated and checked.
+//!
+//! What is known is kept for each workload: the names of the environments, the attributes of each, and what each workload
+//! evaluates to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use niphas_render::CheckedEnvironment;
+use nix_evaluator::{EvalError, Evaluator, PosIdx, Value};
+use nix_flake::Digest;
+
+use crate::answers::Answers;
+use crate::environment::{
+    EnvironmentData, EnvironmentHead, OpenedEnvironment, environment_name, position,
+};
+use crate::error::{EvaluationError, WorkError};
+use crate::evaluation::Evaluation;
+use crate::evaluators::CachedEvaluation;
+use crate::opened_flake::OpenedFlake;
+use crate::outputs::{chosen, configurations, names_of};
+use crate::step::Step;
+use crate::workload::{
+    FindWorkloads, Position, Workload, Workloads, evaluate_again, workload_name,
+};
+
+/// Environments of a flake, on their way through a run.
+pub struct Environments<'f> {
+    cached: CachedEvaluation<'f>,
+    /// The names that the caller gave; none: all environments.
+    named: &'f [String],
+    known: Option<KnownEnvironments>,
+}
+
+/// Environments that nothing has changed of since an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownEnvironments {
+    /// Their names.
+    pub names: BTreeSet<String>,
+    /// Of all that they evaluate to.
+    pub digest: Digest,
+}
+
+/// Environments that can be rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvaluatedEnvironments {
+    /// Each of them.
+    pub environments: Vec<CheckedEnvironment>,
+    /// Of all that they evaluate to: that of [`KnownEnvironments`] in a later run, as long as nothing changes. None where
+    /// that cannot be told, or where answers of earlier runs do not count.
+    pub digest: Option<Digest>,
+}
+
+/// The name of the answer with the environments' names.
+const NAMES: &str = "environments";
+
+/// An environment that is evaluated.
+struct UncheckedEnvironment<'a> {
+    name: String,
+    value: Value<'a>,
+    data: EnvironmentData,
+    /// The workloads of it that other evaluators found.
+    found_elsewhere: Vec<String>,
+}
+
+impl<'f> Environments<'f> {
+    /// Looks up what earlier runs found about the environments of these names; none: about all. Where that is everything, what
+    /// was said on the way to it is said again.
+    pub fn open(
+        flake: &'f OpenedFlake,
+        evaluation: &'f Evaluation,
+        named: &'f [String],
+    ) -> Result<Self, EvaluationError> {
+        let cached = CachedEvaluation::open(flake, evaluation, "environments")?;
+        let known = KnownEnvironments::find(&cached.answers(), named);
+        if known.is_some() {
+            cached.all_is_known();
+        }
+        Ok(Self {
+            cached,
+            named,
+            known,
+        })
+    }
+
+    /// The environments, where everything about them is known and need not be evaluated.
+    pub fn known(&self) -> Option<&KnownEnvironments> {
+        self.known.as_ref()
+    }
+
+    /// Evaluates the environments as far as they are not known, and checks them. `progress` is called on this thread.
+    pub fn evaluate(
+        &self,
+        progress: &dyn Fn(Step<'_>),
+    ) -> Result<EvaluatedEnvironments, EvaluationError> {
+        if let Some(known) = &self.known
+            && let Some(environments) = known.check(&self.cached.answers())
+        {
+            return Ok(EvaluatedEnvironments {
+                environments,
+                digest: Some(known.digest),
+            });
+        }
+        let workloads = FindWorkloads::new(self.named);
+        let helper = &workloads;
+        self.cached.run(Some(helper), |evaluator, flake, answers| {
+            let opened = self.open_all(evaluator, flake, answers, progress)?;
+            let unchecked = find(evaluator, &workloads, opened, answers, progress)?;
+            let names = unchecked.iter().map(|found| found.name.clone()).collect();
+            let mut environments = Vec::new();
+            for environment in unchecked {
+                environments.push(environment.check(evaluator, answers)?);
+            }
+            let digest = self.cached.uses_answers().then(|| digest(answers, &names));
+            Ok(EvaluatedEnvironments {
+                environments,
+                digest: digest.flatten(),
+            })
+        })
+    }
+
+    /// Evaluates all of the environments but their workloads.
+    fn open_all<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        flake: Value<'a>,
+        answers: &mut Answers<'_>,
+        progress: &dyn Fn(Step<'_>),
+    ) -> Result<Vec<OpenedEnvironment<'a>>, WorkError> {
+        let all = configurations(evaluator, flake)?;
+        let known = names_of(evaluator, all);
+        answers.keep(NAMES.to_owned(), answers.mark(), &known);
+        let mut opened = Vec::new();
+        for name in chosen(self.named, &known) {
+            let Some(attr) = evaluator.find_attr(all, &name) else {
+                return Err(EvaluationError::UnknownEnvironment { name, known }.into());
+            };
+            progress(Step::Environment { name: &name });
+            let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
+            opened.push(OpenedEnvironment::open(evaluator, &name, value, answers)?);
+        }
+        Ok(opened)
+    }
+}
+
+/// Evaluates the workloads of environments, as far as they are not known, and keeps what is found.
+fn find<'a>(
+    evaluator: &mut Evaluator<'a>,
+    workloads: &FindWorkloads<'_>,
+    opened: Vec<OpenedEnvironment<'a>>,
+    answers: &mut Answers<'_>,
+    progress: &dyn Fn(Step<'_>),
+) -> Result<Vec<UncheckedEnvironment<'a>>, Box<EvalError>> {
+    let sets = opened
+        .iter()
+        .filter_map(|opened| Some((opened.name.clone(), opened.workloads?)))
+        .collect();
+    let Workloads { mut known, found } = workloads.find(evaluator, &sets, answers, progress)?;
+    // Last of all: asking where something stands counts as looking at where the whole flake is.
+    let mut positions = BTreeMap::new();
+    for opened in &opened {
+        positions.insert(opened.name.clone(), opened.positions(evaluator)?);
+    }
+    let mut elsewhere: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for ((environment, name), (mark, systems)) in found {
+        if !answers.is_own(mark) {
+            let names = elsewhere.entry(environment.clone()).or_default();
+            names.push(name.clone());
+        }
+        let workload = Workload {
+            systems,
+            position: Position::from_json(&positions[&environment][&name], answers),
+        };
+        answers.keep(workload_name(&environment, &name), mark, &workload);
+        known.entry(environment).or_default().insert(name, workload);
+    }
+    let unchecked = opened.into_iter().map(|opened| UncheckedEnvironment {
+        data: EnvironmentData {
+            attributes: opened.attributes,
+            workloads: known.remove(&opened.name).unwrap_or_default(),
+        },
+        found_elsewhere: elsewhere.remove(&opened.name).unwrap_or_default(),
+        name: opened.name,
+        value: opened.value,
+    });
+    Ok(unchecked.collect())
+}
+
+impl<'a> UncheckedEnvironment<'a> {
+    fn check(
+        self,
+        evaluator: &mut Evaluator<'a>,
+        answers: &Answers<'_>,
+    ) -> Result<CheckedEnvironment, WorkError> {
+        let (name, value) = (self.name, self.value);
+        let again = (!self.found_elsewhere.is_empty()).then(|| self.data.clone());
+        let check = |data: EnvironmentData, evaluator: &Evaluator<'a>| {
+            data.check(&name, answers, &|path| position(evaluator, value, path))
+        };
+        let mut result = check(self.data, evaluator);
+        if let (Err(_), Some(data)) = (&result, again) {
+            // Where something stands is only seen in what was evaluated here.
+            evaluate_again(evaluator, value, &self.found_elsewhere)?;
+            result = check(data, evaluator);
+        }
+        Ok(result.map_err(EvaluationError::from)?)
+    }
+}
+
+impl KnownEnvironments {
+    /// The environments of these names, if everything about them is known.
+    fn find(answers: &Answers<'_>, named: &[String]) -> Option<Self> {
+        let all: Vec<String> = answers.decode(NAMES)?;
+        let names = chosen(named, &all);
+        if !names.iter().all(|name| all.contains(name)) {
+            return None;
+        }
+        let digest = digest(answers, &names)?;
+        Some(Self { names, digest })
+    }
+
+    /// Checks them as they are known.
+    fn check(&self, answers: &Answers<'_>) -> Option<Vec<CheckedEnvironment>> {
+        let mut environments = Vec::new();
+        for name in &self.names {
+            let head: EnvironmentHead = answers.decode(&environment_name(name))?;
+            let mut workloads = BTreeMap::new();
+            for workload in head.workloads {
+                let data = answers.decode(&workload_name(name, &workload))?;
+                workloads.insert(workload, data);
+            }
+            let data = EnvironmentData {
+                attributes: head.attributes,
+                workloads,
+            };
+            // Problems are reported better by an evaluation, which knows positions.
+            environments.push(data.check(name, answers, &|_| None).ok()?);
+        }
+        Some(environments)
+    }
+}
+
+/// A digest of what environments evaluate to, if all of it is there.
+fn digest(answers: &Answers<'_>, environments: &BTreeSet<String>) -> Option<Digest> {
+    let data = answers.data();
+    let mut names = Vec::new();
+    for name in environments {
+        let head_name = environment_name(name);
+        let head: EnvironmentHead = serde_json::from_slice(data(&head_name)?).ok()?;
+        names.push(head_name);
+        names.extend(
+            head.workloads
+                .iter()
+                .map(|workload| workload_name(name, workload)),
+        );
+    }
+    let mut parts = Vec::with_capacity(2 * names.len());
+    for name in &names {
+        parts.extend([name.as_bytes(), data(name)?]);
+    }
+    Some(nix_flake::digest(&parts))
+}
