@@ -36,6 +36,7 @@ NIX_CONFIG = "build-users-group =\nsandbox = false\nsubstituters =\nexperimental
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NIX_CONFIG": NIX_CONFIG}
 
 checks = 0
+counting = threading.Lock()
 
 
 def fail(text):
@@ -49,7 +50,8 @@ def say(text):
 def check(is_so, what):
     """One thing that must hold."""
     global checks
-    checks += 1
+    with counting:
+        checks += 1
     if not is_so:
         fail(what)
 
