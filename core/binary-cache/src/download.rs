@@ -41,6 +41,8 @@ pub(crate) struct Download {
     longest_pause: Duration,
     /// Bytes got so far.
     offset: u64,
+    /// Bytes that came a second time, from servers that give the whole file where the rest is asked for.
+    passed_over: u64,
     /// Whether the rest was asked for, as the first answer stalled or broke off.
     is_pieced: bool,
     length: Option<u64>,
@@ -60,8 +62,10 @@ pub(crate) struct Download {
     pub(crate) failure: Option<FetchError>,
 }
 
-/// Bytes at the offset that was asked for, or the end.
+/// Bytes of the file, or its end.
 struct Step {
+    /// Where in the file they are: at the offset that is next, or before it.
+    at: u64,
     piece: Option<Bytes>,
     body: Body,
     length: Option<u64>,
@@ -110,6 +114,7 @@ impl Download {
             patience,
             longest_pause,
             offset: 0,
+            passed_over: 0,
             is_pieced: false,
             length: None,
             version: None,
@@ -158,11 +163,17 @@ impl Download {
 
     /// Gets the next piece, or the end.
     async fn advance(&mut self) -> Result<(), FetchError> {
-        let (since, before) = (Instant::now(), self.offset);
-        let got = self.next_piece(since).await;
-        self.lag
-            .add(since.elapsed(), self.offset - before, &self.limits);
-        got
+        loop {
+            // A piece that is passed over is one that came: no server was silent then.
+            let (since, before) = (Instant::now(), self.offset + self.passed_over);
+            let got = self.next_piece(since).await;
+            let bytes = self.offset + self.passed_over - before;
+            self.lag.add(since.elapsed(), bytes, &self.limits);
+            got?;
+            if self.ended || !self.current.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     async fn next_piece(&mut self, since: Instant) -> Result<(), FetchError> {
@@ -242,7 +253,10 @@ impl Download {
             return Err(FetchError::Changed { name: name() });
         }
         self.length = self.length.or(step.length);
-        let Some(piece) = step.piece else {
+        let Some(mut piece) = step.piece else {
+            if step.at < self.offset {
+                return Err(FetchError::Range { name: name() });
+            }
             if let Some(expected) = self.length.filter(|&length| length > self.offset) {
                 // The rest was asked for, and there is nothing in it.
                 if self.attempts > 0 {
@@ -257,6 +271,16 @@ impl Download {
             self.ended = true;
             return Ok(());
         };
+        let next = step.at + piece.len() as u64;
+        let known = (self.offset - step.at).min(piece.len() as u64);
+        self.passed_over += known;
+        // Otherwise a server that breaks off again and again would send without an end.
+        if self.passed_over > self.max {
+            return Err(FetchError::Range { name: name() });
+        }
+        if known > 0 {
+            piece = piece.split_off(known as usize);
+        }
         if piece.len() as u64 > self.max - self.offset {
             return Err(FetchError::TooLarge {
                 name: name(),
@@ -264,11 +288,19 @@ impl Download {
             });
         }
         self.offset += piece.len() as u64;
-        if !self.rate.is_enough(piece.len(), waited, &self.limits) {
+        if !self
+            .rate
+            .is_enough(piece.len() + known as usize, waited, &self.limits)
+        {
             return Err(FetchError::Slow {
                 name: name(),
                 rate: self.limits.min_rate,
             });
+        }
+        if piece.is_empty() {
+            let more = more(step.body, next, place, step.length, step.version);
+            self.steps.push(more.boxed());
+            return Ok(());
         }
         self.version = step.version;
         self.place = place.clone();
@@ -279,8 +311,8 @@ impl Download {
             self.ended = true;
         } else {
             let version = self.version.clone();
-            let next = more(step.body, place, step.length, version);
-            self.steps.push(next.boxed());
+            let more = more(step.body, next, place, step.length, version);
+            self.steps.push(more.boxed());
         }
         self.current = piece;
         Ok(())
@@ -315,7 +347,7 @@ impl Download {
     }
 }
 
-/// A request for the rest of a file from `offset` on, up to its first bytes.
+/// A request for the rest of a file from `offset` on, up to the first bytes that come.
 async fn ask(place: Place, offset: u64) -> (Place, Result<Step, FetchError>) {
     let step = first(&place, offset).await;
     (place, step)
@@ -331,18 +363,12 @@ async fn first(place: &Place, offset: u64) -> Result<Step, FetchError> {
         version,
     } = opened.ok_or_else(|| FetchError::Missing { name: name() })?;
     // A server that knows no ranges sends all again.
-    let mut skip = offset
-        .checked_sub(start)
-        .ok_or_else(|| FetchError::Range { name: name() })?;
-    let piece = loop {
-        match body.next().await? {
-            Some(piece) if piece.len() as u64 <= skip => skip -= piece.len() as u64,
-            Some(mut piece) => break Some(piece.split_off(skip as usize)),
-            None if skip > 0 => return Err(FetchError::Range { name: name() }),
-            None => break None,
-        }
-    };
+    if start > offset {
+        return Err(FetchError::Range { name: name() });
+    }
+    let piece = next_of(&mut body).await?;
     Ok(Step {
+        at: start,
         piece,
         body,
         length,
@@ -350,21 +376,29 @@ async fn first(place: &Place, offset: u64) -> Result<Step, FetchError> {
     })
 }
 
-/// The next bytes of a body.
+async fn next_of(body: &mut Body) -> Result<Option<Bytes>, FetchError> {
+    loop {
+        match body.next().await? {
+            Some(piece) if piece.is_empty() => {}
+            piece => return Ok(piece),
+        }
+    }
+}
+
+/// The next bytes of a body, which are there in the file.
 async fn more(
     mut body: Body,
+    at: u64,
     place: Place,
     length: Option<u64>,
     version: Option<String>,
 ) -> (Place, Result<Step, FetchError>) {
-    let piece = loop {
-        match body.next().await {
-            Ok(Some(piece)) if piece.is_empty() => {}
-            Ok(piece) => break piece,
-            Err(error) => return (place, Err(error)),
-        }
+    let piece = match next_of(&mut body).await {
+        Ok(piece) => piece,
+        Err(error) => return (place, Err(error)),
     };
     let step = Step {
+        at,
         piece,
         body,
         length,

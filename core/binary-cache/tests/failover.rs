@@ -142,6 +142,31 @@ async fn where_the_server_knows_no_ranges_what_was_there_is_skipped() {
     assert_eq!(calls, 1);
 }
 
+#[tokio::test]
+async fn what_is_skipped_may_take_longer_than_a_silence() {
+    // Half of the file takes three times as long as a server may be silent.
+    let server = nars(|_, before| match before {
+        0 => Answer::Truncate,
+        _ => Answer::Drip(4, Duration::from_millis(20)),
+    })
+    .await;
+    let limits = Limits {
+        read_timeout: Duration::from_millis(300),
+        hedge_after: Duration::from_secs(20),
+        min_rate: 1,
+        nar_rate: 20,
+        nar_grace: Duration::from_millis(600),
+        ..limits()
+    };
+    let url: CacheUrl = server.url.parse().unwrap();
+    let caches = Caches::new(store_dir(), [url], keys(), limits).unwrap();
+    let since = Instant::now();
+    let (bytes, calls) = fetch(&caches).await.unwrap();
+    assert!(bytes == expected().await);
+    assert_eq!((calls, server.requests_below("nar/")), (1, 2));
+    assert!(since.elapsed() > Duration::from_millis(900));
+}
+
 const WRONG: [Rest; 5] = [
     Rest::AsWhole,
     Rest::AsWholeUnannounced,
