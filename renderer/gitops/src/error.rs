@@ -193,13 +193,28 @@ pub enum Error {
     },
     /// It cannot be told whether what is there was rendered from a newer source.
     #[error(
-        "environment '{environment}' was rendered from {recorded}, which this source's history does not have"
+        "environment '{environment}' was rendered from {recorded}, {}",
+        if *has_revision { "which this source's history does not have" } else { "and this source has no revision" }
     )]
     UnknownSource {
         /// The environment.
         environment: String,
         /// The source revision in the repository.
         recorded: String,
+        /// Whether this run's source has a revision.
+        has_revision: bool,
+    },
+    /// Another flake's environment has this name.
+    #[error(
+        "environment '{environment}' in the repository belongs to the flake {theirs}; this flake is {ours}"
+    )]
+    OtherOwner {
+        /// The environment.
+        environment: String,
+        /// The flake that it was rendered from.
+        theirs: String,
+        /// The flake of this run.
+        ours: String,
     },
 }
 
@@ -266,6 +281,16 @@ impl Error {
             Self::Stale { .. } => "render the newest source",
             Self::RolledBack { .. } => {
                 "it was rolled back, it seems: render a newer source, or revert that commit"
+            }
+            Self::OtherOwner { .. } => {
+                "names of environments are unique in a GitOps repository: give this one another name, or use a repository for \
+                 each flake; if the flake moved, or this one should replace the other's workloads, allow it once with --take-over"
+            }
+            Self::UnknownSource {
+                has_revision: false,
+                ..
+            } => {
+                "render a commit of its Git repository, or allow it once with --allow-unknown-source"
             }
             Self::UnknownSource { .. } => {
                 "fetch the source's whole history (a shallow clone lacks it)"

@@ -8,6 +8,7 @@
 //!   the files are applied to its new tip, and the push is tried again. Nothing is ever forced.
 //! - A run that is older than what is there stops ([`Error::Stale`]), and so does one that would undo
 //!   a rollback ([`Error::RolledBack`]).
+//! - An environment belongs to the flake that it was rendered from first ([`Error::OtherOwner`]).
 //! - Only files that the environment's lock lists are replaced or removed, and only as long as they
 //!   are as niphas left them.
 
@@ -16,6 +17,7 @@ mod error;
 mod local;
 mod location;
 mod owned_files;
+mod owner;
 mod provenance;
 mod remote;
 mod repository;
@@ -26,5 +28,6 @@ pub use git2::Oid;
 pub use local::init;
 pub use location::{BadLocation, Location};
 pub use owned_files::{ChangeKind, FileChange};
-pub use provenance::{Provenance, Relation, Source, history_in, origin_url};
+pub use owner::Owner;
+pub use provenance::{Provenance, Relation, history_in, origin_url};
 pub use repository::{Author, GitOpsRepository, Outcome, Plan, Request};

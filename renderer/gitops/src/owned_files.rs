@@ -1,6 +1,6 @@
 //! Applies an environment's files to the tree of a commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid, Repository, Tree};
@@ -8,6 +8,11 @@ use niphas_api::{ENVIRONMENT_ANNOTATION, to_yaml};
 use niphas_render::{FileHash, Lock, RenderedEnvironment};
 
 use crate::error::Error;
+use crate::owner::Owner;
+use crate::repository::Request;
+
+/// The folder of the locks.
+const LOCKS: &str = ".niphas";
 
 /// Ours are far smaller. What is larger was not written by us.
 const FILE_LIMIT: usize = 16 * 1024 * 1024;
@@ -38,28 +43,42 @@ pub(crate) struct Applied {
     pub(crate) tree: Oid,
     /// What differs from the old one, sorted by path.
     pub(crate) changes: Vec<FileChange>,
+    /// Environments of the flake that it has no more, sorted.
+    pub(crate) gone: Vec<String>,
 }
 
 /// Puts environments' files into a tree, and takes out those that they no longer have.
-pub(crate) fn apply<'a>(
+pub(crate) fn apply(
     repository: &Repository,
     tip: &Tree<'_>,
-    environments: impl IntoIterator<Item = &'a RenderedEnvironment>,
-    allow_empty: bool,
+    request: &Request<'_>,
 ) -> Result<Applied, Error> {
     let mut update = TreeUpdateBuilder::new();
     let mut changes = Vec::new();
     let mut files = Files::new(repository, tip);
-    for environment in environments {
+    let owner = &request.provenance.owner;
+    let gone = match &request.all_environments {
+        Some(names) => files.gone(owner, names)?,
+        None => Vec::new(),
+    };
+    let emptied = gone.iter().filter(|_| request.prune).map(|name| {
+        let files = BTreeMap::new();
+        let name = name.clone();
+        RenderedEnvironment { name, files }
+    });
+    let emptied: Vec<_> = emptied.collect();
+    for environment in request.environments.values().chain(&emptied) {
         let owned = Owned::read(&mut files, &environment.name)?;
-        if environment.files.is_empty() && !owned.lock.files.is_empty() && !allow_empty {
+        owned.check_owner(owner, request.take_over)?;
+        let may_be_empty = request.allow_empty || gone.contains(&environment.name);
+        if environment.files.is_empty() && !owned.lock.files.is_empty() && !may_be_empty {
             let files = owned.lock.files.len();
             return Err(Error::Empties {
                 environment: environment.name.clone(),
                 files,
             });
         }
-        for (path, wanted) in owned.wanted(environment) {
+        for (path, wanted) in owned.wanted(environment, owner) {
             let there = files.find(&path)?;
             let wanted_id = wanted
                 .as_deref()
@@ -97,7 +116,21 @@ pub(crate) fn apply<'a>(
     } else {
         update.create_updated(repository, tip)?
     };
-    Ok(Applied { tree, changes })
+    Ok(Applied {
+        tree,
+        changes,
+        gone,
+    })
+}
+
+/// The environments that were rendered from a flake, and that are not among its own, sorted.
+pub(crate) fn gone(
+    repository: &Repository,
+    tip: &Tree<'_>,
+    owner: &Owner,
+    names: &BTreeSet<String>,
+) -> Result<Vec<String>, Error> {
+    Files::new(repository, tip).gone(owner, names)
 }
 
 /// The files that belong to an environment now.
@@ -127,8 +160,32 @@ impl<'a> Owned<'a> {
         })
     }
 
+    /// Whether the environment may be this flake's.
+    fn check_owner(&self, ours: &Owner, take_over: bool) -> Result<(), Error> {
+        match &self.lock.owner {
+            Some(theirs) if !ours.is(theirs) && !take_over => Err(Error::OtherOwner {
+                environment: self.environment.to_owned(),
+                theirs: theirs.clone(),
+                ours: ours.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The lock of what was rendered.
+    fn lock_of(&self, rendered: &RenderedEnvironment, owner: &Owner) -> Lock {
+        let recorded = self.lock.owner.clone().filter(|theirs| owner.is(theirs));
+        let mut lock = rendered.lock();
+        lock.owner = Some(recorded.unwrap_or_else(|| owner.to_string()));
+        lock
+    }
+
     /// Every path to look at, and what belongs there.
-    fn wanted(&self, rendered: &RenderedEnvironment) -> BTreeMap<String, Option<Vec<u8>>> {
+    fn wanted(
+        &self,
+        rendered: &RenderedEnvironment,
+        owner: &Owner,
+    ) -> BTreeMap<String, Option<Vec<u8>>> {
         let owned = self.lock.files.keys().map(|path| (path.clone(), None));
         let mut wanted: BTreeMap<_, _> = owned.collect();
         let files = &rendered.files;
@@ -137,7 +194,7 @@ impl<'a> Owned<'a> {
                 .iter()
                 .map(|(path, bytes)| (path.clone(), Some(bytes.clone()))),
         );
-        let lock = (!files.is_empty()).then(|| rendered.lock().to_bytes());
+        let lock = (!files.is_empty()).then(|| self.lock_of(rendered, owner).to_bytes());
         wanted.insert(self.lock_path.clone(), lock);
         wanted
     }
@@ -218,6 +275,31 @@ impl<'r> Files<'r> {
             }
             Some(_) => Err(in_the_way(path)),
         }
+    }
+
+    fn gone(&mut self, owner: &Owner, names: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        let Some(folder) = self.folder(LOCKS)? else {
+            return Ok(Vec::new());
+        };
+        let entries = folder.iter().filter_map(|entry| {
+            let name = entry.name().ok()?.strip_suffix(".lock")?.to_owned();
+            (entry.kind() == Some(ObjectType::Blob) && !names.contains(&name))
+                .then(|| (name, entry.id()))
+        });
+        let entries: Vec<_> = entries.collect();
+        let mut gone = Vec::new();
+        for (name, id) in entries {
+            let bytes = self.read(&Lock::path(&name), id)?;
+            // One that cannot be read is reported when its environment is rendered.
+            let lock = Lock::parse(&bytes).ok();
+            if lock
+                .and_then(|lock| lock.owner)
+                .is_some_and(|theirs| owner.is(&theirs))
+            {
+                gone.push(name);
+            }
+        }
+        Ok(gone)
     }
 
     fn folder(&mut self, path: &str) -> Result<Option<&Tree<'r>>, Error> {

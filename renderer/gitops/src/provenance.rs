@@ -7,30 +7,26 @@ use niphas_http::redacted;
 use niphas_render::Lock;
 
 use crate::error::Error;
+use crate::owner::Owner;
 
 const SOURCE_REPOSITORY: &str = "Niphas-Source-Repo";
 const SOURCE_REVISION: &str = "Niphas-Source-Rev";
 const FLAKE_LOCK: &str = "Niphas-Flake-Lock";
 const RENDERER: &str = "Niphas-Renderer";
 
-/// What a commit is made from: its trailers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a commit is made from: its trailers, and whose the environments are.
+#[derive(Debug, Clone)]
 pub struct Provenance {
-    /// The source, if it is a git repository.
-    pub source: Option<Source>,
+    /// The flake.
+    pub owner: Owner,
+    /// Where the flake is, for people: its repository's URL, with the folder as `?dir=`.
+    pub repository: String,
+    /// The commit, with `-dirty` behind it if there are uncommitted changes; `None` if the flake is in no repository.
+    pub revision: Option<String>,
     /// The hash of `flake.lock`, if there is one.
     pub flake_lock: Option<String>,
     /// Name and version of the program.
     pub renderer: String,
-}
-
-/// A revision of a source repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Where it is.
-    pub repository: String,
-    /// The commit, with `-dirty` behind it if there are uncommitted changes.
-    pub revision: String,
 }
 
 impl Provenance {
@@ -38,10 +34,9 @@ impl Provenance {
     pub(crate) fn message<'a>(&self, environments: impl IntoIterator<Item = &'a str>) -> String {
         let environments: Vec<&str> = environments.into_iter().collect();
         let mut message = format!("niphas: render {}\n\n", environments.join(", "));
-        let source = self.source.as_ref();
         let trailers = [
-            (SOURCE_REPOSITORY, source.map(|source| &source.repository)),
-            (SOURCE_REVISION, source.map(|source| &source.revision)),
+            (SOURCE_REPOSITORY, Some(&self.repository)),
+            (SOURCE_REVISION, self.revision.as_ref()),
             (FLAKE_LOCK, self.flake_lock.as_ref()),
             (RENDERER, Some(&self.renderer)),
         ];
@@ -171,39 +166,40 @@ fn source_revision(commit: &Commit<'_>) -> Result<Option<String>, Error> {
     Ok(revision)
 }
 
-/// Whether this run's source may replace what is there.
+/// Whether this run's source may replace what is there. `ours` is its revision, if it has one.
 pub(crate) fn refuse_to_go_back(
     tip: &Commit<'_>,
     environment: &str,
-    source: &Source,
+    ours: Option<&str>,
     history: &dyn Fn(&str, &str) -> Relation,
     allow_unknown: bool,
 ) -> Result<(), Error> {
     let Some(Recorded {
-        revision,
+        revision: recorded,
         changed_by,
     }) = recorded(tip, environment)?
     else {
         return Ok(());
     };
     let environment = environment.to_owned();
-    let ours = source.revision.trim_end_matches("-dirty");
-    match (history(ours, &revision), changed_by) {
-        (Relation::Newer, _) => {
-            let ours = source.revision.clone();
-            Err(Error::Stale {
-                environment,
-                recorded: revision,
-                ours,
-            })
-        }
-        (Relation::Same, Some(commit)) => Err(Error::RolledBack {
+    let relation = match ours {
+        Some(ours) => history(ours.trim_end_matches("-dirty"), &recorded),
+        None => Relation::Unknown,
+    };
+    match (relation, changed_by, ours) {
+        (Relation::Newer, _, Some(ours)) => Err(Error::Stale {
+            environment,
+            recorded,
+            ours: ours.to_owned(),
+        }),
+        (Relation::Same, Some(commit), _) => Err(Error::RolledBack {
             environment,
             commit,
         }),
-        (Relation::Unknown, _) if !allow_unknown => Err(Error::UnknownSource {
+        (Relation::Unknown, ..) if !allow_unknown => Err(Error::UnknownSource {
             environment,
-            recorded: revision,
+            recorded,
+            has_revision: ours.is_some(),
         }),
         _ => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! The run: read the tip, apply the files, commit, advance; again if the branch moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::access::Access;
 use crate::error::Error;
 use crate::local::{self, Local};
 use crate::location::Location;
-use crate::owned_files::{Applied, FileChange, apply};
+use crate::owned_files::{self, Applied, FileChange, apply};
+use crate::owner::Owner;
 use crate::provenance::{Provenance, Relation, refuse_to_go_back};
 use crate::remote::Remote;
 
@@ -35,6 +36,12 @@ pub struct Request<'a> {
     pub allow_empty: bool,
     /// Whether to go on if `history` does not know what the repository was rendered from.
     pub allow_unknown_source: bool,
+    /// Whether to replace environments of other flakes.
+    pub take_over: bool,
+    /// The names of all environments of the flake, if others that were rendered from it before are to be looked for.
+    pub all_environments: Option<BTreeSet<String>>,
+    /// Whether to remove environments that the flake has no more.
+    pub prune: bool,
 }
 
 /// Who commits.
@@ -55,6 +62,8 @@ pub struct Plan {
     pub changes: Vec<FileChange>,
     /// The change as a patch.
     pub diff: String,
+    /// The environments that are in the repository, and in the flake no more. With [`Request::prune`] they are removed.
+    pub gone: Vec<String>,
 }
 
 /// What a run did.
@@ -64,6 +73,8 @@ pub enum Outcome {
     Unchanged {
         /// The branch's tip.
         tip: Option<Oid>,
+        /// As in [`Plan::gone`].
+        gone: Vec<String>,
     },
     /// One commit was made.
     Committed {
@@ -73,6 +84,8 @@ pub enum Outcome {
         changes: Vec<FileChange>,
         /// How often the branch had to be read: more than once if others wrote to it meanwhile.
         attempts: u32,
+        /// As in [`Plan::gone`].
+        gone: Vec<String>,
     },
 }
 
@@ -142,6 +155,16 @@ impl GitOpsRepository {
             .collect()
     }
 
+    /// The environments that a commit has of a flake, and that are not among `names`, sorted.
+    pub fn gone(
+        &self,
+        commit: Oid,
+        owner: &Owner,
+        names: &BTreeSet<String>,
+    ) -> Result<Vec<String>, Error> {
+        owned_files::gone(self.repository(), &self.tree(Some(commit))?, owner, names)
+    }
+
     /// What [`GitOpsRepository::commit`] would do now. Nothing is written that anybody sees.
     ///
     /// # Errors
@@ -166,6 +189,7 @@ impl GitOpsRepository {
             tip,
             changes: applied.changes,
             diff,
+            gone: applied.gone,
         })
     }
 
@@ -176,11 +200,13 @@ impl GitOpsRepository {
     pub fn commit(&self, request: &Request<'_>) -> Result<Outcome, Error> {
         for attempt in 1..=ATTEMPTS {
             let tip = self.tip()?;
-            let Applied { tree, changes } = self.apply(tip, request)?;
-            if changes.is_empty() {
-                return Ok(Outcome::Unchanged { tip });
+            let applied = self.apply(tip, request)?;
+            if applied.changes.is_empty() {
+                let gone = applied.gone;
+                return Ok(Outcome::Unchanged { tip, gone });
             }
-            let commit = self.make_commit(tip, tree, request)?;
+            let commit = self.make_commit(tip, &applied, request)?;
+            let Applied { changes, gone, .. } = applied;
             let advanced = match &self.backend {
                 Backend::Local(local) => {
                     local.advance(tip, commit, &format!("niphas: {} files", changes.len()))
@@ -193,6 +219,7 @@ impl GitOpsRepository {
                         commit,
                         changes,
                         attempts: attempt,
+                        gone,
                     });
                 }
                 Advance::Moved => {
@@ -213,16 +240,21 @@ impl GitOpsRepository {
 
     fn apply(&self, tip: Option<Oid>, request: &Request<'_>) -> Result<Applied, Error> {
         let tree = self.tree(tip)?;
-        let environments = request.environments.values();
-        let applied = apply(self.repository(), &tree, environments, request.allow_empty);
+        let applied = apply(self.repository(), &tree, request);
         if matches!(&applied, Ok(applied) if applied.changes.is_empty()) {
             return applied;
         }
-        // An old source comes first: what else is wrong may be due to it.
-        if let (Some(tip), Some(source)) = (self.find_commit(tip)?, &request.provenance.source) {
-            for environment in request.environments.keys() {
-                let allow = request.allow_unknown_source;
-                refuse_to_go_back(&tip, environment, source, request.history, allow)?;
+        // An old source comes first: what else is wrong may be due to it. Whose the environment is comes before that.
+        if matches!(&applied, Err(Error::OtherOwner { .. })) {
+            return applied;
+        }
+        if let Some(tip) = self.find_commit(tip)? {
+            let ours = request.provenance.revision.as_deref();
+            let allow = request.allow_unknown_source;
+            let gone = applied.iter().flat_map(|applied| &applied.gone);
+            let gone = gone.filter(|_| request.prune);
+            for environment in request.environments.keys().chain(gone) {
+                refuse_to_go_back(&tip, environment, ours, request.history, allow)?;
             }
         }
         applied
@@ -231,7 +263,7 @@ impl GitOpsRepository {
     fn make_commit(
         &self,
         tip: Option<Oid>,
-        tree: Oid,
+        applied: &Applied,
         request: &Request<'_>,
     ) -> Result<Oid, Error> {
         let repository = self.repository();
@@ -242,9 +274,12 @@ impl GitOpsRepository {
                 Err(_) => Signature::now("niphas", "niphas@localhost")?,
             },
         };
-        let names = request.environments.keys().map(String::as_str);
+        let mut names: BTreeSet<&str> = request.environments.keys().map(String::as_str).collect();
+        if request.prune {
+            names.extend(applied.gone.iter().map(String::as_str));
+        }
         let message = request.provenance.message(names);
-        let tree = repository.find_tree(tree)?;
+        let tree = repository.find_tree(applied.tree)?;
         let parent = self.find_commit(tip)?;
         let parents: Vec<&Commit<'_>> = parent.iter().collect();
         Ok(repository.commit(None, &author, &author, &message, &tree, &parents)?)

@@ -22,13 +22,16 @@ pub enum LockError {
 
 const VERSION: u64 = 1;
 
-/// The files that the writer made for an environment, and their hashes: `.niphas/<env>.lock`.
+/// The files that the writer made for an environment, their hashes, and the flake they belong to: `.niphas/<env>.lock`.
 ///
 /// Only what stands here is ever pruned, and only while it has this hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     version: u64,
+    /// The flake that the environment was rendered from; locks of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Hash by path from the repository's root.
     pub files: BTreeMap<String, FileHash>,
 }
@@ -47,6 +50,7 @@ impl Lock {
             .collect();
         Self {
             version: VERSION,
+            owner: None,
             files,
         }
     }
@@ -147,10 +151,13 @@ mod tests {
 
     #[test]
     fn lock_lists_files_with_their_hashes_and_round_trips() {
-        let lock = Lock::of(&files());
+        let mut lock = Lock::of(&files());
+        assert_eq!(Lock::parse(&lock.to_bytes()).unwrap(), lock);
+        lock.owner = Some("github.com/acme/shop?dir=apps/web".to_owned());
         insta::assert_snapshot!(String::from_utf8(lock.to_bytes()).unwrap(), @r#"
             {
               "version": 1,
+              "owner": "github.com/acme/shop?dir=apps/web",
               "files": {
                 ".niphas/prod/closures/b.x86_64-linux.txt": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
                 "a/b.yaml": "sha256:d09edadd173a8bbc233d47dcafc30cc876af2fb569812f2bbe0e92a1905bbce8"

@@ -40,7 +40,13 @@ fn first_run_pushes_all_files_and_the_second_nothing() {
         .unwrap()
         .commit(&request)
         .unwrap();
-    assert_eq!(outcome, Outcome::Unchanged { tip: Some(commit) });
+    assert_eq!(
+        outcome,
+        Outcome::Unchanged {
+            tip: Some(commit),
+            gone: Vec::new()
+        }
+    );
 }
 
 #[test]

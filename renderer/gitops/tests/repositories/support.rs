@@ -12,8 +12,8 @@ use std::path::Path;
 
 use git2::{Oid, Repository, Signature, Sort};
 use niphas_gitops::{
-    Access, Author, Error, GitOpsRepository, Location, Outcome, Provenance, Relation, Request,
-    Source,
+    Access, Author, Error, GitOpsRepository, Location, Outcome, Owner, Provenance, Relation,
+    Request,
 };
 use niphas_render::RenderedEnvironment;
 use tempfile::TempDir;
@@ -51,10 +51,9 @@ pub(crate) fn request(environments: &[RenderedEnvironment]) -> Request<'static> 
             .map(|environment| (environment.name.clone(), environment.clone()))
             .collect(),
         provenance: Provenance {
-            source: Some(Source {
-                repository: "https://example.org/shop.git".to_owned(),
-                revision: "1111111111111111111111111111111111111111".to_owned(),
-            }),
+            owner: Owner::new("https://example.org/shop.git", ""),
+            repository: "https://example.org/shop.git".to_owned(),
+            revision: Some("1111111111111111111111111111111111111111".to_owned()),
             flake_lock: Some("sha256:00".to_owned()),
             renderer: "niphas 0.1.0".to_owned(),
         },
@@ -65,6 +64,9 @@ pub(crate) fn request(environments: &[RenderedEnvironment]) -> Request<'static> 
         }),
         allow_empty: false,
         allow_unknown_source: false,
+        take_over: false,
+        all_environments: None,
+        prune: false,
     }
 }
 
