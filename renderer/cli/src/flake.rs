@@ -70,6 +70,22 @@ pub(crate) struct LockFileArgs {
     no_update_lock_file: bool,
 }
 
+/// How a flake is locked and fetched, and which states of it are rendered.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Flakes")]
+pub(crate) struct RenderedFlakeArgs {
+    #[command(flatten)]
+    flakes: FlakeArgs,
+    /// Write the lock file if it is not up to date
+    ///
+    /// Without this, such a lock file is an error: what is deployed would be what the inputs are today.
+    #[arg(long, hide_short_help = true)]
+    update_lock_file: bool,
+    /// Fail if the flake's repository has uncommitted changes
+    #[arg(long, hide_short_help = true)]
+    require_clean: bool,
+}
+
 /// What a user named: a flake, and something of it.
 pub(crate) struct Installable {
     pub flake: OpenedFlake,
@@ -152,6 +168,46 @@ impl FlakeArgs {
         let options = self.lock_options()?;
         let locked = lock(&fetcher, &read, &reference, &options)?;
         let locked = self.settle(&fetcher, locked, &options, lock_file)?;
+        let flake = OpenedFlake { fetcher, locked };
+        Ok(Installable { flake, fragment })
+    }
+}
+
+impl RenderedFlakeArgs {
+    /// Fetches and locks a flake whose files say exactly what it is.
+    pub(crate) fn open(&self, reference: &str) -> Result<Installable, Failure> {
+        let (reference, fragment) = parse_with_fragment(reference)?;
+        let fetcher = self.flakes.fetcher()?;
+        let options = self.flakes.lock_options()?;
+        let mut locked = lock(&fetcher, &read, &reference, &options)?;
+        let name = locked.flake.resolved.to_string();
+        if self.require_clean
+            && locked
+                .flake
+                .locked
+                .input
+                .attrs()
+                .string("dirtyRev")
+                .map_err(FlakeError::from)?
+                .is_some()
+        {
+            return Err(Failure::with_hint(
+                anyhow::anyhow!("the repository of flake '{name}' has uncommitted changes"),
+                "commit them, or leave out --require-clean",
+            ));
+        }
+        // What another flake is taken for once should not stay so.
+        let is_as_given = options.overrides.is_empty() && options.reference_lock_file.is_none();
+        if locked.is_changed() && is_as_given {
+            if !self.update_lock_file {
+                return Err(Failure::with_hint(
+                    anyhow::anyhow!("the lock file of flake '{name}' is not up to date"),
+                    "run 'niphas lock' and commit flake.lock, or write it with --update-lock-file",
+                ));
+            }
+            locked = write_lock_file(&fetcher, locked, &options)?;
+        }
+        let locked = locked.unwritten();
         let flake = OpenedFlake { fetcher, locked };
         Ok(Installable { flake, fragment })
     }

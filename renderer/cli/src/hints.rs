@@ -21,16 +21,24 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 fn hint_of_repository(error: &niphas_gitops::Error) -> Option<String> {
-    use niphas_gitops::Error::{Empties, UnknownSource};
-    match error {
-        Empties { .. } => Some("if that is intended, allow it with --allow-empty".to_owned()),
-        UnknownSource { .. } => error.hint().map(|hint| {
-            format!(
-                "{hint}; if the source's history was rewritten, allow it once with --allow-unknown-source"
-            )
-        }),
-        error => error.hint(),
-    }
+    use niphas_gitops::Error::{Empties, OtherOwner, UnknownSource};
+    let allow = match error {
+        Empties { .. } => {
+            return Some("if that is intended, allow it with --allow-empty".to_owned());
+        }
+        OtherOwner { .. } => {
+            "if the flake moved, or this one should replace the other's workloads, allow it once with --take-over"
+        }
+        UnknownSource {
+            has_revision: false,
+            ..
+        } => "if it is not older, allow it once with --allow-unknown-source",
+        UnknownSource { .. } => {
+            "if the source's history was rewritten, allow it once with --allow-unknown-source"
+        }
+        error => return error.hint(),
+    };
+    error.hint().map(|hint| format!("{hint}; {allow}"))
 }
 
 fn hint_of_push(error: &PushError) -> Option<String> {
@@ -70,6 +78,7 @@ mod tests {
         let unknown = Error::UnknownSource {
             environment,
             recorded,
+            has_revision: true,
         };
         assert_eq!(
             hint(&unknown.into()).as_deref(),
@@ -78,5 +87,11 @@ mod tests {
                  was rewritten, allow it once with --allow-unknown-source"
             )
         );
+        let other = Error::OtherOwner {
+            environment: "staging".to_owned(),
+            theirs: "github.com/acme/shop".to_owned(),
+            ours: "github.com/acme/billing".to_owned(),
+        };
+        assert!(hint(&other.into()).is_some_and(|hint| hint.contains("--take-over")));
     }
 }

@@ -37,9 +37,29 @@ impl Project {
         self
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// The example flake as a folder that is in no repository.
+    fn flake(&self) -> String {
+        format!("path:{}?dir=examples/hello", self.folder.source().display())
+    }
+
+    /// Runs Git in the repository that the example is in.
+    fn git(&self, args: &[&str]) {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.folder.source());
+        git.args(["-c", "user.name=A", "-c", "user.email=a@example.org"]);
+        let output = git.args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}");
+    }
+
+    /// Makes the example one of a Git repository.
+    fn commit(&self) {
+        self.git(&["init", "--quiet"]);
+        self.git(&["add", "."]);
+        self.git(&["commit", "--quiet", "--message", "all"]);
+    }
+
+    fn command(&self, flake: &str, args: &[&str]) -> Command {
         let mut command = self.folder.niphas();
-        let flake = format!("path:{}?dir=examples/hello", self.folder.source().display());
         command.arg("render").arg(flake).args(args);
         command.env("NO_COLOR", "1");
         command
@@ -47,8 +67,12 @@ impl Project {
 
     /// `niphas render` with the example's cache and key, into a new repository.
     fn render(&self, args: &[&str]) -> Output {
+        self.render_flake(&self.flake(), args)
+    }
+
+    fn render_flake(&self, flake: &str, args: &[&str]) -> Output {
         let repository = self.path("gitops");
-        let mut command = self.command(&["--to", repository.to_str().unwrap(), "--init"]);
+        let mut command = self.command(flake, &["--to", repository.to_str().unwrap(), "--init"]);
         command.args(["--author", "CI <ci@example.org>"]);
         if !args.contains(&"--cache") {
             command.args(["--cache", &self.folder.cache()]);
@@ -194,6 +218,133 @@ fn only_the_named_environments_are_rendered() {
 }
 
 #[test]
+fn the_fragment_names_the_environment() {
+    let project = Project::new();
+    let render = |fragment: &str, args: &[&str]| {
+        let flake = format!("{}#{fragment}", project.flake());
+        project.render_flake(&flake, args)
+    };
+    for fragment in ["staging", "niphasConfigurations.staging"] {
+        let output = render(fragment, &["--dry-run"]);
+        let text = project.text(&output.stdout);
+        assert!(text.contains("deploy/staging/"), "{text}");
+        assert!(!text.contains("production"), "{text}");
+    }
+    insta::assert_snapshot!(project.failure(&render("nosuch", &[]), 1), @r#"
+    error: the flake has no environment 'nosuch'; it has: production, staging
+    "#);
+    insta::assert_snapshot!(project.failure(&render("staging", &["-e", "production"]), 1), @r#"
+    error: 'path:[DIR]/source?dir=examples/hello#staging' names environment 'staging', and --environment others
+    hint: name the environments in one way
+    "#);
+}
+
+#[test]
+fn environments_of_another_flake_stay() {
+    let (ours, theirs) = (Project::new(), Project::new());
+    let to = ours.path("gitops");
+    let to = ["--to", to.to_str().unwrap()];
+    assert!(ours.render(&[]).status.success());
+    // A folder of the same repository, or another one.
+    let mut command = theirs.command(&theirs.flake(), &to);
+    command.args(["--cache", &theirs.folder.cache()]);
+    command.arg("--key-file").arg(theirs.folder.key());
+    let refused = command.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = theirs.text(&refused.stderr);
+    let said = ours
+        .text(said.as_bytes())
+        .replace("[DIR]/source?dir=examples/hello", "[FLAKE]");
+    insta::assert_snapshot!(said, @r#"
+    error: environment 'production' in the repository belongs to the flake [FLAKE]; this flake is [FLAKE]
+    hint: names of environments are unique in a GitOps repository: give this one another name, or use a repository for each flake; if the flake moved, or this one should replace the other's workloads, allow it once with --take-over
+    "#);
+    let taken = command.arg("--take-over").output().unwrap();
+    assert!(taken.status.success(), "{}", theirs.text(&taken.stderr));
+    assert_eq!(ours.render(&[]).status.code(), Some(1));
+}
+
+#[test]
+fn environments_that_are_no_longer_in_the_flake_are_named_until_they_are_pruned() {
+    let project = Project::new();
+    assert!(project.render(&[]).status.success());
+    let project = project.edit("flake.nix", "niphasConfigurations.staging", "unused");
+    // Evaluated, and then as it was left.
+    for _ in 0..2 {
+        let output = project.render(&["--output", "json"]);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(said["outcome"], "unchanged");
+        assert_eq!(said["goneEnvironments"], serde_json::json!(["staging"]));
+        assert_eq!(
+            project.text(&output.stderr),
+            "warning: the repository has environments of this flake that are no longer in it: 'staging'; \
+             remove them with --prune-environments\n"
+        );
+    }
+    // It says nothing of environments that were not asked for.
+    let output = project.render(&["-e", "production", "--prune-environments"]);
+    let said = project.text(&output.stdout) + &project.text(&output.stderr);
+    assert_eq!(said, "nothing to commit: branch 'main' is up to date\n");
+    let pruned = project.render(&["--prune-environments"]);
+    let said = project.text(&pruned.stdout);
+    assert!(said.contains("  removed  .niphas/staging.lock\n"), "{said}");
+    assert_eq!(project.text(&pruned.stderr), "");
+    let again = project.render(&[]);
+    let said = project.text(&again.stdout) + &project.text(&again.stderr);
+    assert_eq!(said, "nothing to commit: branch 'main' is up to date\n");
+}
+
+#[test]
+fn a_lock_file_that_does_not_fit_is_an_error_unless_it_may_be_written() {
+    let project = Project::new();
+    let lock = project.folder.example("flake.lock");
+    let whole = fs::read(&lock).unwrap();
+    fs::remove_file(&lock).unwrap();
+    insta::assert_snapshot!(project.failure(&project.render(&[]), 1), @r#"
+    error: the lock file of flake 'path:[DIR]/source?dir=examples/hello' is not up to date
+    hint: run 'niphas lock' and commit flake.lock, or write it with --update-lock-file
+    "#);
+    // Another input for once is no lock file that does not fit.
+    let niphas = format!("path:{}", project.folder.source().display());
+    let replaced = project.render(&["--dry-run", "--override-input", "niphas", &niphas]);
+    assert!(
+        replaced.status.success(),
+        "{}",
+        project.text(&replaced.stderr)
+    );
+    project.commit();
+    let folder = project.folder.example("");
+    let written = project.render_flake(folder.to_str().unwrap(), &["--update-lock-file"]);
+    assert!(
+        written.status.success(),
+        "{}",
+        project.text(&written.stderr)
+    );
+    assert_eq!(fs::read(&lock).unwrap(), whole);
+}
+
+#[test]
+fn a_dirty_repository_is_refused_on_request() {
+    let project = Project::new();
+    project.commit();
+    let flake = project.folder.example("");
+    let render = |args: &[&str]| project.render_flake(flake.to_str().unwrap(), args);
+    let clean = render(&["--require-clean", "--dry-run"]);
+    assert!(clean.status.success(), "{}", project.text(&clean.stderr));
+    let project = Project {
+        folder: project.folder,
+    }
+    .edit("flake.nix", "replicas = 3;", "replicas = 4;");
+    let render = |args: &[&str]| project.render_flake(flake.to_str().unwrap(), args);
+    insta::assert_snapshot!(project.failure(&render(&["--require-clean"]), 1), @r#"
+    warning: Git tree '[DIR]/source' is dirty
+    error: the repository of flake 'git+file://[DIR]/source?dir=examples/hello' has uncommitted changes
+    hint: commit them, or leave out --require-clean
+    "#);
+    assert!(render(&[]).status.success());
+}
+
+#[test]
 fn expanded_environments_are_plain_objects() {
     let project = Project::new();
     let output = project.render(&["--expand", "-e", "staging", "--output", "json"]);
@@ -280,13 +431,16 @@ fn an_unknown_environment_is_told_with_those_there_are() {
 fn a_closure_without_a_trusted_signature_is_told_with_its_workload() {
     let project = Project::new();
     let repository = project.path("gitops");
-    let mut command = project.command(&[
-        "--to",
-        repository.to_str().unwrap(),
-        "--cache",
-        &project.folder.cache(),
-        "--init",
-    ]);
+    let mut command = project.command(
+        &project.flake(),
+        &[
+            "--to",
+            repository.to_str().unwrap(),
+            "--cache",
+            &project.folder.cache(),
+            "--init",
+        ],
+    );
     insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
 }
 
@@ -310,7 +464,10 @@ fn a_closure_that_no_cache_has_is_told_with_how_to_push_it() {
 fn no_cache_at_all_is_told() {
     let project = Project::new();
     let repository = project.path("gitops");
-    let mut command = project.command(&["--to", repository.to_str().unwrap(), "--init"]);
+    let mut command = project.command(
+        &project.flake(),
+        &["--to", repository.to_str().unwrap(), "--init"],
+    );
     insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
 }
 
@@ -318,12 +475,15 @@ fn no_cache_at_all_is_told() {
 fn a_repository_that_is_not_there_is_told() {
     let project = Project::new();
     let repository = project.path("nowhere");
-    let mut command = project.command(&[
-        "--to",
-        repository.to_str().unwrap(),
-        "--cache",
-        &project.folder.cache(),
-    ]);
+    let mut command = project.command(
+        &project.flake(),
+        &[
+            "--to",
+            repository.to_str().unwrap(),
+            "--cache",
+            &project.folder.cache(),
+        ],
+    );
     command.arg("--key-file").arg(project.folder.key());
     insta::assert_snapshot!(project.failure(&command.output().unwrap(), 1));
 }

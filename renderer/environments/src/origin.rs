@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use niphas_gitops::{Relation, Source, history_in, origin_url};
+use niphas_gitops::{Owner, Relation, history_in, origin_url};
 use niphas_http::redacted;
 use nix_flake::RefError;
 use nix_formats::{HashAlgorithm, HashFormat};
@@ -10,10 +10,14 @@ use nix_formats::{HashAlgorithm, HashFormat};
 use crate::opened_flake::OpenedFlake;
 
 /// The origin of a flake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Origin {
-    /// Its repository and revision, if it is in one.
-    pub source: Option<Source>,
+    /// Whose its environments are.
+    pub owner: Owner,
+    /// Its repository's URL, with the flake's folder as `?dir=`; for a flake in no repository, where it is.
+    pub repository: String,
+    /// Its commit, with `-dirty` behind it if there are uncommitted changes; `None` if it is in no repository.
+    pub revision: Option<String>,
     /// The hash of its lock file.
     pub flake_lock: String,
     /// A clone with the repository's history, if there is one on this machine.
@@ -33,18 +37,30 @@ impl Origin {
         };
         let clone = locked.source_folder();
         let resolved = &locked.flake.resolved;
-        let repository = match (attrs.string("url")?, clone.as_deref()) {
-            (_, Some(folder)) => origin_url(folder).unwrap_or_else(|| resolved.to_string()),
-            (Some(url), None) => redacted(url),
-            (None, None) => resolved.to_string(),
+        // A path is copied as it is, even below a repository's folder.
+        let origin = match attrs.string("type")? {
+            Some("path") => None,
+            _ => clone.as_deref().and_then(origin_url),
+        };
+        let repository = match (origin, attrs.string("url")?, &clone) {
+            (Some(origin), ..) => origin,
+            (None, Some(url), None) => redacted(url),
+            _ => resolved.to_string(),
+        };
+        let dir = resolved.subdir.as_str();
+        let owner = Owner::new(&repository, dir);
+        let names_dir = dir.is_empty() || repository.contains("dir=");
+        let repository = match repository.contains('?') {
+            _ if names_dir => repository,
+            true => format!("{repository}&dir={dir}"),
+            false => format!("{repository}?dir={dir}"),
         };
         let lock_file = locked.lock_file.to_json();
         let hash = HashAlgorithm::Sha256.digest(lock_file.as_bytes());
         Ok(Self {
-            source: revision.map(|revision| Source {
-                repository,
-                revision,
-            }),
+            owner,
+            repository,
+            revision,
             flake_lock: hash.to_string(HashFormat::Sri, true),
             clone,
         })

@@ -403,11 +403,13 @@ fn what_was_rendered_and_committed_needs_no_second_run() {
     .unwrap();
     let names: Vec<String> = files.keys().cloned().collect();
     let origin = Origin::of(&flake).unwrap();
-    assert_eq!(origin.source, None, "the flake is in no repository");
+    assert_eq!(origin.revision, None, "the flake is in no repository");
     let outcome = repository.commit(&Request {
         environments: files,
         provenance: Provenance {
-            source: origin.source.clone(),
+            owner: origin.owner.clone(),
+            repository: origin.repository.clone(),
+            revision: None,
             flake_lock: Some(origin.flake_lock.clone()),
             renderer: "test".to_owned(),
         },
@@ -418,6 +420,9 @@ fn what_was_rendered_and_committed_needs_no_second_run() {
         }),
         allow_empty: false,
         allow_unknown_source: false,
+        take_over: false,
+        all_environments: None,
+        prune: false,
     });
     let Ok(Outcome::Committed { commit, .. }) = outcome else {
         panic!("{outcome:?}");

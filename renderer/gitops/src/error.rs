@@ -284,14 +284,12 @@ impl Error {
             }
             Self::OtherOwner { .. } => {
                 "names of environments are unique in a GitOps repository: give this one another name, or use a repository for \
-                 each flake; if the flake moved, or this one should replace the other's workloads, allow it once with --take-over"
+                 each flake"
             }
             Self::UnknownSource {
                 has_revision: false,
                 ..
-            } => {
-                "render a commit of its Git repository, or allow it once with --allow-unknown-source"
-            }
+            } => "render a commit of the flake's Git repository",
             Self::UnknownSource { .. } => {
                 "fetch the source's whole history (a shallow clone lacks it)"
             }

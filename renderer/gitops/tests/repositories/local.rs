@@ -439,7 +439,7 @@ fn source_that_the_history_does_not_know_stops_the_run_unless_allowed() {
     let revision = request.provenance.revision.take();
     insta::assert_snapshot!(explain(&test.open().commit(&request).unwrap_err()), @r#"
     environment 'production' was rendered from 1111111111111111111111111111111111111111, and this source has no revision
-      hint: render a commit of its Git repository, or allow it once with --allow-unknown-source
+      hint: render a commit of the flake's Git repository
     "#);
     request.provenance.revision = revision;
     request.allow_unknown_source = true;
@@ -459,7 +459,7 @@ fn environments_of_another_flake_are_replaced_only_when_they_are_taken_over() {
     let tip = test.tip();
     insta::assert_snapshot!(explain(&test.open().commit(&second).unwrap_err()), @r#"
     environment 'production' in the repository belongs to the flake example.org/shop; this flake is example.org/shop?dir=apps/billing
-      hint: names of environments are unique in a GitOps repository: give this one another name, or use a repository for each flake; if the flake moved, or this one should replace the other's workloads, allow it once with --take-over
+      hint: names of environments are unique in a GitOps repository: give this one another name, or use a repository for each flake
     "#);
     assert_eq!(test.tip(), tip);
     // Nor may it empty it.

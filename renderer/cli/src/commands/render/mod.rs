@@ -3,7 +3,7 @@
 mod report;
 mod repository;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ use niphas_terminal::OutputFormat;
 
 use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
-use crate::flake::FlakeArgs;
+use crate::flake::{Installable, RenderedFlakeArgs};
 use crate::progress::{Phases, Progress};
 
 use report::{Mode, Report};
@@ -43,7 +43,7 @@ Exit codes: 0 done, or nothing to do; 1 something went wrong.
 With --check or --diff: 0 nothing would change; 1 something would; 2 something went wrong.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Args {
-    /// The flake
+    /// The flake; after '#' the environment to render, as in `.#staging`
     #[arg(default_value = ".")]
     flake: String,
     /// Render only this environment; repeatable [default: all]
@@ -82,7 +82,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     evaluation: EvaluationArgs,
     #[command(flatten)]
-    locking: FlakeArgs,
+    locking: RenderedFlakeArgs,
 }
 
 impl Args {
@@ -97,19 +97,29 @@ impl Args {
         let progress = Progress::new();
         let mut phases = Phases::new();
         progress.say("fetching the flake");
-        let flake = self.locking.open(&self.flake)?.flake;
+        let (flake, selected) = self.open()?;
         phases.end("fetching");
         progress.say("evaluating");
         let evaluation = self.evaluation()?;
-        let last = self.last_rendering(&flake, &caches)?;
-        let environments = Environments::open(&flake, &evaluation, &self.environments)?;
+        let last = self.last_rendering(&flake, &selected, &caches)?;
+        let environments = Environments::open(&flake, &evaluation, &selected)?;
+        let origin = Origin::of(&flake)?;
         if let Some(known) = environments.known()
             && let Some((repository, tip)) = self.unchanged_tip(&last, known, &mut repository)
         {
-            phases.end("evaluation");
-            progress.clear();
-            self.report().unchanged(repository.branch(), tip);
-            return Ok(ExitCode::SUCCESS);
+            let gone = match selected.is_empty() {
+                true => {
+                    let names = known.names.iter().cloned().collect();
+                    repository.gone(tip, &origin.owner, &names)?
+                }
+                false => Vec::new(),
+            };
+            if gone.is_empty() || !self.repository.prune_environments {
+                phases.end("evaluation");
+                progress.clear();
+                self.report().unchanged(repository.branch(), tip, gone);
+                return Ok(ExitCode::SUCCESS);
+            }
         }
         let evaluated = environments.evaluate(&|step| progress.step(step))?;
         phases.end("evaluation");
@@ -127,7 +137,8 @@ impl Args {
                 .open_or_make(self.report().mode.only_reports())?,
         };
         let names: Vec<String> = files.keys().cloned().collect();
-        let (code, commit) = self.write(&repository, &flake, files)?;
+        let all = selected.is_empty().then(|| names.iter().cloned().collect());
+        let (code, commit) = self.write(&repository, origin, files, all)?;
         if let (Some(digest), Some(commit)) = (evaluated.digest, commit)
             && let Ok(objects) = BranchObjects::read(&repository, commit, folder, &names)
         {
@@ -136,6 +147,26 @@ impl Args {
         phases.end("repository");
         progress.clear();
         Ok(code)
+    }
+
+    /// The flake, and the names of the environments to render: none for all.
+    fn open(&self) -> Result<(OpenedFlake, Vec<String>), Failure> {
+        let Installable { flake, fragment } = self.locking.open(&self.flake)?;
+        let selected = match fragment.strip_prefix("niphasConfigurations.") {
+            Some(name) => name,
+            None => &fragment,
+        };
+        match (selected, self.environments.as_slice()) {
+            ("", names) => Ok((flake, names.to_vec())),
+            (name, []) => Ok((flake, vec![name.to_owned()])),
+            (name, _) => Err(Failure::with_hint(
+                anyhow::anyhow!(
+                    "'{}' names environment '{name}', and --environment others",
+                    self.flake
+                ),
+                "name the environments in one way",
+            )),
+        }
     }
 
     /// How the flake is evaluated.
@@ -160,12 +191,13 @@ impl Args {
     fn last_rendering(
         &self,
         flake: &OpenedFlake,
+        selected: &[String],
         caches: &Caches,
     ) -> Result<LastRendering, Failure> {
         // Every option is named: a new one is in the key, or is seen not to be.
         let Self {
             flake: _,
-            environments,
+            environments: _,
             dry_run: _,
             diff: _,
             check: _,
@@ -184,7 +216,7 @@ impl Args {
             program: &nix_flake::program(),
             flake: &flake.locked.flake.resolved.expose(),
             repository: repository.key()?,
-            environments,
+            environments: selected,
             base_image: expand.then_some(base_image),
             caches: cache_args.urls(),
             trust: &caches.policy_id().to_string(),
@@ -235,15 +267,17 @@ impl Args {
     fn write(
         &self,
         repository: &GitOpsRepository,
-        flake: &OpenedFlake,
+        origin: Origin,
         environments: BTreeMap<String, RenderedEnvironment>,
+        all_environments: Option<BTreeSet<String>>,
     ) -> Result<(ExitCode, Option<Oid>), Failure> {
-        let origin = Origin::of(flake)?;
         let history = origin.history();
         let request = Request {
             environments,
             provenance: Provenance {
-                source: origin.source,
+                owner: origin.owner,
+                repository: origin.repository,
+                revision: origin.revision,
                 flake_lock: Some(origin.flake_lock),
                 renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
             },
@@ -251,6 +285,9 @@ impl Args {
             author: self.repository.author.clone(),
             allow_empty: self.repository.allow_empty,
             allow_unknown_source: self.repository.allow_unknown_source,
+            take_over: self.repository.take_over,
+            all_environments,
+            prune: self.repository.prune_environments,
         };
         let (report, branch) = (self.report(), repository.branch());
         if report.mode.only_reports() {
@@ -261,7 +298,7 @@ impl Args {
         let outcome = repository.commit(&request)?;
         report.outcome(branch, &outcome);
         let tip = match outcome {
-            Outcome::Unchanged { tip } => tip,
+            Outcome::Unchanged { tip, .. } => tip,
             Outcome::Committed { commit, .. } => Some(commit),
         };
         Ok((ExitCode::SUCCESS, tip))
@@ -271,6 +308,7 @@ impl Args {
     fn report(&self) -> Report {
         Report {
             output: self.output,
+            prunes: self.repository.prune_environments,
             mode: if self.diff {
                 Mode::Diff
             } else if self.check {

@@ -31,26 +31,31 @@ impl Mode {
 pub(super) struct Report {
     pub(super) output: OutputFormat,
     pub(super) mode: Mode,
+    /// Whether environments that are no longer in the flake are removed.
+    pub(super) prunes: bool,
 }
 
 impl Report {
     /// A branch that is up to date.
-    pub(super) fn unchanged(self, branch: &str, tip: Oid) {
+    pub(super) fn unchanged(self, branch: &str, tip: Oid, gone: Vec<String>) {
         if self.mode.only_reports() {
             let nothing = Plan {
                 tip: Some(tip),
                 changes: Vec::new(),
                 diff: String::new(),
+                gone,
             };
             self.plan(branch, &nothing);
         } else {
-            self.outcome(branch, &Outcome::Unchanged { tip: Some(tip) });
+            let tip = Some(tip);
+            self.outcome(branch, &Outcome::Unchanged { tip, gone });
         }
     }
 
     /// What would be committed; the exit code says whether that is asked for and anything would.
     pub(super) fn plan(self, branch: &str, plan: &Plan) -> ExitCode {
         let changed = !plan.changes.is_empty();
+        self.warn_of_gone(&plan.gone);
         match (self.output, self.mode) {
             (OutputFormat::Json, mode) => {
                 let diff = (mode == Mode::Diff).then_some(&plan.diff);
@@ -59,6 +64,7 @@ impl Report {
                     "branch": branch,
                     "changes": changes_json(&plan.changes),
                     "diff": diff,
+                    "goneEnvironments": plan.gone,
                 });
                 say!("{plan}");
             }
@@ -79,13 +85,18 @@ impl Report {
 
     /// What was committed.
     pub(super) fn outcome(self, branch: &str, outcome: &Outcome) {
+        let (Outcome::Unchanged { gone, .. } | Outcome::Committed { gone, .. }) = outcome;
+        self.warn_of_gone(gone);
         match (self.output, outcome) {
-            (OutputFormat::Json, Outcome::Unchanged { tip }) => {
-                let tip = tip.map(|tip| tip.to_string());
-                say!(
-                    "{}",
-                    json!({ "outcome": "unchanged", "branch": branch, "commit": tip, "changes": [] })
-                );
+            (OutputFormat::Json, Outcome::Unchanged { tip, gone }) => {
+                let outcome = json!({
+                    "outcome": "unchanged",
+                    "branch": branch,
+                    "commit": tip.map(|tip| tip.to_string()),
+                    "changes": [],
+                    "goneEnvironments": gone,
+                });
+                say!("{outcome}");
             }
             (
                 OutputFormat::Json,
@@ -93,6 +104,7 @@ impl Report {
                     commit,
                     changes,
                     attempts,
+                    gone,
                 },
             ) => {
                 let outcome = json!({
@@ -101,6 +113,7 @@ impl Report {
                     "commit": commit.to_string(),
                     "changes": changes_json(changes),
                     "attempts": attempts,
+                    "goneEnvironments": gone,
                 });
                 say!("{outcome}");
             }
@@ -117,6 +130,21 @@ impl Report {
                 print_changes(changes);
             }
         }
+    }
+}
+
+impl Report {
+    /// Environments that are no longer in the flake stay deployed: that is said on each run.
+    fn warn_of_gone(self, gone: &[String]) {
+        if gone.is_empty() || self.prunes {
+            return;
+        }
+        let names = gone.iter().map(|name| format!("'{name}'"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            "the repository has environments of this flake that are no longer in it: {names}; \
+             remove them with --prune-environments"
+        );
     }
 }
 

@@ -55,6 +55,12 @@ pub(super) struct RepositoryArgs {
     /// Allow a source that may be older than the one the repository was rendered from
     #[arg(long, hide_short_help = true)]
     pub(super) allow_unknown_source: bool,
+    /// Take over environments that were rendered from another flake
+    #[arg(long, hide_short_help = true)]
+    pub(super) take_over: bool,
+    /// Remove environments that are no longer in the flake
+    #[arg(long, hide_short_help = true)]
+    pub(super) prune_environments: bool,
 }
 
 impl RepositoryArgs {
@@ -71,6 +77,8 @@ impl RepositoryArgs {
             git_ssh_key: _,
             allow_empty: _,
             allow_unknown_source: _,
+            take_over: _,
+            prune_environments: _,
         } = self;
         Ok(RepositoryKey {
             to: match to {
