@@ -38,7 +38,7 @@ pub struct Request<'a> {
     pub allow_unknown_source: bool,
     /// Whether to replace environments of other flakes.
     pub take_over: bool,
-    /// The names of all environments of the flake, if others that were rendered from it before are to be looked for.
+    /// The names of all environments of the flake, if others of it in the repository count as gone.
     pub all_environments: Option<BTreeSet<String>>,
     /// Whether to remove environments that the flake has no more.
     pub prune: bool,
