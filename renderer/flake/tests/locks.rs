@@ -220,6 +220,32 @@ fn relative_paths_stay_within_their_tree() {
 }
 
 #[test]
+fn relative_inputs_have_relative_inputs_also_once_they_are_locked() {
+    let world = World::new();
+    world.flake("mono/child", r#"up.url = "path:../lib";"#);
+    world.write("mono/lib/flake.nix", "{ outputs = _: { }; }");
+    world.flake("mono", r#"c.url = "path:./child";"#);
+    world.settle("mono");
+    check_and_write("relative-twice", &world, "mono", &Change::default());
+    check(
+        "relative-twice-again",
+        &world,
+        "path:@/mono",
+        &Change::default(),
+    );
+    world
+        .flake("top", r#"m.url = "path:@/mono";"#)
+        .settle("top");
+    check_and_write("relative-twice-input", &world, "top", &Change::default());
+    check(
+        "relative-twice-input-again",
+        &world,
+        "path:@/top",
+        &Change::default(),
+    );
+}
+
+#[test]
 fn names_are_looked_up_in_the_global_registry() {
     let world = World::new();
     world

@@ -364,6 +364,11 @@ pub enum FlakeError {
         /// Which input.
         input: String,
     },
+    /// A relative path has to be followed, and the flake that has it is only known from a lock file.
+    #[error(
+        "relative path '{0}' leads from a flake that was not fetched: the lock file does not fit; remove flake.lock and lock again"
+    )]
+    UnfetchedParent(String),
     /// A lock file that would have to change and may not.
     #[error(
         "flake '{0}' requires lock file changes but they're not allowed due to '--no-update-lock-file'"

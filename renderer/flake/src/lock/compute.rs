@@ -18,8 +18,8 @@ type Inputs = BTreeMap<String, InputDecl>;
 #[derive(Clone)]
 struct Override {
     input: InputDecl,
-    /// The folder that a relative path in it starts at.
-    place: Place,
+    /// The folder that a relative path in it starts at; as in [`Task::place`].
+    place: Option<Place>,
     /// The flake that says so; none for the command line.
     by: Option<InputPath>,
 }
@@ -51,8 +51,8 @@ struct Task<'t> {
     old: Option<(&'t LockFile, NodeId)>,
     /// What follows in that lock file are relative to.
     follows_prefix: &'t InputPath,
-    /// The folder of the node's flake.
-    place: &'t Place,
+    /// The folder of the node's flake; `None` if the flake is as the lock file has it, and was not fetched.
+    place: Option<&'t Place>,
     /// Whether the inputs are those of the lock file.
     trust_lock: bool,
 }
@@ -63,7 +63,7 @@ impl<'a> Locker<'a> {
         for (path, reference) in &options.overrides {
             overrides.entry(path.clone()).or_insert_with(|| Override {
                 input: InputDecl::at(reference.clone()),
-                place: top.place.clone(),
+                place: Some(top.place.clone()),
                 by: None,
             });
         }
@@ -94,7 +94,7 @@ impl<'a> Locker<'a> {
             path: &root,
             old: (!self.options.recreate).then_some((old, LockFile::ROOT)),
             follows_prefix: &root,
-            place: &top.place,
+            place: Some(&top.place),
             trust_lock: false,
         })
     }
@@ -157,7 +157,7 @@ impl<'a> Locker<'a> {
                     .entry(path.clone())
                     .or_insert_with(|| Override {
                         input: input.clone(),
-                        place: task.place.clone(),
+                        place: task.place.cloned(),
                         by: Some(task.path.clone()),
                     });
             }
@@ -194,11 +194,19 @@ impl<'a> Locker<'a> {
             Some(by) => by.by.clone(),
             None => Some(task.path.clone()),
         });
-        let base = replaced.as_ref().map_or(task.place, |by| &by.place);
+        let base = match &replaced {
+            Some(by) => by.place.as_ref(),
+            None => task.place,
+        };
+        let local = match (relative, base) {
+            (None, _) => Local::No,
+            (Some(path), Some(base)) => Local::At(base.join(&path)?),
+            (Some(path), None) => Local::Unfetched(path),
+        };
         let wanted = Wanted {
             reference,
             is_flake,
-            local: relative.map(|path| base.join(&path)).transpose()?,
+            local,
             parent,
         };
         self.updates_used.insert(path.clone());
@@ -262,13 +270,16 @@ impl<'a> Locker<'a> {
             self.inputs_of_lock(task, path, file, old)
         };
         if let Some(inputs) = inputs {
+            let place = wanted.local.known();
+            let place = place.map(|place| place.join(&wanted.reference.subdir));
+            let place = place.transpose()?;
             return self.lock_inputs(&Task {
                 inputs: &inputs,
                 node,
                 path,
                 old: Some((file, old)),
                 follows_prefix: task.follows_prefix,
-                place: task.place,
+                place: place.as_ref(),
                 trust_lock: true,
             });
         }
@@ -280,7 +291,7 @@ impl<'a> Locker<'a> {
             path,
             old: Some((file, old)),
             follows_prefix: task.follows_prefix,
-            place: &flake.place,
+            place: Some(&flake.place),
             trust_lock: false,
         })
     }
@@ -328,7 +339,8 @@ impl<'a> Locker<'a> {
         original: FlakeRef,
     ) -> Result<(), FlakeError> {
         let reference = &wanted.reference;
-        if !self.options.allow_unlocked && wanted.local.is_none() && !reference.input.is_locked()? {
+        let is_local = !matches!(wanted.local, Local::No);
+        if !self.options.allow_unlocked && !is_local && !reference.input.is_locked()? {
             return Err(FlakeError::UnlockedInPureMode(path.to_string()));
         }
         let lock = |locked: FlakeRef| LockedInput {
@@ -338,7 +350,7 @@ impl<'a> Locker<'a> {
             parent: wanted.parent.clone(),
         };
         if !wanted.is_flake {
-            let (place, locked) = if let Some(place) = &wanted.local {
+            let (place, locked) = if let Some(place) = wanted.local.place()? {
                 (place.clone(), reference.clone())
             } else {
                 let fetcher = self.reader.fetcher;
@@ -375,7 +387,7 @@ impl<'a> Locker<'a> {
             path,
             old: Some((&old, LockFile::ROOT)),
             follows_prefix: path,
-            place: &flake.place,
+            place: Some(&flake.place),
             trust_lock: false,
         })?;
         self.parents.pop();
@@ -388,7 +400,7 @@ impl<'a> Locker<'a> {
         wanted: &Wanted,
         registries: UseRegistries,
     ) -> Result<Flake, FlakeError> {
-        match &wanted.local {
+        match wanted.local.place()? {
             Some(place) => self.reader.flake_at(reference, place),
             None => self.reader.flake(reference, registries),
         }
@@ -414,8 +426,32 @@ impl<'a> Locker<'a> {
 struct Wanted {
     reference: FlakeRef,
     is_flake: bool,
-    /// Where a relative path leads.
-    local: Option<Place>,
-    /// Which flake that path is relative to.
+    local: Local,
+    /// Which flake a relative path is relative to.
     parent: Option<InputPath>,
+}
+
+/// Where a relative path leads.
+enum Local {
+    /// It is no relative path.
+    No,
+    At(Place),
+    /// The flake that has this path was not fetched: what is locked below it needs no place.
+    Unfetched(String),
+}
+
+impl Local {
+    fn known(&self) -> Option<&Place> {
+        match self {
+            Self::At(place) => Some(place),
+            Self::No | Self::Unfetched(_) => None,
+        }
+    }
+
+    fn place(&self) -> Result<Option<&Place>, FlakeError> {
+        match self {
+            Self::Unfetched(path) => Err(FlakeError::UnfetchedParent(path.clone())),
+            _ => Ok(self.known()),
+        }
+    }
 }
