@@ -62,3 +62,38 @@ fn a_cache_that_cannot_be_used_is_named_with_the_reason() {
     let warning = "warning: the cache is not usable (cache file:///none): it does not appear to be a binary cache";
     assert!(stderr.contains(warning), "{stderr}");
 }
+
+/// As Nix 2.34 prints them; an error of the whole is one.
+#[test]
+fn errors_within_a_printed_value_stand_in_their_place() {
+    for (expression, printed) in [
+        (
+            r#"{ a = throw "x"; b = 1; }"#,
+            "{ a = «error: x»; b = 1; }\n",
+        ),
+        (
+            "let a = a; in { inherit a; }",
+            "{ a = «error: infinite recursion encountered»; }\n",
+        ),
+        (
+            r#"[ 1 (abort "y") { c = assert false; 1; } ]"#,
+            "[ 1 «error: evaluation aborted with the following error message: 'y'» \
+             { c = «error: assertion 'false' failed»; } ]\n",
+        ),
+        (
+            r#"{ d = derivation { name = throw "s"; system = "x"; builder = "b"; }; }"#,
+            "{ d = «error: s»; }\n",
+        ),
+    ] {
+        let output = niphas(&["eval", "--expr", expression]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), printed);
+        assert!(output.status.success(), "{expression}");
+    }
+    for args in [
+        ["--expr", r#"throw "x""#, "--show-trace"],
+        ["--json", "--expr", r#"{ a = throw "x"; }"#],
+    ] {
+        let output = niphas(&[&["eval"], &args[..]].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+    }
+}

@@ -74,7 +74,7 @@ impl PrintOptions {
     pub const NIX_EVAL: PrintOptions = PrintOptions {
         force: true,
         derivation_paths: true,
-        show_errors: false,
+        show_errors: true,
         ..PrintOptions::INSTANTIATE
     };
 }
