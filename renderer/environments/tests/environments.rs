@@ -7,9 +7,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use binary_cache::{Caches, ClosureError, Limits};
 use niphas_environments::{
@@ -348,19 +349,48 @@ fn closures_are_found_or_named_with_what_needs_them() {
     }
 
     let refused = resolve(&untrusted, &evaluated.environments, &|_| ());
-    match runtime().block_on(refused) {
-        Err(ResolveError::Unresolved(closures)) => {
-            let named: Vec<(&str, &str)> = closures
-                .iter()
-                .map(|closure| (closure.environment.as_str(), closure.id.workload.as_str()))
-                .collect();
-            assert_eq!(named, [("production", "web"), ("staging", "web")]);
-            for closure in &closures {
-                assert!(matches!(closure.error, ClosureError::Unavailable(_)));
-            }
-        }
-        other => panic!("{other:?}"),
+    let error = runtime().block_on(refused).unwrap_err();
+    let text = error.to_string();
+    for name in ["production", "staging"] {
+        let of = format!("workload 'web' of environment '{name}' on x86_64-linux: ");
+        assert!(text.lines().any(|line| line.starts_with(&of)), "{text}");
     }
+    let ResolveError::Unresolved(closures) = error else {
+        panic!("{error:?}");
+    };
+    let named: Vec<(&str, &str)> = closures
+        .iter()
+        .map(|closure| (closure.environment.as_str(), closure.id.workload.as_str()))
+        .collect();
+    assert_eq!(named, [("production", "web"), ("staging", "web")]);
+    for closure in &closures {
+        assert!(matches!(closure.error, ClosureError::Unavailable(_)));
+    }
+}
+
+#[test]
+fn nothing_goes_on_when_the_caller_gives_up() {
+    let project = Project::shop();
+    let (_, evaluated) = project.run(&[]).unwrap();
+    // It takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let keys = PublicKeys::from_iter([]);
+    let limits = Limits::default();
+    let caches = Caches::new(StoreDir::default(), [url.parse().unwrap()], keys, limits);
+    let caches = Arc::new(caches.unwrap());
+    runtime().block_on(async {
+        let found = resolve(&caches, &evaluated.environments, &|_| ());
+        let found = tokio::time::timeout(Duration::from_millis(200), found).await;
+        assert!(found.is_err(), "{found:?}");
+        for _ in 0..500 {
+            if Arc::strong_count(&caches) == 1 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("closures are still being looked for");
+    });
 }
 
 /// All steps of a run; the second finds that there is nothing to do.
