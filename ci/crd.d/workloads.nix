@@ -142,4 +142,65 @@
       failedJobsHistoryLimit = 2;
     };
   };
+
+  # Values that the API server writes in another way than they are written here, or takes for nothing.
+  spelled = { pkgs, ... }: {
+    package = pkgs.hello;
+    resources = {
+      requests = { cpu = "1000m"; memory = "1024Mi"; };
+      limits = { cpu = "0.0015k"; memory = "1.5Gi"; };
+    };
+    probes.liveness = {
+      exec.command = [ "/nix/root/bin/hello" ];
+      timeoutSeconds = 0;
+      initialDelaySeconds = 0;
+      failureThreshold = 0;
+    };
+    env = {
+      EMPTY = "";
+      CPU.valueFrom.resourceFieldRef = { resource = "limits.cpu"; divisor = "1000u"; };
+    };
+    networkPolicy = { ingress = [ ]; egress = [ { } { to = [ ]; ports = [ { port = 53; protocol = "UDP"; } ]; } ]; };
+    # Every form of quantity.
+    autoscaling = {
+      maxReplicas = 2;
+      metrics = builtins.concatMap (
+        number:
+        map (suffix: {
+          type = "Pods";
+          pods = {
+            metric.name = "m";
+            target = { type = "AverageValue"; averageValue = number + suffix; };
+          };
+        }) [ "" "n" "u" "m" "k" "M" "G" "T" "Ki" "Mi" "Gi" "Ti" "e3" "e-2" "E2" ]
+      ) [ "1" "+2" "007" "1." "1.5" "1.500" ".1" "1.0001" "512" "1000" "1024" "1500" "2048.5" "999999999" "1234567890.987654321" ];
+    };
+    podTemplate.spec = {
+      hostNetwork = false;
+      nodeSelector = { };
+      tolerations = [ ];
+      terminationGracePeriodSeconds = 0;
+      serviceAccount = "spelled";
+      affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution = [ ];
+      dnsConfig.options = [ { name = "ndots"; value = ""; } ];
+      volumes = [
+        { name = "scratch"; emptyDir = { medium = ""; sizeLimit = "2048Mi"; }; }
+        { name = "host"; hostPath = { path = "/srv"; type = ""; }; }
+      ];
+      securityContext = { runAsUser = 0; runAsNonRoot = false; supplementalGroups = [ ]; };
+      containers = [
+        {
+          name = "main";
+          tty = false;
+          workingDir = "";
+          volumeMounts = [ { name = "scratch"; mountPath = "/scratch"; subPath = ""; readOnly = false; } ];
+        }
+      ]
+      ++ builtins.genList (index: {
+        name = "cpu-${toString index}";
+        image = "example.org/sidecar:1";
+        resources.limits.cpu = builtins.elemAt [ "1u" "1500u" "0.0001" "1.0001" "1.1Ki" "1e-3" "100e-2" "2n" ] index;
+      }) 8;
+    };
+  };
 }

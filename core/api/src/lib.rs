@@ -11,6 +11,7 @@
 mod children;
 mod closure;
 mod crd;
+mod quantity;
 mod roots;
 mod status;
 mod volume;
@@ -27,6 +28,7 @@ pub use children::{
 };
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines, ClosureTextError};
 pub use crd::{QUANTITY_PATTERN, crd};
+pub use quantity::{Amount, BadQuantity};
 pub use roots::{NoRoots, Roots};
 pub use status::{NiphasWorkloadStatus, RunningClosure};
 pub use volume::{BadVolumeAttributes, VolumeAttributes, VolumeAttributesError, volume_attributes};

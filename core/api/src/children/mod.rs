@@ -7,6 +7,7 @@ mod controller;
 mod disruption_budget;
 mod environment;
 mod network_policy;
+mod normal_form;
 mod placement;
 mod pod;
 mod routes;
@@ -170,8 +171,9 @@ fn non_empty(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>>
     (!map.is_empty()).then(|| map.clone())
 }
 
+/// An object of one of Kubernetes' own kinds.
 fn object(child: &impl Serialize) -> Result<DynamicObject, ChildrenError> {
-    serde_json::to_value(child)
-        .and_then(serde_json::from_value)
-        .map_err(ChildrenError::Serialize)
+    let mut object = serde_json::to_value(child).map_err(ChildrenError::Serialize)?;
+    normal_form::normalize(&mut object);
+    serde_json::from_value(object).map_err(ChildrenError::Serialize)
 }

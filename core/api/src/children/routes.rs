@@ -97,11 +97,12 @@ pub(super) fn http_route(parent: &Parent<'_>) -> Result<Option<DynamicObject>, C
     }
     let mut metadata = parent.metadata();
     metadata.annotations = non_empty(&route.annotations);
-    object(&json!({
+    serde_json::from_value(json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": metadata,
         "spec": spec,
     }))
     .map(Some)
+    .map_err(ChildrenError::Serialize)
 }
