@@ -1,9 +1,10 @@
 //! The definition of `NiphasWorkload` for the API server.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_json::json;
 
 use crate::workload::NiphasWorkload;
 
@@ -17,6 +18,7 @@ pub fn crd() -> CustomResourceDefinition {
             .and_then(|schema| schema.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
             tidy(schema);
+            say_that_it_was_not_seen(schema);
         }
     }
     crd
@@ -24,6 +26,14 @@ pub fn crd() -> CustomResourceDefinition {
 
 /// What Kubernetes takes for a quantity, as its own code generator writes it into schemas.
 pub const QUANTITY_PATTERN: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+
+/// Without a status, kstatus takes an object for one that is ready: so Flux, and Helm, would not wait for the operator.
+fn say_that_it_was_not_seen(schema: &mut JSONSchemaProps) {
+    let properties = schema.properties.as_mut();
+    if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
+        status.default = Some(JSON(json!({ "observedGeneration": -1 })));
+    }
+}
 
 /// Makes a derived schema what one would write by hand.
 fn tidy(schema: &mut JSONSchemaProps) {

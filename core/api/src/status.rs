@@ -11,7 +11,7 @@ use crate::workload::System;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NiphasWorkloadStatus {
-    /// The `metadata.generation` that this status is about.
+    /// The `metadata.generation` that this status is about; -1 before the operator has seen the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// How many pods there are.
