@@ -24,7 +24,7 @@ mod yaml;
 
 pub use children::{
     BASE_IMAGE, ChildrenError, MAIN_CONTAINER, UnknownSystem, WORKLOAD_LABEL, architecture,
-    children,
+    children, headless_service,
 };
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines, ClosureTextError};
 pub use crd::{QUANTITY_PATTERN, crd};

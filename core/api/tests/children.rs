@@ -217,12 +217,98 @@ fn the_users_template_is_merged_as_kubernetes_merges() {
     assert_eq!(names(&spec["volumes"]), ["closure", "tmp", "cache"]);
 }
 
+/// The pod of a workload with these fields.
+fn pod(fields: &Value) -> Value {
+    let objects = children(&workload(fields), BASE_IMAGE).unwrap();
+    let deployment = objects
+        .into_iter()
+        .find(|object| object.data["spec"]["template"].is_object());
+    deployment.unwrap().data["spec"]["template"]["spec"].clone()
+}
+
+#[test]
+fn a_pod_that_serves_waits_before_it_ends_unless_it_does_something_else() {
+    let lifecycle = |pod_spec: Value| {
+        let service = json!({ "ports": { "http": { "port": 80 } }, "service": {}, "podTemplate": { "spec": pod_spec } });
+        pod(&service)["containers"][0]["lifecycle"].clone()
+    };
+    let sleep = |seconds: u8| json!({ "preStop": { "sleep": { "seconds": seconds } } });
+    assert_eq!(lifecycle(json!({})), sleep(5));
+    assert_eq!(pod(&json!({}))["containers"][0]["lifecycle"], Value::Null);
+
+    // The program has at least half of the time.
+    for (grace, seconds) in [(60, 5), (10, 5), (9, 4), (2, 1)] {
+        assert_eq!(
+            lifecycle(json!({ "terminationGracePeriodSeconds": grace })),
+            sleep(seconds)
+        );
+    }
+    assert_eq!(
+        lifecycle(json!({ "terminationGracePeriodSeconds": 1 })),
+        Value::Null
+    );
+
+    let own = json!({ "preStop": { "exec": { "command": ["/nix/root/bin/drain"] } } });
+    assert_eq!(
+        lifecycle(json!({ "containers": [{ "name": "main", "lifecycle": own }] })),
+        own
+    );
+    let other = json!({ "postStart": { "sleep": { "seconds": 1 } } });
+    assert_eq!(
+        lifecycle(json!({ "containers": [{ "name": "main", "lifecycle": other }] })),
+        json!({ "postStart": { "sleep": { "seconds": 1 } }, "preStop": { "sleep": { "seconds": 5 } } })
+    );
+}
+
+#[test]
+fn pods_run_on_nodes_of_their_systems_whatever_else_they_ask_of_nodes() {
+    let required = |affinity: Value| {
+        let fields = json!({ "podTemplate": { "spec": { "affinity": affinity } } });
+        let required = "requiredDuringSchedulingIgnoredDuringExecution";
+        pod(&fields)["affinity"]["nodeAffinity"][required]["nodeSelectorTerms"].clone()
+    };
+    let os = json!({ "key": "kubernetes.io/os", "operator": "In", "values": ["linux"] });
+    let arch = json!({ "key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"] });
+    assert_eq!(
+        required(json!({})),
+        json!([{ "matchExpressions": [os, arch] }])
+    );
+    let disk = json!({ "key": "disk", "operator": "In", "values": ["ssd"] });
+    let field = json!({ "key": "metadata.name", "operator": "In", "values": ["node-1"] });
+    let terms = json!([{ "matchExpressions": [disk] }, { "matchFields": [field] }]);
+    let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } } });
+    assert_eq!(
+        required(affinity),
+        json!([
+            { "matchExpressions": [disk, os, arch] },
+            { "matchExpressions": [os, arch], "matchFields": [field] },
+        ])
+    );
+}
+
+#[test]
+fn the_old_name_of_the_service_account_is_written_as_the_new_one() {
+    let account = |fields: Value| {
+        let pod = pod(&fields);
+        assert_eq!(pod["serviceAccount"], Value::Null);
+        pod["serviceAccountName"].clone()
+    };
+    let template = json!({ "spec": { "serviceAccount": "other" } });
+    assert_eq!(account(json!({ "podTemplate": template })), "other");
+    assert_eq!(
+        account(json!({ "podTemplate": template, "serviceAccount": {} })),
+        "web"
+    );
+}
+
 #[test]
 fn what_cannot_be_made_says_why() {
     let template = |template: Value| refusal(&json!({ "podTemplate": template }));
     let all = [
         template(json!({ "spec": { "containers": [{ "name": "main", "comand": ["x"] }] } })),
         template(json!({ "spec": { "hostNetwork": "yes" } })),
+        template(json!({ "spec": { "tolerration": [] } })),
+        template(json!({ "spec": { "tolerration": {} } })),
         template(json!({ "template": {} , "spec": { "tolerations": [{ "keys": "a" }] } })),
         refusal(&json!({ "closures": [closure("x86_64-darwin")] })),
         refusal(&json!({ "env": { "A": { "value": "$(B)" }, "B": { "value": "$(A)" } } })),

@@ -60,7 +60,7 @@ pub(super) fn stateful_set(
         spec: Some(StatefulSetSpec {
             replicas: replicas(parent),
             selector: parent.selector(),
-            service_name: Some(service::headless_name(parent)),
+            service_name: Some(service::headless_service(&parent.name())),
             template,
             update_strategy: spec.strategy.as_ref().map(strategy),
             volume_claim_templates: (!claims.is_empty()).then_some(claims),

@@ -5,6 +5,7 @@ mod batch;
 mod config_map;
 mod controller;
 mod disruption_budget;
+mod drain;
 mod environment;
 mod network_policy;
 mod normal_form;
@@ -13,6 +14,7 @@ mod pod;
 mod routes;
 mod service;
 mod service_account;
+mod users_template;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,7 @@ use crate::volume::VolumeAttributesError;
 use crate::workload::{NiphasWorkload, NiphasWorkloadSpec, WorkloadKind};
 
 pub use placement::{UnknownSystem, architecture};
+pub use service::headless_service;
 
 /// The image that pods name when no other is configured. The CSI driver puts it into the node's
 /// containerd under this name, and pods never pull it.

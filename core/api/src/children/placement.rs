@@ -1,8 +1,6 @@
 //! On which nodes a workload can run.
 
-use k8s_openapi::api::core::v1::{
-    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
-};
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 use crate::workload::{Closure, System};
 
@@ -26,8 +24,33 @@ pub fn architecture(system: &System) -> Option<&'static str> {
     })
 }
 
-/// Nodes of the systems that there are closures for, and no others.
-pub(super) fn affinity(closures: &[Closure]) -> Result<Affinity, UnknownSystem> {
+/// Only nodes of the systems that there are closures for, whatever else the pod asks of nodes.
+pub(super) fn require_systems(
+    pod: &mut PodSpec,
+    closures: &[Closure],
+) -> Result<(), UnknownSystem> {
+    let own = systems(closures)?;
+    let terms = &mut pod
+        .affinity
+        .get_or_insert_default()
+        .node_affinity
+        .get_or_insert_default()
+        .required_during_scheduling_ignored_during_execution
+        .get_or_insert_default()
+        .node_selector_terms;
+    if terms.is_empty() {
+        terms.push(NodeSelectorTerm::default());
+    }
+    // A node has to meet one of the terms: so each of them asks for a system.
+    for term in terms {
+        term.match_expressions
+            .get_or_insert_default()
+            .extend(own.clone());
+    }
+    Ok(())
+}
+
+fn systems(closures: &[Closure]) -> Result<Vec<NodeSelectorRequirement>, UnknownSystem> {
     let mut architectures = Vec::new();
     for closure in closures {
         let architecture =
@@ -41,20 +64,8 @@ pub(super) fn affinity(closures: &[Closure]) -> Result<Affinity, UnknownSystem> 
         operator: "In".to_owned(),
         values: Some(values),
     };
-    let term = NodeSelectorTerm {
-        match_expressions: Some(vec![
-            one_of("kubernetes.io/os", vec!["linux".to_owned()]),
-            one_of("kubernetes.io/arch", architectures),
-        ]),
-        ..NodeSelectorTerm::default()
-    };
-    Ok(Affinity {
-        node_affinity: Some(NodeAffinity {
-            required_during_scheduling_ignored_during_execution: Some(NodeSelector {
-                node_selector_terms: vec![term],
-            }),
-            ..NodeAffinity::default()
-        }),
-        ..Affinity::default()
-    })
+    Ok(vec![
+        one_of("kubernetes.io/os", vec!["linux".to_owned()]),
+        one_of("kubernetes.io/arch", architectures),
+    ])
 }

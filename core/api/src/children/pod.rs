@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
     CSIVolumeSource, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, Lifecycle,
-    LifecycleHandler, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
-    SecurityContext, SleepAction, Volume, VolumeMount,
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value};
 
-use super::{ChildrenError, MAIN_CONTAINER, Parent, config_map, environment, placement};
+use super::{
+    ChildrenError, MAIN_CONTAINER, Parent, config_map, drain, environment, placement,
+    users_template,
+};
 use crate::volume::volume_attributes;
 use crate::workload::{Protocol, WorkloadKind};
 use crate::{CSI_DRIVER, VIEW};
@@ -20,15 +22,12 @@ use crate::{CSI_DRIVER, VIEW};
 /// The user and group of pods that say nothing else; the base image names them.
 const NON_ROOT: i64 = 65532;
 
-/// How long a pod that serves goes on after it was told to end, in seconds: until every node has
-/// stopped sending it requests.
-const DRAIN_SECONDS: i64 = 5;
-
 pub(super) fn pod_template(
     parent: &Parent<'_>,
     base_image: &str,
 ) -> Result<PodTemplateSpec, ChildrenError> {
     let spec = parent.spec();
+    let users = users_template::parse(&spec.pod_template)?;
     let closure = Volume {
         name: "closure".to_owned(),
         csi: Some(CSIVolumeSource {
@@ -49,9 +48,12 @@ pub(super) fn pod_template(
     let account = spec.service_account.as_ref();
     let is_batch = matches!(spec.kind, WorkloadKind::Job | WorkloadKind::CronJob);
     let pod = PodSpec {
-        affinity: Some(placement::affinity(&spec.closures)?),
         automount_service_account_token: Some(account.is_some_and(|account| account.mount_token)),
-        containers: vec![container(parent, base_image)?],
+        containers: vec![container(
+            parent,
+            base_image,
+            drain::before_the_end(parent, &users),
+        )?],
         enable_service_links: Some(false),
         restart_policy: is_batch.then(|| "Never".to_owned()),
         security_context: Some(PodSecurityContext {
@@ -80,9 +82,14 @@ pub(super) fn pod_template(
         }),
         spec: Some(pod),
     };
-    template.merge_from(users_template(&spec.pod_template)?);
+    template.merge_from(users);
     if let Some(pod) = &mut template.spec {
         set_pull_policies(pod);
+        placement::require_systems(pod, &spec.closures)?;
+        // The API server writes the new name's value into the old one.
+        if let Some(old) = pod.service_account.take() {
+            pod.service_account_name.get_or_insert(old);
+        }
     }
     // Whatever the user's template says of labels, the selector must find the pods.
     let metadata = template.metadata.get_or_insert_default();
@@ -93,7 +100,11 @@ pub(super) fn pod_template(
     Ok(template)
 }
 
-fn container(parent: &Parent<'_>, base_image: &str) -> Result<Container, ChildrenError> {
+fn container(
+    parent: &Parent<'_>,
+    base_image: &str,
+    lifecycle: Option<Lifecycle>,
+) -> Result<Container, ChildrenError> {
     let spec = parent.spec();
     let mount = |name: &str, path: &str, read_only: Option<bool>| VolumeMount {
         name: name.to_owned(),
@@ -127,21 +138,12 @@ fn container(parent: &Parent<'_>, base_image: &str) -> Result<Container, Childre
         .collect();
     let env = environment::variables(&spec.env)?;
     let probes = spec.probes.clone().unwrap_or_default();
-    let drain = Lifecycle {
-        pre_stop: Some(LifecycleHandler {
-            sleep: Some(SleepAction {
-                seconds: DRAIN_SECONDS,
-            }),
-            ..LifecycleHandler::default()
-        }),
-        ..Lifecycle::default()
-    };
     Ok(Container {
         args: (!spec.args.is_empty()).then(|| spec.args.clone()),
         command: Some(spec.command.clone()),
         env: (!env.is_empty()).then_some(env),
         image: Some(base_image.to_owned()),
-        lifecycle: spec.service.as_ref().map(|_| drain),
+        lifecycle,
         liveness_probe: probes.liveness,
         name: MAIN_CONTAINER.to_owned(),
         ports: (!ports.is_empty()).then_some(ports),
@@ -190,55 +192,4 @@ pub(super) fn protocol(protocol: Protocol) -> String {
         Protocol::Sctp => "SCTP",
     }
     .to_owned()
-}
-
-/// The user's part of the template. Lists are merged as Kubernetes merges them: containers, volumes,
-/// ports and variables by name.
-fn users_template(template: &Map<String, Value>) -> Result<PodTemplateSpec, ChildrenError> {
-    let mut given = Value::Object(template.clone());
-    // The type wants the list, but the user need not add to it.
-    if let Some(spec) = given.get_mut("spec").and_then(Value::as_object_mut) {
-        spec.entry("containers")
-            .or_insert_with(|| Value::Array(Vec::new()));
-    }
-    let parsed: PodTemplateSpec =
-        serde_path_to_error::deserialize(&given).map_err(|error| ChildrenError::PodTemplate {
-            path: format!(".{}", error.path()),
-            problem: error.inner().to_string(),
-        })?;
-    let known = serde_json::to_value(&parsed).map_err(ChildrenError::Serialize)?;
-    match unknown_field(&given, &known) {
-        Some(path) => Err(ChildrenError::PodTemplate {
-            path,
-            problem: "Kubernetes knows no such field of a PodTemplateSpec".to_owned(),
-        }),
-        None => Ok(parsed),
-    }
-}
-
-/// The path of the first thing that was given and did not survive parsing.
-fn unknown_field(given: &Value, known: &Value) -> Option<String> {
-    match (given, known) {
-        (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| {
-            // Empty and absent are the same to Kubernetes.
-            let is_empty = value.is_null()
-                || value.as_array().is_some_and(Vec::is_empty)
-                || value.as_object().is_some_and(Map::is_empty);
-            match known.get(name) {
-                None if is_empty => None,
-                None => Some(format!(".{name}")),
-                Some(known) => unknown_field(value, known).map(|path| format!(".{name}{path}")),
-            }
-        }),
-        (Value::Array(given), Value::Array(known)) => {
-            given
-                .iter()
-                .zip(known)
-                .enumerate()
-                .find_map(|(index, (given, known))| {
-                    unknown_field(given, known).map(|path| format!("[{index}]{path}"))
-                })
-        }
-        _ => None,
-    }
 }

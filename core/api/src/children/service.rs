@@ -31,7 +31,7 @@ pub(super) fn services(parent: &Parent<'_>) -> Result<Vec<DynamicObject>, Childr
     if spec.kind == WorkloadKind::StatefulSet {
         let ports = ports(spec, |_, port| port.port);
         services.push(object(&Service {
-            metadata: parent.metadata_of(headless_name(parent)),
+            metadata: parent.metadata_of(headless_service(&parent.name())),
             spec: Some(ServiceSpec {
                 cluster_ip: Some("None".to_owned()),
                 ports: (!ports.is_empty()).then_some(ports),
@@ -45,9 +45,9 @@ pub(super) fn services(parent: &Parent<'_>) -> Result<Vec<DynamicObject>, Childr
     Ok(services)
 }
 
-/// The Service that governs a StatefulSet.
-pub(super) fn headless_name(parent: &Parent<'_>) -> String {
-    format!("{}-pods", parent.name())
+/// The name of the Service that governs the StatefulSet of a workload.
+pub fn headless_service(workload: &str) -> String {
+    format!("{workload}-pods")
 }
 
 /// The number of a port on the Service.
