@@ -1,12 +1,11 @@
 {
   description = "Workloads of every kind, with everything that can stand beside them; for ci/crd";
 
-  inputs.niphas.url = "path:../..";
-
+  # No input, and so no lock file: the library is in this repository.
   outputs =
-    { self, niphas }:
+    { self }:
     {
-      niphasConfigurations.everything = niphas.lib.mkEnvironment {
+      niphasConfigurations.everything = (import ../../nixlib).mkEnvironment {
         systems = [ "x86_64-linux" "aarch64-linux" ];
         pkgsFor = import ../../examples/hello/packages.nix;
         namespace = "everything";

@@ -157,7 +157,7 @@ impl FromStr for Amount {
         };
         if is_short {
             let is_normal = match format {
-                Format::Binary => amount.last_digits() % 8 != 0,
+                Format::Binary => !amount.last_digits().is_multiple_of(8),
                 Format::Decimal | Format::Exponent => {
                     amount.exponent % 3 == 0
                         && !written.ends_with("000")
@@ -303,7 +303,7 @@ impl Amount {
     fn binary(&self) -> Option<(String, &'static str)> {
         let mut number = self.to_u64().filter(|number| *number >= 1024)?;
         let mut suffix = 0;
-        while number % 1024 == 0 {
+        while number.is_multiple_of(1024) {
             number /= 1024;
             suffix += 1;
         }

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use niphas_api::{System, VIEW_ROOT};
-use nix_formats::{StoreDir, StorePath};
-use serde_json::{Map, Value, json};
+use niphas_api::System;
+use nix_formats::StorePath;
+use serde_json::{Map, Value};
 
-use crate::attribute_path::{AttributePath, Element};
+use crate::attribute_path::AttributePath;
 use crate::names::{why_bad_name, why_no_label};
+use crate::objects::Names;
+use crate::places::locate;
 use crate::problem::{Problem, ProblemKind, Problems};
-use crate::rules::Rules;
-use crate::schema::{Checker, describe, object_schema, workload_schema};
-use crate::store_paths;
+use crate::schema::{Checker, describe};
+use crate::store_paths::Mentions;
+use crate::workload::{self, Schema};
 
 /// What `niphasConfigurations.<name>` evaluated to.
 pub struct Evaluated<'a> {
@@ -45,6 +47,8 @@ pub struct CheckedWorkload {
     pub(crate) spec: Map<String, Value>,
     /// The roots of its closure on each system: the package first.
     pub roots: BTreeMap<System, Vec<StorePath>>,
+    /// The store paths that stand in its texts.
+    pub(crate) mentions: Mentions,
     /// Where the workload stands in the source.
     pub(crate) position: Option<String>,
 }
@@ -71,12 +75,8 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
         };
         return Err(Problems::from_found(checker.problems).unwrap_or(nothing.into()));
     };
-    let schema = object_schema();
-    // Those between a workload's name and its spec.
-    let object_rules = json!({ "x-kubernetes-validations": schema["x-kubernetes-validations"] });
-    let schema = workload_schema(schema);
-    let rules = Rules::new();
-    let rules_of = |name: &str| (!(evaluated.keeps_rules)(name)).then_some(&rules);
+    let schema = Schema::new();
+    let mut services = Names::default();
     let mut checked = BTreeMap::new();
     for (name, workload) in workloads {
         let path = top.attribute("workloads").attribute(name);
@@ -89,52 +89,14 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
             checker.report(&path, kind);
             continue;
         }
-        let mut on_systems = Vec::new();
-        for system in &systems {
-            let Some(workload) = workload.get(system.as_str()) else {
-                checker.report(
-                    &path,
-                    ProblemKind::MissingAttribute {
-                        name: system.to_string(),
-                    },
-                );
-                continue;
-            };
-            let references = (evaluated.references)(name, system.as_str());
-            if let Some((spec, roots)) = check_on_system(
-                &mut checker,
-                rules_of(name),
-                &schema,
-                &path,
-                system,
-                workload,
-                references,
-            ) {
-                on_systems.push((system, spec, roots));
-            }
+        let workload = (&path, name.as_str(), workload);
+        let workload = workload::check(&mut checker, evaluated, &schema, &systems, workload);
+        if let Some((service, other)) = services.take(name, &workload.spec) {
+            let problem = format!("the Service {service:?} is the workload {other:?}'s, too");
+            let remedy = Some("give one of the two workloads another name".to_owned());
+            checker.report(&path, ProblemKind::Refused { problem, remedy });
         }
-        compare_systems(&mut checker, &path, &on_systems);
-        let spec = on_systems
-            .first()
-            .map(|(_, spec, _)| spec.clone())
-            .unwrap_or_default();
-        let object = json!({ "metadata": { "name": name }, "spec": { "kind": spec.get("kind") } });
-        if let Some(rules) = rules_of(name) {
-            rules.check(&mut checker, &path, &object_rules, &object);
-        }
-        let roots = on_systems
-            .into_iter()
-            .map(|(system, _, roots)| (system.clone(), roots))
-            .collect();
-        let position = locate(&path);
-        checked.insert(
-            name.clone(),
-            CheckedWorkload {
-                spec,
-                roots,
-                position,
-            },
-        );
+        checked.insert(name.clone(), workload);
     }
     match Problems::from_found(checker.problems) {
         Some(problems) => Err(problems),
@@ -245,201 +207,4 @@ fn wrong_type(checker: &mut Checker<'_>, path: &AttributePath, expected: &str, v
             hint: None,
         },
     );
-}
-
-/// A workload's spec and roots on one system, if there is something to run.
-fn check_on_system(
-    checker: &mut Checker<'_>,
-    rules: Option<&Rules>,
-    schema: &Value,
-    path: &AttributePath,
-    system: &System,
-    workload: &Value,
-    references: Vec<String>,
-) -> Option<(Map<String, Value>, Vec<StorePath>)> {
-    // Positions are asked for by the path in the value; users read the path without its inner parts.
-    let attributes = &workload["attributes"];
-    let package = read_package(checker, path, &workload["package"])?;
-    let inner = path.attribute(system.as_str()).attribute("attributes");
-    let found_before = checker.problems.len();
-    let mut spec = checker.check(&inner, schema, attributes);
-    if let Some(rules) = rules {
-        rules.check(checker, &inner, schema, &spec);
-    }
-    for problem in &mut checker.problems[found_before..] {
-        problem.path = as_written(&problem.path);
-    }
-    if spec["command"].is_null() {
-        let command = match workload["mainProgram"].as_str() {
-            Some(program) if !program.is_empty() && !program.contains('/') => {
-                format!("{VIEW_ROOT}/bin/{program}")
-            }
-            _ if attributes["command"].is_null() => {
-                let package = package.name().to_owned();
-                checker.report(path, ProblemKind::NoCommand { package });
-                return None;
-            }
-            _ => return None,
-        };
-        if attributes["command"].is_null() {
-            spec["command"] = Value::from(vec![command]);
-        }
-    }
-    store_paths::replace_package(&mut spec, &package);
-    let mut others = BTreeSet::new();
-    for reference in references {
-        if let Ok(reference) = StoreDir::default().parse_canonical(&reference) {
-            others.insert(reference);
-        } else {
-            let found = format!("{reference:?}");
-            checker.report(path, ProblemKind::NotAStorePath { found });
-        }
-    }
-    others.remove(&package);
-    let roots = std::iter::once(package).chain(others).collect();
-    match spec {
-        Value::Object(spec) => Some((spec, roots)),
-        _ => None,
-    }
-}
-
-fn read_package(
-    checker: &mut Checker<'_>,
-    path: &AttributePath,
-    package: &Value,
-) -> Option<StorePath> {
-    if package.is_null() {
-        checker.report(path, ProblemKind::NoPackage);
-        return None;
-    }
-    let parsed = package
-        .as_str()
-        .and_then(|text| StoreDir::default().parse_canonical(text).ok());
-    if parsed.is_none() {
-        let found = describe(package);
-        checker.report(
-            &path.attribute("package"),
-            ProblemKind::NotAStorePath { found },
-        );
-    }
-    parsed
-}
-
-/// What must be the same on all systems, and is not.
-fn compare_systems(
-    checker: &mut Checker<'_>,
-    path: &AttributePath,
-    on_systems: &[(&System, Map<String, Value>, Vec<StorePath>)],
-) {
-    let Some(((one_system, one, _), others)) = on_systems.split_first() else {
-        return;
-    };
-    for (other_system, other, _) in others {
-        let inner = path.attribute(one_system.as_str()).attribute("attributes");
-        let mut differences = Vec::new();
-        compare_sets(&inner, one, other, &mut differences);
-        for (inner, one, other) in differences {
-            let store_path = [one, other]
-                .iter()
-                .any(|value| value.as_str().is_some_and(store_paths::names_store_path));
-            let kind = ProblemKind::DiffersBetweenSystems {
-                one: describe(one),
-                one_system: one_system.to_string(),
-                other: describe(other),
-                other_system: other_system.to_string(),
-                store_path,
-            };
-            let position = (checker.locate)(&inner);
-            checker.problems.push(Problem {
-                path: as_written(&inner),
-                position,
-                kind,
-            });
-        }
-    }
-}
-
-type Difference<'a> = (AttributePath, &'a Value, &'a Value);
-
-fn compare_sets<'a>(
-    path: &AttributePath,
-    one: &'a Map<String, Value>,
-    other: &'a Map<String, Value>,
-    differences: &mut Vec<Difference<'a>>,
-) {
-    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    for name in names {
-        let field = |fields: &'a Map<String, Value>| fields.get(name).unwrap_or(&Value::Null);
-        compare(&path.attribute(name), field(one), field(other), differences);
-    }
-}
-
-fn compare<'a>(
-    path: &AttributePath,
-    one: &'a Value,
-    other: &'a Value,
-    differences: &mut Vec<Difference<'a>>,
-) {
-    match (one, other) {
-        (Value::Object(one), Value::Object(other)) => compare_sets(path, one, other, differences),
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            for (index, (one, other)) in one.iter().zip(other).enumerate() {
-                compare(&path.index(index), one, other, differences);
-            }
-        }
-        (one, other) if one != other => differences.push((path.clone(), one, other)),
-        _ => {}
-    }
-}
-
-/// `workloads.web.x86_64-linux.attributes.args` is what the user wrote as `workloads.web.args`.
-fn as_written(path: &AttributePath) -> AttributePath {
-    let elements = path.elements();
-    let inner = elements.get(3) == Some(&Element::Attribute("attributes".to_owned()));
-    let skipped = if inner { 2..4 } else { 0..0 };
-    elements
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !skipped.contains(index))
-        .fold(
-            AttributePath::default(),
-            |path, (_, element)| match element {
-                Element::Attribute(name) => path.attribute(name),
-                Element::Index(index) => path.index(*index),
-            },
-        )
-}
-
-/// The position of an attribute or of the nearest one around it.
-fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
-    let mut names = Vec::new();
-    for element in path.elements() {
-        match element {
-            Element::Attribute(name) => names.push(name.as_str()),
-            // Elements of lists have no positions, nor has what is in them for the caller.
-            Element::Index(_) => break,
-        }
-    }
-    while !names.is_empty() {
-        // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no places of the user's.
-        let position = match names[..] {
-            ["workloads", workload] => workload_position(evaluated.value, workload)
-                .or_else(|| (evaluated.position)(&names)),
-            ["workloads", ..] if matches!(names.len(), 3 | 4) => None,
-            _ => (evaluated.position)(&names),
-        };
-        if position.is_some() {
-            return position;
-        }
-        names.pop();
-    }
-    None
-}
-
-/// Where a workload is defined, as nixlib found out.
-fn workload_position(environment: &Value, workload: &str) -> Option<String> {
-    let position = &environment["positions"][workload];
-    let file = position["file"].as_str()?;
-    let line = position["line"].as_u64()?;
-    Some(format!("{file}:{line}:{}", position["column"].as_u64()?))
 }

@@ -12,12 +12,16 @@ mod attribute_path;
 mod environment;
 mod lock;
 mod names;
+mod objects;
 mod output;
+mod places;
 mod problem;
 mod rules;
 mod schema;
 mod store_paths;
 mod suggestion;
+mod systems;
+mod workload;
 
 pub use attribute_path::{AttributePath, Element};
 pub use environment::{CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, check};

@@ -192,6 +192,7 @@ impl CheckedEnvironment {
                 problems.push(problem(ProblemKind::UnresolvedClosure(id.system)));
                 continue;
             };
+            problems.extend(workload.mentions.outside(system, lines));
             declared.push(declare(system, roots, lines));
             let path = format!(".niphas/{environment}/closures/{name}.{system}.txt");
             files.push((path, lines.to_string().into_bytes()));
@@ -235,7 +236,7 @@ impl CheckedEnvironment {
         let children = children(&object, base_image)
             .map_err(|error| ProblemKind::Children(error.to_string()))?;
         let objects = match form {
-            Form::Workloads => vec![json!(object)],
+            Form::Workloads => vec![without_idle_replicas(json!(object))],
             Form::Expanded { .. } => children.iter().map(|child| json!(child)).collect(),
         };
         objects
@@ -261,7 +262,20 @@ impl CheckedEnvironment {
     }
 }
 
-fn declare(system: &System, roots: &[StorePath], lines: &ClosureLines) -> Closure {
+/// Leaves `replicas` out where they mean nothing: the kind has none, or an autoscaler decides. Readers would take them for a
+/// promise.
+fn without_idle_replicas(mut object: Value) -> Value {
+    let spec = &mut object["spec"];
+    let counts = spec["kind"] == "Deployment" || spec["kind"] == "StatefulSet";
+    if (!counts || !spec["autoscaling"].is_null())
+        && let Some(fields) = spec.as_object_mut()
+    {
+        fields.remove("replicas");
+    }
+    object
+}
+
+pub(crate) fn declare(system: &System, roots: &[StorePath], lines: &ClosureLines) -> Closure {
     Closure {
         system: system.clone(),
         roots: roots.iter().cloned().map(Root::from).collect(),

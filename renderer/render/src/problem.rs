@@ -6,6 +6,9 @@ use niphas_api::System;
 
 use crate::attribute_path::AttributePath;
 
+/// The most problems that are written out. Further ones are counted.
+const WRITTEN: usize = 100;
+
 /// All that is wrong with an environment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(Vec<Problem>);
@@ -33,13 +36,16 @@ impl From<Problem> for Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.0.iter().take(WRITTEN).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(WRITTEN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 
@@ -117,6 +123,22 @@ pub enum ProblemKind {
         /// The rule's message.
         rule: String,
     },
+    /// What Kubernetes would refuse, or what could never run.
+    #[error("{problem}")]
+    Refused {
+        /// What is wrong.
+        problem: String,
+        /// What to write instead.
+        remedy: Option<String>,
+    },
+    /// A store path in a text that the pod would not have.
+    #[error("names {path}, which is not in its closure for {system}")]
+    OutsideClosure {
+        /// The store path.
+        path: String,
+        /// The system whose closure lacks it.
+        system: System,
+    },
     /// A name that cannot be part of the objects' names and the files' paths.
     #[error("{name:?} cannot be the name of {what}: {reason}")]
     BadName {
@@ -127,9 +149,6 @@ pub enum ProblemKind {
         /// Why not.
         reason: &'static str,
     },
-    /// Sets and lists in one another deeper than this.
-    #[error("nested more than {0} deep")]
-    TooDeep(usize),
     /// There is nothing to run.
     #[error("no package")]
     NoPackage,
@@ -195,6 +214,12 @@ impl ProblemKind {
                     known => Some(format!("known here: {}", known.join(", "))),
                 })
             }
+            Self::Refused { remedy, .. } => remedy.clone(),
+            Self::OutsideClosure { .. } => Some(
+                "write the derivation itself into the text, like \"${pkgs.hello}\": what Nix does not know to be a \
+                 reference is neither fetched nor mounted"
+                    .into(),
+            ),
             Self::NoPackage => {
                 Some("set 'package' to the derivation whose program is to run".into())
             }
@@ -221,7 +246,6 @@ impl ProblemKind {
             }
             Self::MissingAttribute { .. }
             | Self::BadName { .. }
-            | Self::TooDeep(_)
             | Self::UnresolvedClosure(_)
             | Self::Rule { .. }
             | Self::Children(_)

@@ -1,9 +1,10 @@
 //! Checks a workload's attributes against the schema of the CRD's `spec`.
 //!
-//! Users write short forms (`ports.http = 8080`) for some of what the CRD spells out; they are
+//! The pod template is checked against Kubernetes' own types. Users write short forms (`ports.http = 8080`) for some of what the CRD spells out; they are
 //! expanded on the way. `null` means that an attribute is not set.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use niphas_api::QUANTITY_PATTERN;
 use regex_lite::Regex;
@@ -13,11 +14,27 @@ use crate::attribute_path::AttributePath;
 use crate::problem::{Problem, ProblemKind};
 use crate::suggestion::nearest;
 
+mod words;
+
+pub(crate) use words::describe;
+use words::{expected, has_type, wrong_type};
+
 /// In the schema of [`workload_schema`]: the one field that a value stands for that is no set.
 const SHORT_FORM: &str = "x-short-form";
 
-/// Deeper values are not from a human's hand; recursion stays far from the end of the stack.
-const MAX_DEPTH: usize = 64;
+/// The types of Kubernetes that a pod template is made of, by name; a test makes them out of the API's types.
+static KUBERNETES: LazyLock<Value> = LazyLock::new(|| {
+    let text = include_str!("schema/kubernetes.json");
+    serde_json::from_str(text).expect("a test reads the file")
+});
+
+/// The schema that a schema names.
+fn resolved(schema: &Value) -> &Value {
+    match schema["$ref"].as_str() {
+        Some(name) => &KUBERNETES[name],
+        None => schema,
+    }
+}
 
 /// The schema of whole objects.
 pub(crate) fn object_schema() -> Value {
@@ -36,6 +53,11 @@ pub(crate) fn workload_schema(mut object: Value) -> Value {
             properties[name]["additionalProperties"][SHORT_FORM] = json!(field);
         }
         properties["command"][SHORT_FORM] = json!([]);
+        // In the definition it is any object, which would be too large otherwise.
+        properties.insert(
+            "podTemplate".to_owned(),
+            json!({ "$ref": "PodTemplateSpec" }),
+        );
     }
     // `command` has a default that the schema cannot say: it depends on the package.
     schema["required"] = json!([]);
@@ -82,10 +104,8 @@ impl<'a> Checker<'a> {
 
     /// Checks a value; returns it with its short forms expanded and without `null`.
     pub(crate) fn check(&mut self, path: &AttributePath, schema: &Value, value: &Value) -> Value {
-        if path.elements().len() > MAX_DEPTH {
-            self.report(path, ProblemKind::TooDeep(MAX_DEPTH));
-            return Value::Null;
-        }
+        // No deeper than the types are, which are not recursive.
+        let schema = resolved(schema);
         match &schema[SHORT_FORM] {
             Value::String(field) if !value.is_object() => {
                 let inner = &schema["properties"][field];
@@ -155,12 +175,6 @@ impl<'a> Checker<'a> {
         schema: &Value,
         fields: &Map<String, Value>,
     ) -> Map<String, Value> {
-        if schema["x-kubernetes-preserve-unknown-fields"] == true {
-            fields
-                .iter()
-                .for_each(|(name, field)| self.check_depth(&path.attribute(name), field));
-            return fields.clone();
-        }
         self.check_length(
             path,
             schema,
@@ -252,22 +266,6 @@ impl<'a> Checker<'a> {
         );
     }
 
-    fn check_depth(&mut self, path: &AttributePath, value: &Value) {
-        if path.elements().len() > MAX_DEPTH {
-            return self.report(path, ProblemKind::TooDeep(MAX_DEPTH));
-        }
-        match value {
-            Value::Object(fields) => fields
-                .iter()
-                .for_each(|(name, field)| self.check_depth(&path.attribute(name), field)),
-            Value::Array(items) => items
-                .iter()
-                .enumerate()
-                .for_each(|(index, item)| self.check_depth(&path.index(index), item)),
-            _ => {}
-        }
-    }
-
     fn report_bad_value(
         &mut self,
         path: &AttributePath,
@@ -287,253 +285,5 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn is_int_or_string(schema: &Value) -> bool {
-    schema["x-kubernetes-int-or-string"] == true
-}
-
-fn has_type(schema: &Value, value: &Value) -> bool {
-    if is_int_or_string(schema) {
-        return value.is_string() || value.is_i64() || value.is_u64();
-    }
-    match schema["type"].as_str() {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("number") => value.is_number(),
-        Some("boolean") => value.is_boolean(),
-        _ => true,
-    }
-}
-
-fn expected(schema: &Value) -> String {
-    if is_int_or_string(schema) {
-        return "an integer or a string".to_owned();
-    }
-    match schema["type"].as_str() {
-        Some("object") => "a set",
-        Some("array") => "a list",
-        Some("string") => "a string",
-        Some("integer") => "an integer",
-        Some("number") => "a number",
-        Some("boolean") => "a Boolean",
-        _ => "a value",
-    }
-    .to_owned()
-}
-
-fn wrong_type(schema: &Value, expected: String, value: &Value) -> ProblemKind {
-    let takes_string = is_int_or_string(schema) || schema["type"] == "string";
-    let takes_integer = schema["type"] == "integer";
-    let hint = match value {
-        Value::Number(_) | Value::Bool(_) if takes_string => {
-            Some(format!("write it as a string: \"{value}\""))
-        }
-        Value::String(text) if takes_integer && text.parse::<i64>().is_ok() => {
-            Some(format!("write it without quotes: {text}"))
-        }
-        Value::String(_) if schema["type"] == "array" => {
-            Some(format!("write it as a list: [ {} ]", quote(value)))
-        }
-        _ => None,
-    };
-    ProblemKind::WrongType {
-        expected,
-        found: describe(value),
-        hint,
-    }
-}
-
-/// A value in a sentence, shortened.
-pub(crate) fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => format!("the Boolean {value}"),
-        Value::Number(number) if number.is_f64() => format!("the float {value}"),
-        Value::Number(_) => format!("the integer {value}"),
-        Value::String(_) => format!("the string {}", quote(value)),
-        Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(fields) if fields.is_empty() => "an empty set".to_owned(),
-        Value::Object(_) => "a set".to_owned(),
-    }
-}
-
-fn quote(value: &Value) -> String {
-    const SHOWN: usize = 100;
-    match value.as_str() {
-        Some(text) if text.chars().count() > SHOWN => {
-            let start: String = text.chars().take(SHOWN).collect();
-            format!("{start:?}…")
-        }
-        Some(text) => format!("{text:?}"),
-        None => value.to_string(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problems(attributes: &Value) -> String {
-        let locate = |_: &AttributePath| None;
-        let mut checker = Checker::new(&locate);
-        checker.check(
-            &AttributePath::default(),
-            &workload_schema(object_schema()),
-            attributes,
-        );
-        let lines: Vec<_> = checker.problems.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    }
-
-    fn expanded(attributes: &Value) -> Value {
-        let locate = |_: &AttributePath| None;
-        let mut checker = Checker::new(&locate);
-        let checked = checker.check(
-            &AttributePath::default(),
-            &workload_schema(object_schema()),
-            attributes,
-        );
-        assert_eq!(checker.problems, []);
-        checked
-    }
-
-    #[test]
-    fn short_forms_are_expanded_and_nulls_dropped() {
-        let attributes = json!({
-            "command": "/nix/root/bin/web",
-            "env": { "A": "1", "B": { "value": "2" }, "C": null },
-            "files": { "/etc/a": "text", "/etc/b": { "text": "b", "mode": "0400" } },
-            "ports": { "http": 80, "dns": { "port": 53, "protocol": "UDP" } },
-            "resources": null,
-            "podTemplate": { "spec": { "hostname": null } },
-        });
-        let expected = json!({
-            "command": ["/nix/root/bin/web"],
-            "env": { "A": { "value": "1" }, "B": { "value": "2" } },
-            "files": { "/etc/a": { "text": "text" }, "/etc/b": { "text": "b", "mode": "0400" } },
-            "ports": { "http": { "port": 80 }, "dns": { "port": 53, "protocol": "UDP" } },
-            "podTemplate": { "spec": { "hostname": null } },
-        });
-        assert_eq!(expanded(&attributes), expected);
-    }
-
-    #[test]
-    fn wrong_types_say_what_is_wanted_and_how_to_write_it() {
-        insta::assert_snapshot!(problems(&json!({
-            "args": "--verbose",
-            "command": 1,
-            "env": { "PORT": 8080, "ON": true, "SET": [] },
-            "files": { "/a": 1.5 },
-            "podTemplate": "x",
-            "ports": { "http": "8080", "https": {} },
-            "probes": { "liveness": { "httpGet": { "port": 1.5 }, "periodSeconds": "a" } },
-            "replicas": "3",
-            "resources": { "limits": { "cpu": 0.5, "memory": [ ] } },
-            "service": true,
-        })), @r#"
-        args: expected a list, found the string "--verbose"
-          hint: write it as a list: [ "--verbose" ]
-        command: expected a string or a list, found the integer 1
-        env.ON: expected a string or a set, found the Boolean true
-          hint: write it as a string: "true"
-        env.PORT: expected a string or a set, found the integer 8080
-          hint: write it as a string: "8080"
-        env.SET: expected a string or a set, found an empty list
-        files."/a": expected a string or a set, found the float 1.5
-          hint: write it as a string: "1.5"
-        podTemplate: expected a set, found the string "x"
-        ports.http: expected an integer or a set, found the string "8080"
-          hint: write it without quotes: 8080
-        ports.https: attribute 'port' is missing
-        probes.liveness.httpGet.port: expected an integer or a string, found the float 1.5
-          hint: write it as a string: "1.5"
-        probes.liveness.periodSeconds: expected an integer, found the string "a"
-        replicas: expected an integer, found the string "3"
-          hint: write it without quotes: 3
-        resources.limits.cpu: expected an integer or a string, found the float 0.5
-          hint: write it as a string: "0.5"
-        resources.limits.memory: expected an integer or a string, found an empty list
-        service: expected a set, found the Boolean true
-        "#);
-    }
-
-    #[test]
-    fn unknown_attributes_name_the_nearest_or_all_known_ones() {
-        insta::assert_snapshot!(problems(&json!({
-            "replica": 1,
-            "image": "nginx",
-            "closures": [],
-            "probes": { "rediness": {}, "liveness": { "httpGet": { "pth": "/", "port": 80 } } },
-            "env": { "A": { "valu": "x" } },
-            "service": { "kind": "x" },
-        })), @r"
-        closures: unknown attribute
-          hint: known here: args, autoscaling, command, cronJob, disruptionBudget, env, files, httpRoute, ingress, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, service, serviceAccount, strategy, volumeClaims
-        env.A.valu: unknown attribute
-          hint: did you mean 'value'?
-        image: unknown attribute
-          hint: known here: args, autoscaling, command, cronJob, disruptionBudget, env, files, httpRoute, ingress, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, service, serviceAccount, strategy, volumeClaims
-        probes.liveness.httpGet.pth: unknown attribute
-          hint: did you mean 'path'?
-        probes.rediness: unknown attribute
-          hint: did you mean 'readiness'?
-        replica: unknown attribute
-          hint: did you mean 'replicas'?
-        service.kind: unknown attribute
-          hint: known here: annotations, ports, type
-        ");
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused() {
-        insta::assert_snapshot!(problems(&json!({
-            "command": [],
-            "replicas": -1,
-            "ports": { "a": 0, "b": 65536, "c": { "port": 1, "protocol": "tcp" } },
-            "files": { "/a": { "text": "", "mode": "rw" } },
-            "service": { "type": "Loadbalancer", "ports": { "http": 70000 } },
-            "probes": { "startup": { "failureThreshold": 3_000_000_000_u64 } },
-            "resources": { "limits": { "cpu": "half", "memory": "64Mi", "other": "1.5e3" } },
-        })), @r#"
-        command: nothing in it: expected at least 1
-        files."/a".mode: the string "rw": expected a text that matches ^0?[0-7]{3}$
-        ports.a: the integer 0: expected 1 to 65535
-        ports.b: the integer 65536: expected 1 to 65535
-        ports.c.protocol: the string "tcp": expected one of TCP, UDP, SCTP
-          hint: did you mean 'TCP'?
-        probes.startup.failureThreshold: the integer 3000000000: expected an integer of 32 bits
-        replicas: the integer -1: expected 0 or more
-        resources.limits.cpu: the string "half": expected a quantity like 500m or 64Mi
-        service.ports.http: the integer 70000: expected 1 to 65535
-        service.type: the string "Loadbalancer": expected one of ClusterIP, NodePort, LoadBalancer
-          hint: did you mean 'LoadBalancer'?
-        "#);
-    }
-
-    #[test]
-    fn endless_nesting_is_refused() {
-        let mut value = json!({});
-        for _ in 0..80 {
-            value = json!({ "a": value });
-        }
-        let message = problems(&json!({ "podTemplate": value }));
-        assert!(message.ends_with(": nested more than 64 deep"), "{message}");
-    }
-
-    #[test]
-    fn every_pattern_of_the_schema_compiles() {
-        fn visit(schema: &Value) {
-            if let Some(pattern) = schema["pattern"].as_str() {
-                Regex::new(pattern).unwrap();
-            }
-            match schema {
-                Value::Object(fields) => fields.values().for_each(visit),
-                Value::Array(items) => items.iter().for_each(visit),
-                _ => {}
-            }
-        }
-        visit(&workload_schema(object_schema()));
-    }
-}
+mod tests;

@@ -1,8 +1,12 @@
 //! Store paths in the strings of a workload.
 
-use niphas_api::VIEW_ROOT;
+use niphas_api::{ClosureLines, System, VIEW_ROOT};
 use nix_formats::{StoreDir, StorePath};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::attribute_path::AttributePath;
+use crate::places::as_written;
+use crate::problem::{Problem, ProblemKind};
 
 /// Writes the package's own store path as `/nix/root`, which it is in a pod on every system.
 pub(crate) fn replace_package(value: &mut Value, package: &StorePath) {
@@ -22,6 +26,105 @@ fn replace(value: &mut Value, path: &str) {
 /// Whether a text names a path in the store.
 pub(crate) fn names_store_path(text: &str) -> bool {
     text.contains(&format!("{}/", StoreDir::default()))
+}
+
+/// Store paths in the texts of a workload, with their places.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Mentions(Vec<Mention>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Mention {
+    /// The text from the hash on.
+    text: String,
+    path: AttributePath,
+    position: Option<String>,
+}
+
+/// The digits of a hash in a store path's name.
+const HASH_LENGTH: usize = 32;
+/// The longest name of a store path, hash and dash included.
+const NAME_LENGTH: usize = 211 + HASH_LENGTH + 1;
+
+impl Mentions {
+    /// Finds those in the fields of a workload.
+    pub(crate) fn find(
+        &mut self,
+        path: &AttributePath,
+        fields: &Map<String, Value>,
+        locate: &dyn Fn(&AttributePath) -> Option<String>,
+    ) {
+        for (name, field) in fields {
+            self.find_in(&path.attribute(name), field, locate);
+        }
+    }
+
+    fn find_in(
+        &mut self,
+        path: &AttributePath,
+        value: &Value,
+        locate: &dyn Fn(&AttributePath) -> Option<String>,
+    ) {
+        match value {
+            Value::String(text) => {
+                let store = format!("{}/", StoreDir::default());
+                for (start, _) in text.match_indices(&store) {
+                    let rest = &text[start + store.len()..];
+                    let end = rest.find(|c: char| !is_in_names(c)).unwrap_or(rest.len());
+                    let name = &rest[..end.min(NAME_LENGTH)];
+                    if is_base_name(name) {
+                        self.0.push(Mention {
+                            text: name.to_owned(),
+                            path: as_written(path),
+                            position: locate(path),
+                        });
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.find_in(&path.index(index), item, locate);
+                }
+            }
+            Value::Object(fields) => self.find(path, fields, locate),
+            _ => {}
+        }
+    }
+
+    /// Those that a closure does not have: Nix did not know that the text refers to them.
+    pub(crate) fn outside<'a>(
+        &'a self,
+        system: &'a System,
+        closure: &ClosureLines,
+    ) -> Vec<Problem> {
+        let is_outside = |mention: &&Mention| {
+            // The text may go on after the name with what names can have.
+            !closure
+                .as_slice()
+                .iter()
+                .any(|line| mention.text.starts_with(line.path.base_name()))
+        };
+        let problem = |mention: &Mention| Problem {
+            path: mention.path.clone(),
+            position: mention.position.clone(),
+            kind: ProblemKind::OutsideClosure {
+                path: format!("{}/{}", StoreDir::default(), mention.text),
+                system: system.clone(),
+            },
+        };
+        self.0.iter().filter(is_outside).map(problem).collect()
+    }
+}
+
+fn is_in_names(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+-._?=".contains(c)
+}
+
+/// Whether a text begins with a hash and a dash.
+fn is_base_name(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+    text.len() > HASH_LENGTH + 1
+        && text.as_bytes()[HASH_LENGTH] == b'-'
+        && text.bytes().take(HASH_LENGTH).all(is_digit)
 }
 
 #[cfg(test)]

@@ -1,0 +1,101 @@
+//! What Kubernetes takes for names, keys and values. Each has what is expected of it beside it.
+
+/// A test of a text, and what to write instead.
+pub(super) type Form = (fn(&str) -> bool, &'static str);
+
+pub(super) const LABEL: Form = (
+    is_label,
+    "write at most 63 lower-case letters, digits and '-', the latter not at its ends",
+);
+pub(super) const SUBDOMAIN: Form = (
+    is_subdomain,
+    "write lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+);
+pub(super) const QUALIFIED_NAME: Form = (
+    is_qualified_name,
+    "write at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not",
+);
+pub(super) const LABEL_VALUE: Form = (
+    is_label_value,
+    "write at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
+);
+pub(super) const PORT_NAME: Form = (
+    is_port_name,
+    "write at most 15 lower-case letters, digits and single '-' between them, and at least one letter",
+);
+pub(super) const ADDRESS: Form = (
+    is_address,
+    "write an IP address, like 10.0.0.1 or 2001:db8::1",
+);
+/// What is mounted below a volume.
+pub(super) const DESCENDING_PATH: Form = (
+    is_descending_path,
+    "write a path that does not begin with '/', and has no part '..'",
+);
+
+/// RFC 1123.
+pub(super) fn is_label(text: &str) -> bool {
+    crate::names::why_no_label(text).is_none()
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let part = |part: &str| {
+        let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        part.starts_with(is_alphanumeric)
+            && part.ends_with(is_alphanumeric)
+            && part.chars().all(|c| is_alphanumeric(c) || c == '-')
+    };
+    text.len() <= 253 && text.split('.').all(part)
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_qualified_name(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((domain, name)) => is_subdomain(domain) && is_name(name),
+        None => is_name(text),
+    }
+}
+
+fn is_label_value(text: &str) -> bool {
+    text.is_empty() || is_name(text)
+}
+
+fn is_port_name(text: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=15).contains(&text.len())
+        && text.chars().any(|c| c.is_ascii_lowercase())
+        && text.chars().all(|c| is_alphanumeric(c) || c == '-')
+        && !text.contains("--")
+        && text.starts_with(is_alphanumeric)
+        && text.ends_with(is_alphanumeric)
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<core::net::IpAddr>().is_ok()
+}
+
+/// `10.0.0.0/8`.
+pub(super) fn is_network(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
+    let most = match address.parse() {
+        Ok(core::net::IpAddr::V4(_)) => 32,
+        Ok(core::net::IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    length.bytes().all(|byte| byte.is_ascii_digit())
+        && length.parse().is_ok_and(|length: u8| length <= most)
+}
+
+fn is_descending_path(text: &str) -> bool {
+    !text.starts_with('/') && text.split('/').all(|part| part != "..")
+}

@@ -1,0 +1,137 @@
+//! The objects that workloads consist of, against the rules of the API server that types do not say: so that what cannot
+//! run is reported where it is written, before anything is committed.
+//!
+//! The rules are those of `pkg/apis/*/validation` of Kubernetes, and of kubelet where a pod could never start. They are
+//! asked of the pod template as it is made, of what niphas makes and of what the user wrote over it.
+
+mod autoscaling;
+mod collisions;
+mod container;
+mod duplicates;
+mod grammar;
+mod network;
+mod place;
+mod pod;
+mod resources;
+mod schedule;
+mod scheduling;
+mod volumes;
+
+use niphas_api::{
+    Amount, BASE_IMAGE, ClosureLine, ClosureLines, NiphasWorkload, NiphasWorkloadSpec, System,
+    children,
+};
+use nix_formats::StorePath;
+use serde_json::{Map, Value, json};
+
+pub(crate) use collisions::Names;
+use place::Place;
+
+use crate::attribute_path::AttributePath;
+use crate::problem::ProblemKind;
+use crate::schema::Checker;
+
+/// A workload whose attributes fit the schema.
+pub(crate) struct Workload<'a> {
+    pub(crate) name: &'a str,
+    /// Its spec, less `closures`.
+    pub(crate) spec: &'a Map<String, Value>,
+    pub(crate) roots: &'a [(&'a System, &'a [StorePath])],
+    /// Where its attributes are.
+    pub(crate) path: &'a AttributePath,
+    /// Nothing is known to be wrong with its types.
+    pub(crate) is_sound: bool,
+}
+
+/// Checks what a workload consists of.
+pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
+    let attributes = Value::Object(workload.spec.clone());
+    let all = Place::new(&attributes, Some(&attributes), workload.path.clone());
+    schedule::check(checker, &all.field("cronJob"));
+    network::check(checker, &all.field("networkPolicy"));
+    storage(checker, &all.field("volumeClaims"));
+    let given = &attributes["podTemplate"];
+    duplicates::check(checker, &workload.path.attribute("podTemplate"), given);
+    let template = match pod_template(workload) {
+        Ok(template) => template,
+        // What has wrong types, which were reported, can be no object.
+        Err(_) if !workload.is_sound => return,
+        Err(kind) => return checker.report(workload.path, kind),
+    };
+    let place = match given {
+        Value::Null => Place::new(&template, None, workload.path.clone()),
+        given => Place::new(
+            &template,
+            Some(given),
+            workload.path.attribute("podTemplate"),
+        ),
+    };
+    let kind = workload.spec.get("kind").and_then(Value::as_str);
+    pod::metadata(checker, &place, workload.name, given);
+    let pod = place.field("spec");
+    pod::spec(checker, &pod, kind.unwrap_or("Deployment"));
+    scheduling::check(checker, &pod);
+    let volumes = volumes::check(checker, &pod, volumes::claims(workload.spec));
+    container::check(checker, &pod, &all, &volumes);
+    autoscaling::check(checker, &all.field("autoscaling"), &pod);
+}
+
+/// Storage that is asked for by accident.
+fn storage(checker: &mut Checker<'_>, claims: &Place<'_>) {
+    for name in claims
+        .value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        let claim = claims.field(name);
+        let storage = claim.field("storage");
+        let text = storage.written();
+        match text.parse::<Amount>() {
+            Ok(amount) if amount.is_zero() || amount.is_negative() => {
+                storage.report(
+                    checker,
+                    format!("storage is {text}"),
+                    "write how much, like 1Gi",
+                );
+            }
+            Ok(amount) => resources::of_bytes(checker, &storage, "storage", &amount),
+            // The schema's to refuse.
+            Err(_) => {}
+        }
+    }
+}
+
+/// The template that is made of the workload. What its closures hold changes nothing in it that has rules.
+fn pod_template(workload: &Workload<'_>) -> Result<Value, ProblemKind> {
+    let api = |error: serde_json::Error| ProblemKind::Api(error.to_string());
+    let lines = |roots: &[StorePath]| {
+        let line = roots.first().map(|path| ClosureLine {
+            path: path.clone(),
+            nar_hash: [0; 32].into(),
+            nar_size: 0,
+        });
+        ClosureLines::new(line.into_iter().collect())
+            .map_err(|error| ProblemKind::Children(error.to_string()))
+    };
+    let closures = workload
+        .roots
+        .iter()
+        .map(|(system, roots)| Ok(crate::output::declare(system, roots, &lines(roots)?)))
+        .collect::<Result<Vec<_>, ProblemKind>>()?;
+    let mut spec = Value::Object(workload.spec.clone());
+    spec["closures"] = serde_json::to_value(closures).map_err(api)?;
+    let spec: NiphasWorkloadSpec = serde_json::from_value(spec).map_err(api)?;
+    let object = NiphasWorkload::new(workload.name, spec);
+    let children =
+        children(&object, BASE_IMAGE).map_err(|error| ProblemKind::Children(error.to_string()))?;
+    let mut templates = children.into_iter().filter_map(|child| {
+        let spec = &child.data["spec"];
+        [&spec["template"], &spec["jobTemplate"]["spec"]["template"]]
+            .into_iter()
+            .find(|template| template.is_object())
+            .cloned()
+    });
+    Ok(templates.next_back().unwrap_or(json!({})))
+}
