@@ -9,6 +9,7 @@
 }:
 let
   merge = import ./merge.nix;
+  fitting = import ./fitting.nix;
 
   call = value: arguments: if builtins.isFunction value then value arguments else value;
 
@@ -29,7 +30,8 @@ let
     builtins.addErrorContext "while evaluating the workload '${name}' for ${system}" (
       let
         arguments = { inherit pkgs system name namespace; };
-        attributes = merge (call defaults arguments) (call workload arguments);
+        own = call workload arguments;
+        attributes = merge (fitting (call defaults arguments) own) own;
         package = attributes.package or null;
       in
       {

@@ -101,6 +101,39 @@ let
       };
     };
 
+    defaults-are-for-the-kinds-that-have-them = {
+      actual =
+        let
+          defaults = {
+            replicas = 2;
+            autoscaling = { maxReplicas = 3; };
+            disruptionBudget = { maxUnavailable = 1; };
+            strategy = { maxSurge = 1; };
+            job = { backoffLimit = 1; };
+            volumeClaims = { };
+            args = [ ];
+          };
+          namesOf = workload: builtins.attrNames (web { inherit defaults; workloads.web = workload; }).attributes;
+        in
+        map namesOf [
+          { }
+          { kind = "StatefulSet"; }
+          { kind = "DaemonSet"; }
+          { kind = "CronJob"; }
+          { kind = null; }
+          # What a workload says itself is the renderer's to refuse.
+          { kind = "Job"; replicas = 1; }
+        ];
+      expected = [
+        [ "args" "autoscaling" "disruptionBudget" "replicas" "strategy" ]
+        [ "args" "autoscaling" "disruptionBudget" "kind" "replicas" "volumeClaims" ]
+        [ "args" "kind" ]
+        [ "args" "job" "kind" ]
+        [ "args" "autoscaling" "disruptionBudget" "kind" "replicas" "strategy" ]
+        [ "args" "job" "kind" "replicas" ]
+      ];
+    };
+
     a-missing-package-is-null = {
       actual = web { };
       expected = {
