@@ -69,3 +69,9 @@ step_first_command() {
   gitops_repositories "$folder" >"$folder/second"
   diff "$folder/first" "$folder/second" || { echo "the second run committed something"; return 1; }
 }
+
+# The mistakes of a first week: what is said of each, and what is committed.
+step_first_use() {
+  niphas
+  ci/first-use
+}
