@@ -13,7 +13,7 @@ use crate::answers::Answers;
 use crate::environment::{
     EnvironmentData, EnvironmentHead, OpenedEnvironment, environment_name, position,
 };
-use crate::error::{EvaluationError, WorkError};
+use crate::error::{EnvironmentProblems, EvaluationError, RefusedEnvironments, WorkError};
 use crate::evaluation::Evaluation;
 use crate::evaluators::CachedEvaluation;
 use crate::opened_flake::OpenedFlake;
@@ -107,9 +107,14 @@ impl<'f> Environments<'f> {
             let unchecked = find(evaluator, &workloads, opened, answers, progress)?;
             let names = unchecked.iter().map(|found| found.name.clone()).collect();
             let mut environments = Vec::new();
+            let mut refused = Vec::new();
             for environment in unchecked {
-                environments.push(environment.check(evaluator, answers)?);
+                match environment.check(evaluator, answers)? {
+                    Ok(checked) => environments.push(checked),
+                    Err(problems) => refused.push(problems),
+                }
             }
+            RefusedEnvironments::unless_empty(refused).map_err(EvaluationError::from)?;
             let digest = self.cached.uses_answers().then(|| digest(answers, &names));
             Ok(EvaluatedEnvironments {
                 environments,
@@ -190,7 +195,7 @@ impl<'a> UncheckedEnvironment<'a> {
         self,
         evaluator: &mut Evaluator<'a>,
         answers: &Answers<'_>,
-    ) -> Result<CheckedEnvironment, WorkError> {
+    ) -> Result<Result<CheckedEnvironment, EnvironmentProblems>, Box<EvalError>> {
         let (name, value) = (self.name, self.value);
         let again = (!self.found_elsewhere.is_empty()).then(|| self.data.clone());
         let check = |data: EnvironmentData, evaluator: &Evaluator<'a>| {
@@ -202,7 +207,7 @@ impl<'a> UncheckedEnvironment<'a> {
             evaluate_again(evaluator, value, &self.found_elsewhere)?;
             result = check(data, evaluator);
         }
-        Ok(result.map_err(EvaluationError::from)?)
+        Ok(result)
     }
 }
 

@@ -35,9 +35,9 @@ pub enum EvaluationError {
         /// The names of those that it has.
         known: Vec<String>,
     },
-    /// An environment's workloads do not fit the API.
+    /// Workloads of environments do not fit the API.
     #[error(transparent)]
-    Problems(#[from] EnvironmentProblems),
+    Problems(#[from] RefusedEnvironments),
     /// The profile cannot be written.
     #[error("writing the profile '{}'", path.display())]
     Profile {
@@ -65,6 +65,22 @@ pub struct EnvironmentProblems {
     pub environment: String,
     /// All that is wrong with it.
     pub problems: Problems,
+}
+
+/// Environments that cannot be rendered, all of them; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct RefusedEnvironments(pub Vec<EnvironmentProblems>);
+
+impl RefusedEnvironments {
+    /// Nothing if there are none.
+    pub(crate) fn unless_empty(environments: Vec<EnvironmentProblems>) -> Result<(), Self> {
+        if environments.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(environments))
+        }
+    }
 }
 
 /// Closures of environments cannot be resolved.

@@ -31,7 +31,10 @@ mod workload;
 pub use attributes::{attribute, members, select_first};
 pub use closures::{Closures, closure_lines, resolve};
 pub use environments::{Environments, EvaluatedEnvironments, KnownEnvironments};
-pub use error::{EnvironmentProblems, EvaluationError, NixReport, ResolveError, UnresolvedClosure};
+pub use error::{
+    EnvironmentProblems, EvaluationError, NixReport, RefusedEnvironments, ResolveError,
+    UnresolvedClosure,
+};
 pub use evaluation::{Access, Evaluation, Hear};
 pub use last_rendering::{BranchObjects, LastRendering, RenderKey, RepositoryKey};
 pub use opened_flake::OpenedFlake;

@@ -251,9 +251,20 @@ fn failures_have_types() {
 
     shop.write("replicas", "\"many\"");
     match shop.failure(&["staging"]) {
-        EvaluationError::Problems(problems) => {
-            assert_eq!(problems.environment, "staging");
-            assert_eq!(problems.problems.as_slice().len(), 1);
+        EvaluationError::Problems(refused) => {
+            let [staging] = refused.0.as_slice() else {
+                panic!("{refused}");
+            };
+            assert_eq!(staging.environment, "staging");
+            assert_eq!(staging.problems.as_slice().len(), 1);
+        }
+        error => panic!("{error}"),
+    }
+    // What is wrong is found in all of them.
+    match shop.failure(&[]) {
+        EvaluationError::Problems(refused) => {
+            let names: Vec<&str> = refused.0.iter().map(|one| &*one.environment).collect();
+            assert_eq!(names, ["production", "staging"]);
         }
         error => panic!("{error}"),
     }
