@@ -1,12 +1,17 @@
 # shellcheck shell=bash
 # Checks of the sources themselves.
 
+# A source of more lines holds a second concept.
+MOST_LINES=500
+
 step_scripts() {
-  local scripts
+  local scripts long
   mapfile -t scripts < <(git ls-files ci .ci examples | xargs grep -lE '^#!.*\bbash$|^# shellcheck shell=bash$')
   shellcheck "${scripts[@]}"
   ci/words
   ci/variables
+  long=$(git ls-files '*.rs' | grep /src/ | xargs wc -l | awk -v most="$MOST_LINES" '$1 > most && $2 != "total"')
+  [[ -z $long ]] || { echo "sources of more than $MOST_LINES lines:"; echo "$long"; return 1; }
   python3 - <<'PYTHON'
 import ast, pathlib, subprocess
 for name in subprocess.run(["git", "ls-files", "ci"], capture_output=True, text=True, check=True).stdout.split():

@@ -263,6 +263,7 @@ impl NarInfo {
         Self::parse_within(store_dir, text, MAX_KEPT_SIZE, usize::MAX, |_| false)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a grammar: one arm for each field")]
     fn parse_within(
         store_dir: &StoreDir,
         text: &str,

@@ -20,6 +20,7 @@ const MAX_DEPTH: usize = 64;
 
 impl Derivation {
     /// Reads the text form. `name` is the derivation's, without `.drv`.
+    #[expect(clippy::too_many_lines, reason = "a grammar")]
     pub fn parse_aterm(
         store_dir: &StoreDir,
         name: &str,
