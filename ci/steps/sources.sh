@@ -23,6 +23,7 @@ PYTHON
 
 step_format() {
   cargo fmt --all --check
+  ci/imports
 }
 
 step_clippy() {

@@ -1,8 +1,9 @@
 //! Writes the schema of workloads as JSON, from the definition in `deploy/crd.yaml`: to derive it takes a program longer than
 //! all else that it does when nothing has changed. That the file is what is derived is tested in `niphas-operator`.
 
+use std::error::Error;
 use std::path::PathBuf;
-use std::{env, error::Error, fs};
+use std::{env, fs};
 
 use serde_json::Value;
 

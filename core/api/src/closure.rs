@@ -1,7 +1,6 @@
 //! The lines of a closure, and their digest.
 
-use std::fmt;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::num::ParseIntError;
 use std::str::FromStr;
 
@@ -284,8 +283,9 @@ impl JsonSchema for ClosureDigest {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use nix_formats::{HashAlgorithm, HashFormat};
+
+    use super::*;
 
     fn line(base_name: &str, nar_size: u64) -> ClosureLine {
         let path = StorePath::from_base_name(base_name).unwrap();

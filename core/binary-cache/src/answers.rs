@@ -1,19 +1,16 @@
 //! What the caches answered, remembered as long as there is memory.
 
-use crate::{
-    caches::Found,
-    error::Refusal,
-    memory::{Charge, Share},
-};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
 use nix_formats::StorePath;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Instant,
-};
+
+use crate::caches::Found;
+use crate::error::Refusal;
+use crate::memory::{Charge, Share};
 
 /// The answer for one path; callers that need it while it is being asked for wait.
 #[derive(Debug, Default)]

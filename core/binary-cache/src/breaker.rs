@@ -1,10 +1,10 @@
 //! A circuit breaker: what keeps failing is left alone for a while.
 
-use crate::{error::FetchError, limits::Limits};
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::error::FetchError;
+use crate::limits::Limits;
 
 /// After as many failures without a success between, it opens.
 const MAX_FAILURES: u32 = 3;

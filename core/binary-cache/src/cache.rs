@@ -1,17 +1,18 @@
 //! One cache: what it says about itself, and whether it is worth asking.
 
-use crate::{
-    breaker::Breaker,
-    cache_info::{CacheInfo, DEFAULT_PRIORITY},
-    error::{FetchError, Refusal},
-    limits::Limits,
-    memory::{Charge, Share},
-    transport::Transport,
-    url::CacheUrl,
-};
+use std::mem::size_of;
+use std::time::Duration;
+
 use nix_formats::{NarInfo, PublicKeys, StoreDir, StorePath, chain};
-use std::{mem::size_of, time::Duration};
 use tokio::sync::OnceCell;
+
+use crate::breaker::Breaker;
+use crate::cache_info::{CacheInfo, DEFAULT_PRIORITY};
+use crate::error::{FetchError, Refusal};
+use crate::limits::Limits;
+use crate::memory::{Charge, Share};
+use crate::transport::Transport;
+use crate::url::CacheUrl;
 
 /// As many bytes as almost all narinfos have at most. Larger ones take their turns, and more memory than they have bytes.
 const SMALL_NARINFO: usize = 16 << 10;

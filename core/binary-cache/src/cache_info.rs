@@ -1,7 +1,8 @@
 //! What a cache says about itself.
 
-use crate::error::FetchError;
 use nix_formats::StoreDir;
+
+use crate::error::FetchError;
 
 /// Nix's for caches that name none; lower is asked sooner.
 pub(crate) const DEFAULT_PRIORITY: u32 = 50;

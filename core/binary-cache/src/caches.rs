@@ -1,24 +1,24 @@
 //! Several caches, asked in order, and what they gave remembered.
 
-use crate::{
-    answers::Answer,
-    cache::{Cache, Held, weight},
-    cache_info::CacheInfo,
-    error::{FetchError, Refusal, SetupError, Unavailable},
-    limits::Limits,
-    memory::{CacheMemory, Charge, Share},
-    policy::{PolicyId, Trust, TrustPolicy},
-    together::Together,
-    transport::{Transport, client},
-    url::CacheUrl,
-};
-use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use nix_formats::{NarInfo, StoreDir, StorePath};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
 use tokio::sync::Semaphore;
+
+use crate::answers::Answer;
+use crate::cache::{Cache, Held, weight};
+use crate::cache_info::CacheInfo;
+use crate::error::{FetchError, Refusal, SetupError, Unavailable};
+use crate::limits::Limits;
+use crate::memory::{CacheMemory, Charge, Share};
+use crate::policy::{PolicyId, Trust, TrustPolicy};
+use crate::together::Together;
+use crate::transport::{Transport, client};
+use crate::url::CacheUrl;
 
 /// Binary caches and whom to believe. Made once; answers are remembered for as
 /// long as it lives, [as far as there is memory](CacheMemory), those that no

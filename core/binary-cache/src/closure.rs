@@ -1,16 +1,15 @@
 //! Walking a closure through the references of its paths.
 
-use crate::{
-    caches::{Caches, Found},
-    error::{ClosureError, Unavailable},
-    limits::Limits,
-};
-use futures::{StreamExt, stream::FuturesUnordered};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use nix_formats::StorePath;
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-};
+
+use crate::caches::{Caches, Found};
+use crate::error::{ClosureError, Unavailable};
+use crate::limits::Limits;
 
 /// Every path that a set of roots needs, the roots among them.
 #[derive(Debug, Clone)]

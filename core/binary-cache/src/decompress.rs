@@ -4,11 +4,10 @@ mod memory;
 
 pub(crate) use memory::{HEAD, looks_back};
 
+use std::cell::Cell;
+use std::io::{self, BufRead, Read};
+
 use nix_formats::Compression;
-use std::{
-    cell::Cell,
-    io::{self, BufRead, Read},
-};
 use zstd::zstd_safe::{self, DCtx, DParameter, ResetDirective};
 
 /// The decoder's own bounds.

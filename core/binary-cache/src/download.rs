@@ -1,20 +1,21 @@
 //! One file from a server, read on a blocking thread: resumed where it broke
 //! off, and asked for a second time while it stalls.
 
-use crate::{
-    cache::Cache,
-    error::FetchError,
-    limits::Limits,
-    transport::{Body, Opened},
-};
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{
-    io::{self, BufRead, Read},
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::{runtime::Handle, sync::watch};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::cache::Cache;
+use crate::error::FetchError;
+use crate::limits::Limits;
+use crate::transport::{Body, Opened};
 
 /// Where a file is.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! Public keys as command lines name them: in words and in files.
 
-use nix_formats::{PublicKey, PublicKeys, signature::SignatureError};
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix_formats::signature::SignatureError;
+use nix_formats::{PublicKey, PublicKeys};
 use thiserror::Error;
 
 /// Keys that can't be had.

@@ -1,7 +1,8 @@
 //! Bounds on time and space.
 
-use niphas_http::RetryPolicy;
 use std::time::Duration;
+
+use niphas_http::RetryPolicy;
 
 /// How long to wait, how often to try, how much to take.
 #[derive(Debug, Clone, PartialEq, Eq)]

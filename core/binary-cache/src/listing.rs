@@ -1,12 +1,12 @@
 //! `.ls` listings: what files a path has, without its NAR.
 
-use crate::{
-    caches::{Caches, Found},
-    error::FetchError,
-};
-use serde::Deserialize;
 use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use thiserror::Error;
+
+use crate::caches::{Caches, Found};
+use crate::error::FetchError;
 
 /// Larger than any is: half a million files.
 const MAX_SIZE: usize = 48 << 20;

@@ -1,11 +1,13 @@
 //! Memory for what caches answered: one bound for all `Caches` of a process.
 
-use crate::{answers::Answers, error::FetchError};
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
 use tokio::sync::Semaphore;
+
+use crate::answers::Answers;
+use crate::error::FetchError;
 
 /// Narinfos of more bytes than others that are fetched at once for one `Caches`.
 const LARGE_AT_ONCE: usize = 2;

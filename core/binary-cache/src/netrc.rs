@@ -1,13 +1,12 @@
 //! netrc files: logins and passwords by host, as curl and Nix's `netrc-file`
 //! have them.
 
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
 use niphas_http::Secret;
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
 use thiserror::Error;
 
 /// Logins by host. Never printed.

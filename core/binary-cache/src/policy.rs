@@ -1,12 +1,14 @@
 //! Whom to believe: the keys whose signatures count, and how many are needed.
 
-use crate::error::Refusal;
-use nix_formats::{
-    ContentAddressMethod, NarInfo, PublicKey, PublicKeys, Signature, StoreDir,
-    hash::{HashAlgorithm, Hasher},
-};
-use std::{collections::BTreeSet, fmt, num::NonZeroUsize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use nix_formats::hash::{HashAlgorithm, Hasher};
+use nix_formats::{ContentAddressMethod, NarInfo, PublicKey, PublicKeys, Signature, StoreDir};
 use thiserror::Error;
+
+use crate::error::Refusal;
 
 /// When a narinfo is believed: enough of the keys signed it, or its content
 /// address makes the path.
@@ -219,8 +221,9 @@ fn material(key: &PublicKey) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use nix_formats::SecretKey;
+
+    use super::*;
 
     fn key(name: &str, seed: u8) -> SecretKey {
         SecretKey::from_seed(name, [seed; 32])

@@ -1,10 +1,15 @@
 //! Realisations: which store path an output of a content-addressed derivation became.
 
-use crate::{Caches, error::FetchError};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
 use nix_formats::{Hash, HashFormat, Signature, StorePath};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
 use thiserror::Error;
+
+use crate::Caches;
+use crate::error::FetchError;
 
 /// Larger than any is.
 const MAX_SIZE: usize = 1 << 20;
@@ -182,10 +187,12 @@ impl Caches {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use nix_formats::{PublicKey, PublicKeys, StoreDir};
+
     use super::*;
     use crate::{Limits, SetupError};
-    use nix_formats::{PublicKey, PublicKeys, StoreDir};
-    use std::path::Path;
 
     /// By Nix 2.34.8, of a derivation `ca-user` whose output it built and signed.
     const ID: &str = "sha256:4a3fda0fce15851b2f5462d76221f91c77dc016ffabac5799607247fb96c7677!out";

@@ -1,7 +1,9 @@
 //! Many paths that no cache gives, in few lines: each path once, and each cache and reason once.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
 use crate::error::{Refusal, Unavailable};
-use std::{collections::HashMap, fmt::Write as _};
 
 /// Paths of a cache and reason that are named.
 const FEW: usize = 3;

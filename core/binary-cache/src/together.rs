@@ -1,8 +1,9 @@
 //! Signatures of several narinfos, verified together: that takes half the time
 //! of one after the other.
 
-use nix_formats::{PublicKey, PublicKeys, Signature, verify_all};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use nix_formats::{PublicKey, PublicKeys, Signature, verify_all};
 
 /// Signatures that wait to be verified.
 #[derive(Debug, Default)]
@@ -101,8 +102,9 @@ impl Together {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use nix_formats::SecretKey;
+
+    use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn each_gets_the_verdict_on_its_own_signatures() {

@@ -1,7 +1,8 @@
 //! The trace that requests to caches are part of, to follow one through several programs.
 
-use reqwest::header::HeaderValue;
 use std::sync::OnceLock;
+
+use reqwest::header::HeaderValue;
 
 /// The header's name, in the W3C's Trace Context.
 pub(crate) const HEADER: &str = "traceparent";

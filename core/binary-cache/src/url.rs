@@ -1,14 +1,16 @@
 //! Where a cache is.
 
-use crate::{
-    netrc::Netrc,
-    s3_url::{self, S3Url},
-};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use niphas_http::{Secret, redacted};
 use percent_encoding::percent_decode_str;
-use std::{fmt, path::PathBuf, str::FromStr};
 use thiserror::Error;
 use url::Url;
+
+use crate::netrc::Netrc;
+use crate::s3_url::{self, S3Url};
 
 /// A cache's URL: `file:///folder`, `http://…`, `https://…` or
 /// `s3://bucket?region=…&endpoint=…&scheme=…&profile=…`, with

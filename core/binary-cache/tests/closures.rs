@@ -7,11 +7,14 @@
 
 mod support;
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
 use binary_cache::{
     Caches, Closure, ClosureError, FetchError, Found, Limits, Refusal, Remedy, Trust, Unavailable,
 };
 use nix_formats::{NarInfo, PublicKeys, SecretKey, StorePath};
-use std::{fmt::Write as _, time::Duration};
+
 use support::{Answer, Server, caches, file_url, folder, keys, leaf, limits, root, store_dir};
 
 fn lines(closure: &Closure) -> String {

@@ -7,16 +7,14 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use binary_cache::{CacheUrl, Caches, Found, Limits, NarError, Refusal, Trust, TrustPolicy};
 use nix_formats::{Compression, NarInfo, PublicKeys, SecretKey};
-use std::{
-    num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+
 use support::{Answer, Rest, Server, caches, file_url, folder, keys, limits, root, store_dir};
 
 type Rule = dyn Fn(&str) -> Answer + Send + Sync;

@@ -7,9 +7,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use binary_cache::{CacheMemory, CacheUrl, Caches, Closure, ClosureError, Limits, Unavailable};
 use nix_formats::{Compression, NarHash, NarInfo, PublicKeys, SecretKey, Signature, StorePath};
-use std::collections::BTreeSet;
+
 use support::{Answer, Server, keys, limits, root, store_dir};
 
 fn path(number: usize) -> StorePath {

@@ -7,18 +7,17 @@
 
 mod support;
 
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use binary_cache::{Caches, FetchError, Found, Limits, NarError, Trust};
+use nix_formats::nar::{Event, Reader, Writer};
 use nix_formats::{
     Compression, ContentAddress, ContentAddressMethod, HashAlgorithm, NarHash, NarInfo, StorePath,
-    nar::{Event, Reader, Writer},
 };
-use std::{
-    io::Read,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+
 use support::{Answer, Server, caches, file_url, folder, keys, root, store_dir};
 
 async fn contents(caches: &Caches, found: &Found) -> Result<String, NarError> {

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use binary_cache::{FetchError, Refusal, Remedy, Unavailable};
 use nix_formats::{HashAlgorithm, NarInfo, StoreDir};
-use std::sync::Arc;
 
 const PATH: &str = "/nix/store/7h7qgvs4kgzsn8a6rb273saxyqh4jxlz-konsole-18.12.3";
 const A: &str = "https://a.example";

@@ -7,19 +7,17 @@
 
 mod support;
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use binary_cache::{
     CacheUrl, Caches, Limits, NarSource, PathInfo, PushError, PushOptions, SourceError, push,
 };
 use niphas_testing::server::{self, Reply, Request};
-use nix_formats::{
-    HashAlgorithm, StoreDir, StorePath,
-    nar::{Writer, hash_file},
-};
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use nix_formats::nar::{Writer, hash_file};
+use nix_formats::{HashAlgorithm, StoreDir, StorePath};
+
 use support::{file_url, folder, keys, root, store_dir};
 
 /// A server over the vectors that refuses the first request for each file that `is_refused`.

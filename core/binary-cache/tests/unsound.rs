@@ -5,19 +5,17 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
 use binary_cache::{
     Caches, Limits, NarError, NarSource, PathInfo, PushError, PushOptions, SourceError, push,
 };
 use niphas_testing::nar::{archive, folder, link, regular, token};
-use nix_formats::{
-    Compression, NarHash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath, nar::Writer,
-};
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use nix_formats::nar::Writer;
+use nix_formats::{Compression, NarHash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath};
 
 fn good() -> Vec<u8> {
     let mut nar = Writer::new(Vec::new());

@@ -1,9 +1,7 @@
 //! Bytes that grow, of which all but the last may lie outside of memory.
 
-use std::{
-    fmt,
-    io::{self, Read, Seek, SeekFrom, Write},
-};
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Where bytes of an image are kept until it is written: as a rule a file that has no name.
 pub trait Scratch: Read + Write + Seek + Send {}
@@ -117,8 +115,9 @@ impl Growing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Cursor;
+
+    use super::*;
 
     fn all(growing: &mut Growing) -> Vec<u8> {
         let mut bytes = Vec::new();

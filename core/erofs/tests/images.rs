@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use niphas_erofs::{DeviceIndex, Error, Extent, Image, ImageBuilder, MAX_DEVICES};
+
 use support::{Node, Reader, Run};
 
 fn bytes(image: &mut Image) -> Vec<u8> {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use niphas_erofs::{DeviceIndex, Extent, ImageBuilder};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+
 use support::{Node, Reader, Run};
 
 const DEVICE_BLOCKS: u64 = 1 << 24;

@@ -1,9 +1,14 @@
 //! The client that all requests over HTTP go through.
 
-use crate::{redirect, tls, within::Names};
-use reqwest::{Client, ClientBuilder, redirect::Policy};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
 use thiserror::Error;
+
+use crate::within::Names;
+use crate::{redirect, tls};
 
 /// How long to wait for a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Texts with URLs in them, without what is secret about the URLs.
 
-use percent_encoding::percent_decode_str;
 use std::fmt;
+
+use percent_encoding::percent_decode_str;
 
 /// Parameters of URLs that let their holder in, in lower case.
 const SECRET_PARAMETERS: &[&str] = &[

@@ -1,9 +1,10 @@
 //! Which redirects are followed, and what goes along.
 
-use crate::within::Names;
 use reqwest::redirect::Policy;
 use thiserror::Error;
 use url::{Host, Url};
+
+use crate::within::Names;
 
 /// A request is sent on this often.
 const MOST_HOPS: usize = 10;

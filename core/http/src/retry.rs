@@ -1,12 +1,11 @@
 //! When a request that failed is sent again: one policy for all clients.
 
+use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::time::{Duration, SystemTime};
+
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use std::{
-    error::Error,
-    hash::{BuildHasher, RandomState},
-    io,
-    time::{Duration, SystemTime},
-};
 
 /// How often a request is sent, and how long the pauses between are.
 ///

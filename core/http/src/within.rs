@@ -3,13 +3,12 @@
 //! The operator of a cache says where the client goes next. Without a rule, a cache on the internet learns from what comes
 //! back, a status or a refused connection, what there is at addresses that only the client reaches.
 
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::{
-    collections::HashSet,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-};
 use url::{Host, Url};
 
 /// More names than the redirects of honest servers lead to.

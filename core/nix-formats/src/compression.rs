@@ -1,6 +1,8 @@
 //! How NARs are compressed in caches.
 
-use std::{convert::Infallible, fmt, str::FromStr};
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
 
 /// How a NAR is compressed in a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

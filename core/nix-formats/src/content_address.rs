@@ -1,8 +1,11 @@
 //! Content addresses: how a store object's contents determine its path.
 
-use crate::hash::{Hash, HashAlgorithm, HashError, HashFormat};
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
+
 use thiserror::Error;
+
+use crate::hash::{Hash, HashAlgorithm, HashError, HashFormat};
 
 /// What of a file system object is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

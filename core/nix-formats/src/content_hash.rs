@@ -1,12 +1,11 @@
 //! Recomputing a content address from a NAR that streams by.
 
-use crate::{
-    content_address::ContentAddressMethod,
-    hash::{Hash, HashAlgorithm, Hasher},
-    nar::{Event, Reader},
-    store_path::StorePath,
-};
 use std::io;
+
+use crate::content_address::ContentAddressMethod;
+use crate::hash::{Hash, HashAlgorithm, Hasher};
+use crate::nar::{Event, Reader};
+use crate::store_path::StorePath;
 
 /// Computes the hash that a content address holds from the NAR of the contents.
 #[derive(Debug, Clone)]

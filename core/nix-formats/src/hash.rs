@@ -1,10 +1,13 @@
 //! Digests as Nix writes and reads them: five algorithms, four textual forms.
 
-use crate::nix32;
+use std::str::FromStr;
+use std::{fmt, io};
+
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::Digest;
-use std::{fmt, io, str::FromStr};
 use thiserror::Error;
+
+use crate::nix32;
 
 /// An algorithm that Nix knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

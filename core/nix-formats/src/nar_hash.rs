@@ -1,8 +1,11 @@
 //! The hash that identifies a NAR.
 
-use crate::hash::{Hash, HashAlgorithm, HashError, HashFormat};
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
+
 use thiserror::Error;
+
+use crate::hash::{Hash, HashAlgorithm, HashError, HashFormat};
 
 /// The SHA-256 of a NAR: what narinfos, lines of closures and records know contents by.
 ///

@@ -1,18 +1,16 @@
 //! narinfo: what a binary cache says about a store path.
 
-use crate::{
-    compression::Compression,
-    content_address::{ContentAddress, ContentAddressError, ContentAddressMethod},
-    hash::{Hash, HashAlgorithm, HashError, HashFormat},
-    nar_hash::NarHash,
-    signature::{PublicKeys, SecretKey, Signature, SignatureError},
-    store_path::{FixedOutput, StoreDir, StorePath, StorePathError},
-};
-use std::{
-    collections::BTreeSet,
-    fmt::{self, Write},
-};
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+
 use thiserror::Error;
+
+use crate::compression::Compression;
+use crate::content_address::{ContentAddress, ContentAddressError, ContentAddressMethod};
+use crate::hash::{Hash, HashAlgorithm, HashError, HashFormat};
+use crate::nar_hash::NarHash;
+use crate::signature::{PublicKeys, SecretKey, Signature, SignatureError};
+use crate::store_path::{FixedOutput, StoreDir, StorePath, StorePathError};
 
 /// A narinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -98,8 +98,9 @@ pub fn decode_exact<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn encodes_what_nix_encodes() {

@@ -1,13 +1,10 @@
 //! Scanning contents for the store paths they name.
 
-use crate::{
-    nix32,
-    store_path::{HASH_PART_LEN, StorePath},
-};
-use std::{
-    collections::{BTreeSet, HashMap},
-    io,
-};
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+use crate::nix32;
+use crate::store_path::{HASH_PART_LEN, StorePath};
 
 /// Finds which of a set of store paths are named in what is written to it, by
 /// their hash parts. What is split over two writes is found too.

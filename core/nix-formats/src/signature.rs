@@ -1,10 +1,13 @@
 //! Ed25519 keys and signatures in Nix's form, `<name>:<base64>`.
 
-use crate::hash::decode_base64;
+use std::fmt;
+use std::str::FromStr;
+
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
-use std::{fmt, str::FromStr};
 use thiserror::Error;
+
+use crate::hash::decode_base64;
 
 /// Why a key or signature is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

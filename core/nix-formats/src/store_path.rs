@@ -3,13 +3,16 @@
 //! The scheme is Nix's `store-path` specification: a path is named by the first
 //! 160 bits (folded) of the SHA-256 of `<type>:<hash>:<store dir>:<name>`.
 
-use crate::{
-    content_address::{ContentAddress, ContentAddressMethod},
-    hash::{Hash, HashAlgorithm, HashFormat, Hasher, compress_hash},
-    nix32,
-};
-use std::{borrow::Borrow, collections::BTreeSet, fmt, sync::Arc};
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
 use thiserror::Error;
+
+use crate::content_address::{ContentAddress, ContentAddressMethod};
+use crate::hash::{Hash, HashAlgorithm, HashFormat, Hasher, compress_hash};
+use crate::nix32;
 
 /// Characters of the hash part of a base name.
 pub const HASH_PART_LEN: usize = 32;

@@ -6,13 +6,14 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
-use nix_formats::{
-    Derivation, DerivationOutput, StoreDir, StorePath,
-    derivation::{DerivationError, DerivationKind, HashModulo, Placeholder, hash_placeholder},
+use std::collections::BTreeMap;
+
+use nix_formats::derivation::{
+    DerivationError, DerivationKind, HashModulo, Placeholder, hash_placeholder,
 };
+use nix_formats::{Derivation, DerivationOutput, StoreDir, StorePath};
 use proptest::prelude::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 fn files() -> BTreeMap<StorePath, String> {
     let files: BTreeMap<String, String> =

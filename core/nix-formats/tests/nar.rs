@@ -5,13 +5,13 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
-use nix_formats::{
-    HashAlgorithm, HashFormat, StorePath,
-    nar::{self, Checker, Event, Reader, ReaderError, Writer, WriterError},
-    references::RefScanner,
-};
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use nix_formats::nar::{self, Checker, Event, Reader, ReaderError, Writer, WriterError};
+use nix_formats::references::RefScanner;
+use nix_formats::{HashAlgorithm, HashFormat, StorePath};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, io::Read};
 
 const TREE: &[u8] = include_bytes!("vectors/tree.nar");
 
@@ -417,11 +417,9 @@ const SELF_REFERRING: &[u8] = include_bytes!("vectors/self-referring.nar");
 
 #[test]
 fn content_addresses_are_recomputed_from_the_nar() {
-    use nix_formats::{
-        ContentAddressMethod::{Flat, Git, Recursive, Text},
-        ContentHasher, Hash,
-        HashAlgorithm::{Sha1, Sha256},
-    };
+    use nix_formats::ContentAddressMethod::{Flat, Git, Recursive, Text};
+    use nix_formats::HashAlgorithm::{Sha1, Sha256};
+    use nix_formats::{ContentHasher, Hash};
     let matches = |method, itself: Option<&StorePath>, nar: &[u8], expected: &Hash| {
         (1..nar.len()).all(|split| {
             let mut hasher = ContentHasher::new(method, expected.algorithm(), itself).unwrap();

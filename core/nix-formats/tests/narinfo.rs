@@ -5,11 +5,13 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
+use nix_formats::content_address::ContentAddress;
+use nix_formats::narinfo::{
+    MAX_REFERENCES, MAX_SIGNATURES, MAX_SIGNATURES_OF_NAME, MAX_SIZE, NarInfoError,
+};
 use nix_formats::{
     Compression, ContentAddressMethod, HashAlgorithm, NarInfo, PublicKey, PublicKeys, SecretKey,
     Signature, StoreDir, StorePath,
-    content_address::ContentAddress,
-    narinfo::{MAX_REFERENCES, MAX_SIGNATURES, MAX_SIGNATURES_OF_NAME, MAX_SIZE, NarInfoError},
 };
 use proptest::prelude::*;
 

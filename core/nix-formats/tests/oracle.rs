@@ -6,15 +6,15 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
-use nix_formats::{SecretKey, nar::Writer};
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-    os::unix::fs::{PermissionsExt, symlink},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix_formats::SecretKey;
+use nix_formats::nar::Writer;
 
 /// Runs one of Nix's programs; `None` without an oracle.
 fn oracle(program: &str, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {

@@ -5,12 +5,14 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix_formats::store_path::StorePathError;
 use nix_formats::{
     ContentAddress, ContentAddressMethod, FixedOutput, Hash, HashAlgorithm, HashFormat, StoreDir,
-    StorePath, check_name, store_path::StorePathError,
+    StorePath, check_name,
 };
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
 
 fn facts() -> BTreeMap<&'static str, &'static str> {
     include_str!("vectors/facts.txt")

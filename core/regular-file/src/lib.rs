@@ -4,13 +4,13 @@
 //! device, which never ends, or a link to one. For paths that the user names, which may be pipes on purpose (`<(…)`), use
 //! [`std::fs`].
 
-use rustix::{fs::OFlags, io::Errno};
-use std::{
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
-    path::Path,
-};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Opens the regular file at `path` for reading; links are followed.
 ///
@@ -84,9 +84,12 @@ pub fn check(about: &Metadata) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
     use rustix::fs::{CWD, FileType, Mode, mknodat};
-    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::*;
 
     #[test]
     fn pipes_sockets_and_devices_are_refused_at_once() {

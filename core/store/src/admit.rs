@@ -1,15 +1,15 @@
 //! Holding what is stored, and deciding whether a request may have it.
 
-use crate::{
-    error::{FileError, StoreError},
-    layout::PackId,
-    realise::Request,
-    state::replace,
-    store::{Pin, Shared, Store},
-};
+use std::sync::Arc;
+
 use binary_cache::{Caches, Trust};
 use nix_formats::{NarHash, NarInfo, PublicKey, Signature, StorePath};
-use std::sync::Arc;
+
+use crate::error::{FileError, StoreError};
+use crate::layout::PackId;
+use crate::realise::Request;
+use crate::state::replace;
+use crate::store::{Pin, Shared, Store};
 
 /// Signatures of one path to keep; a path that more keys signed has them from a cache that wants to fill the disk.
 const MAX_SIGNATURES: usize = 64;

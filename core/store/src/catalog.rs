@@ -14,21 +14,19 @@
 //! A path is in it only once its contents are in a segment that it names. So a path that is not in it, or a segment that is not whole, is
 //! all that has to be looked for when a store is opened: those records are read, and only those.
 
-use crate::{
-    error::{FileError, failed},
-    index::Within,
-    layout::{Layout, PackId},
-    places::{MAX_RECENT, Places, Segment},
-    record::{RecordError, Tree},
-    store::lock,
-};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 use serde::{Deserialize, Serialize};
-use std::{
-    fs::{self, File},
-    io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+
+use crate::error::{FileError, failed};
+use crate::index::Within;
+use crate::layout::{Layout, PackId};
+use crate::places::{MAX_RECENT, Places, Segment};
+use crate::record::{RecordError, Tree};
+use crate::store::lock;
 
 const NAME: &str = "catalog";
 /// What is being made.

@@ -1,21 +1,17 @@
 //! What is remembered of closures: their lines and their images, by digest.
 
-use crate::{
-    error::{FileError, failed},
-    layout::{Layout, PackId},
-    realise::RealisedClosure,
-    store::{Store, lock, now},
-};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
 use niphas_api::{ClosureDigest, ClosureLines};
-use nix_formats::{
-    StorePath, chain,
-    hash::{HashAlgorithm, HashFormat},
-};
+use nix_formats::hash::{HashAlgorithm, HashFormat};
+use nix_formats::{StorePath, chain};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+
+use crate::error::{FileError, failed};
+use crate::layout::{Layout, PackId};
+use crate::realise::RealisedClosure;
+use crate::store::{Store, lock, now};
 
 const LINES: &str = "paths";
 const IMAGE_SUFFIX: &str = ".erofs";

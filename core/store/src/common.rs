@@ -16,25 +16,23 @@
 //! Every path has a number of its own, as if it had a pack of its own. A common pack is full after 63 paths; and it is written
 //! to no more once it gets marked as being on disk, or once garbage is collected.
 
-use crate::{
-    BLOCK,
-    error::{FileError, failed},
-    index::{Pack, Within},
-    layout::{PackId, PackName},
-    leases::Leases,
-    pack::{ReadError, SmallPath, VERSION},
-    places::Places,
-    record::{Place, Record, RecordError},
-    store::{Shared, lock},
-};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
 use nix_formats::{NarInfo, StoreDir};
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+
+use crate::BLOCK;
+use crate::error::{FileError, failed};
+use crate::index::{Pack, Within};
+use crate::layout::{PackId, PackName};
+use crate::leases::Leases;
+use crate::pack::{ReadError, SmallPath, VERSION};
+use crate::places::Places;
+use crate::record::{Place, Record, RecordError};
+use crate::store::{Shared, lock};
 
 const MAGIC: &[u8; 8] = b"niphascm";
 const SLOT_LEN: u64 = 64;

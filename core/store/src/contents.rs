@@ -1,25 +1,21 @@
 //! Reading what is stored: files, trees and NARs, from records and packs.
 
-use crate::{
-    common,
-    error::{FileError, StoreError, failed},
-    layout::{PackId, PackName},
-    pack::{ReadError, read_record},
-    record::{FileNode, Node, RecordError, Tree, TreeEvent},
-    store::{Pin, Shared, Store, StoredPath},
-};
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use hashbrown::HashMap;
-use nix_formats::{
-    Hash, HashAlgorithm, HashWriter, Hasher, StorePath,
-    nar::{self, WriterError},
-};
-use std::{
-    fs::File,
-    io::{self, ErrorKind, Write},
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    sync::Arc,
-};
+use nix_formats::nar::{self, WriterError};
+use nix_formats::{Hash, HashAlgorithm, HashWriter, Hasher, StorePath};
+
+use crate::common;
+use crate::error::{FileError, StoreError, failed};
+use crate::layout::{PackId, PackName};
+use crate::pack::{ReadError, read_record};
+use crate::record::{FileNode, Node, RecordError, Tree, TreeEvent};
+use crate::store::{Pin, Shared, Store, StoredPath};
 
 /// Pieces in which files are read.
 pub(crate) const PIECE: usize = 256 << 10;

@@ -5,23 +5,21 @@
 //! write that a crash cut off, or a number that was given again after a power cut. Nothing waits for it to be on disk: what is
 //! lost is fetched and compared once more.
 
-use crate::{
-    error::{FileError, failed},
-    index::Index,
-    layout::{Layout, PackId},
-    realise::Origin,
-    state::replace,
-    store::lock,
-};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
 use hashbrown::{HashMap, HashSet};
 use nix_formats::{NarHash, NarInfo, StorePath};
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    sync::Mutex,
-};
+
+use crate::error::{FileError, failed};
+use crate::index::Index;
+use crate::layout::{Layout, PackId};
+use crate::realise::Origin;
+use crate::state::replace;
+use crate::store::lock;
 
 const NAME: &str = "delivered";
 const ENTRY: usize = 40;
@@ -200,10 +198,14 @@ fn read(file: &mut impl Read, entry: &mut [u8; ENTRY]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{index::Pack, layout::PackName};
+    use std::fs;
+    use std::sync::Arc;
+
     use nix_formats::StoreDir;
-    use std::{fs, sync::Arc};
+
+    use super::*;
+    use crate::index::Pack;
+    use crate::layout::PackName;
 
     fn info(name: &str) -> Arc<NarInfo> {
         let text = format!(

@@ -3,26 +3,21 @@
 //! A writer takes a lease of a pack before it refers to contents in it, and while a pack is given back, as a whole or in part, there
 //! are no leases of it. So nothing comes to be referred to that becomes a hole.
 
-use crate::{
-    BLOCK,
-    common::{clear_slot, kept},
-    error::{FileError, StoreError, failed},
-    layout::PackId,
-    pack::ReadError,
-    store::{Store, StoredPath, lock},
-    sync,
-};
+use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
 use hashbrown::HashSet;
-use rustix::{
-    fs::{FallocateFlags, fallocate},
-    io::Errno,
-};
-use std::{
-    fs::{self, File, Permissions},
-    io::ErrorKind,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use crate::common::{clear_slot, kept};
+use crate::error::{FileError, StoreError, failed};
+use crate::layout::PackId;
+use crate::pack::ReadError;
+use crate::store::{Store, StoredPath, lock};
+use crate::{BLOCK, sync};
 
 /// What has gone, and may come back after a power cut.
 #[derive(Debug, Default)]
@@ -260,7 +255,8 @@ fn remove_file(path: &Path) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, generated::add_path};
+    use crate::Options;
+    use crate::generated::add_path;
 
     /// A pack that comes back after a power cut, because its folder was not on disk, must not have become full of holes.
     #[test]

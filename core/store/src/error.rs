@@ -1,10 +1,13 @@
 //! What can go wrong.
 
-use crate::layout::PackId;
+use std::io;
+use std::path::PathBuf;
+
 use niphas_api::ClosureDigest;
 use nix_formats::{StorePath, nar};
-use std::{io, path::PathBuf};
 use thiserror::Error;
+
+use crate::layout::PackId;
 
 /// A file or folder of the store, or one that was named by the caller, can't be used.
 #[derive(Debug, Error)]

@@ -1,14 +1,15 @@
 //! A closure as a folder of files, for kernels without EROFS and for people.
 
-use crate::{
-    contents::PackFiles,
-    error::{FileError, StoreError, failed},
-    realise::RealisedClosure,
-    record::TreeEvent,
-    store::Store,
-};
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
+
 use tree_writer::{Limits, Modes, TreeError, TreeWriter};
+
+use crate::contents::PackFiles;
+use crate::error::{FileError, StoreError, failed};
+use crate::realise::RealisedClosure;
+use crate::record::TreeEvent;
+use crate::store::Store;
 
 impl Store {
     /// Writes a closure into a folder that is empty or not there yet: `store/` with its paths and `root`, a symlink to the

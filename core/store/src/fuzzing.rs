@@ -1,18 +1,17 @@
 //! What the fuzz targets call, compiled for them and for tests alone. No part of the interface.
 
-use crate::{
-    Options, Store, StoredPath, common,
-    layout::PackId,
-    pack::{PackWriter, read_record, trailer},
-    record::{FileNode, Record, RecordWriter, TreeEvent},
-};
-use nix_formats::{NarInfo, StoreDir, hash::HashAlgorithm};
-use std::{
-    fs::File,
-    io::Write,
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use nix_formats::hash::HashAlgorithm;
+use nix_formats::{NarInfo, StoreDir};
+
+use crate::layout::PackId;
+use crate::pack::{PackWriter, read_record, trailer};
+use crate::record::{FileNode, Record, RecordWriter, TreeEvent};
+use crate::{Options, Store, StoredPath, common};
 
 const OWN: PackId = PackId(7);
 

@@ -3,17 +3,20 @@
 //! It goes on beside realisations. What they hold when it comes to it stays, and so does what anybody held at any time since
 //! it began: it may have become a root's meanwhile.
 
-use crate::{
-    closures,
-    error::StoreError,
-    layout::PackId,
-    store::{Store, StoredPath, lock},
-};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::str::FromStr;
+
 use hashbrown::HashSet;
 use niphas_api::ClosureDigest;
-use std::{fs, os::unix::fs::MetadataExt, path::Path, str::FromStr};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+
+use crate::closures;
+use crate::error::StoreError;
+use crate::layout::PackId;
+use crate::store::{Store, StoredPath, lock};
 
 /// How full is too full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

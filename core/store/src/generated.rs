@@ -1,16 +1,15 @@
 //! Stores of any size, made without a cache: for tests and measurements, which name the feature `generated`.
 
-use crate::{Store, StoredPath, leases::Leases, pack::PackWriter};
-use nix_formats::{
-    NarInfo, StoreDir,
-    hash::{HashAlgorithm, HashFormat},
-    nar,
-};
-use std::{
-    io::{self, BufReader, BufWriter, Write},
-    sync::Arc,
-    thread,
-};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::sync::Arc;
+use std::thread;
+
+use nix_formats::hash::{HashAlgorithm, HashFormat};
+use nix_formats::{NarInfo, StoreDir, nar};
+
+use crate::leases::Leases;
+use crate::pack::PackWriter;
+use crate::{Store, StoredPath};
 
 /// Files in a directory.
 const IN_DIRECTORY: u64 = 1000;

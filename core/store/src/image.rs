@@ -1,24 +1,22 @@
 //! Closure images: EROFS metadata of a whole closure, whose contents lie in the packs.
 
-use crate::{
-    closures::image_name,
-    error::{FileError, StoreError, failed},
-    layout::PackId,
-    realise::RealisedClosure,
-    record::TreeEvent,
-    store::{Store, lock},
-};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
 use hashbrown::HashMap;
 use niphas_api::ClosureDigest;
 use niphas_erofs::{DeviceIndex, Extent, ImageBuilder};
 use nix_formats::StorePath;
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io::{BufWriter, Write},
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+
+use crate::closures::image_name;
+use crate::error::{FileError, StoreError, failed};
+use crate::layout::PackId;
+use crate::realise::RealisedClosure;
+use crate::record::TreeEvent;
+use crate::store::{Store, lock};
 
 /// A closure image and the packs that its contents lie in. Mounted at `/nix` it shows `store/` with the paths of the closure,
 /// and `root`, a symlink to the first that it was asked for by.

@@ -3,11 +3,13 @@
 //! [`crate::places`] says where contents are. References go from a pack to those that hold the bytes themselves, never further:
 //! a file that two packs refer to lies in a third.
 
-use crate::layout::{PackId, PackName};
+use std::sync::Arc;
+
 use hashbrown::{HashMap, HashSet};
 use nix_formats::{NarInfo, StorePath};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+
+use crate::layout::{PackId, PackName};
 
 /// One pack, or one path in a [common](crate::common) one.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! Where everything of a store lies, and how packs are named.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
+
 use nix_formats::StorePath;
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
 
 /// The number of a pack, unique in its store and never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,14 +1,16 @@
 //! Referring to contents that are stored already.
 
-use crate::{
-    BLOCK,
-    contents::{PIECE, read_at},
-    layout::PackId,
-    record::{ContentHash, Place},
-    store::Shared,
-};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
 use hashbrown::HashSet;
-use std::{fs::File, io, sync::Arc};
+
+use crate::BLOCK;
+use crate::contents::{PIECE, read_at};
+use crate::layout::PackId;
+use crate::record::{ContentHash, Place};
+use crate::store::Shared;
 
 /// Contents that are stored already. As long as this lives, the packs of which it told stay as they are.
 #[derive(Debug)]

@@ -1,25 +1,23 @@
 //! Reading what is in a store when it is opened.
 
-use crate::{
-    catalog::{Catalog, Known, Seal},
-    common::{self, Slot},
-    error::{FileError, OpenError, failed},
-    index::{Index, Pack, Within},
-    layout::{Layout, PackId, PackName},
-    pack::{ReadError, read_record},
-    record::{MAX_SIGNATURES, Record, RecordError, essence},
-    state::State,
-};
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
 use hashbrown::HashSet;
 use nix_formats::{NarInfo, Signature, StoreDir, StorePath};
-use std::{
-    collections::BTreeMap,
-    fs::{self, File, Metadata},
-    io::{ErrorKind, Read},
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::Arc,
-};
+
+use crate::catalog::{Catalog, Known, Seal};
+use crate::common::{self, Slot};
+use crate::error::{FileError, OpenError, failed};
+use crate::index::{Index, Pack, Within};
+use crate::layout::{Layout, PackId, PackName};
+use crate::pack::{ReadError, read_record};
+use crate::record::{MAX_SIGNATURES, Record, RecordError, essence};
+use crate::state::State;
 
 const MISSING: RecordError = RecordError::Tree("a pack that it refers to is not there");
 

@@ -1,15 +1,13 @@
 //! One process at a time writes to a store.
 
+use std::fs::File;
+use std::io::{Read, Write};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
 use crate::error::{FileError, OpenError, failed};
 use crate::layout::Layout;
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
-use std::{
-    fs::File,
-    io::{Read, Write},
-};
 
 /// Held as long as this lives; the kernel lets go of it when the process ends, however it does.
 #[derive(Debug)]

@@ -10,12 +10,18 @@ mod tree;
 
 pub use tree::{Events, Node, Tree};
 
-use crate::{BLOCK, layout::PackId};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
 use hashbrown::HashMap;
-use nix_formats::{NarInfo, StoreDir, narinfo::NarInfoError};
+use nix_formats::narinfo::NarInfoError;
+use nix_formats::{NarInfo, StoreDir};
 use serde::{Deserialize, Serialize};
-use std::{fs::File, io, sync::Arc};
 use thiserror::Error;
+
+use crate::BLOCK;
+use crate::layout::PackId;
 
 /// The BLAKE3 hash of a file's contents.
 pub(crate) type ContentHash = [u8; 32];

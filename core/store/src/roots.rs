@@ -1,21 +1,19 @@
 //! Garbage collection roots: closures that stay.
 
-use crate::{
-    error::{FileError, StoreError, failed},
-    layout::{Layout, PackId},
-    state::replace,
-    store::Store,
-};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::{fmt, fs, io};
+
 use hashbrown::HashSet;
 use niphas_api::{ClosureDigest, Roots};
 use nix_formats::StorePath;
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt, fs, io,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
 use thiserror::Error;
+
+use crate::error::{FileError, StoreError, failed};
+use crate::layout::{Layout, PackId};
+use crate::state::replace;
+use crate::store::Store;
 
 /// The name of a root: 1 to 200 letters, digits, `.`, `_` and `-`, no `.` first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,11 +1,12 @@
 //! What a store must know of the time before its process started.
 
-use crate::{
-    error::{FileError, OpenError, failed},
-    layout::{Layout, PackId},
-};
+use std::path::Path;
+use std::{fs, io};
+
 use serde::{Deserialize, Serialize};
-use std::{fs, io, path::Path};
+
+use crate::error::{FileError, OpenError, failed};
+use crate::layout::{Layout, PackId};
 
 const VERSION: u32 = 1;
 

@@ -1,31 +1,29 @@
 //! The store as a whole: opening, closing, and what its parts share.
 
-use crate::{
-    catalog::{Catalog, Known, Seal},
-    common::Common,
-    delivered::Delivered,
-    discard::Discarding,
-    error::{FileError, OpenError, StoreError, failed},
-    index::Index,
-    layout::{Layout, PackId},
-    load::load,
-    lock::Lock,
-    places::{MAX_RECENT, Places},
-    realise::{KeepFree, Running},
-    record::{Tree, essence},
-    state::{State, boot_id},
-    sync::Syncer,
-    verdicts::Verdicts,
-};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, SystemTime};
+
 use nix_formats::{NarInfo, StoreDir, StorePath};
-use std::{
-    fs::{self, Permissions},
-    io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::{Duration, SystemTime},
-};
+
+use crate::catalog::{Catalog, Known, Seal};
+use crate::common::Common;
+use crate::delivered::Delivered;
+use crate::discard::Discarding;
+use crate::error::{FileError, OpenError, StoreError, failed};
+use crate::index::Index;
+use crate::layout::{Layout, PackId};
+use crate::load::load;
+use crate::lock::Lock;
+use crate::places::{MAX_RECENT, Places};
+use crate::realise::{KeepFree, Running};
+use crate::record::{Tree, essence};
+use crate::state::{State, boot_id};
+use crate::sync::Syncer;
+use crate::verdicts::Verdicts;
 
 /// How a store is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,21 +4,18 @@
 //! is everything it refers to. Nothing waits for this: what was not marked when the power went is verified before its next
 //! use.
 
-use crate::{
-    error::{FileError, failed},
-    layout::PackId,
-    store::{Shared, lock},
-};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
 use hashbrown::HashSet;
-use std::{
-    fs::{File, Permissions},
-    io,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    thread,
-    time::{Duration, Instant},
-};
+
+use crate::error::{FileError, failed};
+use crate::layout::PackId;
+use crate::store::{Shared, lock};
 
 /// Packs wait this long, so that syncing them does not slow down the realisation that they are part of.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,13 +1,12 @@
 //! What takes how much space, and who shares it.
 
-use crate::{
-    error::StoreError,
-    gc::images,
-    record::{FileNode, Place},
-    store::{Store, StoredPath},
-};
 use hashbrown::HashMap;
 use niphas_api::Roots;
+
+use crate::error::StoreError;
+use crate::gc::images;
+use crate::record::{FileNode, Place};
+use crate::store::{Store, StoredPath};
 
 /// What a store takes on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

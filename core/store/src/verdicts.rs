@@ -1,9 +1,12 @@
 //! Which paths were found to satisfy which policy, so that signatures are checked once.
 
-use crate::{layout::PackId, store::lock};
+use std::sync::Mutex;
+
 use binary_cache::PolicyId;
 use hashbrown::{HashMap, HashSet};
-use std::sync::Mutex;
+
+use crate::layout::PackId;
+use crate::store::lock;
 
 /// Policies to remember. A node has a few: one for each set of keys that tenants configured.
 const MAX_POLICIES: usize = 256;

@@ -1,20 +1,22 @@
 //! Finding out whether what is stored is what was stored, and mending it.
 
-use crate::{
-    contents::PackFiles,
-    discard::open_to_write,
-    error::{StoreError, failed},
-    layout::PackId,
-    pack::{ReadError, read_record},
-    realise::RealiseError,
-    record::{FileNode, Tree, TreeEvent},
-    store::{Pin, Store, StoredPath},
-};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::thread;
+
 use binary_cache::{Caches, ClosureError};
 use futures::{StreamExt, stream};
 use nix_formats::{ContentHasher, NarHash, StorePath};
-use std::{os::unix::fs::FileExt, sync::Arc, thread};
 use thiserror::Error;
+
+use crate::contents::PackFiles;
+use crate::discard::open_to_write;
+use crate::error::{StoreError, failed};
+use crate::layout::PackId;
+use crate::pack::{ReadError, read_record};
+use crate::realise::RealiseError;
+use crate::record::{FileNode, Tree, TreeEvent};
+use crate::store::{Pin, Store, StoredPath};
 
 /// What [`Store::verify`] found.
 #[derive(Debug, Default)]

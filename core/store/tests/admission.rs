@@ -7,6 +7,12 @@
 
 mod support;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
 use binary_cache::{CacheMemory, Caches, ClosureError, Limits, Unavailable};
 use niphas_api::ClosureDigest;
 use niphas_store::{
@@ -14,14 +20,7 @@ use niphas_store::{
     RequestLimits, Store, Terms, Watermark,
 };
 use nix_formats::{PublicKeys, StoreDir, StorePath};
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+
 use support::{
     Cache, Fault, file, folder_client, key, names, noise, open, pack_bytes, realise, realised,
     request,

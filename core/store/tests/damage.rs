@@ -7,14 +7,15 @@
 
 mod support;
 
-use niphas_store::{OpenError, Options, Store, StoreError, generated::add_path};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use niphas_store::generated::add_path;
+use niphas_store::{OpenError, Options, Store, StoreError};
 use nix_formats::StorePath;
 use proptest::prelude::*;
-use std::{
-    fs::{self, File, Permissions},
-    os::unix::fs::{FileExt, PermissionsExt},
-    path::{Path, PathBuf},
-};
+
 use support::{
     Cache, Fault, Tree, client, directory, executable, file, names, noise, open,
     packs_without_path, realise, realised, rebuilt,

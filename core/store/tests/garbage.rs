@@ -7,19 +7,19 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use binary_cache::Caches;
 use niphas_store::{GcOptions, RootHold, RootName, Store, Watermark};
 use nix_formats::StorePath;
 use proptest::prelude::*;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use tokio_util::sync::CancellationToken;
+
 use support::{
     Cache, Tree, directory, file, names, noise, open, pack_bytes, packs_without_path, realise,
     realised, rebuilt,
 };
-use tokio_util::sync::CancellationToken;
 
 fn hold(store: &Store, name: &str, roots: &[StorePath]) {
     let hold = RootHold {

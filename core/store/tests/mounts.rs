@@ -3,19 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use niphas_erofs::{Extent, ImageBuilder};
 use niphas_store::mount::{
     Mount, MountError, MountTable, View, bind, detach, mount_folder, mount_image, probe, unmount,
 };
-use rustix::{io::Errno, mount::MountFlags};
-use std::{
-    fs::{self, File},
-    io::{Read, Seek, SeekFrom},
-    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
-};
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
 use tempfile::TempDir;
 
 const FILE: View = View::FileBacked { direct_io: false };

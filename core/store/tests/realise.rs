@@ -2,12 +2,16 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use binary_cache::ClosureError;
 use niphas_api::ClosureDigest;
-use niphas_store::{Node, Options, RealiseError, Store, generated::add_path_with};
-use nix_formats::{NarInfo, StoreDir, StorePath, narinfo::MAX_REFERENCES};
+use niphas_store::generated::add_path_with;
+use niphas_store::{Node, Options, RealiseError, Store};
+use nix_formats::narinfo::MAX_REFERENCES;
+use nix_formats::{NarInfo, StoreDir, StorePath};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+
 use support::{
     Cache, Fault, arbitrary_tree, client, directory, executable, file, key, names, noise, open,
     pack_bytes, read_back, realise, realised, rebuilt, request, store_path, symlink,

@@ -2,17 +2,17 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use binary_cache::Caches;
 use niphas_store::{Outlook, Realisation, RealiseError, Request, Store, Terms};
+use nix_formats::hash::HashAlgorithm;
 use nix_formats::{
     ContentAddress, ContentAddressMethod, FixedOutput, NarInfo, Signature, StoreDir, StorePath,
-    hash::HashAlgorithm,
 };
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+
 use support::{
     Cache, Fault, client, directory, file, key, noise, open, pack_bytes, rebuilt, request,
     store_path, terms,

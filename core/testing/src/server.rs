@@ -1,10 +1,13 @@
 //! A small HTTP server that can misbehave.
 
-use std::{fmt::Write as _, io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A silence that no client waits for.
 const SILENCE: Duration = Duration::from_mins(1);

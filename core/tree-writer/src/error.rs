@@ -1,6 +1,8 @@
 //! What can go wrong.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 /// A tree is refused, or can't be written.

@@ -1,13 +1,14 @@
 //! A file that is being written.
 
-use crate::{Modes, TreeError, writer::TIMES};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
 use rustix::fs::{Mode, fchmod, ftruncate, futimens};
-use std::{
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::FileExt,
-    path::PathBuf,
-};
+
+use crate::writer::TIMES;
+use crate::{Modes, TreeError};
 
 /// Runs of zeros this long become holes.
 const HOLE: usize = 64 << 10;

@@ -1,15 +1,18 @@
 //! The directories of a tree that is being written.
 
-use crate::{Budget, Limits, TreeError, TreeFile};
-use rustix::{
-    fd::{AsFd, OwnedFd},
-    fs::{
-        AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat,
-        openat, statat, symlinkat, utimensat,
-    },
-    io::Errno,
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, linkat, mkdirat,
+    openat, statat, symlinkat, utimensat,
 };
-use std::{ffi::OsStr, fs::File, os::unix::ffi::OsStrExt, path::Path, path::PathBuf};
+use rustix::io::Errno;
+
+use crate::{Budget, Limits, TreeError, TreeFile};
 
 /// The modes and times that a tree gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! What a writer does with names, sizes and counts that no honest source gives it.
 
-use std::{
-    error::Error,
-    fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    path::Path,
-};
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
 use tree_writer::{Limits, Modes, TreeError, TreeWriter};
 
 const LIMITS: Limits = Limits {

@@ -1,7 +1,8 @@
 //! The command line's grammar.
 
-use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 use crate::commands;
 

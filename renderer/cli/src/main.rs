@@ -13,8 +13,9 @@ mod progress;
 #[cfg(test)]
 mod reference;
 
-use clap::Parser;
 use std::process::ExitCode;
+
+use clap::Parser;
 
 #[global_allocator]
 static MEMORY: huge_pages::HugePages = huge_pages::HugePages;

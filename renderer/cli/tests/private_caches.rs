@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use nix_formats::{NarInfo, SecretKey, StoreDir};
+
 use support::ExampleFolder;
 
 const HELLO: &str = "/nix/store/pfg47v46abskcgxy7sk1rycy7573c49f-hello-1.0";

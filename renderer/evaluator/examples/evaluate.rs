@@ -1,10 +1,11 @@
 //! Evaluates a file, or the expression after `-E`, all the way down, and prints the value.
 
-use nix_evaluator::io::LocalIo;
-use nix_evaluator::{Bump, Evaluator, Origin, PrintOptions, Settings, normalise};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+
+use nix_evaluator::io::LocalIo;
+use nix_evaluator::{Bump, Evaluator, Origin, PrintOptions, Settings, normalise};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -8,12 +8,11 @@
     reason = "a program for the terminal"
 )]
 
-use std::env;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use nix_evaluator::ast_print::{self, PathContext};
 use nix_evaluator::parser::{ParseError, parse};

@@ -1,7 +1,8 @@
 //! Sets.
 
-use bumpalo::Bump;
 use std::cell::Cell;
+
+use bumpalo::Bump;
 
 use crate::position::PosIdx;
 use crate::symbol::Symbol;

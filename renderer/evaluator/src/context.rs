@@ -1,7 +1,8 @@
 //! String contexts: which store paths a string refers to.
 
-use bumpalo::Bump;
 use std::collections::HashMap;
+
+use bumpalo::Bump;
 
 /// One thing that a string refers to. Store paths are written as `hash-name`, without the store folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,8 +1,9 @@
 //! The derivations that an evaluation knows: those it made, and those it found in the store.
 
+use std::collections::BTreeSet;
+
 use nix_formats::derivation::{DerivationError, HashModulo, Placeholder};
 use nix_formats::{Derivation, StorePath};
-use std::collections::BTreeSet;
 
 use crate::attrs::{Attr, Attrs};
 use crate::context::ContextElement;

@@ -1,7 +1,8 @@
 //! Environments: the values of variables.
 
-use bumpalo::Bump;
 use std::cell::Cell;
+
+use bumpalo::Bump;
 
 use crate::value::{Slot, Value};
 

@@ -1,8 +1,9 @@
 //! How an evaluation is to behave.
 
-use nix_formats::StoreDir;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use nix_formats::StoreDir;
 
 use crate::feature::Feature;
 use crate::limits::Limits;

@@ -125,9 +125,11 @@ impl<T: Copy, E, F: FnMut(T, T) -> Result<bool, E>> Sorter<'_, T, F> {
 
 #[cfg(test)]
 mod tests {
-    use super::peeksort;
-    use proptest::prelude::*;
     use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::peeksort;
 
     proptest! {
         #[test]

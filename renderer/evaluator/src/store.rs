@@ -1,10 +1,11 @@
 //! The evaluation's side of the store: sources that are copied to it, and paths that come from it.
 
+use std::collections::BTreeSet;
+use std::io::Write;
+
 use nix_formats::nar::{self, Writer, WriterError};
 use nix_formats::{ContentAddressMethod, FixedOutput, Hash, HashAlgorithm, StorePath};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeSet;
-use std::io::Write;
 
 use crate::context::{ContextBuilder, ContextElement};
 use crate::derivations::KnownDerivation;

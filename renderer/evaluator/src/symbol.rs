@@ -1,10 +1,11 @@
 //! Interned names.
 
+use std::cmp::Ordering;
+use std::hash::Hasher;
+
 use bumpalo::Bump;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
-use std::cmp::Ordering;
-use std::hash::Hasher;
 
 use crate::value::NixString;
 

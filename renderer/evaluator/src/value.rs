@@ -1,7 +1,8 @@
 //! Values, and the cells that hold them.
 
-use bumpalo::Bump;
 use std::cell::Cell;
+
+use bumpalo::Bump;
 
 use crate::attrs::{Attr, Attrs};
 use crate::builtins::Builtin;

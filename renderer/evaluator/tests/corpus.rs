@@ -1,10 +1,11 @@
 //! Every case of `tests/corpus` gives the value or the final error message of real Nix.
 
-use nix_evaluator::io::LocalIo;
-use nix_evaluator::{Bump, Evaluator, Settings};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+use nix_evaluator::io::LocalIo;
+use nix_evaluator::{Bump, Evaluator, Settings};
 
 /// Names of cases that do not pass yet; one that passes must be taken out.
 const KNOWN_FAILING: &str = include_str!("corpus-failing.txt");

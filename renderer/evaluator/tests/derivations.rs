@@ -1,10 +1,11 @@
 //! Every case of `tests/derivations` gives the paths or the error of real Nix.
 
-use nix_evaluator::io::LocalIo;
-use nix_evaluator::{Bump, ContextBuilder, Evaluator, Feature, JsonOptions, Settings};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+use nix_evaluator::io::LocalIo;
+use nix_evaluator::{Bump, ContextBuilder, Evaluator, Feature, JsonOptions, Settings};
 
 /// Cases that fetch, which no evaluation can do by itself.
 const NEED_A_FETCHER: [&str; 1] = ["fetch-tree-path"];

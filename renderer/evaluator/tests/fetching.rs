@@ -1,12 +1,13 @@
 //! What the builtins that fetch ask for, and what they make of the answers.
 
+use std::cell::RefCell;
+use std::io;
+
 use nix_evaluator::io::{
     EntryKind, EvalIo, FetchAttribute, FetchAttributes, FetchInput, FetchRequest, Fetched,
     FileType, LocalIo, ParsedFlakeRef, StoreObject,
 };
 use nix_evaluator::{Bump, Evaluator, Origin, PrintOptions, Settings, Value};
-use std::cell::RefCell;
-use std::io;
 
 const STORE_PATH: &str = "/nix/store/ddvn1h6sgb0i3hqvmvmpmm1ycqfs8cqd-source";
 const HASH: &str = "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";

@@ -4,12 +4,13 @@
     reason = "a test that cannot be set up is to fail"
 )]
 
-use nix_evaluator::io::{EvalIo, LocalIo, RestrictedIo, Restriction, StoreFolder};
-use nix_evaluator::{Bump, ErrorKind, Evaluator, Origin, PrintOptions, Settings};
-use nix_formats::StoreDir;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use nix_evaluator::io::{EvalIo, LocalIo, RestrictedIo, Restriction, StoreFolder};
+use nix_evaluator::{Bump, ErrorKind, Evaluator, Origin, PrintOptions, Settings};
+use nix_formats::StoreDir;
 
 /// A new folder with a small tree: `file`, `folder/inner`, `folder/tool` (executable), `link` to `folder`, `dangling`.
 fn tree(name: &str) -> PathBuf {

@@ -17,6 +17,7 @@ use crate::input_path::InputPath;
 use error::place_in;
 pub use error::{FlakeNixError, SourcePlace};
 use nix_formats::store_path::StoreDir;
+
 use values::{Field, Plain, Reader};
 
 /// No flake.nix is larger.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nix_evaluator::{Builtin, ErrorKind, EvalError, Evaluator, GetFlake, Origin, PosIdx, Value};
+use nix_formats::store_path::StoreDir;
 use serde::Serialize;
 
 use crate::attrs::Attrs;
@@ -13,7 +14,6 @@ use crate::flake_nix::read_flake_nix;
 use crate::flake_ref::{FlakeRef, ParseOptions};
 use crate::lock::{LockOptions, LockedFlake, lock};
 use crate::lock_file::LockFile;
-use nix_formats::store_path::StoreDir;
 
 const CALL_FLAKE: &str = include_str!("call-flake.nix");
 

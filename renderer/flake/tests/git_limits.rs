@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nix_flake::{Attrs, FlakeError, Input, UseRegistries};
+
 use support::World;
 
 #[test]

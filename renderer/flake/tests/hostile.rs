@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nix_flake::{FetchSettings, Fetcher, LockFile, SourceTree, UseRegistries};
 use proptest::prelude::*;
+
 use support::node::{Node, children};
 use support::{Change, World, report};
 

@@ -13,6 +13,7 @@ use git2::{ObjectType, Oid, Repository, Signature};
 use nix_flake::{Attr, Attrs, FetchSettings, Fetcher, Input, SourceTree, UseRegistries};
 use nix_formats::hash::HashFormat;
 use proptest::prelude::*;
+
 use support::node::{Node, children};
 use support::{World, report};
 

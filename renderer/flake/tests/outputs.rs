@@ -8,6 +8,7 @@ use nix_evaluator::io::LocalIo;
 use nix_evaluator::{Bump, ContextBuilder, Evaluator, JsonOptions, PosIdx, Settings, Value};
 use nix_flake::{FlakeIo, LockOptions, Place, install_get_flake, lock, read_flake_nix};
 use nix_formats::store_path::StoreDir;
+
 use support::{World, oracle, report};
 
 /// Evaluates `value` of a flake to JSON.

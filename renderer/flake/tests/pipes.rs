@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix_evaluator::io::{EvalIo, LocalIo};
 use nix_flake::UseRegistries;
+
 use support::{World, report};
 
 impl World {

@@ -16,6 +16,7 @@ use std::process::Command;
 use nix_flake::{Attr, FlakeRef, ParseOptions, TreeAttrOptions, UseRegistries};
 use nix_formats::store_path::StoreDir;
 use serde_json::{Value, json};
+
 use support::{World, oracle, report};
 
 /// What we make of a reference: the locked attributes and what an expression sees.

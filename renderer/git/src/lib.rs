@@ -9,9 +9,10 @@ mod memory;
 pub use local::{discover, open, refuse_pipes};
 pub use memory::{MAX_OBJECT, limit_memory};
 
-use git2::{ErrorClass, ErrorCode};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use git2::{ErrorClass, ErrorCode};
 
 /// How long to wait for a Git server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,13 @@
 //! result. How large they are stands in the pack, which a server made, and compressed zeros take a thousandth of it. libgit2 bounds
 //! the results of deltas only. So its memory comes from here, and no piece of it is larger than an object may be.
 
-use libgit2_sys::{GIT_OPT_SET_ALLOCATOR, git_libgit2_opts};
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use libgit2_sys::{GIT_OPT_SET_ALLOCATOR, git_libgit2_opts};
 
 /// The most bytes of an object that is read.
 pub const MAX_OBJECT: u64 = 1 << 30;

@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use flate2::{Compression, write::ZlibEncoder};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use git2::{ErrorClass, Oid, Repository};
 use sha1::{Digest as _, Sha1};
 

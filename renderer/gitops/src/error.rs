@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use git2::Oid;
-
-use crate::access::Token;
 use niphas_http::Redacted;
 use niphas_render::LockError;
+
+use crate::access::Token;
 
 /// What libgit2 says.
 #[derive(Debug)]

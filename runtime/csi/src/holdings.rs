@@ -107,12 +107,13 @@ impl Holdings {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::pod::Pod;
-    use crate::record::Record;
     use niphas_api::ClosureLine;
     use niphas_store::{Options, Watermark};
     use nix_formats::StorePath;
+
+    use super::*;
+    use crate::pod::Pod;
+    use crate::record::Record;
 
     fn lines(names: &[&str]) -> ClosureLines {
         let line = |name: &&str| ClosureLine {

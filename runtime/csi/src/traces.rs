@@ -113,9 +113,10 @@ fn traceparent() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tracing::info_span;
     use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
 
     #[test]
     fn a_volume_has_one_trace() {

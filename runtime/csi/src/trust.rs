@@ -283,8 +283,9 @@ fn origin(entry: &CacheEntry, section: &Section, netrc: Option<&Netrc>) -> Origi
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
+
+    use super::*;
 
     const KEY: &str = "demo-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 

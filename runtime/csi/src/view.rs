@@ -1,8 +1,7 @@
 //! Views: each closure mounted once on the node, in the driver's own folder, and bound from there into every pod.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use data_encoding::HEXLOWER;
 use niphas_api::{ClosureDigest, Roots};

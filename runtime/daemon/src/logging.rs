@@ -4,8 +4,7 @@ use std::io;
 
 use clap::ValueEnum;
 use tracing_subscriber::filter::{ParseError, Targets};
-use tracing_subscriber::layer::Identity;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Identity, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 

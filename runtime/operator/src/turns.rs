@@ -135,8 +135,9 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use futures::FutureExt;
+
+    use super::*;
 
     /// Takes `units` when it is the turn of `namespace`, notes it in `order`, and gives them back.
     async fn one(turns: Arc<Turns>, order: Arc<Mutex<Vec<String>>>, namespace: &str, units: usize) {

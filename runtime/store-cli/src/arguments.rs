@@ -1,11 +1,13 @@
 //! Arguments that several commands have.
 
-use crate::failure::Failure;
+use std::path::PathBuf;
+
 use anyhow::anyhow;
 use niphas_api::Roots;
 use niphas_store::{OpenError, Options, RealisedClosure, Store, StoredPath};
 use nix_formats::{StoreDir, StorePath};
-use std::path::PathBuf;
+
+use crate::failure::Failure;
 
 /// Which store a command works on.
 ///

@@ -1,7 +1,8 @@
 //! The command line's grammar.
 
-use crate::commands;
 use clap::{Parser, Subcommand};
+
+use crate::commands;
 
 /// Look into a node's store, and work on it
 ///

@@ -7,8 +7,9 @@ mod failure;
 #[cfg(test)]
 mod reference;
 
-use clap::Parser;
 use std::process::ExitCode;
+
+use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: niphas_store::Allocator = niphas_store::Allocator;

@@ -5,15 +5,14 @@
     reason = "tests may; clippy knows only their functions"
 )]
 
-use niphas_store::{Options, Store, generated::add_path};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use niphas_store::generated::add_path;
+use niphas_store::{Options, Store};
 use niphas_testing::memory::peak;
-use std::{
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
 
 const PATHS: u64 = 4;
 const FILES: u64 = 200_000;

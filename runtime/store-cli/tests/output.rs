@@ -11,7 +11,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use niphas_store::{Options, Store, generated::add_path};
+use niphas_store::generated::add_path;
+use niphas_store::{Options, Store};
 use tempfile::TempDir;
 
 /// A store with one path, and the path.

@@ -107,8 +107,9 @@ fn brotli(head: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write as _;
+
+    use super::*;
 
     const TEXT: &[u8] = b"some text that is compressed";
 

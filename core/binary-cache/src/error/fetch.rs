@@ -1,10 +1,14 @@
 //! Why a file of a cache can't be fetched or written.
 
-use crate::transport::failure_of_s3;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
 use niphas_http::{Failure, is_of_certificates};
 use nix_formats::{StoreDir, StorePath};
-use std::{io, sync::Arc, time::Duration};
 use thiserror::Error;
+
+use crate::transport::failure_of_s3;
 
 /// A file of a cache can't be fetched.
 #[derive(Debug, Clone, Error)]

@@ -4,7 +4,8 @@ mod fetch;
 mod nar;
 mod refusal;
 
-use crate::{summary::summary, url::CacheUrlError};
+use crate::summary::summary;
+use crate::url::CacheUrlError;
 pub use fetch::FetchError;
 pub use nar::NarError;
 use nix_formats::signature::SignatureError;

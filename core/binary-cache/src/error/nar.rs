@@ -1,9 +1,13 @@
 //! Why no cache gives a NAR.
 
-use super::FetchError;
-use nix_formats::{Compression, HashFormat, StorePath, chain, hash::Hash, nar::ReaderError};
 use std::io;
+
+use nix_formats::hash::Hash;
+use nix_formats::nar::ReaderError;
+use nix_formats::{Compression, HashFormat, StorePath, chain};
 use thiserror::Error;
+
+use super::FetchError;
 
 /// A NAR can't be fetched, or is not what its narinfo says.
 #[derive(Debug, Error)]

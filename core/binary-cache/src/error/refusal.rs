@@ -1,8 +1,13 @@
 //! Why caches do not give a path.
 
+use std::fmt;
+use std::sync::Arc;
+
+use nix_formats::hash::HashAlgorithm;
+use nix_formats::narinfo::NarInfoError;
+use nix_formats::{StoreDir, StorePath, chain};
+
 use super::FetchError;
-use nix_formats::{StoreDir, StorePath, chain, hash::HashAlgorithm, narinfo::NarInfoError};
-use std::{fmt, sync::Arc};
 
 /// Why one cache does not give one path.
 #[derive(Debug, Clone)]

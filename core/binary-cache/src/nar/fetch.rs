@@ -1,22 +1,17 @@
 //! The attempts at one NAR.
 
-use super::{
-    SMALL,
-    input::Lent,
-    sources::{Input, Sources},
-    verifier::{Seen, Verifier},
-};
-use crate::{
-    caches::{Found, Members},
-    decompress,
-    download::{Waiter, cancelled},
-    error::{FetchError, NarError},
-    policy::Trust,
-};
-use std::{
-    io::{self, Read},
-    sync::Arc,
-};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::SMALL;
+use super::input::Lent;
+use super::sources::{Input, Sources};
+use super::verifier::{Seen, Verifier};
+use crate::caches::{Found, Members};
+use crate::decompress;
+use crate::download::{Waiter, cancelled};
+use crate::error::{FetchError, NarError};
+use crate::policy::Trust;
 
 /// One NAR to fetch, and where it was looked for.
 pub(super) struct Fetch {

@@ -1,15 +1,12 @@
 //! The file that a NAR is read from.
 
-use crate::{
-    decompress::HEAD,
-    download::{Download, Waiter, cancelled},
-    error::FetchError,
-};
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    os::unix::fs::FileExt,
-};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
+
+use crate::decompress::HEAD;
+use crate::download::{Download, Waiter, cancelled};
+use crate::error::FetchError;
 
 /// A file that was opened.
 pub(super) enum Opened {

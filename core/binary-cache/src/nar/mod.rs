@@ -5,19 +5,18 @@ mod input;
 mod sources;
 mod verifier;
 
-use crate::{
-    caches::{Caches, Found},
-    download::Waiter,
-    error::NarError,
-};
-use fetch::{Failed, Fetch};
+use std::io::{self, Read};
+use std::sync::Arc;
+
 use nix_formats::nar::Reader;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::caches::{Caches, Found};
+use crate::download::Waiter;
+use crate::error::NarError;
+use fetch::{Failed, Fetch};
 use sources::Sources;
-use std::{
-    io::{self, Read},
-    sync::Arc,
-};
-use tokio::{runtime::Handle, sync::watch};
 
 /// NARs of up to this many bytes take less time than to wake a thread for them
 /// and to be woken by it.

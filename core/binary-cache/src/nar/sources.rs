@@ -1,15 +1,17 @@
 //! Where the file of a NAR is: at the cache whose narinfo was found, then at the others.
 
-use super::{fetch::Fetch, input::Opened};
-use crate::{
-    caches::{Found, Members},
-    decompress,
-    download::{Download, Place},
-    error::{FetchError, NarError},
-};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use futures::FutureExt;
 use nix_formats::Compression;
-use std::{collections::VecDeque, sync::Arc};
+
+use super::fetch::Fetch;
+use super::input::Opened;
+use crate::caches::{Found, Members};
+use crate::decompress;
+use crate::download::{Download, Place};
+use crate::error::{FetchError, NarError};
 
 /// The caches to try.
 #[derive(Default)]

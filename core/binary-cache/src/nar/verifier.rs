@@ -1,15 +1,13 @@
 //! What is known of a NAR once it went by.
 
-use crate::{
-    caches::Found,
-    download::{Waiter, cancelled},
-    policy::Trust,
-};
-use nix_formats::{
-    ContentHasher,
-    hash::{HashAlgorithm, Hasher},
-};
 use std::io::{self, Read};
+
+use nix_formats::ContentHasher;
+use nix_formats::hash::{HashAlgorithm, Hasher};
+
+use crate::caches::Found;
+use crate::download::{Waiter, cancelled};
+use crate::policy::Trust;
 
 /// Hands on what it reads, up to a limit, and keeps account of it.
 pub(super) struct Verifier<'a> {

@@ -1,8 +1,10 @@
 //! What is done together: small paths that one thread packs, and narinfos that a folder gets.
 
-use crate::source::PathInfo;
-use nix_formats::{NarInfo, StorePath};
 use std::collections::BinaryHeap;
+
+use nix_formats::{NarInfo, StorePath};
+
+use crate::source::PathInfo;
 
 /// This many bytes of NARs, and this many paths, a thread packs before it is asked again: waking one costs as much as packing a
 /// small path.

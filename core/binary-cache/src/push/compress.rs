@@ -1,7 +1,8 @@
 //! Compressing NARs.
 
-use nix_formats::Compression;
 use std::io::{self, Write};
+
+use nix_formats::Compression;
 use thiserror::Error;
 use zstd::zstd_safe::{self, CCtx, CParameter, ResetDirective};
 
@@ -186,8 +187,9 @@ impl<W: Write> Write for Encoder<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Read;
+
+    use super::*;
 
     #[test]
     fn what_is_compressed_is_read_again_at_every_end_of_the_scale() {

@@ -1,12 +1,13 @@
 //! Why a push fails.
 
-use crate::{
-    error::{FetchError, SetupError},
-    source::SourceError,
-};
-use nix_formats::{Hash, HashFormat, StoreDir, StorePath, nar::ReaderError};
 use std::io;
+
+use nix_formats::nar::ReaderError;
+use nix_formats::{Hash, HashFormat, StoreDir, StorePath};
 use thiserror::Error;
+
+use crate::error::{FetchError, SetupError};
+use crate::source::SourceError;
 
 /// A push that did not come to its end. What was pushed before is whole, and
 /// the next run goes on from there.

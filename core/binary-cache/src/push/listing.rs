@@ -1,11 +1,10 @@
 //! Making `.ls` listings of NARs while they are written.
 
+use std::io::{self, PipeWriter, Write};
+use std::thread::JoinHandle;
+
 use nix_formats::nar::{Event, Reader};
 use serde_json::{Map, Value, json};
-use std::{
-    io::{self, PipeWriter, Write},
-    thread::JoinHandle,
-};
 
 /// Parses a NAR on a thread of its own, from what is written to it.
 pub(crate) struct ListingBuilder {

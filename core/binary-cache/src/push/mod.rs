@@ -11,18 +11,18 @@ mod progress;
 mod publish;
 mod run;
 
-use crate::{
-    limits::Limits,
-    source::{NarSource, walk_closure},
-    transport::Transport,
-    url::CacheUrl,
-};
+use crate::limits::Limits;
+use crate::source::{NarSource, walk_closure};
+use crate::transport::Transport;
+use crate::url::CacheUrl;
 pub use compress::{Compressor, CompressorError};
 pub use error::PushError;
-use futures::{TryFutureExt, channel::mpsc};
+use futures::TryFutureExt;
+use futures::channel::mpsc;
 use nix_formats::{SecretKey, StorePath};
 pub use progress::{PushProgress, PushReport};
-use std::{num::NonZeroUsize, sync::Arc};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// How to push.
 #[derive(Debug)]
@@ -112,12 +112,11 @@ fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use nix_formats::nar::{Writer, hash_file};
+    use nix_formats::{HashAlgorithm, NarInfo, StoreDir};
+
     use super::*;
     use crate::source::{PathInfo, SourceError};
-    use nix_formats::{
-        HashAlgorithm, NarInfo, StoreDir,
-        nar::{Writer, hash_file},
-    };
 
     /// A store that lacks what its only path refers to.
     struct Torn(StoreDir);

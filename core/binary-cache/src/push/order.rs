@@ -1,7 +1,8 @@
 //! In which order a cache gets to know paths.
 
-use nix_formats::{NarInfo, StorePath};
 use std::collections::{HashMap, HashSet};
+
+use nix_formats::{NarInfo, StorePath};
 
 use crate::source::PathInfo;
 
@@ -58,8 +59,9 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use nix_formats::{Compression, NarHash};
+
+    use super::*;
 
     fn path(name: &str) -> StorePath {
         StorePath::from_base_name(format!("{}-{name}", "0".repeat(32))).unwrap()

@@ -1,28 +1,21 @@
 //! One path into one compressed NAR, in one pass: read, hashed, compressed,
 //! hashed again, written.
 
-use super::{
-    PushProgress,
-    compress::{Compressor, CompressorContext},
-    error::PushError,
-    listing::ListingBuilder,
-};
-use crate::{
-    error::FetchError,
-    source::{NarSource, PathInfo, SourceError},
-    transport::{Lane, Payload},
-};
-use nix_formats::{
-    HashAlgorithm, HashWriter, NarInfo, StoreDir,
-    nar::{Checker, ReaderError},
-    nix32,
-};
-use std::{
-    fs::File,
-    io::{self, Seek, Write},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nix_formats::nar::{Checker, ReaderError};
+use nix_formats::{HashAlgorithm, HashWriter, NarInfo, StoreDir, nix32};
+
+use super::PushProgress;
+use super::compress::{Compressor, CompressorContext};
+use super::error::PushError;
+use super::listing::ListingBuilder;
+use crate::error::FetchError;
+use crate::source::{NarSource, PathInfo, SourceError};
+use crate::transport::{Lane, Payload};
 
 /// What is held in memory before a file is made; a cache in a folder has its
 /// file at once.

@@ -1,8 +1,13 @@
 //! What the cache has already.
 
-use super::{Push, PushError, publish::upload_error};
-use crate::{cache_info::CacheInfo, error::FetchError, source::PathInfo, transport::Payload};
 use nix_formats::NarInfo;
+
+use super::publish::upload_error;
+use super::{Push, PushError};
+use crate::cache_info::CacheInfo;
+use crate::error::FetchError;
+use crate::source::PathInfo;
+use crate::transport::Payload;
 
 /// What a cache has of a path.
 pub(super) enum Present {

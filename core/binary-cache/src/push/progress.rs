@@ -1,7 +1,8 @@
 //! How far a push is, and what it did.
 
-use nix_formats::StorePath;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix_formats::StorePath;
 
 /// How far a push is; can be read while it goes on.
 #[derive(Debug, Default)]

@@ -1,9 +1,14 @@
 //! Bringing NARs and narinfos into the cache.
 
-use super::{Push, PushError, batch::Batch, blocking, pack::Packed};
-use crate::{error::FetchError, transport::Payload};
-use nix_formats::{NarInfo, StorePath};
 use std::sync::Arc;
+
+use nix_formats::{NarInfo, StorePath};
+
+use super::batch::Batch;
+use super::pack::Packed;
+use super::{Push, PushError, blocking};
+use crate::error::FetchError;
+use crate::transport::Payload;
 
 /// A NAR of this size is asked for before it is sent a second time.
 const WORTH_ASKING: u64 = 1 << 20;

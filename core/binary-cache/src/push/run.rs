@@ -1,24 +1,20 @@
 //! The push itself: several threads pack, several requests are under way, and narinfos are written in their order.
 
-use super::{
-    Push, PushError, PushReport,
-    batch::{Batch, Waiting, next_batch},
-    blocking,
-    order::Order,
-    pack::{Packed, Packer},
-    present::Present,
-};
-use crate::{source::PathInfo, transport::Stage};
-use futures::{
-    FutureExt, StreamExt,
-    channel::mpsc::UnboundedReceiver,
-    stream::{self, FuturesUnordered},
-};
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::stream::{self, FuturesUnordered};
+use futures::{FutureExt, StreamExt};
 use nix_formats::NarInfo;
-use std::{
-    collections::{BinaryHeap, VecDeque},
-    sync::Arc,
-};
+
+use super::batch::{Batch, Waiting, next_batch};
+use super::order::Order;
+use super::pack::{Packed, Packer};
+use super::present::Present;
+use super::{Push, PushError, PushReport, blocking};
+use crate::source::PathInfo;
+use crate::transport::Stage;
 
 /// NARs that are on their way at once, for each thread that packs.
 const AHEAD: usize = 8;

@@ -1,11 +1,11 @@
 //! The Nix store of this machine.
 
-use super::{DaemonStore, NarSource, PathInfo, SourceError, write_tree};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
 use nix_formats::{StoreDir, StorePath};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+
+use super::{DaemonStore, NarSource, PathInfo, SourceError, write_tree};
 
 /// A Nix store on this machine: the daemon tells what is known about its paths,
 /// and their files are read from the store folder, which is several times as

@@ -5,8 +5,10 @@ pub(crate) mod daemon;
 mod local;
 mod tree;
 
+use std::collections::BTreeSet;
+use std::io;
+
 use nix_formats::{ContentAddress, NarHash, Signature, StoreDir, StorePath};
-use std::{collections::BTreeSet, io};
 use thiserror::Error;
 
 pub use daemon::{DaemonError, DaemonStore};

@@ -1,14 +1,15 @@
 //! The NAR of a file tree.
 
-use super::SourceError;
+use std::ffi::OsString;
+use std::fs::{self, FileType};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use nix_formats::nar::{Writer, WriterError};
-use std::{
-    ffi::OsString,
-    fs::{self, FileType},
-    io::{self, Read, Write},
-    os::unix::{ffi::OsStringExt, fs::PermissionsExt},
-    path::{Path, PathBuf},
-};
+
+use super::SourceError;
 
 /// Files are read in pieces of this size.
 const PIECE: usize = 256 * 1024;
@@ -149,11 +150,10 @@ fn not_written(path: &Path, error: WriterError) -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use nix_formats::nar::{Event, Reader};
+    use nix_formats::{HashAlgorithm, HashFormat};
+
     use super::*;
-    use nix_formats::{
-        HashAlgorithm, HashFormat,
-        nar::{Event, Reader},
-    };
 
     #[test]
     fn a_tree_s_nar_is_nix_s() {

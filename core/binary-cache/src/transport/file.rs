@@ -1,13 +1,13 @@
 //! A cache in a folder.
 
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
 use super::{Payload, Stage, is_inside};
 use crate::error::FetchError;
-use bytes::Bytes;
-use std::{
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
-};
 
 #[derive(Debug)]
 pub(crate) struct Folder {

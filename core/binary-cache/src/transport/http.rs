@@ -1,30 +1,25 @@
 //! A cache behind HTTP.
 
-use super::{Opened, Payload, is_inside};
-use crate::{
-    decompress,
-    error::{FetchError, SetupError},
-    limits::Limits,
-    trace,
-    url::Login,
-};
+use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use bytes::{Bytes, BytesMut};
 use nix_formats::Compression;
-use reqwest::{
-    Body, Client, Method, RequestBuilder, Response,
-    header::{
-        AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-        HeaderValue, LAST_MODIFIED, RANGE,
-    },
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderValue, LAST_MODIFIED, RANGE,
 };
-use std::{
-    fmt,
-    io::{self, Read},
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use reqwest::{Body, Client, Method, RequestBuilder, Response};
 use url::Url;
+
+use super::{Opened, Payload, is_inside};
+use crate::error::{FetchError, SetupError};
+use crate::limits::Limits;
+use crate::url::Login;
+use crate::{decompress, trace};
 
 /// The client that the servers of all caches share.
 pub(crate) fn client(limits: &Limits, needs_https: bool) -> Result<Client, SetupError> {

@@ -7,12 +7,11 @@ mod s3;
 mod s3_client;
 mod stage;
 
-use crate::{
-    error::{FetchError, SetupError},
-    limits::Limits,
-    url::{CacheUrl, Scheme},
-};
 use bytes::Bytes;
+
+use crate::error::{FetchError, SetupError};
+use crate::limits::Limits;
+use crate::url::{CacheUrl, Scheme};
 pub(crate) use file::Folder;
 pub(crate) use http::client;
 use niphas_http::Retries;
@@ -20,7 +19,8 @@ pub(crate) use payload::Payload;
 use reqwest::Client;
 pub(crate) use s3_client::failure_of as failure_of_s3;
 pub(crate) use stage::{Lane, Stage};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a cache's files come from.
 #[derive(Debug)]

@@ -1,8 +1,13 @@
 //! What is uploaded.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
 const PIECE: u64 = 256 * 1024;
 

@@ -1,16 +1,24 @@
 //! A cache in a bucket of S3, or of a server that speaks its protocol.
 
-use super::{Body, Opened, Payload, is_inside, s3_client::Connector};
-use crate::{error::FetchError, limits::Limits, s3_profile, s3_url::S3Url};
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream::BoxStream};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, RetryConfig, WriteMultipart,
-    aws::{AmazonS3, AmazonS3Builder},
-    path::Path,
 };
-use std::{fmt, sync::Arc};
+
+use super::s3_client::Connector;
+use super::{Body, Opened, Payload, is_inside};
+use crate::error::FetchError;
+use crate::limits::Limits;
+use crate::s3_profile;
+use crate::s3_url::S3Url;
 
 /// Larger files are sent in parts of this size, several at once.
 const PART: usize = 16 << 20;

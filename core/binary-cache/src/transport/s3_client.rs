@@ -1,14 +1,13 @@
 //! The HTTP client of the S3 library. Its errors have neither the status of an answer nor its headers, so answers after which a
 //! request may be sent again are errors of this client, which have both.
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use niphas_http::Failure;
-use object_store::{
-    ClientOptions,
-    client::{
-        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
-        HttpService, ReqwestConnector,
-    },
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
 };
 use thiserror::Error;
 
@@ -75,13 +74,13 @@ pub(crate) fn failure_of(error: &object_store::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use reqwest::{
-        StatusCode,
-        header::{HeaderValue, RETRY_AFTER},
-    };
     use std::time::Duration;
+
+    use bytes::Bytes;
+    use reqwest::StatusCode;
+    use reqwest::header::{HeaderValue, RETRY_AFTER};
+
+    use super::*;
 
     #[test]
     fn the_status_and_the_pause_asked_for_come_through_the_library_s_errors() {

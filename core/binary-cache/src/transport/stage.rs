@@ -1,16 +1,13 @@
 //! Where the files of a cache in a folder are made, before a rename puts them
 //! in their place.
 
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::error::FetchError;
-use std::{
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
 
 /// Stages are folders named so. Beside each is a file of the same name and this suffix, which its owner has locked: it is there
 /// before the folder and after it, so that what a process leaves that is killed can be told at any time.

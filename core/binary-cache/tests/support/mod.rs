@@ -6,15 +6,14 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use binary_cache::{CacheUrl, Caches, Limits, RetryPolicy};
 use niphas_testing::server::{self, Delivery, Reply};
 use nix_formats::{PublicKey, PublicKeys, StoreDir, StorePath};
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
 
 pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/cache")

@@ -1,9 +1,10 @@
 //! A NAR that is read to its end is written again to the same bytes.
 #![no_main]
 
+use std::io::Read;
+
 use libfuzzer_sys::fuzz_target;
 use nix_formats::nar::{Event, Reader, Writer};
-use std::io::Read;
 
 fn copy(nar: &[u8]) -> Option<Vec<u8>> {
     let mut reader = Reader::new(nar);

@@ -2,10 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nix_formats::{
-    NarInfo, StoreDir,
-    narinfo::{MAX_REFERENCES, MAX_SIGNATURES, MAX_SIGNATURES_OF_NAME},
-};
+use nix_formats::narinfo::{MAX_REFERENCES, MAX_SIGNATURES, MAX_SIGNATURES_OF_NAME};
+use nix_formats::{NarInfo, StoreDir};
 
 fuzz_target!(|text: &str| {
     let store_dir = StoreDir::default();

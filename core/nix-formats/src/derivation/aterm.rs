@@ -1,13 +1,11 @@
 //! Printing the text form: one pass into one buffer.
 
-use super::{
-    Derivation, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE, modulo::InputHashes,
-};
-use crate::{
-    hash::HashFormat,
-    store_path::{StoreDir, StorePathError},
-};
 use data_encoding::HEXLOWER;
+
+use super::modulo::InputHashes;
+use super::{Derivation, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE};
+use crate::hash::HashFormat;
+use crate::store_path::{StoreDir, StorePathError};
 
 /// What stands in the list of input derivations.
 pub(super) enum Inputs<'a> {

@@ -1,13 +1,13 @@
 //! The JSON form, as `nix derivation show` of Nix 2.34 prints it.
 
-use super::{Derivation, DerivationError, DerivationOutput, InputOutputs, JSON_VERSION};
-use crate::{
-    content_address::{ContentAddress, ContentAddressMethod},
-    hash::{Hash, HashAlgorithm, HashFormat},
-    store_path::StorePath,
-};
-use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::{Derivation, DerivationError, DerivationOutput, InputOutputs, JSON_VERSION};
+use crate::content_address::{ContentAddress, ContentAddressMethod};
+use crate::hash::{Hash, HashAlgorithm, HashFormat};
+use crate::store_path::StorePath;
 
 type Object = Map<String, Value>;
 

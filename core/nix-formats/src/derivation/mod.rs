@@ -12,13 +12,13 @@ mod placeholder;
 pub use modulo::{HashModulo, Instantiated};
 pub use placeholder::{Placeholder, hash_placeholder};
 
-use crate::{
-    content_address::{ContentAddress, ContentAddressError, ContentAddressMethod},
-    hash::{HashAlgorithm, HashError},
-    store_path::{StoreDir, StorePath, StorePathError, output_path_name},
-};
 use std::collections::{BTreeMap, BTreeSet};
+
 use thiserror::Error;
+
+use crate::content_address::{ContentAddress, ContentAddressError, ContentAddressMethod};
+use crate::hash::{HashAlgorithm, HashError};
+use crate::store_path::{StoreDir, StorePath, StorePathError, output_path_name};
 
 /// The environment variable that structured attributes are written as.
 pub const STRUCTURED_ATTRS_VARIABLE: &[u8] = b"__json";

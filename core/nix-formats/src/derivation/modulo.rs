@@ -5,15 +5,12 @@
 //! replaced by that derivation's own hash modulo. A fixed-output derivation
 //! counts by its output alone, so how it is fetched changes nothing downstream.
 
-use super::{
-    Derivation, DerivationError, DerivationKind, DerivationOutput, InputOutputs,
-    aterm::{Inputs, MaskedText},
-};
-use crate::{
-    hash::{Hash, HashFormat},
-    store_path::{StoreDir, StorePath},
-};
 use std::collections::{BTreeMap, BTreeSet};
+
+use super::aterm::{Inputs, MaskedText};
+use super::{Derivation, DerivationError, DerivationKind, DerivationOutput, InputOutputs};
+use crate::hash::{Hash, HashFormat};
+use crate::store_path::{StoreDir, StorePath};
 
 /// The hash modulo of a derivation as an input of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,19 +1,16 @@
 //! Reading the text form. Stricter than it need be: what Nix never prints
 //! (unknown escapes aside) is refused.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::aterm::needs_escape;
 use super::{
     Derivation, DerivationError, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE,
-    aterm::needs_escape,
 };
-use crate::{
-    content_address::{ContentAddress, ContentAddressMethod},
-    hash::{Hash, HashAlgorithm},
-    store_path::{StoreDir, StorePath},
-};
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use crate::content_address::{ContentAddress, ContentAddressMethod};
+use crate::hash::{Hash, HashAlgorithm};
+use crate::store_path::{StoreDir, StorePath};
 
 /// Dynamic outputs of dynamic outputs: Nix sets no limit, the stack does.
 const MAX_DEPTH: usize = 64;

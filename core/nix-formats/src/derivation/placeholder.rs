@@ -1,11 +1,9 @@
 //! Placeholders: strings that stand for output paths which are not known yet,
 //! and are replaced before the build.
 
-use crate::{
-    hash::{Hash, HashAlgorithm, HashFormat, compress_hash},
-    nix32,
-    store_path::{StorePath, output_path_name},
-};
+use crate::hash::{Hash, HashAlgorithm, HashFormat, compress_hash};
+use crate::nix32;
+use crate::store_path::{StorePath, output_path_name};
 
 /// What `builtins.placeholder` gives: stands for the derivation's own output.
 pub fn hash_placeholder(output: &str) -> String {

@@ -1,10 +1,9 @@
 //! Checking a NAR that is written somewhere, as it goes by.
 
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+
 use super::{MAX_NAME_LEN, MAX_TARGET_LEN, Reader, ReaderError};
-use std::{
-    collections::VecDeque,
-    io::{self, Read, Write},
-};
 
 /// More bytes than there are from any event of a NAR to the next, contents of files aside.
 const MOST_AT_ONCE: usize = MAX_TARGET_LEN + MAX_NAME_LEN + 1024;

@@ -13,8 +13,9 @@ pub use checker::Checker;
 pub use reader::{Event, Reader, ReaderError};
 pub use writer::{Writer, WriterError};
 
-use crate::hash::{Hash, HashAlgorithm, Hasher};
 use std::io;
+
+use crate::hash::{Hash, HashAlgorithm, Hasher};
 
 /// The first token of every archive.
 pub const MAGIC: &str = "nix-archive-1";

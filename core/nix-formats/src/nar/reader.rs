@@ -1,10 +1,12 @@
 //! Reading a NAR as a stream, from a source that is not trusted.
 
+use std::io::{self, BufRead, Read};
+
+use thiserror::Error;
+
 use super::{
     MAGIC, MAX_DEPTH, MAX_NAME_LEN, MAX_TARGET_LEN, is_valid_name, is_valid_target, padding,
 };
-use std::io::{self, BufRead, Read};
-use thiserror::Error;
 
 /// What comes next in a NAR. The whole is one object: a directory is
 /// [`Event::Directory`], its entries each followed by their object, and

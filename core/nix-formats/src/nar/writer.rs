@@ -1,8 +1,10 @@
 //! Writing a NAR as a stream.
 
-use super::{MAGIC, MAX_DEPTH, is_valid_name, is_valid_target, padding, unexpected_end};
 use std::io;
+
 use thiserror::Error;
+
+use super::{MAGIC, MAX_DEPTH, is_valid_name, is_valid_target, padding, unexpected_end};
 
 /// Why a NAR can't be written.
 #[derive(Debug, Error)]

@@ -1,7 +1,9 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::record::{ContentHash, Place};
-use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
 
 fn hash(number: u64) -> ContentHash {
     *blake3::hash(&number.to_le_bytes()).as_bytes()

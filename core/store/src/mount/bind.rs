@@ -1,12 +1,14 @@
 //! Showing at one place what is at another, and taking mounts away.
 
-use super::{error::MountError, filesystem::attach, system};
-use rustix::{
-    fs::CWD,
-    io::Errno,
-    mount::{OpenTreeFlags, UnmountFlags, open_tree},
-};
 use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree};
+
+use super::error::MountError;
+use super::filesystem::attach;
+use super::system;
 
 /// Shows the folder `from`, with all that is mounted in it, at the folder `to` as well: read-only whatever `from` allows,
 /// through and through. The new mount is private, so that nothing mounted in the one appears in the other; where `to` lies

@@ -1,9 +1,7 @@
 //! What can go wrong with a mount.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A mount cannot be made, changed or taken away.
 #[derive(Debug, thiserror::Error)]

@@ -2,20 +2,18 @@
 //!
 //! One parameter a call: a closure has thousands of packs, and the parameter string of `mount` ends at 4,095 bytes.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount,
+};
+
 use super::error::MountError;
-use rustix::{
-    fd::{AsRawFd, OwnedFd},
-    fs::{CWD, Mode, OFlags, open},
-    io::Errno,
-    mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create,
-        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
-    },
-};
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
 
 /// Bytes of the longest string that `fsconfig` takes.
 pub(super) const MAX_STRING: usize = 255;

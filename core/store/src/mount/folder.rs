@@ -1,8 +1,11 @@
 //! Showing a folder through a file system that cannot be written to.
 
-use super::{error::MountError, filesystem::NewFilesystem, filesystem::attach};
-use rustix::fd::OwnedFd;
 use std::path::Path;
+
+use rustix::fd::OwnedFd;
+
+use super::error::MountError;
+use super::filesystem::{NewFilesystem, attach};
 
 /// Shows the folder `from` at `target`, an existing empty folder, through a file system of its own: overlayfs with lower
 /// layers only.

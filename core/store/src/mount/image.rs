@@ -1,10 +1,13 @@
 //! Mounting closure images.
 
-use super::{
-    View, error::MountError, filesystem::NewFilesystem, filesystem::attach, loops::LoopDevices,
-};
-use rustix::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fd::OwnedFd;
+
+use super::View;
+use super::error::MountError;
+use super::filesystem::{NewFilesystem, attach};
+use super::loops::LoopDevices;
 
 /// Mounts the closure image `image` at `target`, an existing folder, with the packs `devices` in the order of the image's
 /// table. The source that the mount table shows is `image` or, through loop devices, a name that means nothing later:

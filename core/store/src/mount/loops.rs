@@ -1,20 +1,19 @@
 //! Loop devices: files as block devices.
 
-use super::{error::MountError, system};
-use rustix::{
-    fd::{AsRawFd, OwnedFd},
-    fs::{FileType, Mode, OFlags, makedev, mknodat, open, openat},
-    io::Errno,
-    mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount,
-        fsopen,
-    },
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, makedev, mknodat, open, openat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen,
 };
-use std::{
-    ffi::OsString,
-    os::unix::ffi::OsStringExt,
-    path::{Path, PathBuf},
-};
+
+use super::error::MountError;
+use super::system;
 
 /// The file that hands out loop devices: a character device of this number (the kernel's `admin-guide/devices.txt`).
 const CONTROL: &str = "loop-control";

@@ -1,11 +1,11 @@
 //! What is mounted at one place, asked of the kernel for that place alone: in the same time however much is mounted.
 
-use super::error::MountError;
-use rustix::{
-    fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx},
-    io::Errno,
-};
 use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::io::Errno;
+
+use super::error::MountError;
 
 /// Which folder of which file system is mounted at a place. Two mounts that have this in common show the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

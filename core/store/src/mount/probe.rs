@@ -1,16 +1,17 @@
 //! Which view the kernel and the store's file system allow, found by trying.
 
-use super::{View, error::MountError, image::open_image, loops::LoopDevice, loops::LoopDevices};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
 use niphas_erofs::{Extent, ImageBuilder};
-use rustix::{
-    fd::OwnedFd,
-    fs::{Mode, OFlags, openat},
-};
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, openat};
+
+use super::View;
+use super::error::MountError;
+use super::image::open_image;
+use super::loops::{LoopDevice, LoopDevices};
 
 /// What [`probe`] found.
 #[derive(Debug)]

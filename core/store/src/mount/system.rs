@@ -3,14 +3,12 @@
 #![expect(unsafe_code, reason = "system calls that rustix has no functions for")]
 
 use linux_raw_sys::loop_device::{
-    LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_READ_ONLY, LOOP_CONFIGURE,
+    LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_READ_ONLY, LOOP_CONFIGURE, LOOP_CTL_GET_FREE,
+    loop_config, loop_info64,
 };
-use linux_raw_sys::loop_device::{LOOP_CTL_GET_FREE, loop_config, loop_info64};
-use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
-    io::Errno,
-    ioctl::{Opcode, Setter, ioctl},
-};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Setter, ioctl};
 
 /// Makes a mount and all below it read-only, without set-user-ID programs and device files, and stops them from sharing
 /// what is mounted in them with other mounts.

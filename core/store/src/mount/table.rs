@@ -1,11 +1,11 @@
 //! What is mounted where: `/proc/self/mountinfo`, as proc(5) and the kernel's `Documentation/filesystems/proc.rst` tell it.
 
-use super::{error::MountError, loops};
-use std::{
-    ffi::OsString,
-    os::unix::ffi::OsStringExt,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::error::MountError;
+use super::loops;
 
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 
@@ -174,8 +174,10 @@ fn unescape(field: &[u8]) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
     const TABLE: &[u8] = br"22 27 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:14 - proc proc rw
 27 0 254:0 / / rw,relatime - ext4 /dev/root rw,discard

@@ -1,8 +1,13 @@
 //! A pack that is whole, until it is one of the store's.
 
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
 use super::temporary::TemporaryFile;
-use crate::{error::FileError, layout::PackId, places::Places};
-use std::{fs::File, path::Path, sync::Arc};
+use crate::error::FileError;
+use crate::layout::PackId;
+use crate::places::Places;
 
 /// A pack that is whole but not yet one of the store's.
 #[derive(Debug)]

@@ -17,14 +17,17 @@ mod writer;
 pub(crate) use draft::Draft;
 pub(crate) use writer::{Known, PackWriter, SmallPath, WriteError};
 
-use crate::{
-    BLOCK,
-    error::{FileError, failed},
-    layout::PackId,
-    record::{self, Extent, Record, RecordError},
-};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
 use nix_formats::StoreDir;
-use std::{fs::File, os::unix::fs::FileExt, path::Path, sync::Arc};
+
+use crate::BLOCK;
+use crate::error::{FileError, failed};
+use crate::layout::PackId;
+use crate::record::{self, Extent, Record, RecordError};
 
 const MAGIC: &[u8; 8] = b"niphaspk";
 /// The version of the format.

@@ -1,12 +1,11 @@
 //! Files of a pack in the making, which are gone when it comes to nothing.
 
+use std::fs::File;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use crate::error::FileError;
-use std::{
-    fs::File,
-    os::unix::fs::{FileExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
 
 /// What is read back at once.
 const PIECE: u64 = 256 << 10;

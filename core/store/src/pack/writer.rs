@@ -1,27 +1,20 @@
 //! Writing a pack in one pass over a NAR.
 
-use super::{
-    MAX_RECORD_LEN,
-    draft::Draft,
-    temporary::{Spilled, TemporaryFile},
-    trailer,
-};
-use crate::{
-    BLOCK,
-    error::FileError,
-    layout::PackId,
-    places::Places,
-    record::{ContentHash, FileNode, Place, RecordWriter},
-};
-use nix_formats::{
-    NarInfo, StoreDir,
-    nar::{Event, Reader, ReaderError},
-};
-use std::{
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use nix_formats::nar::{Event, Reader, ReaderError};
+use nix_formats::{NarInfo, StoreDir};
 use thiserror::Error;
+
+use super::draft::Draft;
+use super::temporary::{Spilled, TemporaryFile};
+use super::{MAX_RECORD_LEN, trailer};
+use crate::BLOCK;
+use crate::error::FileError;
+use crate::layout::PackId;
+use crate::places::Places;
+use crate::record::{ContentHash, FileNode, Place, RecordWriter};
 
 /// Files of up to this many bytes are read as a whole before it is decided whether they are written.
 const SMALL: u64 = 1 << 20;

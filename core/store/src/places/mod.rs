@@ -13,13 +13,14 @@ mod segment;
 
 pub(crate) use segment::Segment;
 
-use crate::{
-    error::FileError,
-    layout::PackId,
-    record::{ContentHash, Place},
-};
+use std::path::Path;
+use std::sync::Arc;
+
 use hashbrown::HashTable;
-use std::{path::Path, sync::Arc};
+
+use crate::error::FileError;
+use crate::layout::PackId;
+use crate::record::{ContentHash, Place};
 
 /// Contents, and where they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,20 +10,17 @@
 //! In memory are the first hashes and the filter: at most 1 MiB and 8 MiB, however many entries there are. Entries have no checksum of
 //! their own, because contents are read before they are referred to.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
 use super::Content;
-use crate::{
-    error::{FileError, failed},
-    layout::PackId,
-    record::{ContentHash, Place},
-};
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    fs::File,
-    io::{self, BufWriter, Write},
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use crate::error::{FileError, failed};
+use crate::layout::PackId;
+use crate::record::{ContentHash, Place};
 
 const MAGIC: &[u8; 8] = b"niphasix";
 const VERSION: u32 = 1;

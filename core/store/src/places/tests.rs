@@ -1,6 +1,8 @@
-use super::*;
-use proptest::prelude::*;
 use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
 
 fn hash(number: u64) -> ContentHash {
     *blake3::hash(&number.to_le_bytes()).as_bytes()

@@ -1,12 +1,14 @@
 //! Why a closure can't be realised.
 
-use super::{Limit, LimitExceeded};
-use crate::error::{FileError, StoreError};
+use std::io;
+
 use binary_cache::{ClosureError, NarError, Refusal};
 use niphas_api::ClosureDigest;
 use nix_formats::StorePath;
-use std::io;
 use thiserror::Error;
+
+use super::{Limit, LimitExceeded};
+use crate::error::{FileError, StoreError};
 
 /// A closure can't be realised. Whatever of it was fetched is in the store and need not be fetched again.
 #[derive(Debug, Error)]

@@ -1,34 +1,30 @@
 //! Fetching paths: each once, however many want it, and no caches at the cost of others.
 
-use super::{
-    RealiseError, Request,
-    progress::Counters,
-    shares::{Before, Permit, Shares},
-    space::Room,
-};
-use crate::{
-    admit::Verdict,
-    catalog::Seal,
-    error::FileError,
-    index::Pack,
-    layout::PackName,
-    leases::Leases,
-    pack::{Draft, PackWriter, SmallPath, WriteError},
-    places::Places,
-    record::{ContentHash, Place},
-    store::{Options, Pin, Store, lock, now},
-};
+use std::io::{self, Read};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
 use binary_cache::{Caches, Found, NarError};
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hashbrown::HashMap;
 use nix_formats::{NarHash, NarInfo, StorePath};
-use std::{
-    io::{self, Read},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+
+use super::progress::Counters;
+use super::shares::{Before, Permit, Shares};
+use super::space::Room;
+use super::{RealiseError, Request};
+use crate::admit::Verdict;
+use crate::catalog::Seal;
+use crate::error::FileError;
+use crate::index::Pack;
+use crate::layout::PackName;
+use crate::leases::Leases;
+use crate::pack::{Draft, PackWriter, SmallPath, WriteError};
+use crate::places::Places;
+use crate::record::{ContentHash, Place};
+use crate::store::{Options, Pin, Store, lock, now};
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
 

@@ -1,9 +1,11 @@
 //! A closure that was realised before, and is in the store as a whole: no cache is asked, and no path is walked on its own.
 
-use super::{RealisedClosure, Request};
-use crate::{layout::PackId, store::Pin, store::Store};
 use hashbrown::HashMap;
 use nix_formats::StorePath;
+
+use super::{RealisedClosure, Request};
+use crate::layout::PackId;
+use crate::store::{Pin, Store};
 
 impl Store {
     /// The closure that a request names by its digest, if every path of it is in the store, was found before to satisfy the

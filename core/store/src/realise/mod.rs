@@ -15,26 +15,24 @@ pub use progress::{Fetched, Progress};
 pub use space::{Collected, KeepFree};
 pub use terms::{Admit, Limit, LimitExceeded, Origin, RequestLimits, Terms};
 
-use crate::{
-    error::StoreError,
-    layout::PackId,
-    store::{Options, Pin, Store, lock},
-};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
 use binary_cache::Caches;
-use fetch::Fetches;
 use hashbrown::HashMap;
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines, Roots};
 use nix_formats::StorePath;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+use tracing::Instrument as _;
+
+use crate::error::StoreError;
+use crate::layout::PackId;
+use crate::store::{Options, Pin, Store, lock};
+use fetch::Fetches;
 use progress::Counters;
 use refused::Refused;
 use shares::Shares;
 use space::Space;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
-use tokio::{
-    sync::{Semaphore, watch},
-    task::AbortHandle,
-};
-use tracing::Instrument as _;
 
 /// A closure to realise.
 #[derive(Debug, Clone)]

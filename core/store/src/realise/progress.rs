@@ -1,11 +1,11 @@
 //! How far a realisation is.
 
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::shares::Before;
 use crate::store::lock;
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
 
 /// How far a realisation is. Totals grow as long as paths are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Requests that were refused a short time ago, so that asking again for the same costs nothing.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use binary_cache::Caches;
+
 use super::{RealiseError, Request};
 use crate::store::lock;
-use binary_cache::Caches;
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, Weak},
-    time::{Duration, Instant},
-};
 
 /// As long as a cache is believed not to have a path.
 const REMEMBERED: Duration = Duration::from_secs(30);

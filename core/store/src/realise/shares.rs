@@ -1,15 +1,14 @@
 //! Fair shares of something limited.
 
-use crate::store::lock;
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::Hash,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
 use tokio::sync::oneshot;
+
+use crate::store::lock;
 
 /// A semaphore that is shared by parties. No party gets more than leaves as much free for others: the first may have half of
 /// all, the second half of the rest, and so on. So a party that holds what it has for a long time keeps no other waiting.
@@ -235,8 +234,9 @@ impl<P: Party> State<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use futures::FutureExt;
+
+    use super::*;
 
     fn take(
         shares: &Arc<Shares<&'static str>>,

@@ -1,18 +1,14 @@
 //! Room on disk for what is about to be fetched.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use super::RealiseError;
-use crate::{
-    error::{FileError, StoreError, failed},
-    gc::{GcOptions, GcReport, Watermark},
-    store::{Shared, Store, lock},
-};
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use crate::error::{FileError, StoreError, failed};
+use crate::gc::{GcOptions, GcReport, Watermark};
+use crate::store::{Shared, Store, lock};
 
 /// How long to wait for a garbage collection that others began.
 const PATIENCE: Duration = Duration::from_mins(1);

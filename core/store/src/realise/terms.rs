@@ -1,8 +1,10 @@
 //! On which terms a request is served: whose it is, how much it may ask for, and which caches its section of the
 //! configuration has.
 
+use std::fmt;
+use std::sync::Arc;
+
 use niphas_api::ClosureLines;
-use std::{fmt, sync::Arc};
 
 /// A cache as one section of the configuration has it: its URL, and where its credentials come from. Two sections with the
 /// same origin get the same answers from it, so what it delivered to one of them the other may have.

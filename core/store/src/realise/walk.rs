@@ -3,21 +3,24 @@
 //! With a digest to go by, nothing is fetched before every path is known and the digest is right; unless the paths of the
 //! digest are known from an earlier walk. Without one, paths are fetched as they are found.
 
-use super::{
-    Limit, LimitExceeded, RealiseError, RealisedClosure, Request, fetch::Fetch, progress::Counters,
-    shares::Permit, space::Room, terms::MAX_PATHS,
-};
-use crate::{
-    admit::Verdict,
-    store::{Pin, Store},
-};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use binary_cache::{ClosureError, Found, Unavailable};
 use hashbrown::{HashMap, HashSet};
 use niphas_api::{ClosureDigest, ClosureLine, ClosureLines};
 use nix_formats::{NarHash, NarInfo, StorePath};
-use std::{collections::VecDeque, sync::Arc};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
+
+use super::fetch::Fetch;
+use super::progress::Counters;
+use super::shares::Permit;
+use super::space::Room;
+use super::terms::MAX_PATHS;
+use super::{Limit, LimitExceeded, RealiseError, RealisedClosure, Request};
+use crate::admit::Verdict;
+use crate::store::{Pin, Store};
 
 /// Paths of one closure that are looked up at the same time, and that are fetched: no task waits for longer than it must.
 const LOOKUPS: usize = 64;

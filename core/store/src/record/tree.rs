@@ -1,9 +1,13 @@
 //! The tree of a record, walked without being in memory as a whole.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use nix_formats::nar;
+
 use super::{Extent, FileNode, Item, Place, RecordError, TreeEvent};
 use crate::layout::PackId;
-use nix_formats::nar;
-use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
 /// What is in a store path, and where.
 #[derive(Debug, Clone)]

@@ -1,13 +1,11 @@
 //! Compressed files that are small and have no end.
 
-use crate::{
-    assert_empty, assert_memory_is_bounded,
-    compressed::{METHODS, compressed, zeros},
-    support::{Cache, Fault, directory, file, key, noise, open, realise, store_path},
-    told,
-};
 use niphas_testing::nar::{archive, tokens};
 use nix_formats::{Compression, NarInfo};
+
+use crate::compressed::{METHODS, compressed, zeros};
+use crate::support::{Cache, Fault, directory, file, key, noise, open, realise, store_path};
+use crate::{assert_empty, assert_memory_is_bounded, told};
 
 /// A path whose narinfo a trusted key signed, compressed so, whose body is another.
 fn add(cache: &Cache, name: &str, nar: &[u8], method: &Compression, body: Vec<u8>) -> NarInfo {

@@ -1,7 +1,8 @@
 //! Bytes in every compression that caches use.
 
-use nix_formats::Compression;
 use std::io::Write;
+
+use nix_formats::Compression;
 
 pub(crate) const METHODS: [Compression; 6] = [
     Compression::None,

@@ -13,8 +13,10 @@ mod nars;
 mod support;
 mod texts;
 
-use niphas_store::RealiseError;
 use std::path::Path;
+
+use niphas_store::RealiseError;
+
 use support::names;
 
 /// More than all the tests here together take, and less than any one bomb unpacks to.

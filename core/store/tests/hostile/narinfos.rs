@@ -1,14 +1,12 @@
 //! narinfos that lie, or are none.
 
-use crate::{
-    assert_empty, assert_memory_is_bounded,
-    support::{
-        Cache, directory, file, folder_client, key, noise, open, realise, rebuilt, store_path,
-    },
-    texts::wrong_texts,
-    told,
-};
 use nix_formats::{NarInfo, StoreDir, StorePath};
+
+use crate::support::{
+    Cache, directory, file, folder_client, key, noise, open, realise, rebuilt, store_path,
+};
+use crate::texts::wrong_texts;
+use crate::{assert_empty, assert_memory_is_bounded, told};
 
 /// A narinfo with every field that one can have. What no signature covers is wrong in places that do not matter.
 fn good(cache: &Cache) -> NarInfo {

@@ -1,13 +1,11 @@
 //! NARs that are wrong in themselves.
 
-use crate::{
-    assert_empty, assert_memory_is_bounded,
-    compressed::{METHODS, compressed},
-    support::{Cache, Fault, directory, file, key, noise, open, realise, store_path},
-    told,
-};
 use niphas_store::RealiseError;
 use niphas_testing::nar::{archive, folder, link, regular, token, tokens};
+
+use crate::compressed::{METHODS, compressed};
+use crate::support::{Cache, Fault, directory, file, key, noise, open, realise, store_path};
+use crate::{assert_empty, assert_memory_is_bounded, told};
 
 /// NARs that are wrong, and what the error has to say.
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -1,7 +1,8 @@
 //! Texts that are no good narinfo, one by one.
 
-use crate::support::{noise, store_path};
 use nix_formats::{HashAlgorithm, HashFormat, NarHash, NarInfo, StoreDir};
+
+use crate::support::{noise, store_path};
 
 /// narinfos of a path, and what the error has to say.
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -10,22 +10,21 @@ mod tree;
 
 pub(crate) use tree::{Tree, arbitrary_tree, directory, executable, file, read_back, symlink};
 
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use binary_cache::{Caches, Limits, RetryPolicy, TrustPolicy};
 use niphas_store::{
     OpenError, Options, Origin, RealiseError, RealisedClosure, Request, Store, Terms,
 };
 use niphas_testing::server::{self, Delivery, Reply};
+use nix_formats::hash::HashAlgorithm;
 use nix_formats::{
     Compression, Hash, NarHash, NarInfo, PublicKeys, SecretKey, StoreDir, StorePath,
-    hash::HashAlgorithm,
-};
-use std::{
-    collections::{BTreeSet, HashMap},
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
 };
 
 pub(crate) fn key(name: &str) -> SecretKey {

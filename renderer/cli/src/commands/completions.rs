@@ -1,8 +1,9 @@
 //! `niphas completions`
 
+use std::process::ExitCode;
+
 use clap::CommandFactory;
 use niphas_terminal::print_bytes;
-use std::process::ExitCode;
 
 use crate::cli::Cli;
 use crate::failure::Failure;

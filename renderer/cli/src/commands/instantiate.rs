@@ -1,5 +1,8 @@
 //! `niphas instantiate`
 
+use std::io::{Read, stdin};
+use std::process::ExitCode;
+
 use niphas_terminal::{print_bytes, print_line};
 use nix_conf::home;
 use nix_evaluator::ast_print::{self, PathContext};
@@ -8,8 +11,6 @@ use nix_evaluator::{
     Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx,
     Value, XmlOptions,
 };
-use std::io::{Read, stdin};
-use std::process::ExitCode;
 
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};

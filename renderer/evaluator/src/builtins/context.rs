@@ -1,8 +1,9 @@
 //! Builtins on string contexts.
 
+use std::collections::BTreeMap;
+
 use nix_formats::StorePath;
 use nix_formats::derivation::hash_placeholder;
-use std::collections::BTreeMap;
 
 use super::{Global, Row, failure};
 use crate::attrs::{Attr, Attrs};

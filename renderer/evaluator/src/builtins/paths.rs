@@ -1,7 +1,8 @@
 //! Builtins on paths, files and the store.
 
-use nix_formats::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, StorePath};
 use std::collections::BTreeSet;
+
+use nix_formats::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, StorePath};
 
 use super::{Global, Row, failure};
 use crate::attrs::{Attr, Attrs};

@@ -1,7 +1,8 @@
 //! Builtins on strings, and the hashes of strings.
 
-use nix_formats::{Hash, HashAlgorithm, HashFormat};
 use std::str::FromStr;
+
+use nix_formats::{Hash, HashAlgorithm, HashFormat};
 
 use super::{Global, Row};
 use crate::attrs::{Attr, Attrs};

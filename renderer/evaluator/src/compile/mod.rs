@@ -5,9 +5,10 @@ mod levels;
 mod names;
 mod paths;
 
+use std::cell::Cell;
+
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
-use std::cell::Cell;
 
 use crate::ast::{Ast, AttrName, AttrPath, BinaryOp, Name, Node, NodeId};
 use crate::error::EvalError;

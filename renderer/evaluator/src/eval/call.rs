@@ -1,5 +1,6 @@
 //! Calling functions.
 
+use super::{Evaluator, Result};
 use crate::builtins::Builtin;
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
@@ -7,8 +8,6 @@ use crate::expr::{Expr, LambdaCode, Lazy};
 use crate::limits::Callee;
 use crate::position::PosIdx;
 use crate::value::{Lambda, PartialApplication, Slot, Value};
-
-use super::{Evaluator, Result};
 
 /// Calls with more arguments than this take a slower way.
 const MOST_ARGS: usize = 8;

@@ -1,5 +1,7 @@
 //! Values of a wanted type.
 
+use super::compare::is_function;
+use super::{Evaluator, Result};
 use crate::attrs::Attrs;
 use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
@@ -7,9 +9,6 @@ use crate::files;
 use crate::position::PosIdx;
 use crate::symbol::Symbol;
 use crate::value::{Bool, NixString, Slot, Value};
-
-use super::compare::is_function;
-use super::{Evaluator, Result};
 
 /// How a value becomes a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

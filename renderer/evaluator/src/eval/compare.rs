@@ -1,11 +1,10 @@
 //! Equality and order of values.
 
+use super::{Evaluator, Result};
 use crate::attrs::Attrs;
 use crate::error::{ErrorKind, EvalError};
 use crate::position::PosIdx;
 use crate::value::{Slot, Value};
-
-use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     /// `left == right`, for evaluated values.

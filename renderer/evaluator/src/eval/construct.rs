@@ -1,13 +1,12 @@
 //! Making sets, lists and levels of variables.
 
+use super::{Evaluator, Result};
 use crate::attrs::{Attr, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
 use crate::position::{Origin, PosIdx};
 use crate::value::{Slot, Value};
-
-use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     #[expect(

@@ -2,10 +2,9 @@
 
 use rustc_hash::FxHashSet;
 
+use super::{Evaluator, Result};
 use crate::position::PosIdx;
 use crate::value::{MappedOver, Slot, Value};
-
-use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     /// Forces a value and everything in it (`deepSeq`, `--strict`).

@@ -1,11 +1,10 @@
 //! Expressions in places where Nix makes thunks: what is not needed yet is delayed, what costs nothing is made at once.
 
+use super::Evaluator;
+use super::ready::known;
 use crate::env::Env;
 use crate::expr::{Expr, Lazy, LazyKind};
 use crate::value::{Delayed, Slot, Value};
-
-use super::Evaluator;
-use super::ready::known;
 
 impl<'a> Evaluator<'a> {
     /// What a cell gets for an expression in a place where Nix makes a thunk.

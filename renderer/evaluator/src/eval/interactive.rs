@@ -1,14 +1,12 @@
 //! What an interactive session asks: source texts that see variables of its own, names to complete, documentation.
 
+use super::{Evaluator, Result};
 use crate::attrs::{Attr, Attrs};
 use crate::env::{LevelId, Levels};
-use crate::expr::Expr;
-use crate::expr::ThunkId;
+use crate::expr::{Expr, ThunkId};
 use crate::position::Origin;
 use crate::symbol::Symbol;
 use crate::value::{Delayed, Slot, Value};
-
-use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     /// [`Evaluator::eval_source`] of a text that also sees the attributes of `variables`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::{Evaluator, Result};
 use crate::ast::{Ast, AttrName, Node, NodeId};
 use crate::ast_print::PathContext;
 use crate::attrs::Attrs;
@@ -17,8 +18,6 @@ use crate::path;
 use crate::position::{Origin, PosIdx, Positions};
 use crate::symbol::Symbol;
 use crate::value::{Slot, Value};
-
-use super::{Evaluator, Result};
 
 /// Variables that a source text sees beside the global ones: names and their slots in one level.
 struct Scope {

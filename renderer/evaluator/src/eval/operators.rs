@@ -1,5 +1,6 @@
 //! Operators.
 
+use super::{Coercion, Evaluator, Result};
 use crate::context::ContextBuilder;
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
@@ -7,8 +8,6 @@ use crate::expr::{Expr, Op};
 use crate::path::normalise;
 use crate::position::PosIdx;
 use crate::value::{Slot, Value};
-
-use super::{Coercion, Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     #[inline(never)]

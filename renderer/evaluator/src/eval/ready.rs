@@ -1,10 +1,9 @@
 //! What can be had of expressions without evaluating anything: values that are there already.
 
+use super::Evaluator;
 use crate::env::Env;
 use crate::expr::{Expr, Op};
 use crate::value::{Slot, Value};
-
-use super::Evaluator;
 
 /// A value that is there, whether in this cell or in the one that it names.
 pub(super) fn known(value: Value<'_>) -> Value<'_> {

@@ -1,5 +1,6 @@
 //! Attribute selection, and the variables of `with`.
 
+use super::{Evaluator, Result};
 use crate::attrs::{Attr, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
@@ -7,8 +8,6 @@ use crate::expr::{Expr, SelectPath, Step, WithVariable};
 use crate::position::{Origin, PosIdx};
 use crate::symbol::Symbol;
 use crate::value::{Bool, Value};
-
-use super::{Evaluator, Result};
 
 impl<'a> Evaluator<'a> {
     #[inline(never)]

@@ -3,14 +3,13 @@
 use nix_formats::StorePath;
 use rustc_hash::FxHashSet;
 
+use super::{Coercion, Evaluator, Result};
 use crate::attrs::{Attr, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
 use crate::position::PosIdx;
 use crate::symbol::Symbol;
 use crate::value::Value;
-
-use super::{Coercion, Evaluator, Result};
 
 /// A derivation that an expression holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,9 @@ mod matcher;
 mod program;
 mod scanner;
 
-use rustc_hash::FxHashMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use matcher::{Attempt, Matcher};
 use program::Program;

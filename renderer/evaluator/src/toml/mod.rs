@@ -12,7 +12,6 @@ use crate::feature::Feature;
 use crate::json::refuse_null_byte;
 use crate::position::PosIdx;
 use crate::value::Value;
-
 use document::{Document, Node};
 use scalars::Scalar;
 

@@ -1,9 +1,10 @@
 //! Whatever a sparse file's map says, no more is written than may be, and holes stay holes.
 #![no_main]
 
+use std::os::unix::fs::MetadataExt;
+
 use libfuzzer_sys::fuzz_target;
 use nix_flake::{FetchSettings, Fetcher};
-use std::os::unix::fs::MetadataExt;
 
 // Headers get their right checksum, so that what is in them is read.
 fuzz_target!(|bytes: &[u8]| {

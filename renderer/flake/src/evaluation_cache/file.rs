@@ -129,8 +129,9 @@ fn make_room(folder: &Path, newest: &Path, most: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 

@@ -23,7 +23,6 @@ use crate::error::FlakeError;
 use crate::fetch::Fetcher;
 use crate::lock::LockedFlake;
 use crate::lock_file::LockedInput;
-
 use file::{Answer, Stored, StoredSession};
 pub use key::program;
 use key::{EvaluationKey, SettingsKey};

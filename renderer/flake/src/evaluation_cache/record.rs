@@ -10,9 +10,8 @@ use nix_evaluator::io::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::fetch::Fetcher;
-
 use super::{Digest, digest};
+use crate::fetch::Fetcher;
 
 /// The flake's own tree.
 #[derive(Clone, Debug)]

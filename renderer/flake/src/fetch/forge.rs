@@ -250,9 +250,9 @@ fn find_ref<'a>(list: &'a str, names: &[String]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use nix_formats::hash::HashFormat;
-
     use std::fs;
+
+    use nix_formats::hash::HashFormat;
 
     use super::*;
     use crate::attrs::Attrs;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{LockOptions, Reader, read_lock_file};
 use crate::attrs::Attrs;
 use crate::decl::{Flake, InputDecl, Place, below};
 use crate::error::FlakeError;
@@ -9,8 +10,6 @@ use crate::flake_ref::FlakeRef;
 use crate::input_path::InputPath;
 use crate::lock_file::{Edge, LockFile, LockedInput, MAX_DEPTH, MAX_NODES, NodeId};
 use crate::registry::UseRegistries;
-
-use super::{LockOptions, Reader, read_lock_file};
 
 type Inputs = BTreeMap<String, InputDecl>;
 

@@ -15,7 +15,6 @@ use crate::flake_ref::FlakeRef;
 use crate::input_path::InputPath;
 use crate::lock_file::{LockFile, NodeId};
 use crate::registry::UseRegistries;
-
 use compute::Locker;
 
 /// The largest lock file that is read.

@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{
-    TestRepository, assert_nothing_lost, committed, environment, explain, manifest_path, open_main,
-    race, request,
-};
 use niphas_gitops::{
     Access, BadLocation, ChangeKind, Error, FileChange, GitOpsRepository, Location, Outcome, Owner,
     Relation, history_in, init,
 };
 use niphas_render::Lock;
+
+use crate::support::{
+    TestRepository, assert_nothing_lost, committed, environment, explain, manifest_path, open_main,
+    race, request,
+};
 
 #[test]
 fn first_run_commits_all_files_and_the_second_none() {

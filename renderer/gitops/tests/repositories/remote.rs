@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use niphas_gitops::{Access, Error, GitOpsRepository, Location, Outcome, Token};
+
 use crate::http::Server;
 use crate::support::{
     TestRepository, assert_nothing_lost, committed, environment, explain, manifest_path, race,
     request,
 };
-use niphas_gitops::{Access, Error, GitOpsRepository, Location, Outcome, Token};
 
 fn serve(test: &TestRepository) -> Server {
     Server::start(test.folder.path(), None)

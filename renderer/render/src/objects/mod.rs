@@ -24,12 +24,11 @@ use niphas_api::{
 use nix_formats::StorePath;
 use serde_json::{Map, Value, json};
 
-pub(crate) use collisions::Names;
-use place::Place;
-
 use crate::attribute_path::AttributePath;
 use crate::problem::ProblemKind;
 use crate::schema::Checker;
+pub(crate) use collisions::Names;
+use place::Place;
 
 /// A workload whose attributes fit the schema.
 pub(crate) struct Workload<'a> {

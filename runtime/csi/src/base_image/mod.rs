@@ -169,8 +169,9 @@ fn header(kind: tar::EntryType, mode: u32, owner: u64, size: u64) -> tar::Header
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Read;
+
+    use super::*;
 
     #[test]
     fn the_image_is_the_same_every_time() {

@@ -1,11 +1,11 @@
 //! `niphas-store cat`
 
-use crate::{
-    arguments::{StoreArgs, parse_path, stored},
-    failure::Failure,
-};
-use niphas_terminal::print_with;
 use std::process::ExitCode;
+
+use niphas_terminal::print_with;
+
+use crate::arguments::{StoreArgs, parse_path, stored};
+use crate::failure::Failure;
 
 /// Print a file of a store path
 ///

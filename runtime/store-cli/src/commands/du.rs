@@ -1,13 +1,13 @@
 //! `niphas-store du`
 
-use crate::{
-    arguments::{StoreArgs, parse_path},
-    failure::Failure,
-};
+use std::process::ExitCode;
+
 use niphas_api::Roots;
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use serde_json::json;
-use std::process::ExitCode;
+
+use crate::arguments::{StoreArgs, parse_path};
+use crate::failure::Failure;
 
 /// Show what the store takes on disk, and what closures share
 #[derive(Debug, clap::Args)]

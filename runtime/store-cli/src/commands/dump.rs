@@ -1,11 +1,11 @@
 //! `niphas-store dump`
 
-use crate::{
-    arguments::{StoreArgs, parse_paths, stored},
-    failure::Failure,
-};
-use niphas_terminal::print_with;
 use std::process::ExitCode;
+
+use niphas_terminal::print_with;
+
+use crate::arguments::{StoreArgs, parse_paths, stored};
+use crate::failure::Failure;
 
 /// Print a store path as a NAR, as nix-store --dump does
 ///

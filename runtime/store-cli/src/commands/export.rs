@@ -1,10 +1,10 @@
 //! `niphas-store export`
 
-use crate::{
-    arguments::{StoreArgs, stored_closure},
-    failure::Failure,
-};
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::arguments::{StoreArgs, stored_closure};
+use crate::failure::Failure;
 
 /// Write the closure of store paths into a folder, as files
 ///

@@ -1,11 +1,14 @@
 //! `niphas-store gc`
 
-use crate::{arguments::StoreArgs, failure::Failure};
+use std::process::ExitCode;
+
 use niphas_store::{GcOptions, Watermark};
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use nix_formats::StoreDir;
 use serde_json::json;
-use std::process::ExitCode;
+
+use crate::arguments::StoreArgs;
+use crate::failure::Failure;
 
 /// Collect garbage: what no root holds
 ///

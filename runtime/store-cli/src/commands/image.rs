@@ -1,12 +1,12 @@
 //! `niphas-store image`
 
-use crate::{
-    arguments::{StoreArgs, stored_closure},
-    failure::Failure,
-};
+use std::process::ExitCode;
+
 use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::json;
-use std::process::ExitCode;
+
+use crate::arguments::{StoreArgs, stored_closure};
+use crate::failure::Failure;
 
 /// Make the closure image of store paths, and print where it is
 ///

@@ -1,10 +1,13 @@
 //! `niphas-store list`
 
-use crate::{arguments::StoreArgs, failure::Failure};
+use std::process::ExitCode;
+
 use niphas_terminal::{OutputFormat, print_line, say};
 use nix_formats::StoreDir;
 use serde_json::{Value, json};
-use std::process::ExitCode;
+
+use crate::arguments::StoreArgs;
+use crate::failure::Failure;
 
 /// List the store paths that are in the store
 ///

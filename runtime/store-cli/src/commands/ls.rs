@@ -1,13 +1,13 @@
 //! `niphas-store ls`
 
-use crate::{
-    arguments::{StoreArgs, parse_path, stored},
-    failure::Failure,
-};
+use std::process::ExitCode;
+
 use niphas_store::{Node, TreeEvent};
 use niphas_terminal::{OutputFormat, print_line, say};
 use serde_json::{Value, json};
-use std::process::ExitCode;
+
+use crate::arguments::{StoreArgs, parse_path, stored};
+use crate::failure::Failure;
 
 /// List what is in a store path
 #[derive(Debug, clap::Args)]

@@ -14,8 +14,10 @@ pub(crate) mod roots;
 pub(crate) mod umount;
 pub(crate) mod verify;
 
-use crate::{cli::Command, failure::Failure};
 use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::failure::Failure;
 
 /// Runs a command; the code is that of a run that came to its end.
 pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {

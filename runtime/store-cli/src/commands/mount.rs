@@ -1,16 +1,15 @@
 //! `niphas-store mount`
 
-use crate::{
-    arguments::{StoreArgs, stored_closure},
-    failure::Failure,
-};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use anyhow::{Context as _, anyhow};
-use niphas_store::{
-    Store,
-    mount::{View, mount_image, probe},
-};
+use niphas_store::Store;
+use niphas_store::mount::{View, mount_image, probe};
 use niphas_terminal::print_line;
-use std::{path::PathBuf, process::ExitCode};
+
+use crate::arguments::{StoreArgs, stored_closure};
+use crate::failure::Failure;
 
 /// Mount the closure of store paths at a folder, read-only
 ///

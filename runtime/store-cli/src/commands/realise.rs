@@ -1,16 +1,18 @@
 //! `niphas-store realise`
 
-use crate::{
-    arguments::{StoreArgs, parse_roots},
-    failure::Failure,
-};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_api::ClosureDigest;
 use niphas_cache_args::CacheArgs;
 use niphas_store::{Progress, Realisation, Request, RootHold, RootName, Terms};
 use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
-use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use crate::arguments::{StoreArgs, parse_roots};
+use crate::failure::Failure;
 
 /// Bring the closure of store paths into the store
 ///

@@ -1,15 +1,15 @@
 //! `niphas-store roots`
 
-use crate::{
-    arguments::{StoreArgs, parse_roots},
-    failure::Failure,
-};
+use std::process::ExitCode;
+
 use niphas_api::ClosureDigest;
 use niphas_store::{RootHold, RootName};
 use niphas_terminal::{OutputFormat, say};
 use nix_formats::StoreDir;
 use serde_json::{Value, json};
-use std::process::ExitCode;
+
+use crate::arguments::{StoreArgs, parse_roots};
+use crate::failure::Failure;
 
 /// Work on what is not to be collected
 #[derive(Debug, clap::Subcommand)]

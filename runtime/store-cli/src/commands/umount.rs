@@ -1,9 +1,12 @@
 //! `niphas-store umount`
 
-use crate::failure::Failure;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use anyhow::anyhow;
 use niphas_store::mount::{detach, unmount};
-use std::{path::PathBuf, process::ExitCode};
+
+use crate::failure::Failure;
 
 /// Take away what `niphas-store mount` mounted
 #[derive(Debug, clap::Args)]

@@ -1,15 +1,16 @@
 //! `niphas-store verify`
 
-use crate::{
-    arguments::{StoreArgs, parse_paths},
-    failure::Failure,
-};
+use std::process::ExitCode;
+use std::sync::Arc;
+
 use niphas_cache_args::CacheArgs;
 use niphas_store::{DamagedPath, StoredPath};
 use niphas_terminal::{OutputFormat, print_line, say, size};
 use nix_formats::{StoreDir, chain};
 use serde_json::json;
-use std::{process::ExitCode, sync::Arc};
+
+use crate::arguments::{StoreArgs, parse_paths};
+use crate::failure::Failure;
 
 /// Check that store paths are what they were when they were fetched
 ///

@@ -2,13 +2,13 @@
 //!
 //! It is made as if NARs were fetched, `AT_ONCE` of them at a time; each path has FILES files of 8 bytes, and no two files are alike.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use anyhow::Context as _;
-use niphas_store::{Allocator, Options, Store, generated::add_path};
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
-};
+use niphas_store::generated::add_path;
+use niphas_store::{Allocator, Options, Store};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;

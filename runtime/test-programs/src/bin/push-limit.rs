@@ -4,14 +4,13 @@
 //!
 //! `push-limit LIST FOLDER THREADS`: LIST has a store path on each line, the largest first.
 
+use std::error::Error;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use binary_cache::write_tree;
 use nix_formats::{HashAlgorithm, HashWriter};
-use std::{
-    error::Error,
-    fs::File,
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
-};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

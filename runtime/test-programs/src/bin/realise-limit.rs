@@ -5,15 +5,15 @@
 //! `realise-limit URL LIST FOLDER THREADS`: LIST has the hash part of a path on each line; one connection a thread, HTTP/1.1 with
 //! keep-alive, zstd.
 
-use nix_formats::{HashFormat, hash::HashAlgorithm, hash::Hasher};
-use std::{
-    error::Error,
-    fs::File,
-    io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix_formats::HashFormat;
+use nix_formats::hash::{HashAlgorithm, Hasher};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -6,17 +6,17 @@
 
 mod wire;
 
-use super::{NarSource, PathInfo, SourceError};
+use std::fmt;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
 use nix_formats::{Hash, HashAlgorithm, StoreDir, StorePath};
-use std::{
-    fmt,
-    io::{self, BufReader, BufWriter, Read, Write},
-    os::unix::net::UnixStream,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
-};
 use thiserror::Error;
+
+use super::{NarSource, PathInfo, SourceError};
 use wire::Wire;
 
 /// What a client says first, and what a daemon answers.

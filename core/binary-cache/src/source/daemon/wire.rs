@@ -1,8 +1,9 @@
 //! Numbers, texts and messages as they stand on the wire.
 
+use std::io::{BufReader, BufWriter, Read, Write};
+
 use super::DaemonError;
 use crate::source::SourceError;
-use std::io::{BufReader, BufWriter, Read, Write};
 
 /// No text that we ask for is longer.
 const MAX_TEXT: u64 = 1 << 20;

@@ -23,7 +23,6 @@ use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{Installable, RenderedFlakeArgs};
 use crate::progress::{Phases, Progress};
-
 use report::{Mode, Report};
 use repository::RepositoryArgs;
 

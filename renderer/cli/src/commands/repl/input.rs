@@ -12,10 +12,9 @@ use rustyline::history::{FileHistory, History};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use crate::flake::base_folder;
-
 use super::complete::{self, completions};
 use super::session::{Next, Session};
+use crate::flake::base_folder;
 
 const PROMPT: &str = "nix-repl> ";
 const MOST_HISTORY: usize = 10_000;

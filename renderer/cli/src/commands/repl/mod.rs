@@ -7,13 +7,13 @@ mod session;
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 
+use niphas_terminal::print_line;
+use nix_evaluator::io::LocalIo;
+
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
 use crate::flake::FlakeArgs;
-
 use input::Input;
-use niphas_terminal::print_line;
-use nix_evaluator::io::LocalIo;
 use session::{Next, Session};
 
 /// Evaluate Nix expressions interactively, as nix repl does

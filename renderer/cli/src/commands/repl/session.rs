@@ -7,12 +7,11 @@ use nix_evaluator::{
 };
 use nix_flake::{Fetcher, lock};
 
+use super::Loaded;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::AutoCallArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, parse, read};
-
-use super::Loaded;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

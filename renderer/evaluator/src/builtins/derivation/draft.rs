@@ -1,9 +1,10 @@
 //! A derivation in the making: what each attribute adds to it.
 
-use nix_formats::derivation::{Derivation, DerivationOutput, hash_placeholder};
-use nix_formats::{ContentAddress, ContentAddressMethod, HashAlgorithm, StorePath};
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
+
+use nix_formats::derivation::{Derivation, DerivationOutput, hash_placeholder};
+use nix_formats::{ContentAddress, ContentAddressMethod, HashAlgorithm, StorePath};
 
 use super::super::failure;
 use super::NONE;
