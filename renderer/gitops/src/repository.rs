@@ -23,6 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// What a run writes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Request<'a> {
     /// The files of each environment, by its name.
     pub environments: BTreeMap<String, RenderedEnvironment>,
