@@ -106,12 +106,11 @@ impl Args {
         if let Some(known) = environments.known()
             && let Some((repository, tip)) = self.unchanged_tip(&last, known, &mut repository)
         {
-            let gone = match selected.is_empty() {
-                true => {
-                    let names = known.names.iter().cloned().collect();
-                    repository.gone(tip, &origin.owner, &names)?
-                }
-                false => Vec::new(),
+            let gone = if selected.is_empty() {
+                let names = known.names.iter().cloned().collect();
+                repository.gone(tip, &origin.owner, &names)?
+            } else {
+                Vec::new()
             };
             if gone.is_empty() || !self.repository.prune_environments {
                 phases.end("evaluation");

@@ -13,6 +13,10 @@ use crate::failure::Failure;
 /// Which repository to write to, where in it, and how to log in.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Repository")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(super) struct RepositoryArgs {
     /// Commit to this GitOps repository: a directory, or a URL
     ///
