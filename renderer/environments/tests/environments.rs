@@ -18,7 +18,7 @@ use niphas_environments::{
     KnownEnvironments, LastRendering, OpenedFlake, Origin, RenderKey, RepositoryKey, ResolveError,
     Step, render, resolve,
 };
-use niphas_gitops::{Author, GitOpsRepository, Location, Outcome, Provenance, Request};
+use niphas_gitops::{Allowed, Author, GitOpsRepository, Location, Outcome, Provenance, Request};
 use niphas_render::Form;
 use nix_evaluator::{ErrorKind, Settings};
 use nix_flake::{FetchSettings, Fetcher, FlakeRef, LockOptions, ParseOptions};
@@ -459,9 +459,7 @@ fn what_was_rendered_and_committed_needs_no_second_run() {
             name: "test".to_owned(),
             email: "test@example.org".to_owned(),
         }),
-        allow_empty: false,
-        allow_unknown_source: false,
-        take_over: false,
+        allow: Allowed::default(),
         all_environments: None,
         prune: false,
     });

@@ -30,4 +30,4 @@ pub use location::{BadLocation, Location};
 pub use owned_files::{ChangeKind, FileChange};
 pub use owner::Owner;
 pub use provenance::{Provenance, Relation, history_in, origin_url};
-pub use repository::{Author, GitOpsRepository, Outcome, Plan, Request};
+pub use repository::{Allowed, Author, GitOpsRepository, Outcome, Plan, Request};

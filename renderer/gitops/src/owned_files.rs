@@ -69,8 +69,8 @@ pub(crate) fn apply(
     let emptied: Vec<_> = emptied.collect();
     for environment in request.environments.values().chain(&emptied) {
         let owned = Owned::read(&mut files, &environment.name)?;
-        owned.check_owner(owner, request.take_over)?;
-        let may_be_empty = request.allow_empty || gone.contains(&environment.name);
+        owned.check_owner(owner, request.allow.other_owner)?;
+        let may_be_empty = request.allow.empty || gone.contains(&environment.name);
         if environment.files.is_empty() && !owned.lock.files.is_empty() && !may_be_empty {
             let files = owned.lock.files.len();
             return Err(Error::Empties {

@@ -23,7 +23,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// What a run writes.
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Request<'a> {
     /// The files of each environment, by its name.
     pub environments: BTreeMap<String, RenderedEnvironment>,
@@ -33,16 +32,23 @@ pub struct Request<'a> {
     pub history: &'a dyn Fn(&str, &str) -> Relation,
     /// Who commits; if not given, whom git's configuration names.
     pub author: Option<Author>,
-    /// Whether an environment may lose its last workload.
-    pub allow_empty: bool,
-    /// Whether to go on if `history` does not know what the repository was rendered from.
-    pub allow_unknown_source: bool,
-    /// Whether to replace environments of other flakes.
-    pub take_over: bool,
+    /// What is done only if it is asked for.
+    pub allow: Allowed,
     /// The names of all environments of the flake, if others of it in the repository count as gone.
     pub all_environments: Option<BTreeSet<String>>,
     /// Whether to remove environments that the flake has no more.
     pub prune: bool,
+}
+
+/// What a run does only if it is asked for, for it may lose something.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowed {
+    /// Whether an environment may lose its last workload.
+    pub empty: bool,
+    /// Whether to go on if the history does not know what the repository was rendered from.
+    pub unknown_source: bool,
+    /// Whether to replace environments of other flakes.
+    pub other_owner: bool,
 }
 
 /// Who commits.
@@ -251,7 +257,7 @@ impl GitOpsRepository {
         }
         if let Some(tip) = self.find_commit(tip)? {
             let ours = request.provenance.revision.as_deref();
-            let allow = request.allow_unknown_source;
+            let allow = request.allow.unknown_source;
             let gone = applied.iter().flat_map(|applied| &applied.gone);
             let gone = gone.filter(|_| request.prune);
             for environment in request.environments.keys().chain(gone) {

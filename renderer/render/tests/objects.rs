@@ -47,6 +47,7 @@ fn problems(attributes: &[Value]) -> String {
     attributes.iter().map(of).collect::<Vec<_>>().join("\n")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each is made for this")]
 fn pod(spec: Value) -> Value {
     json!({ "podTemplate": { "spec": spec } })
 }

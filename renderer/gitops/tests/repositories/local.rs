@@ -290,7 +290,7 @@ fn emptying_an_environment_has_to_be_allowed() {
     insta::assert_snapshot!(explain(&test.open().commit(&empty).unwrap_err()), @r#"
     environment 'production' has no workloads: 2 files would be removed
     "#);
-    empty.allow_empty = true;
+    empty.allow.empty = true;
     committed(&test.open().commit(&empty).unwrap());
     assert_eq!(test.files(), ["README"]);
     assert!(matches!(
@@ -443,7 +443,7 @@ fn source_that_the_history_does_not_know_stops_the_run_unless_allowed() {
       hint: render a commit of the flake's Git repository
     "#);
     request.provenance.revision = revision;
-    request.allow_unknown_source = true;
+    request.allow.unknown_source = true;
     committed(&test.open().commit(&request).unwrap());
 }
 
@@ -455,8 +455,8 @@ fn environments_of_another_flake_are_replaced_only_when_they_are_taken_over() {
     let mut second = request(&[environment("production", &[("billing", "b")])]);
     second.provenance.owner = Owner::new("https://example.org/shop.git", "apps/billing");
     // Whatever else is allowed.
-    second.allow_unknown_source = true;
-    second.allow_empty = true;
+    second.allow.unknown_source = true;
+    second.allow.empty = true;
     let tip = test.tip();
     insta::assert_snapshot!(explain(&test.open().commit(&second).unwrap_err()), @r#"
     environment 'production' in the repository belongs to the flake example.org/shop; this flake is example.org/shop?dir=apps/billing
@@ -466,12 +466,12 @@ fn environments_of_another_flake_are_replaced_only_when_they_are_taken_over() {
     // Nor may it empty it.
     let mut emptied = request(&[environment("production", &[])]);
     emptied.provenance.owner = second.provenance.owner.clone();
-    emptied.allow_empty = true;
+    emptied.allow.empty = true;
     assert!(matches!(
         test.open().plan(&emptied),
         Err(Error::OtherOwner { .. })
     ));
-    second.take_over = true;
+    second.allow.other_owner = true;
     committed(&test.open().commit(&second).unwrap());
     assert!(matches!(
         test.open().commit(&first),

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use git2::{Oid, Repository, Signature, Sort};
 use niphas_gitops::{
-    Access, Author, Error, GitOpsRepository, Location, Outcome, Owner, Provenance, Relation,
-    Request,
+    Access, Allowed, Author, Error, GitOpsRepository, Location, Outcome, Owner, Provenance,
+    Relation, Request,
 };
 use niphas_render::RenderedEnvironment;
 use tempfile::TempDir;
@@ -62,9 +62,7 @@ pub(crate) fn request(environments: &[RenderedEnvironment]) -> Request<'static> 
             name: "CI".to_owned(),
             email: "ci@example.org".to_owned(),
         }),
-        allow_empty: false,
-        allow_unknown_source: false,
-        take_over: false,
+        allow: Allowed::default(),
         all_environments: None,
         prune: false,
     }

@@ -281,9 +281,7 @@ impl Args {
             },
             history: &history,
             author: self.repository.author.clone(),
-            allow_empty: self.repository.allow_empty,
-            allow_unknown_source: self.repository.allow_unknown_source,
-            take_over: self.repository.take_over,
+            allow: self.repository.allowed(),
             all_environments,
             prune: self.repository.prune_environments,
         };

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use niphas_environments::RepositoryKey;
-use niphas_gitops::{Access, Author, GitOpsRepository, Location, Token};
+use niphas_gitops::{Access, Allowed, Author, GitOpsRepository, Location, Token};
 use niphas_render::DeployFolder;
 use tempfile::TempDir;
 
@@ -55,13 +55,13 @@ pub(super) struct RepositoryArgs {
     git_ssh_key: Option<PathBuf>,
     /// Allow an environment to become empty
     #[arg(long, hide_short_help = true)]
-    pub(super) allow_empty: bool,
+    allow_empty: bool,
     /// Allow a source that may be older than the one the repository was rendered from
     #[arg(long, hide_short_help = true)]
-    pub(super) allow_unknown_source: bool,
+    allow_unknown_source: bool,
     /// Take over environments that were rendered from another flake
     #[arg(long, hide_short_help = true)]
-    pub(super) take_over: bool,
+    take_over: bool,
     /// Remove environments that are no longer in the flake
     #[arg(long, hide_short_help = true)]
     pub(super) prune_environments: bool,
@@ -92,6 +92,15 @@ impl RepositoryArgs {
             branch: branch.as_deref(),
             dir: dir.to_string(),
         })
+    }
+
+    /// What may be lost.
+    pub(super) fn allowed(&self) -> Allowed {
+        Allowed {
+            empty: self.allow_empty,
+            unknown_source: self.allow_unknown_source,
+            other_owner: self.take_over,
+        }
     }
 
     /// The repository, if it is on this machine and need not be made: so that its faults are reported before anything is
