@@ -123,6 +123,12 @@ pub(crate) fn apply(
     })
 }
 
+/// The environments that have a lock.
+pub(crate) fn environments(repository: &Repository, tip: &Tree<'_>) -> Result<Vec<String>, Error> {
+    let locks = Files::new(repository, tip).locks()?;
+    Ok(locks.into_iter().map(|(name, _)| name).collect())
+}
+
 /// The environments that were rendered from a flake, and that are not among its own, sorted.
 pub(crate) fn gone(
     repository: &Repository,
@@ -277,18 +283,24 @@ impl<'r> Files<'r> {
         }
     }
 
-    fn gone(&mut self, owner: &Owner, names: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+    /// The environments that have a lock, and the locks' blobs.
+    fn locks(&mut self) -> Result<Vec<(String, Oid)>, Error> {
         let Some(folder) = self.folder(LOCKS)? else {
             return Ok(Vec::new());
         };
-        let entries = folder.iter().filter_map(|entry| {
+        let locks = folder.iter().filter_map(|entry| {
             let name = entry.name().ok()?.strip_suffix(".lock")?.to_owned();
-            (entry.kind() == Some(ObjectType::Blob) && !names.contains(&name))
-                .then(|| (name, entry.id()))
+            (entry.kind() == Some(ObjectType::Blob)).then(|| (name, entry.id()))
         });
-        let entries: Vec<_> = entries.collect();
+        Ok(locks.collect())
+    }
+
+    fn gone(&mut self, owner: &Owner, names: &BTreeSet<String>) -> Result<Vec<String>, Error> {
         let mut gone = Vec::new();
-        for (name, id) in entries {
+        for (name, id) in self.locks()? {
+            if names.contains(&name) {
+                continue;
+            }
             let bytes = self.read(&Lock::path(&name), id)?;
             // One that cannot be read is reported when its environment is rendered.
             let lock = Lock::parse(&bytes).ok();

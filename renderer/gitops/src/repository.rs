@@ -162,6 +162,11 @@ impl GitOpsRepository {
             .collect()
     }
 
+    /// The names of all environments that a commit has, of whatever flake.
+    pub fn environments(&self, commit: Oid) -> Result<Vec<String>, Error> {
+        owned_files::environments(self.repository(), &self.tree(Some(commit))?)
+    }
+
     /// The environments that a commit has of a flake, and that are not among `names`, sorted.
     pub fn gone(
         &self,

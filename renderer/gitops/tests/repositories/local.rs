@@ -512,6 +512,10 @@ fn environments_that_the_flake_has_no_more_are_named_and_removed_on_request() {
     let names = request.all_environments.clone().unwrap();
     let owner = &request.provenance.owner;
     assert_eq!(test.open().gone(tip.unwrap(), owner, &names).unwrap(), gone);
+    assert_eq!(
+        test.open().environments(tip.unwrap()).unwrap(),
+        ["billing", "production", "staging", "test"]
+    );
 
     request.prune = true;
     // A run that is older than the environment does not remove it.

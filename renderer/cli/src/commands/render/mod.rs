@@ -102,13 +102,11 @@ impl Args {
         let evaluation = self.evaluation()?;
         let last = self.last_rendering(&flake, &selected, &caches)?;
         let environments = Environments::open(&flake, &evaluation, &selected)?;
-        let origin = Origin::of(&flake)?;
         if let Some(known) = environments.known()
             && let Some((repository, tip)) = self.unchanged_tip(&last, known, &mut repository)
         {
             let gone = if selected.is_empty() {
-                let names = known.names.iter().cloned().collect();
-                repository.gone(tip, &origin.owner, &names)?
+                Self::gone(&flake, repository, tip, &known.names)?
             } else {
                 Vec::new()
             };
@@ -136,6 +134,7 @@ impl Args {
         };
         let names: Vec<String> = files.keys().cloned().collect();
         let all = selected.is_empty().then(|| names.iter().cloned().collect());
+        let origin = Origin::of(&flake)?;
         let (code, commit) = self.write(&repository, origin, files, all)?;
         if let (Some(digest), Some(commit)) = (evaluated.digest, commit)
             && let Ok(objects) = BranchObjects::read(&repository, commit, folder, &names)
@@ -242,6 +241,21 @@ impl Args {
         let folder = &self.repository.dir;
         let objects = BranchObjects::read(repository, tip, folder, &known.names).ok()?;
         (objects == noted).then_some((repository, tip))
+    }
+
+    /// The environments that the branch has of the flake, and that are no longer among its own, `names`.
+    fn gone(
+        flake: &OpenedFlake,
+        repository: &GitOpsRepository,
+        tip: Oid,
+        names: &BTreeSet<String>,
+    ) -> Result<Vec<String>, Failure> {
+        let there = repository.environments(tip)?;
+        // Most repositories have no others, and whose they are takes a look into the flake's repository.
+        if there.iter().all(|name| names.contains(name)) {
+            return Ok(Vec::new());
+        }
+        Ok(repository.gone(tip, &Origin::of(flake)?.owner, names)?)
     }
 
     /// Finds the closures of all workloads in the caches.
