@@ -43,7 +43,6 @@ fn options_that_a_command_does_not_read_are_errors() {
     let cases = [
         "render --to gitops --arg a 1+",
         "show --argstr a b",
-        "instantiate --impure",
         "repl --impure",
         "repl --no-eval-cache",
         "derivation show --no-eval-cache",

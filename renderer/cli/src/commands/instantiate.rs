@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Write derivations and sources into this directory, as DIR/HASH-NAME
     #[arg(long, value_name = "DIR")]
     output_dir: Option<std::path::PathBuf>,
+    /// Let expressions see this machine, also where an option says pure-eval; as they do without any
+    #[arg(long, hide_short_help = true)]
+    impure: bool,
     #[command(flatten)]
     auto_call: AutoCallArgs,
     #[command(flatten)]
@@ -83,6 +86,7 @@ impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let mut evaluation = self.evaluation.evaluation(false)?;
         let settings = &mut evaluation.settings;
+        settings.pure &= !self.impure;
         let io = match &self.output_dir {
             Some(folder) => {
                 LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?)
