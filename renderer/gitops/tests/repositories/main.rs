@@ -4,6 +4,7 @@
 
 mod http;
 mod local;
+mod owners;
 mod remote;
 mod ssh;
 mod support;

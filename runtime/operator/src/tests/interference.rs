@@ -29,7 +29,7 @@ async fn a_child_that_somebody_deletes_or_edits_is_brought_back() {
     assert_eq!(after["spec"]["ports"], before["spec"]["ports"]);
     assert_eq!(after["spec"]["selector"]["niphas.io/workload"], "web");
 
-    // What is not the operator's is nobody's business.
+    // What is not the operator's stays as it is.
     server.edit("apps", "deployments", "web", |deployment| {
         deployment["metadata"]["annotations"]["somebody"] = json!("was here");
     });
