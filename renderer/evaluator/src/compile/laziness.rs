@@ -20,21 +20,21 @@ impl<'a> Compiler<'a, '_> {
     pub(super) fn delayable(&mut self, expr: &'a Expr<'a>) -> Lazy<'a> {
         let kind = match kind_of(expr) {
             kind @ (LazyKind::Constant | LazyKind::Variable) => kind,
-            kind if !self.delay_all || matches!(expr, Expr::List { items: [] }) => kind,
+            kind if !self.input.delay_all || matches!(expr, Expr::List { items: [] }) => kind,
             _ => LazyKind::Thunk,
         };
         if matches!(kind, LazyKind::Thunk) {
             self.captures = true;
         }
-        let id = ThunkId(self.thunks.len() as u32);
+        let id = ThunkId(self.input.thunks.len() as u32);
         if !matches!(expr, Expr::Constant(_) | Expr::Lambda(_)) || kind == LazyKind::Thunk {
-            self.thunks.push(expr);
+            self.input.thunks.push(expr);
         }
         Lazy { expr, id, kind }
     }
 
     pub(super) fn lazies(&mut self, ids: &[NodeId]) -> Result<&'a [Lazy<'a>]> {
-        let mut items = bumpalo::collections::Vec::with_capacity_in(ids.len(), self.arena);
+        let mut items = bumpalo::collections::Vec::with_capacity_in(ids.len(), self.input.arena);
         for &id in ids {
             items.push(self.lazy(id)?);
         }

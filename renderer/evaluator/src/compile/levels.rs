@@ -20,7 +20,7 @@ impl<'a> Compiler<'a, '_> {
         let mut body = id;
         let mut pattern = None;
         loop {
-            match self.ast.node(body) {
+            match self.input.ast.node(body) {
                 Node::Lambda { param, body: inner } => {
                     positions.push(self.position(body));
                     names.push(param);
@@ -39,6 +39,7 @@ impl<'a> Compiler<'a, '_> {
             }
         }
         let params = self
+            .input
             .arena
             .alloc_slice_fill_iter(names.iter().map(|&name| self.symbol(name)));
         self.add_names(
@@ -59,9 +60,9 @@ impl<'a> Compiler<'a, '_> {
         let captures = std::mem::replace(&mut self.captures, outer_captures);
         // The function itself keeps the level around it.
         self.captures = true;
-        Ok(Expr::Lambda(self.arena.alloc(LambdaCode {
+        Ok(Expr::Lambda(self.input.arena.alloc(LambdaCode {
             name: std::cell::Cell::new(None),
-            positions: self.arena.alloc_slice_copy(&positions),
+            positions: self.input.arena.alloc_slice_copy(&positions),
             params,
             pattern: compiled,
             slots,
@@ -76,7 +77,7 @@ impl<'a> Compiler<'a, '_> {
         names: &mut Vec<Name>,
         slots: &mut u32,
     ) -> Result<PatternCode<'a>> {
-        let pattern = self.ast.pattern(id);
+        let pattern = self.input.ast.pattern(id);
         let mut formals: Vec<_> = pattern.formals.iter().collect();
         formals.sort_by_key(|formal| self.symbol(formal.name));
         let all = pattern
@@ -90,7 +91,8 @@ impl<'a> Compiler<'a, '_> {
         }
         names.extend(all.iter().map(|&(name, _)| name));
         self.add_names(all.into_iter());
-        let mut compiled = bumpalo::collections::Vec::with_capacity_in(formals.len(), self.arena);
+        let mut compiled =
+            bumpalo::collections::Vec::with_capacity_in(formals.len(), self.input.arena);
         for formal in formals {
             compiled.push(FormalCode {
                 name: self.symbol(formal.name),
@@ -115,9 +117,9 @@ impl<'a> Compiler<'a, '_> {
         if let Node::Let {
             bindings,
             body: inner,
-        } = self.ast.node(body)
+        } = self.input.ast.node(body)
         {
-            let bindings = self.ast.bindings(bindings);
+            let bindings = self.input.ast.bindings(bindings);
             if bindings
                 .entries
                 .iter()
@@ -129,12 +131,15 @@ impl<'a> Compiler<'a, '_> {
                 let code = self.let_level(bindings, first, true)?;
                 let body = self.alloc(inner)?;
                 self.remove_names(bindings.entries.iter().map(|entry| entry.name));
-                return Ok(self.arena.alloc(Expr::Let(self.arena.alloc(LetCode {
-                    bindings: code.0,
-                    inherit_from: code.1,
-                    body,
-                    merged_at: Some(first),
-                }))));
+                return Ok(self
+                    .input
+                    .arena
+                    .alloc(Expr::Let(self.input.arena.alloc(LetCode {
+                        bindings: code.0,
+                        inherit_from: code.1,
+                        body,
+                        merged_at: Some(first),
+                    }))));
             }
         }
         self.alloc(body)
@@ -145,7 +150,7 @@ impl<'a> Compiler<'a, '_> {
         let (compiled, inherit_from) = self.let_level(bindings, 0, false)?;
         let body = self.alloc(body)?;
         self.close(bindings.entries.iter().map(|entry| entry.name));
-        Ok(Expr::Let(self.arena.alloc(LetCode {
+        Ok(Expr::Let(self.input.arena.alloc(LetCode {
             bindings: compiled,
             inherit_from,
             body,
@@ -190,7 +195,7 @@ impl<'a> Compiler<'a, '_> {
             inherited.push(match entry.value {
                 BindingValue::Inherit => {
                     let variable = self.variable(entry.name, self.at(entry.position));
-                    Some(variable.map(|variable| self.delayable(self.arena.alloc(variable))))
+                    Some(variable.map(|variable| self.delayable(self.input.arena.alloc(variable))))
                 }
                 _ => None,
             });
@@ -207,7 +212,8 @@ impl<'a> Compiler<'a, '_> {
         mut inherited: Vec<Option<Result<Lazy<'a>>>>,
         froms: u32,
     ) -> Result<&'a [BindingCode<'a>]> {
-        let mut compiled = bumpalo::collections::Vec::with_capacity_in(order.len(), self.arena);
+        let mut compiled =
+            bumpalo::collections::Vec::with_capacity_in(order.len(), self.input.arena);
         for &index in order {
             let entry = &bindings.entries[index];
             let (name, position) = (self.symbol(entry.name), self.at(entry.position));
@@ -220,12 +226,12 @@ impl<'a> Compiler<'a, '_> {
                     (Scope::Outer, value)
                 }
                 BindingValue::InheritFrom(from) => {
-                    let base = self.arena.alloc(Expr::Variable {
+                    let base = self.input.arena.alloc(Expr::Variable {
                         depth: 0,
                         index: froms + from,
                         position,
                     });
-                    let select = self.arena.alloc(select_symbol(base, name, position));
+                    let select = self.input.arena.alloc(select_symbol(base, name, position));
                     (Scope::Inner, self.delayable(select))
                 }
             };
@@ -242,14 +248,14 @@ impl<'a> Compiler<'a, '_> {
     /// A bound expression: functions learn their name.
     fn named(&mut self, id: NodeId, name: Symbol) -> Result<Lazy<'a>> {
         if matches!(
-            self.ast.node(id),
+            self.input.ast.node(id),
             Node::Lambda { .. } | Node::PatternLambda { .. }
         ) {
             let lambda = self.lambda(id)?;
             if let Expr::Lambda(code) = lambda {
                 code.set_name(name);
             }
-            let lambda = self.arena.alloc(lambda);
+            let lambda = self.input.arena.alloc(lambda);
             return Ok(self.delayable(lambda));
         }
         self.lazy(id)
@@ -273,7 +279,7 @@ impl<'a> Compiler<'a, '_> {
                 .map(|(slot, &index)| (bindings.entries[index].name, slot as u32))
                 .collect();
             overrides = (slots.iter())
-                .find(|&&(name, _)| self.symbol(name) == self.known.overrides)
+                .find(|&&(name, _)| self.symbol(name) == self.input.known.overrides)
                 .map(|&(_, slot)| slot);
             self.add_names(slots.into_iter());
             froms = order.len() as u32;
@@ -286,7 +292,7 @@ impl<'a> Compiler<'a, '_> {
         }
         let compiled = self.bindings(bindings, &order, inherited, froms)?;
         let mut dynamic =
-            bumpalo::collections::Vec::with_capacity_in(bindings.dynamic.len(), self.arena);
+            bumpalo::collections::Vec::with_capacity_in(bindings.dynamic.len(), self.input.arena);
         for entry in &bindings.dynamic {
             dynamic.push(DynamicCode {
                 name: self.alloc(entry.name)?,
@@ -300,7 +306,7 @@ impl<'a> Compiler<'a, '_> {
         if has_level {
             self.scopes.level -= 1;
         }
-        Ok(Expr::Attrs(self.arena.alloc(AttrsCode {
+        Ok(Expr::Attrs(self.input.arena.alloc(AttrsCode {
             position,
             recursive: bindings.recursive,
             bindings: compiled,

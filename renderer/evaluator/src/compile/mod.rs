@@ -18,19 +18,11 @@ use crate::symbol::{Symbol, Symbols};
 use crate::value::{NixString, Slot, Value};
 use names::Scopes;
 
-/// What the compiler needs to know of and may add to: the parts of [`Input`], and its own.
+/// Makes expressions of a file's syntax tree.
 pub(crate) struct Compiler<'a, 'c> {
-    pub arena: &'a Bump,
-    pub ast: &'c Ast,
+    input: Input<'a, 'c>,
     /// Symbols of the file's names, by [`Name`].
-    pub symbols: Vec<Symbol>,
-    pub base: u32,
-    pub directory: &'c [u8],
-    pub home: Option<&'c [u8]>,
-    pub thunks: &'c mut Vec<&'a Expr<'a>>,
-    pub globals: &'c FxHashMap<Symbol, &'a Slot<'a>>,
-    pub known: WellKnown,
-    pub delay_all: bool,
+    symbols: Vec<Symbol>,
     /// Variables of the level around the file, by slot.
     scoped: Vec<Symbol>,
     /// The file has a variable called as a builtin that an operator calls.
@@ -80,47 +72,30 @@ type Result<T> = std::result::Result<T, Box<EvalError>>;
 
 impl<'a, 'c> Compiler<'a, 'c> {
     pub(crate) fn new(input: Input<'a, 'c>, symbols: &mut Symbols<'a>) -> Self {
-        let Input {
-            arena,
-            ast,
-            base,
-            directory,
-            home,
-            thunks,
-            globals,
-            known,
-            delay_all,
-        } = input;
-        let symbols: Vec<_> = ast
+        let symbols: Vec<_> = input
+            .ast
             .names
             .iter()
-            .map(|&text| symbols.intern(ast.text(text)))
+            .map(|&text| symbols.intern(input.ast.text(text)))
             .collect();
+        let known = input.known;
         Self {
             shadows_operators: symbols.iter().any(|&name| known.is_operator(name)),
             scoped: Vec::new(),
-            arena,
-            ast,
             symbols,
-            base,
-            directory,
-            home,
-            thunks,
-            globals,
-            known,
-            delay_all,
             scopes: Scopes {
-                meanings: vec![Vec::new(); ast.names.len()],
+                meanings: vec![Vec::new(); input.ast.names.len()],
                 ..Scopes::default()
             },
             captures: false,
+            input,
         }
     }
 
     /// Opens a level whose slots are `names`, before [`Compiler::file`]: what `scopedImport` and a session bring.
     pub(crate) fn open_scope(&mut self, names: &[Symbol]) {
         self.scoped = names.to_vec();
-        self.shadows_operators |= names.iter().any(|&name| self.known.is_operator(name));
+        self.shadows_operators |= names.iter().any(|&name| self.input.known.is_operator(name));
         let slots: Vec<_> = self
             .symbols
             .iter()
@@ -135,9 +110,13 @@ impl<'a, 'c> Compiler<'a, 'c> {
 
     /// The whole file.
     pub(crate) fn file(&mut self) -> Result<&'a Expr<'a>> {
-        let root = self.ast.root.expect("the parser gives every tree a root");
+        let root = self
+            .input
+            .ast
+            .root
+            .expect("the parser gives every tree a root");
         let expr = self.expr(root)?;
-        Ok(self.arena.alloc(expr))
+        Ok(self.input.arena.alloc(expr))
     }
 
     fn symbol(&self, name: Name) -> Symbol {
@@ -145,20 +124,20 @@ impl<'a, 'c> Compiler<'a, 'c> {
     }
 
     fn at(&self, offset: u32) -> PosIdx {
-        Positions::at(self.base, offset)
+        Positions::at(self.input.base, offset)
     }
 
     fn position(&self, id: NodeId) -> PosIdx {
-        self.at(self.ast.position(id))
+        self.at(self.input.ast.position(id))
     }
 
     fn start(&self, id: NodeId) -> PosIdx {
-        self.at(self.ast.start(id))
+        self.at(self.input.ast.start(id))
     }
 
     fn alloc(&mut self, id: NodeId) -> Result<&'a Expr<'a>> {
         let expr = self.expr(id)?;
-        Ok(self.arena.alloc(expr))
+        Ok(self.input.arena.alloc(expr))
     }
 
     fn expr(&mut self, id: NodeId) -> Result<Expr<'a>> {
@@ -167,7 +146,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
 
     fn expr_here(&mut self, id: NodeId) -> Result<Expr<'a>> {
         let position = self.position(id);
-        let ast = self.ast;
+        let ast = self.input.ast;
         Ok(match ast.node(id) {
             Node::Int(value) => Expr::Constant(Value::Int(value)),
             Node::Float(value) => Expr::Constant(Value::from(value)),
@@ -232,7 +211,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
                 self.scopes.withs.pop();
                 self.scopes.level -= 1;
                 Expr::With {
-                    scope: self.arena.alloc(scope),
+                    scope: self.input.arena.alloc(scope),
                     body: body?,
                     position,
                 }
@@ -273,8 +252,8 @@ impl<'a, 'c> Compiler<'a, 'c> {
     }
 
     fn string(&self, bytes: &[u8]) -> Value<'a> {
-        let bytes = self.arena.alloc_slice_copy(bytes);
-        Value::String(self.arena.alloc(NixString::plain(bytes)))
+        let bytes = self.input.arena.alloc_slice_copy(bytes);
+        Value::String(self.input.arena.alloc(NixString::plain(bytes)))
     }
 
     /// A number at once; anything else is `__sub 0 e` with whatever `__sub` means here.
@@ -282,18 +261,18 @@ impl<'a, 'c> Compiler<'a, 'c> {
         let shadowed = self.shadowed_operator(BinaryOp::Sub).is_some();
         let operand = self.alloc(operand)?;
         if shadowed {
-            let function = self.variable_of_symbol(self.known.sub, position)?;
-            let function = self.arena.alloc(function);
-            let zero: &'a Expr<'a> = self.arena.alloc(Expr::Constant(Value::Int(0)));
+            let function = self.variable_of_symbol(self.input.known.sub, position)?;
+            let function = self.input.arena.alloc(function);
+            let zero: &'a Expr<'a> = self.input.arena.alloc(Expr::Constant(Value::Int(0)));
             let args = [self.delayable(zero), self.delayable(operand)];
             return Ok(Expr::Call {
                 function,
-                args: self.arena.alloc_slice_copy(&args),
+                args: self.input.arena.alloc_slice_copy(&args),
                 position,
             });
         }
         Ok(match operand {
-            _ if self.delay_all => Expr::Negate { operand, position },
+            _ if self.input.delay_all => Expr::Negate { operand, position },
             Expr::Constant(Value::Int(value)) if *value != i64::MIN => {
                 Expr::Constant(Value::Int(-value))
             }
@@ -310,11 +289,11 @@ impl<'a, 'c> Compiler<'a, 'c> {
             return None;
         }
         let function = match op {
-            BinaryOp::Sub => self.known.sub,
-            BinaryOp::Mul => self.known.mul,
-            BinaryOp::Div => self.known.div,
+            BinaryOp::Sub => self.input.known.sub,
+            BinaryOp::Mul => self.input.known.mul,
+            BinaryOp::Div => self.input.known.div,
             BinaryOp::Less | BinaryOp::LessEq | BinaryOp::Greater | BinaryOp::GreaterEq => {
-                self.known.less_than
+                self.input.known.less_than
             }
             _ => return None,
         };
@@ -334,7 +313,7 @@ impl<'a, 'c> Compiler<'a, 'c> {
         position: PosIdx,
     ) -> Result<Expr<'a>> {
         let function = self.variable_of_symbol(function, position)?;
-        let function = self.arena.alloc(function);
+        let function = self.input.arena.alloc(function);
         let [first, second] = if is_reversed(op) {
             [right, left]
         } else {
@@ -343,12 +322,12 @@ impl<'a, 'c> Compiler<'a, 'c> {
         let args = [self.lazy(first)?, self.lazy(second)?];
         let call = Expr::Call {
             function,
-            args: self.arena.alloc_slice_copy(&args),
+            args: self.input.arena.alloc_slice_copy(&args),
             position,
         };
         Ok(match op {
             BinaryOp::LessEq | BinaryOp::GreaterEq => Expr::Not {
-                operand: self.arena.alloc(call),
+                operand: self.input.arena.alloc(call),
                 position,
             },
             _ => call,
@@ -360,20 +339,20 @@ impl<'a, 'c> Compiler<'a, 'c> {
         for &id in ids {
             parts.push((self.alloc(id)?, self.start(id)));
         }
-        Ok(self.arena.alloc_slice_copy(&parts))
+        Ok(self.input.arena.alloc_slice_copy(&parts))
     }
 
     fn path_steps(&mut self, path: AttrPath) -> Result<&'a [Step<'a>]> {
         let mut steps = Vec::with_capacity(path.len as usize);
-        for &name in self.ast.attr_path(path) {
+        for &name in self.input.ast.attr_path(path) {
             steps.push(match name {
                 AttrName::Static(name) => {
-                    Step::Static(self.symbol(name), self.arena.alloc(Cell::new(0)))
+                    Step::Static(self.symbol(name), self.input.arena.alloc(Cell::new(0)))
                 }
                 AttrName::Dynamic(id) => Step::Dynamic(self.alloc(id)?),
             });
         }
-        Ok(self.arena.alloc_slice_copy(&steps))
+        Ok(self.input.arena.alloc_slice_copy(&steps))
     }
 
     fn select(
@@ -384,12 +363,12 @@ impl<'a, 'c> Compiler<'a, 'c> {
         position: PosIdx,
     ) -> Result<Expr<'a>> {
         let base = self.alloc(base)?;
-        if let (&[AttrName::Static(name)], None) = (self.ast.attr_path(path), default) {
+        if let (&[AttrName::Static(name)], None) = (self.input.ast.attr_path(path), default) {
             return Ok(select_symbol(base, self.symbol(name), position));
         }
         let path = self.path_steps(path)?;
         let default = default.map(|id| self.alloc(id)).transpose()?;
-        Ok(Expr::SelectPath(self.arena.alloc(SelectPath {
+        Ok(Expr::SelectPath(self.input.arena.alloc(SelectPath {
             base,
             path,
             default,

@@ -72,7 +72,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn free_variable(&mut self, symbol: Symbol, position: PosIdx) -> Result<Expr<'a>> {
-        if let Some(&slot) = self.globals.get(&symbol) {
+        if let Some(&slot) = self.input.globals.get(&symbol) {
             return Ok(match slot.get() {
                 value if value.is_whnf() => Expr::Constant(value),
                 _ => Expr::Global(slot),
@@ -93,8 +93,11 @@ impl<'a> Compiler<'a, '_> {
             .iter()
             .rev()
             .map(|&(with, at)| (level - with, at));
-        let scopes = self.arena.alloc_slice_fill_iter(depths.collect::<Vec<_>>());
-        Ok(Expr::WithVariable(self.arena.alloc(WithVariable {
+        let scopes = self
+            .input
+            .arena
+            .alloc_slice_fill_iter(depths.collect::<Vec<_>>());
+        Ok(Expr::WithVariable(self.input.arena.alloc(WithVariable {
             name: symbol,
             hint: std::cell::Cell::new(0),
             position,
@@ -106,7 +109,7 @@ impl<'a> Compiler<'a, '_> {
         let name = self.symbols.iter().position(|&other| other == symbol);
         name.map_or_else(
             || "?".to_owned(),
-            |name| String::from_utf8_lossy(self.ast.name(Name(name as u32))).into_owned(),
+            |name| String::from_utf8_lossy(self.input.ast.name(Name(name as u32))).into_owned(),
         )
     }
 }
