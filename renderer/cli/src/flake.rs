@@ -181,16 +181,10 @@ impl RenderedFlakeArgs {
         let options = self.flakes.lock_options()?;
         let mut locked = lock(&fetcher, &read, &reference, &options)?;
         let name = locked.flake.resolved.to_string();
-        if self.require_clean
-            && locked
-                .flake
-                .locked
-                .input
-                .attrs()
-                .string("dirtyRev")
-                .map_err(FlakeError::from)?
-                .is_some()
-        {
+        let input = &locked.flake.locked.input;
+        let in_git = input.attrs().string("type").map_err(FlakeError::from)? == Some("git");
+        let has_revision = input.rev().map_err(FlakeError::from)?.is_some();
+        if self.require_clean && in_git && !has_revision {
             return Err(Failure::with_hint(
                 anyhow::anyhow!("the repository of flake '{name}' has uncommitted changes"),
                 "commit them, or leave out --require-clean",

@@ -326,6 +326,12 @@ fn a_lock_file_that_does_not_fit_is_an_error_unless_it_may_be_written() {
 #[test]
 fn a_dirty_repository_is_refused_on_request() {
     let project = Project::new();
+    let unborn = project.folder.example("");
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "."]);
+    let output = project.render_flake(unborn.to_str().unwrap(), &["--require-clean"]);
+    let said = project.failure(&output, 1);
+    assert!(said.contains("has uncommitted changes"), "{said}");
     project.commit();
     let flake = project.folder.example("");
     let render = |args: &[&str]| project.render_flake(flake.to_str().unwrap(), args);
