@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid, Repository, Tree};
 use niphas_api::{ENVIRONMENT_ANNOTATION, to_yaml};
-use niphas_render::{FileHash, Lock, RenderedEnvironment};
+use niphas_render::{EnvironmentName, FileHash, Lock, RenderedEnvironment};
 
 use crate::error::Error;
 use crate::owner::Owner;
 use crate::repository::Request;
+
+/// Of other environments' locks this much is read. Those of a thousand environments with a hundred workloads each take less.
+const LOCKS_LIMIT: usize = 256 * 1024 * 1024;
 
 /// The folder of the locks.
 const LOCKS: &str = ".niphas";
@@ -289,20 +292,28 @@ impl<'r> Files<'r> {
             return Ok(Vec::new());
         };
         let locks = folder.iter().filter_map(|entry| {
-            let name = entry.name().ok()?.strip_suffix(".lock")?.to_owned();
-            (entry.kind() == Some(ObjectType::Blob)).then(|| (name, entry.id()))
+            let name = entry.name().ok()?.strip_suffix(".lock")?;
+            // Others may have put files of any name there.
+            let name: EnvironmentName = name.parse().ok()?;
+            (entry.kind() == Some(ObjectType::Blob)).then(|| (name.to_string(), entry.id()))
         });
         Ok(locks.collect())
     }
 
     fn gone(&mut self, owner: &Owner, names: &BTreeSet<String>) -> Result<Vec<String>, Error> {
-        let mut gone = Vec::new();
+        let (mut gone, mut read) = (Vec::new(), 0);
         for (name, id) in self.locks()? {
             if names.contains(&name) {
                 continue;
             }
-            let bytes = self.read(&Lock::path(&name), id)?;
-            // One that cannot be read is reported when its environment is rendered.
+            // Other flakes' locks keep nothing from being rendered: one that cannot be read is reported when its own environment is.
+            let Ok(bytes) = self.read(&Lock::path(&name), id) else {
+                continue;
+            };
+            read += bytes.len();
+            if read > LOCKS_LIMIT {
+                break;
+            }
             let lock = Lock::parse(&bytes).ok();
             if lock
                 .and_then(|lock| lock.owner)

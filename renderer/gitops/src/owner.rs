@@ -18,7 +18,7 @@ impl Owner {
         if !dir.is_empty() {
             owner.extend(["?dir=", dir]);
         }
-        Self(owner.split_whitespace().collect::<Vec<_>>().join("%20"))
+        Self(owner)
     }
 
     /// As an environment's lock has it.
@@ -52,7 +52,9 @@ fn place(repository: &str) -> String {
     {
         let host = query.split('&').find_map(|pair| pair.strip_prefix("host="));
         let path: Vec<&str> = rest.split('/').take(2).collect();
-        return with_host(host.unwrap_or(server), &path.join("/"));
+        // GitLab's groups within groups are one part of a reference.
+        let path = path.join("/").replace("%2F", "/").replace("%2f", "/");
+        return with_host(host.unwrap_or(server), &path);
     }
     if let Some((scheme, rest)) = address.split_once("://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -120,6 +122,13 @@ mod tests {
             "git+file:///srv/shop/.git",
         ] {
             assert_eq!(Owner::new(address, "/").as_str(), "/srv/shop", "{address}");
+        }
+        for address in [
+            "gitlab:acme%2Fweb/shop",
+            "https://gitlab.com/acme/web/shop.git",
+        ] {
+            let owner = Owner::new(address, "");
+            assert_eq!(owner.as_str(), "gitlab.com/acme/web/shop", "{address}");
         }
     }
 

@@ -18,6 +18,9 @@ pub enum LockError {
     /// It lists a file outside the repository, or in it where no file of niphas can be.
     #[error("the lock lists '{0}', which is no path of a file in the repository")]
     Path(String),
+    /// Its owner is no text that can be printed.
+    #[error("the owner in the lock has control characters")]
+    Owner,
 }
 
 const VERSION: u64 = 1;
@@ -66,6 +69,14 @@ impl Lock {
             return Err(LockError::Version(version));
         }
         let lock: Self = serde_json::from_slice(bytes).map_err(LockError::Syntax)?;
+        if lock
+            .owner
+            .iter()
+            .flat_map(|owner| owner.chars())
+            .any(char::is_control)
+        {
+            return Err(LockError::Owner);
+        }
         match lock.files.keys().find(|path| !is_repository_path(path)) {
             Some(path) => Err(LockError::Path(path.clone())),
             None => Ok(lock),
@@ -87,7 +98,7 @@ pub(crate) fn is_repository_path(path: &str) -> bool {
     path.split('/').all(|part| {
         !matches!(part, "" | "." | "..")
             && !part.eq_ignore_ascii_case(".git")
-            && !part.contains(['\0', '\\'])
+            && !part.contains(|c: char| c == '\\' || c.is_control())
     })
 }
 
@@ -180,6 +191,8 @@ mod tests {
             with("a//b"),
             with(""),
             r#"{"version":1,"files":{"a":"sha256:00"}}"#.to_owned(),
+            with("a\\u001b[2J"),
+            r#"{"version":1,"owner":"\u001b[2J","files":{}}"#.to_owned(),
         ];
         let errors: Vec<_> = texts
             .iter()
@@ -195,6 +208,8 @@ mod tests {
                 "the lock lists 'a//b', which is no path of a file in the repository",
                 "the lock lists '', which is no path of a file in the repository",
                 "not a lock of niphas",
+                "the lock lists 'a\u{1b}[2J', which is no path of a file in the repository",
+                "the owner in the lock has control characters",
             ]
             "#);
     }

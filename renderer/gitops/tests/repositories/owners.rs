@@ -112,3 +112,31 @@ fn environments_that_the_flake_has_no_more_are_named_and_removed_on_request() {
     };
     assert_eq!(gone, [""; 0]);
 }
+
+/// A repository is written by others as well.
+#[test]
+fn locks_of_others_that_cannot_be_read_keep_nothing_from_being_rendered() {
+    let test = TestRepository::bare();
+    let production = [environment("production", &[("web", "a")])];
+    committed(&test.open().commit(&request(&production)).unwrap());
+    let lock = |name: &str| format!(".niphas/{name}.lock");
+    let huge = " ".repeat(16 * 1024 * 1024 + 1);
+    test.commit(
+        "by others",
+        &[
+            (&lock("huge"), Some(&huge)),
+            (&lock("damaged"), Some("{")),
+            (&lock("Not\u{1b}[2J"), Some("{}")),
+        ],
+    );
+    let mut request = request(&production);
+    request.all_environments = Some(["production".to_owned()].into());
+    let Outcome::Unchanged { gone, tip } = test.open().commit(&request).unwrap() else {
+        panic!("nothing was asked for")
+    };
+    assert_eq!(gone, [""; 0]);
+    assert_eq!(
+        test.open().environments(tip.unwrap()).unwrap(),
+        ["damaged", "huge", "production"]
+    );
+}
