@@ -31,7 +31,7 @@ async fn a_child_that_somebody_deletes_or_edits_is_brought_back() {
 
     // What is not the operator's stays as it is.
     server.edit("apps", "deployments", "web", |deployment| {
-        deployment["metadata"]["annotations"]["somebody"] = json!("was here");
+        deployment["metadata"]["annotations"]["example.org/checked"] = json!("yes");
     });
     assert_eq!(server.settled().await, [""; 0]);
     running.end().await;
