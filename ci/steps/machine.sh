@@ -8,6 +8,7 @@ step_machine() {
   for program in "${!package_of[@]}"; do
     command -v "$program" >/dev/null || packages+=("${package_of[$program]}")
   done
+  python3 -c 'import yaml' 2>/dev/null || packages+=(python3-yaml)
   if ((${#packages[@]})); then
     apt-get update -q
     apt-get install --yes --no-install-recommends "${packages[@]}"
