@@ -126,7 +126,7 @@ async fn each_limit_is_kept_before_anything_is_fetched() {
     let counted = Arc::clone(&asked);
     let mut request = request(std::slice::from_ref(&root), &caches);
     request.expected = Some(right);
-    request.terms.admit = Some(Arc::new(move |lines| {
+    request.terms.admit = Some(Arc::new(move |_, lines| {
         assert_eq!(lines.path_count(), 2);
         counted.fetch_add(1, Relaxed);
         Err(LimitExceeded {

@@ -1,6 +1,6 @@
 //! What the closures of one namespace take of a node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use niphas_api::{ClosureDigest, ClosureLines};
@@ -34,22 +34,17 @@ impl Holdings {
         }
     }
 
-    /// Whether a namespace may hold this closure beside what it holds.
+    /// Whether a namespace may hold this closure, which has this digest, beside what it holds.
     pub(crate) fn admit(
         &self,
         namespace: &str,
+        digest: ClosureDigest,
         lines: &ClosureLines,
         limit: Amount,
     ) -> Result<(), LimitExceeded> {
-        let digest = lines.digest();
         let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held: Vec<ClosureDigest> = Vec::new();
-        for record in self.records.all() {
-            let is_other = record.digest != digest && record.pod.namespace == namespace;
-            if is_other && !held.contains(&record.digest) {
-                held.push(record.digest);
-            }
-        }
+        let mut held = self.records.closures(namespace);
+        held.remove(&digest);
         if sizes.len() >= MOST {
             sizes.clear();
         }
@@ -80,7 +75,7 @@ impl Holdings {
     }
 
     /// The size of all, each path counted once.
-    fn together(&self, lines: &ClosureLines, held: &[ClosureDigest]) -> u64 {
+    fn together(&self, lines: &ClosureLines, held: &HashSet<ClosureDigest>) -> u64 {
         let mut paths: HashMap<NarHash, u64> = HashMap::new();
         let mut add = |lines: &ClosureLines| {
             for line in lines.as_slice() {
@@ -152,19 +147,20 @@ mod tests {
         };
         let (old, new) = (lines(&["a", "b", "c"]), lines(&["b", "c", "d"]));
         let limit = |bytes| Amount(Watermark::Bytes(bytes));
-        holdings.admit("shop", &old, limit(300)).unwrap();
+        let admit = |holdings: &Holdings, namespace: &str, lines: &ClosureLines, bytes| {
+            holdings.admit(namespace, lines.digest(), lines, limit(bytes))
+        };
+        admit(&holdings, "shop", &old, 300).unwrap();
         put("shop", &old);
         // The next version of it, and itself again.
-        holdings.admit("shop", &new, limit(400)).unwrap();
-        holdings.admit("shop", &old, limit(300)).unwrap();
-        let refused = holdings.admit("shop", &new, limit(399)).unwrap_err();
+        admit(&holdings, "shop", &new, 400).unwrap();
+        admit(&holdings, "shop", &old, 300).unwrap();
+        let refused = admit(&holdings, "shop", &new, 399).unwrap_err();
         assert_eq!((refused.limit, refused.found), (Limit::Disk, 400));
         // What one has is nothing to another, and known after a restart.
-        holdings.admit("bank", &new, limit(300)).unwrap();
+        admit(&holdings, "bank", &new, 300).unwrap();
         let holdings = Holdings::new(holdings.store.clone(), records);
-        holdings
-            .admit("shop", &lines(&["x"]), limit(399))
-            .unwrap_err();
-        holdings.admit("shop", &lines(&["x"]), limit(400)).unwrap();
+        admit(&holdings, "shop", &lines(&["x"]), 399).unwrap_err();
+        admit(&holdings, "shop", &lines(&["x"]), 400).unwrap();
     }
 }

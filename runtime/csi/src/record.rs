@@ -3,7 +3,7 @@
 //! A record is written before the volume's target is made, and removed after it is gone. Whether a target is mounted, the
 //! kernel alone tells.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
@@ -105,6 +105,15 @@ impl Records {
     /// All records.
     pub(crate) fn all(&self) -> Vec<Record> {
         self.known().values().cloned().collect()
+    }
+
+    /// The closures of a namespace's volumes.
+    pub(crate) fn closures(&self, namespace: &str) -> HashSet<ClosureDigest> {
+        let known = self.known();
+        let of_namespace = known
+            .values()
+            .filter(|record| record.pod.namespace == namespace);
+        of_namespace.map(|record| record.digest).collect()
     }
 
     /// How many there are.

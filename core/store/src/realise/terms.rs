@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use niphas_api::ClosureLines;
+use niphas_api::{ClosureDigest, ClosureLines};
 
 /// A cache as one section of the configuration has it: its URL, and where its credentials come from. Two sections with the
 /// same origin get the same answers from it, so what it delivered to one of them the other may have.
@@ -161,8 +161,9 @@ impl LimitExceeded {
     }
 }
 
-/// Decides, of a closure all of whose paths are known and whose digest is right, whether it may be fetched.
-pub type Admit = Arc<dyn Fn(&ClosureLines) -> Result<(), LimitExceeded> + Send + Sync>;
+/// Decides, of a closure all of whose paths are known and that has this digest, whether it may be fetched.
+pub type Admit =
+    Arc<dyn Fn(ClosureDigest, &ClosureLines) -> Result<(), LimitExceeded> + Send + Sync>;
 
 /// On which terms a request is served. The default is for people: nothing is refused them that the keys trust.
 #[derive(Clone, Default)]

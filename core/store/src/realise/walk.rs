@@ -58,7 +58,7 @@ pub(super) async fn realise(
         None => None,
     };
     let mut memory = None;
-    let (mut walk, lines) = loop {
+    let (mut walk, lines, digest) = loop {
         match look(store, request, counters, known.as_ref(), memory).await {
             Ok(found) => break found,
             Err(Stop::Failed(error)) => return Err(error),
@@ -71,7 +71,6 @@ pub(super) async fn realise(
             }
         }
     };
-    let digest = lines.digest();
     if let Some(expected) = request.expected
         && digest != expected
     {
@@ -83,7 +82,7 @@ pub(super) async fn realise(
         });
     }
     if walk.waits() {
-        walk.make_sure(&lines).await?;
+        walk.make_sure(digest, &lines).await?;
     }
     walk.fetch_all().await?;
     let mut pins = walk.pins;
@@ -129,14 +128,13 @@ async fn look<'a>(
     counters: &'a Arc<Counters>,
     known: Option<&'a ClosureLines>,
     memory: Option<Memory>,
-) -> Result<(Walk<'a>, ClosureLines), Stop> {
+) -> Result<(Walk<'a>, ClosureLines, ClosureDigest), Stop> {
     let mut walk = Walk::new(store, request, counters, known, memory);
     let lines = walk.look().await?;
-    let is_other = request
-        .expected
-        .is_some_and(|expected| lines.digest() != expected);
+    let digest = lines.digest();
+    let is_other = request.expected.is_some_and(|expected| digest != expected);
     if !is_other || !walk.took_stored {
-        return Ok((walk, lines));
+        return Ok((walk, lines, digest));
     }
     // There may be another build of a path than the one that is stored.
     counters.reset();
@@ -144,7 +142,8 @@ async fn look<'a>(
     let mut walk = Walk::new(store, request, counters, known, memory);
     walk.asks_first = true;
     let lines = walk.look().await?;
-    Ok((walk, lines))
+    let digest = lines.digest();
+    Ok((walk, lines, digest))
 }
 
 /// Those who have the same caches share memory.
@@ -249,9 +248,11 @@ impl<'a> Walk<'a> {
     /// Finds every path of the closure. Those that may be fetched are, meanwhile.
     async fn look(&mut self) -> Result<ClosureLines, Stop> {
         // They are what the digest is of: so it is known what comes, and it can come at once.
-        if let Some(lines) = self.known_lines.filter(|_| !self.asks_first) {
+        if let Some(lines) = self.known_lines.filter(|_| !self.asks_first)
+            && let Some(digest) = self.request.expected
+        {
             self.check(lines)?;
-            self.make_sure(lines).await?;
+            self.make_sure(digest, lines).await?;
         }
         let mut steps = Steps::new();
         for root in &self.request.roots {
@@ -320,10 +321,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Makes sure that the closure, whose digest is right, may be here, and that there is room for what is missing of it.
-    async fn make_sure(&mut self, lines: &ClosureLines) -> Result<(), RealiseError> {
+    async fn make_sure(
+        &mut self,
+        digest: ClosureDigest,
+        lines: &ClosureLines,
+    ) -> Result<(), RealiseError> {
         if let Some(admit) = self.request.terms.admit.clone() {
             let lines = lines.clone();
-            let admitted = tokio::task::spawn_blocking(move || admit(&lines));
+            let admitted = tokio::task::spawn_blocking(move || admit(digest, &lines));
             admitted.await.map_err(|_| RealiseError::Interrupted)??;
         }
         let is_stored = |line: &ClosureLine| {
@@ -337,14 +342,14 @@ impl<'a> Walk<'a> {
         let missing = missing.fold(0_u64, |sum, line| sum.saturating_add(line.nar_size));
         self.room = Some(Arc::new(self.store.room(missing).await?));
         if missing > 0 {
-            self.note(lines.clone());
+            self.note(digest, lines.clone());
         }
         Ok(())
     }
 
     /// Some paths are yet to come: those that are there already are to stay if this is interrupted.
-    fn note(&self, lines: ClosureLines) {
-        let (store, digest) = (self.store.clone(), lines.digest());
+    fn note(&self, digest: ClosureDigest, lines: ClosureLines) {
+        let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
             // Problems of the disk are reported by the writer of packs.
             if let Err(error) = store.remember_lines(&digest, &lines) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use niphas_api::ClosureLines;
+use niphas_api::{ClosureDigest, ClosureLines};
 use niphas_store::{
     Admit, LimitExceeded, Outlook, Progress, Realisation, RealiseError, RealisedClosure, Request,
     RequestLimits, Terms,
@@ -72,7 +72,9 @@ impl Volumes {
         let (namespace, limits) = (volume.pod.namespace.clone(), served.limits);
         let disk = self.holdings.disk_size();
         let holdings = Arc::clone(&self.holdings);
-        let admit = move |lines: &ClosureLines| holdings.admit(&namespace, lines, limits.disk);
+        let admit = move |digest: ClosureDigest, lines: &ClosureLines| {
+            holdings.admit(&namespace, digest, lines, limits.disk)
+        };
         let admit: Admit = Arc::new(admit);
         let request = Request {
             roots: volume.wanted.roots.clone(),
@@ -132,6 +134,6 @@ async fn admitted(
     closure: &Arc<RealisedClosure>,
 ) -> Result<Result<(), LimitExceeded>, VolumeError> {
     let closure = Arc::clone(closure);
-    let admitted = tokio::task::spawn_blocking(move || admit(&closure.lines));
+    let admitted = tokio::task::spawn_blocking(move || admit(closure.digest, &closure.lines));
     admitted.await.map_err(|_| VolumeError::Panicked)
 }
