@@ -10,8 +10,21 @@ use crate::child::{Child, ChildKey};
 use crate::kinds::Kind;
 use crate::pods::{MountFailure, PendingPod, PodKey};
 
-/// A workload's namespace and name.
-pub(crate) type WorkloadKey = (String, String);
+/// Which workload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WorkloadKey {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl WorkloadKey {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
 
 /// Pods that have not started, of one namespace. More are not needed to tell why.
 const MAX_PENDING_OF_NAMESPACE: usize = 256;
@@ -67,7 +80,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The workloads that a child of a namespace concerns.
 fn concerned<'a>(namespace: &'a str, child: &'a Child) -> impl Iterator<Item = WorkloadKey> + 'a {
     let names = child.workloads.iter();
-    names.map(|name| (namespace.to_owned(), name.clone()))
+    names.map(|name| WorkloadKey::new(namespace, name))
 }
 
 impl Children {
@@ -197,11 +210,11 @@ impl Observed {
     /// The pods of a workload that have not started, and what could not be mounted into them.
     pub(crate) fn pending(&self, workload: &WorkloadKey) -> (Vec<PendingPod>, Vec<MountFailure>) {
         let pods = lock(&self.pods);
-        let of_namespace = pods.pending.get(&workload.0);
+        let of_namespace = pods.pending.get(&workload.namespace);
         let mut pending: Vec<&Pending> = of_namespace
             .into_iter()
             .flat_map(HashMap::values)
-            .filter(|pending| pending.pod.workload == workload.1)
+            .filter(|pending| pending.pod.workload == workload.name)
             .collect();
         pending.sort_by(|a, b| a.pod.key.uid.cmp(&b.pod.key.uid));
         let failures = pending.iter().filter_map(|pending| pending.failure.clone());
@@ -224,8 +237,8 @@ impl Observed {
         match of_namespace.get_mut(&pod.key.uid) {
             Some(known) if known.pod == pod => {}
             Some(known) => {
-                workloads.insert((namespace.clone(), pod.workload.clone()));
-                workloads.insert((namespace, std::mem::replace(&mut known.pod, pod).workload));
+                workloads.insert(pod.workload_key());
+                workloads.insert(std::mem::replace(&mut known.pod, pod).workload_key());
             }
             None if is_full => {
                 if of_namespace.is_empty() {
@@ -233,7 +246,7 @@ impl Observed {
                 }
             }
             None => {
-                workloads.insert((namespace, pod.workload.clone()));
+                workloads.insert(pod.workload_key());
                 pods.number += 1;
                 let failure = None;
                 of_namespace.insert(pod.key.uid.clone(), Pending { pod, failure });
@@ -274,8 +287,7 @@ impl Observed {
             return None;
         }
         pending.failure = Some(failure);
-        let pod = &pending.pod;
-        Some((pod.key.namespace.clone(), pod.workload.clone()))
+        Some(pending.pod.workload_key())
     }
 
     /// An event was forgotten.
@@ -332,6 +344,6 @@ impl Pods {
             self.pending.remove(&pod.namespace);
         }
         self.number -= 1;
-        Some((left.pod.key.namespace, left.pod.workload))
+        Some(left.pod.workload_key())
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::child::workload_of;
 use crate::metadata::kept;
+use crate::observed::WorkloadKey;
 use crate::status::shorten;
 
 /// The component that mounts volumes, as its events name it.
@@ -78,6 +79,10 @@ pub(crate) struct PendingPod {
 }
 
 impl PendingPod {
+    pub(crate) fn workload_key(&self) -> WorkloadKey {
+        WorkloadKey::new(&self.key.namespace, &self.workload)
+    }
+
     /// None if the pod belongs to no workload.
     pub(crate) fn of(pod: &SeenPod) -> Option<Self> {
         let workload = workload_of(&pod.metadata)?.to_owned();

@@ -184,13 +184,18 @@ async fn reconcile_with(
     context: &Context,
     memory: &mut Memory,
 ) -> Result<Option<bool>, ReconcileError> {
-    let key = (
-        workload.namespace().unwrap_or_default(),
-        workload.name_any(),
-    );
+    let key = WorkloadKey {
+        namespace: workload.namespace().unwrap_or_default(),
+        name: workload.name_any(),
+    };
     let owner = workload.uid().unwrap_or_default();
     let told = workload.metadata.resource_version.as_deref();
-    let fetch = async || context.fetcher.fetch(&key.0, &key.1, &owner).await;
+    let fetch = async || {
+        context
+            .fetcher
+            .fetch(&key.namespace, &key.name, &owner)
+            .await
+    };
     let mut fetched = None;
     let mut known = match memory.known.take() {
         Some(known) if known.is_of(told) => known,
@@ -210,7 +215,7 @@ async fn reconcile_with(
     };
     if !findings.is_suspended {
         let is_done = known.wanted.as_ref().is_ok_and(|wanted| {
-            let live = children_of(context, &key.0, &owner, wanted);
+            let live = children_of(context, &key.namespace, &owner, wanted);
             plan::is_done(&owner, wanted, &live, &memory.applied)
         });
         // Children are made of the whole workload, which is not kept.
@@ -225,12 +230,12 @@ async fn reconcile_with(
             findings.invalid = Some(problem.clone());
         }
         if let (Some(fetched), Ok(wanted)) = (fetched, &known.wanted) {
-            let live = children_of(context, &key.0, &owner, wanted);
+            let live = children_of(context, &key.namespace, &owner, wanted);
             let (objects, _share) = fetched.into_objects();
             let plan = plan::plan(&owner, objects, &live, &memory.applied);
             let applier = Applier {
                 client: &context.client,
-                namespace: &key.0,
+                namespace: &key.namespace,
                 owner: &owner,
             };
             carry_out(plan, &applier, context, &key, memory, &mut findings).await;
@@ -238,7 +243,7 @@ async fn reconcile_with(
     }
     findings.wanted_architectures = known.declared.architectures();
     let wanted = known.wanted.as_deref().unwrap_or_default();
-    findings.rollout = children_of(context, &key.0, &owner, wanted)
+    findings.rollout = children_of(context, &key.namespace, &owner, wanted)
         .into_iter()
         .filter(|child| child.is_controlled_by(&owner) && !child.is_deleting)
         // Of two Jobs the one that is declared.
@@ -302,7 +307,9 @@ async fn carry_out(
                 }
                 let result = applier.delete(&key, &uid).await;
                 if result.is_ok() {
-                    context.observed.child_removed(&workload.0, &key, &uid);
+                    context
+                        .observed
+                        .child_removed(&workload.namespace, &key, &uid);
                 }
                 (key, result.map(|()| None))
             }
@@ -311,7 +318,7 @@ async fn carry_out(
             Ok(done) => {
                 context.metrics.child_changed(key.kind.name);
                 let what = done.as_ref().map_or("removed", |(_, _, what)| *what);
-                info!(namespace = workload.0, workload = workload.1, child = %key, "{what}");
+                info!(namespace = workload.namespace, workload = workload.name, child = %key, "{what}");
                 match done {
                     Some((wanted, child, _)) => remember(context, workload, memory, wanted, child),
                     None => {
@@ -342,7 +349,7 @@ fn remember(
     };
     memory.applied.insert(child.key.clone(), applied);
     // The watch tells it too, but later.
-    context.observed.child_seen(&workload.0, child);
+    context.observed.child_seen(&workload.namespace, child);
 }
 
 /// Writes the status if it is another one, and says so in an event if the workload is in another state.

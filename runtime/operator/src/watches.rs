@@ -439,7 +439,7 @@ pub(crate) fn metadata_only(client: Client) -> Client {
 fn names(workloads: impl IntoIterator<Item = WorkloadKey>) -> Vec<ObjectRef<SeenWorkload>> {
     workloads
         .into_iter()
-        .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace))
+        .map(|workload| ObjectRef::new(&workload.name).within(&workload.namespace))
         .collect()
 }
 
