@@ -1,5 +1,6 @@
 """Checks command lines against the reference pages of the programs, which tests hold to the programs themselves."""
 
+import collections
 import dataclasses
 import pathlib
 import re
@@ -72,28 +73,30 @@ def commands(script):
     for token in lexer:
         tokens += list(token) if set(token) <= set(PUNCTUATION) else [token]
     found = []
-    _list(iter(tokens), found)
+    tokens = collections.deque(tokens)
+    # A bracket too many, as in a pattern of `case`, ends nothing but its command.
+    while tokens:
+        _list(tokens, found)
     return found
 
 
 def _list(tokens, found):
-    """Reads to the end, or to the bracket that ends `$(`."""
+    """Reads to the end, or to the bracket that ends this list."""
     words = []
-    for token in tokens:
-        if token == "(" and words and words[-1].endswith("$"):
-            words[-1] += "(…)"
+    while tokens:
+        token = tokens.popleft()
+        if token == "(":
+            # `$(…)`, `<(…)` and `>(…)` stand for one word; a subshell is a command.
+            if words and words[-1].endswith(("$", "<", ">")):
+                words[-1] += "(…)"
+            else:
+                _end(words, found)
             _list(tokens, found)
-        elif token in "<>":
-            if words and words[-1].isdigit():
-                words.pop()
-            for target in tokens:
-                if target not in (">", "&"):
-                    break
+        elif token in ("<", ">"):
+            _redirection(token, words, tokens)
         elif token.startswith("#"):
-            for rest in tokens:
-                if rest == "\n":
-                    break
-            _end(words, found)
+            while tokens and tokens[0] != "\n":
+                tokens.popleft()
         elif token in list(PUNCTUATION):
             _end(words, found)
             if token == ")":
@@ -104,6 +107,18 @@ def _list(tokens, found):
                 found += commands(inner)
             words.append(token)
     _end(words, found)
+
+
+def _redirection(token, words, tokens):
+    if tokens and tokens[0] == "(":
+        words.append(token)
+        return
+    if words and words[-1].isdigit():
+        words.pop()
+    while tokens and tokens[0] in (">", "&", "<"):
+        tokens.popleft()
+    if tokens:
+        tokens.popleft()
 
 
 def _end(words, found):
