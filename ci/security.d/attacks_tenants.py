@@ -269,6 +269,21 @@ def slow_caches_of_one_namespace_hold_no_other_up(work):
     held(answer["code"] == "Ok" and taken < 3, f"a path of 500 bytes from another cache: {answer['code']} after {taken:.0f} s: {answer['message']}")
 
 
+@attack("A namespace's share of a disk counts what it has mounted, whoever else has mounted the same.")
+def what_others_have_mounted_counts_for_a_namespace_as_well(work):
+    key = caches.Key("a-1")
+    cache = caches.HostileCache(work / "cache", key)
+    first, second = (cache.closure(cache.add(name, tree(name, 600_000))) for name in ("first", "second"))
+    node = Node(work)
+    node.configure(section(f"file://{cache.folder}", key, limits={"disk": 1_000_000}))
+    node.start()
+    node.published("others", second, "others")
+    node.published("own", first, "tenant")
+    answer = node.publish("beyond", second, "tenant")
+    held(answer["code"] == "ResourceExhausted", f"a second closure of 600 kB with 1 MB allowed, mounted for another namespace: {answer['code']}: {answer['message']}")
+    node.published("again", first, "tenant")
+
+
 def small_disk(folder, mib):
     """An ext4 of its own at a folder."""
     image = folder.parent / f"{folder.name}.ext4"

@@ -37,10 +37,11 @@ pub(crate) struct Volume {
     pub(crate) pod: Pod,
 }
 
-/// That a section of the configuration vouches for a closure: its policy believes it, and its caches delivered it. A closure is
-/// the same bytes for every namespace, but not every namespace may have them.
+/// That a namespace may have a closure: the policy of its section believes it, the section's caches delivered it, and it is
+/// within the namespace's limits. A closure is the same bytes for every namespace, but not every namespace may have them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Verdict {
+    namespace: String,
     policy: PolicyId,
     origins: Arc<[Origin]>,
     wanted: VolumeAttributes,
@@ -65,7 +66,7 @@ pub(crate) struct Volumes {
     stop: CancellationToken,
     volume_locks: Locks<String>,
     view_locks: Locks<ViewKey>,
-    /// What was found for closures that are mounted.
+    /// Who may have which closure, of those that are mounted.
     vouched: Mutex<HashSet<Verdict>>,
     /// Realisations that kubelet will ask for again: as long as they are held, what they fetched stays.
     waiting: Mutex<HashMap<String, (Realisation, Instant)>>,
@@ -130,6 +131,7 @@ impl Volumes {
             .ok_or(VolumeError::NoPodInfo)?;
         let volume = Arc::new(volume);
         let verdict = Verdict {
+            namespace: volume.pod.namespace.clone(),
             policy: served.caches.policy_id(),
             origins: Arc::clone(&served.origins),
             wanted: volume.wanted.clone(),
@@ -142,12 +144,18 @@ impl Volumes {
         };
         loop {
             let is_realised = matches!(closure, Known::Stored(_) | Known::Fetched(_));
+            let is_unknown = matches!(closure, Known::Nothing);
             let next = self.place(&volume, closure).await;
             if is_realised || matches!(next, Ok(Then::Answer(_))) {
                 self.waiting().remove(&volume.id);
             }
             if let Then::Answer(start) = next? {
                 return Ok(start);
+            }
+            // Another volume of the same closure may have come first.
+            if is_unknown && self.vouched().contains(&verdict) {
+                closure = Known::Vouched;
+                continue;
             }
             let realised = self.realise(&volume, served.clone(), deadline);
             closure = match realised.instrument(info_span!("realise")).await {
