@@ -26,11 +26,17 @@ step_differential() {
   NIPHAS_ORACLE=$oracle cargo test --workspace --locked "${tests[@]}"
 }
 
-# Builds what the steps below run.
+# Builds what the steps below run, unless README's first command did.
 niphas() {
-  cargo build --release --locked --quiet -p niphas
-  NIPHAS=$CARGO_TARGET_DIR/release/niphas
-  export NIPHAS
+  [[ -n ${first_command_built-} ]] || cargo build --release --locked --quiet -p niphas
+  export NIPHAS=$CARGO_TARGET_DIR/release/niphas
+}
+
+# What later steps share, so that none of them waits for a build of another.
+step_programs() {
+  niphas
+  node_programs
+  if command -v go >/dev/null; then ci/cluster build argocd; fi
 }
 
 # The expectations of the evaluator's corpus are the newest Nix's.
