@@ -40,6 +40,9 @@ def read(folder):
         for section in page.read_text().split("\n## `")[1:]:
             name, body = section.split("`", 1)
             found[name] = _command(name, body)
+    for name, command in found.items():
+        # The program's own options are those of its commands, too.
+        command.options = {**found[name.split()[0]].options, **command.options}
     return found
 
 
