@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A point in time, split up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Date {
+pub struct Date {
     year: u64,
     month: u64,
     day: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Date {
 
 impl Date {
     /// From seconds since 1970.
-    pub(crate) fn from_unix(seconds: u64) -> Self {
+    pub fn from_unix(seconds: u64) -> Self {
         // Years begin in March, so that the leap day is a year's last; 400 of them repeat.
         let days = seconds / 86_400 + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -45,6 +45,13 @@ impl Date {
         );
         format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")
     }
+
+    /// `YYYY-MM-DD hh:mm:ss`
+    pub fn with_time(self) -> String {
+        let second = self.second_of_day;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{self} {hour:02}:{minute:02}:{second:02}")
+    }
 }
 
 impl fmt::Display for Date {
@@ -63,6 +70,10 @@ mod tests {
         assert_eq!(Date::from_unix(951_782_399).compact(), "20000228235959");
         assert_eq!(Date::from_unix(951_868_800).to_string(), "2000-03-01");
         assert_eq!(Date::from_unix(1_686_503_798).compact(), "20230611171638");
+        assert_eq!(
+            Date::from_unix(1_686_503_798).with_time(),
+            "2023-06-11 17:16:38"
+        );
         assert_eq!(Date::from_unix(4_107_542_400).to_string(), "2100-03-01");
     }
 }

@@ -27,6 +27,7 @@ mod tree;
 mod url;
 
 pub use attrs::{Attr, Attrs};
+pub use date::Date;
 pub use decl::{Flake, FlakeDecl, InputDecl, Place, ReadFlake};
 pub use error::{FlakeError, LockFileError, RefError, UrlError};
 pub use evaluation_cache::{

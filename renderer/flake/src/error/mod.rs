@@ -379,6 +379,14 @@ pub enum FlakeError {
         "cannot write modified lock file of flake '{0}' (use '--no-write-lock-file' to ignore)"
     )]
     CannotWriteLock(String),
+    /// A lock file that cannot be committed, for there is no repository.
+    #[error(
+        "the lock file of flake '{0}' cannot be committed: the flake is in no Git repository of this machine"
+    )]
+    CannotCommitLock(String),
+    /// Servers are not asked, and earlier fetches did not bring it.
+    #[error("'{0}' is not among the sources that earlier runs fetched, and servers are not asked")]
+    Offline(Redacted),
 }
 
 impl FlakeError {

@@ -87,7 +87,7 @@ impl Fetcher {
         let key = Key::new("git-ref", &[&clone.url.expose(), reference]);
         let is_here = clone.repository.refname_to_id(local).is_ok();
         let known = self.cache.look_up(&key);
-        let is_fresh = known.is_some_and(|entry| entry.is_fresh(self.settings.ttl));
+        let is_fresh = known.is_some_and(|entry| entry.is_fresh(self.settings.ttl()));
         if is_here && is_fresh && !all_refs {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl Fetcher {
         let key = Key::new("git-head", &[&url.expose()]);
         let cached = self.cache.look_up(&key);
         if let Some(entry) = &cached
-            && entry.is_fresh(self.settings.ttl)
+            && entry.is_fresh(self.settings.ttl())
             && let Some(head) = entry.attrs.string("head")?
         {
             return Ok(head.to_owned());
@@ -180,9 +180,18 @@ struct Clone<'a> {
 }
 
 impl Clone<'_> {
+    /// Fails if the repository is not on this machine and servers are not asked.
+    fn may_ask(&self, address: &str) -> Result<(), FlakeError> {
+        if self.url.scheme == "file" {
+            return Ok(());
+        }
+        self.settings.may_ask(address)
+    }
+
     fn ask_head(&self) -> Result<Option<String>, FlakeError> {
         let failed = || FlakeError::git(format!("asking '{}' for its HEAD", self.url));
         let address = self.url.expose();
+        self.may_ask(&address)?;
         let mut remote = self
             .repository
             .remote_anonymous(&address)
@@ -199,6 +208,8 @@ impl Clone<'_> {
 
     fn fetch(&self, specs: &[&str]) -> Result<(), FlakeError> {
         let address = self.url.expose();
+        self.may_ask(&address)?;
+        tracing::info!("fetching Git repository '{}'", self.url);
         // Repositories of this machine can't be cloned in part.
         let shallow = self.shallow && !address.starts_with("file:");
         let limits = &self.settings.limits;

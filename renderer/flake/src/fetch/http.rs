@@ -83,6 +83,7 @@ impl Http {
             Ok((runtime, client)) => (runtime, client),
             Err(error) => return Err(failed(error.clone())),
         };
+        tracing::info!("downloading '{}'", Redacted::from(request.url));
         let mut retries = Retries::new(&self.limits.retries);
         loop {
             let (reason, failure) = match runtime.block_on(self.attempt(client, request, to)) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use niphas_http::{RetryPolicy, Secret};
 use nix_formats::store_path::StoreDir;
 
+use crate::error::FlakeError;
 use crate::registry::RegistrySettings;
 
 /// Where to fetch to, and within which bounds.
@@ -23,6 +24,8 @@ pub struct FetchSettings {
     pub registries: RegistrySettings,
     /// Tokens by host, or by host and path, as in Nix's `access-tokens`.
     pub access_tokens: BTreeMap<String, Secret>,
+    /// Ask no server: what earlier fetches brought counts, however old it is.
+    pub offline: bool,
     /// Whether work trees with uncommitted changes may be used.
     pub allow_dirty: bool,
     /// The largest download, in bytes: of an archive, a file, or what a fetch brings into a clone.
@@ -73,10 +76,28 @@ impl FetchSettings {
                 ..RegistrySettings::default()
             },
             access_tokens: BTreeMap::new(),
+            offline: false,
             allow_dirty: true,
             max_download: 8 << 30,
             max_unpacked: 32 << 30,
             limits: FetchLimits::default(),
         }
+    }
+
+    /// How long an answer of a server is good.
+    pub(crate) fn ttl(&self) -> Duration {
+        if self.offline {
+            Duration::MAX
+        } else {
+            self.ttl
+        }
+    }
+
+    /// Fails where servers are not asked.
+    pub(crate) fn may_ask(&self, url: &str) -> Result<(), FlakeError> {
+        if self.offline {
+            return Err(FlakeError::Offline(url.into()));
+        }
+        Ok(())
     }
 }

@@ -118,7 +118,7 @@ impl Fetcher {
             None => None,
         };
         if let (Some(entry), Some(_)) = (&cached, &known)
-            && entry.is_fresh(self.settings.ttl)
+            && entry.is_fresh(self.settings.ttl())
         {
             return known.ok_or_else(|| unreachable_content(url));
         }
@@ -134,6 +134,7 @@ impl Fetcher {
             etag,
             limit,
         };
+        self.settings.may_ask(url)?;
         let download = match self.http().download(&request, &file) {
             Ok(download) => download,
             Err(error) => {

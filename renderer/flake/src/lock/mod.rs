@@ -1,6 +1,7 @@
 //! Locking: from a flake's inputs and its old lock file to the lock file that Nix would write.
 
 mod compute;
+mod fingerprint;
 mod write;
 
 pub use write::WrittenLock;
@@ -22,6 +23,7 @@ const MAX_LOCK_FILE: u64 = 64 << 20;
 
 /// How to lock a flake.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of Nix")]
 pub struct LockOptions {
     /// Update all inputs.
     pub recreate: bool,
@@ -33,6 +35,8 @@ pub struct LockOptions {
     pub use_registries: bool,
     /// Whether inputs that aren't locked by their reference may be fetched.
     pub allow_unlocked: bool,
+    /// Commit the lock file once it is written.
+    pub commit: bool,
     /// The old lock file, where it is not the flake's own.
     pub reference_lock_file: Option<PathBuf>,
 }
@@ -45,6 +49,7 @@ impl Default for LockOptions {
             overrides: Vec::new(),
             use_registries: true,
             allow_unlocked: true,
+            commit: false,
             reference_lock_file: None,
         }
     }

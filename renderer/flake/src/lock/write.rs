@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{IndexEntry, IndexEntryExtendedFlag, IndexTime};
+use git2::build::TreeUpdateBuilder;
+use git2::{Commit, ErrorCode, FileMode, IndexEntry, IndexEntryExtendedFlag, IndexTime};
 
 use super::{LockOptions, LockedFlake, Reader, lock_read};
 use crate::decl::ReadFlake;
@@ -46,11 +47,19 @@ impl LockedFlake {
         let Some(root) = self.source_folder() else {
             return Err(FlakeError::CannotWriteLock(name));
         };
+        let is_in_git = self.flake.resolved.input.scheme() == Some(Scheme::Git);
+        if options.commit && !is_in_git {
+            return Err(FlakeError::CannotCommitLock(name));
+        }
         let relative = self.flake.place.file("flake.lock");
         let file = root.join(&relative);
         replace(&file, &format!("{}\n", self.lock_file.to_json()))?;
-        if self.flake.resolved.input.scheme() == Some(Scheme::Git) {
+        if is_in_git {
             make_known(&root, &relative)?;
+        }
+        if options.commit {
+            let changes = self.lock_file.diff(&self.old_lock_file);
+            commit(&root, &relative, &changes)?;
         }
         // The flake's tree is another one now.
         fetcher.forget_folder(&root);
@@ -100,6 +109,57 @@ fn replace(file: &Path, contents: &str) -> Result<(), FlakeError> {
         .persist(file)
         .map(drop)
         .map_err(|error| FlakeError::io("writing file", file)(error.error))
+}
+
+/// Commits a lock file on top of `HEAD`, and nothing else, with the message that Nix gives it.
+fn commit(root: &Path, file: &Path, changes: &str) -> Result<(), FlakeError> {
+    let failed = || {
+        FlakeError::git(format!(
+            "committing '{}' in '{}'",
+            file.display(),
+            root.display()
+        ))
+    };
+    let repository = niphas_git::open(root).map_err(failed())?;
+    let parent = match repository.head() {
+        Ok(head) => Some(head.peel_to_commit().map_err(failed())?),
+        Err(error) if error.code() == ErrorCode::UnbornBranch => None,
+        Err(error) => return Err(failed()(error)),
+    };
+    let before = if let Some(parent) = &parent {
+        parent.tree().map_err(failed())?
+    } else {
+        let empty = repository.treebuilder(None).and_then(|tree| tree.write());
+        let tree = empty.and_then(|id| repository.find_tree(id));
+        tree.map_err(failed())?
+    };
+    let verb = if before.get_path(file).is_ok() {
+        "Update"
+    } else {
+        "Add"
+    };
+    let changes = changes.trim_end();
+    let message = format!(
+        "{}: {verb}\n\nFlake lock file updates:\n\n{changes}\n",
+        file.display()
+    );
+    let mut index = repository.index().map_err(failed())?;
+    index.add_path(file).map_err(failed())?;
+    let blob = index.get_path(file, 0).map(|entry| entry.id);
+    let mut update = TreeUpdateBuilder::new();
+    if let Some(blob) = blob {
+        update.upsert(file, blob, FileMode::Blob);
+    }
+    let tree = update
+        .create_updated(&repository, &before)
+        .and_then(|id| repository.find_tree(id))
+        .map_err(failed())?;
+    let author = repository.signature().map_err(failed())?;
+    let parents: Vec<&Commit<'_>> = parent.iter().collect();
+    repository
+        .commit(Some("HEAD"), &author, &author, &message, &tree, &parents)
+        .map_err(failed())?;
+    index.write().map_err(failed())
 }
 
 /// What `git add --intent-to-add` does, unless the file is known or ignored.
