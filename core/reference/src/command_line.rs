@@ -18,32 +18,36 @@ pub fn command_line_page(about: &str, mut program: Command) -> String {
     page
 }
 
-/// The options of each command that has no commands of its own, by name: `cache push: to sign_keys …`.
+/// The options of each command that has no commands of its own, by name: `cache push: to sign_keys …`. Those of `everywhere`
+/// are global: the program reads them before it runs any command.
 ///
 /// # Panics
 ///
-/// If an option is global. All commands take such an option, and the compiler cannot report those that do not read it, as it does
+/// If another option is global. All commands take such an option, and the compiler cannot report those that do not read it, as it does
 /// for a field of a command's own arguments.
-pub fn options(mut program: Command) -> Vec<String> {
+pub fn options(mut program: Command, everywhere: &[&str]) -> Vec<String> {
     program.build();
     let mut lines = Vec::new();
-    list(&program, "", &mut lines);
+    list(&program, "", everywhere, &mut lines);
     lines
 }
 
-fn list(command: &Command, name: &str, lines: &mut Vec<String>) {
+fn list(command: &Command, name: &str, everywhere: &[&str], lines: &mut Vec<String>) {
     if !command.has_subcommands() {
         for arg in command.get_arguments() {
             let id = arg.get_id();
-            assert!(!arg.is_global_set(), "{name} takes the global option {id}");
+            let is_expected = !arg.is_global_set() || everywhere.contains(&id.as_str());
+            assert!(is_expected, "{name} takes the global option {id}");
         }
-        let ids = command.get_arguments().filter(|arg| !is_builtin(arg));
+        let ids = command
+            .get_arguments()
+            .filter(|arg| !is_builtin(arg) && !arg.is_global_set());
         let ids: Vec<&str> = ids.map(|arg| arg.get_id().as_str()).collect();
         lines.push(format!("{name}: {}", ids.join(" ")));
     }
     for command in commands(command) {
         let name = format!("{name} {}", command.get_name());
-        list(command, name.trim_start(), lines);
+        list(command, name.trim_start(), everywhere, lines);
     }
 }
 
@@ -64,9 +68,11 @@ fn describe(command: &mut Command, name: &str, page: &mut String) {
         let _ = writeln!(page, "    {}", line.trim_start());
     }
     let mut headings: Vec<&str> = Vec::new();
+    // Options that all commands have are described once, where the program is.
+    let is_below = name.contains(' ');
     let shown: Vec<&Arg> = command
         .get_arguments()
-        .filter(|arg| is_shown(arg))
+        .filter(|arg| is_shown(arg) && !(is_below && arg.is_global_set()))
         .collect();
     for arg in &shown {
         if !headings.contains(&heading(arg)) {
@@ -208,12 +214,26 @@ mod tests {
         for part in expected {
             assert!(page.contains(part), "{part}\nis not in\n{page}");
         }
-        assert_eq!(options(program()), ["cache push-all: to level path"]);
+        assert_eq!(options(program(), &[]), ["cache push-all: to level path"]);
     }
 
     #[test]
     #[should_panic(expected = "cache push-all takes the global option all")]
     fn a_global_option_is_noticed() {
-        options(program().mut_arg("all", |all| all.global(true)));
+        options(
+            program().mut_arg("all", |all| all.global(true)),
+            &["verbose"],
+        );
+    }
+
+    #[test]
+    fn options_that_all_commands_have_are_described_once() {
+        let program = program().mut_arg("all", |all| all.global(true));
+        assert_eq!(
+            options(program.clone(), &["all"]),
+            ["cache push-all: to level path"]
+        );
+        let page = command_line_page("", program);
+        assert_eq!(page.matches("`--all`").count(), 1, "{page}");
     }
 }

@@ -15,4 +15,4 @@ pub use format::OutputFormat;
 pub use report::{report, report_text};
 pub use size::size;
 pub use stdout::{OutputError, check_output, print_bytes, print_line, print_with};
-pub use warnings::start_warnings;
+pub use warnings::{start_messages, start_warnings};

@@ -80,8 +80,13 @@ impl Visit for Parts {
 pub fn start_warnings() {
     let level = std::env::var("NIPHAS_LOG").ok();
     let level = level.and_then(|level| level.parse().ok());
+    start_messages(level.unwrap_or(Level::WARN));
+}
+
+/// Starts printing messages of this level, and of those that matter more, to standard error.
+pub fn start_messages(level: Level) {
     tracing_subscriber::fmt()
-        .with_max_level(level.unwrap_or(Level::WARN))
+        .with_max_level(level)
         .with_writer(std::io::stderr)
         .event_format(Plain {
             colour: in_colour(),

@@ -32,7 +32,12 @@ impl Progress {
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
         // Hides itself where standard error is no terminal.
-        bar.set_draw_target(ProgressDrawTarget::stderr());
+        let target = if tracing::enabled!(tracing::Level::WARN) {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        bar.set_draw_target(target);
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         Self { bar }
     }

@@ -35,5 +35,5 @@ fn each_command_has_the_options_that_it_reads() {
         "mount: paths to view store",
         "umount: folder lazy",
     ];
-    assert_eq!(options(Cli::command()), expected);
+    assert_eq!(options(Cli::command(), &[]), expected);
 }

@@ -204,7 +204,7 @@ impl Bar {
         let style = ProgressStyle::with_template(template);
         let bar =
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || !tracing::enabled!(tracing::Level::WARN) {
             bar.set_draw_target(ProgressDrawTarget::hidden());
             return Self(bar);
         }
