@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands;
+use crate::messages::MessageArgs;
 
 /// Run Nix closures on Kubernetes, not container images.
 ///
@@ -20,12 +21,19 @@ use crate::commands;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    #[command(flatten)]
+    pub messages: MessageArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Show(Box<commands::show::Args>),
-    Lock(Box<commands::lock::Args>),
+    Flake(commands::flake::Args),
+    /// The same as `niphas flake show`
+    #[command(hide = true)]
+    Show(Box<commands::flake::show::Args>),
+    /// The same as `niphas flake lock`
+    #[command(hide = true)]
+    Lock(Box<commands::flake::lock::Args>),
     Eval(Box<commands::eval::Args>),
     Render(Box<commands::render::Args>),
     Repl(Box<commands::repl::Args>),

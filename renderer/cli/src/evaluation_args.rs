@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use niphas_environments::{Access, Evaluation};
 use nix_evaluator::{
-    Attr, Attrs, EvalError, Evaluator, Feature, Limits, Origin, PosIdx, Settings, Value,
+    Attr, Attrs, ErrorKind, EvalError, Evaluator, Feature, Limits, Origin, PosIdx, Settings, Value,
 };
 
 use crate::evaluation::{hear, here};
@@ -87,6 +87,9 @@ pub(crate) struct AutoCallArgs {
     /// Pass a string as an argument to functions; repeatable
     #[arg(long, num_args = 2, value_names = ["NAME", "STRING"], action = clap::ArgAction::Append)]
     argstr: Vec<String>,
+    /// Pass the contents of a file, as a string, as an argument to functions; repeatable
+    #[arg(long, num_args = 2, value_names = ["NAME", "FILE"], action = clap::ArgAction::Append, hide_short_help = true)]
+    arg_from_file: Vec<String>,
 }
 
 /// Options that Nix's commands have.
@@ -111,8 +114,22 @@ struct NixCompatibilityArgs {
     #[arg(long, hide_short_help = true)]
     trace_verbose: bool,
     /// Enable experimental features of Nix, by name
-    #[arg(long, value_name = "NAMES", hide = true)]
+    #[arg(
+        long,
+        alias = "experimental-features",
+        value_name = "NAMES",
+        hide = true
+    )]
     extra_experimental_features: Vec<String>,
+    /// Evaluate for this system
+    #[arg(long, value_name = "SYSTEM", hide_short_help = true)]
+    system: Option<String>,
+    /// Let evaluations see nothing that can differ between runs
+    #[arg(long, hide = true)]
+    pure_eval: bool,
+    /// Let evaluations see only files on the look-up path
+    #[arg(long, hide = true)]
+    restrict_eval: bool,
     /// Ignore, warn or fail: absolute path literals
     #[arg(long, value_name = "LEVEL", hide = true)]
     lint_absolute_path_literals: Option<String>,
@@ -141,7 +158,7 @@ impl AnswerArgs {
 impl AutoCallArgs {
     /// Fails if there are any: for what takes no arguments.
     pub(crate) fn refuse(&self) -> Result<(), Failure> {
-        if self.arg.is_empty() && self.argstr.is_empty() {
+        if self.arg.is_empty() && self.argstr.is_empty() && self.arg_from_file.is_empty() {
             return Ok(());
         }
         Err(Failure::with_hint(
@@ -167,6 +184,15 @@ impl AutoCallArgs {
         for pair in self.argstr.chunks_exact(2) {
             let name = evaluator.symbols().intern(pair[0].as_bytes());
             let value = Value::string(arena, pair[1].as_bytes());
+            attrs.push(Attr::new(name, PosIdx::NONE, value));
+        }
+        for pair in self.arg_from_file.chunks_exact(2) {
+            let contents = std::fs::read(&pair[1]).map_err(|error| {
+                let message = format!("failed to read '{}': {error}", pair[1]);
+                EvalError::new(ErrorKind::Io, message)
+            })?;
+            let name = evaluator.symbols().intern(pair[0].as_bytes());
+            let value = Value::string(arena, &contents);
             attrs.push(Attr::new(name, PosIdx::NONE, value));
         }
         Ok(Attrs::from_unsorted(arena, attrs))
@@ -222,7 +248,11 @@ impl NixCompatibilityArgs {
         for (name, value) in self.lints() {
             set(settings, name, value)?;
         }
-        let mut restricted = false;
+        settings.pure |= self.pure_eval;
+        if let Some(system) = &self.system {
+            system.clone_into(&mut settings.system);
+        }
+        let mut restricted = self.restrict_eval;
         let mut urls = allowed.to_vec();
         for pair in self.option.chunks_exact(2) {
             let (name, value) = (&pair[0], &pair[1]);

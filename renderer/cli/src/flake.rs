@@ -30,6 +30,9 @@ pub(crate) struct FlakeArgs {
     /// Read this lock file instead of the flake's own
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     reference_lock_file: Option<PathBuf>,
+    /// Taken for scripts that give it to Nix, with a warning: no setting is read from a flake
+    #[arg(long, hide = true)]
+    accept_flake_config: bool,
     #[command(flatten)]
     fetching: FetchArgs,
 }
@@ -47,6 +50,9 @@ pub(crate) struct FetchArgs {
     /// Fetch sources without an exact version again, even if they are recent
     #[arg(long, hide_short_help = true)]
     refresh: bool,
+    /// Fetch no sources from servers: use what earlier runs fetched, however old it is
+    #[arg(long, hide_short_help = true, conflicts_with = "refresh")]
+    offline: bool,
     /// Keep fetched sources in this directory [default: niphas in the user's cache directory]
     #[arg(
         long,
@@ -68,6 +74,9 @@ pub(crate) struct LockFileArgs {
     /// Fail if the lock file is not up to date
     #[arg(long)]
     no_update_lock_file: bool,
+    /// Commit the lock file if it is not up to date, and nothing else
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["no_write_lock_file", "no_update_lock_file"])]
+    commit_lock_file: bool,
 }
 
 /// How a flake is locked and fetched, and which states of it are rendered.
@@ -79,8 +88,11 @@ pub(crate) struct RenderedFlakeArgs {
     /// Write the lock file if it is not up to date
     ///
     /// Without this, such a lock file is an error: what is deployed would be what the inputs are today.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, overrides_with = "no_update_lock_file")]
     update_lock_file: bool,
+    /// Fail if the lock file is not up to date, as without any option
+    #[arg(long, hide = true, overrides_with = "update_lock_file")]
+    no_update_lock_file: bool,
     /// Fail if the flake's repository has uncommitted changes
     #[arg(long, hide_short_help = true)]
     require_clean: bool,
@@ -96,6 +108,10 @@ pub(crate) struct Installable {
 impl FetchArgs {
     /// The fetcher that these arguments, Nix's own configuration and the environment ask for.
     pub(crate) fn fetcher(&self) -> Result<Fetcher, Failure> {
+        self.with_refresh(self.refresh)
+    }
+
+    fn with_refresh(&self, refresh: bool) -> Result<Fetcher, Failure> {
         let folder = match &self.cache_dir {
             Some(folder) => folder.clone(),
             None => base_folder("XDG_CACHE_HOME", ".cache")
@@ -111,9 +127,10 @@ impl FetchArgs {
                 .insert("github.com".to_owned(), token.into());
         }
         nix_config::apply(&NixConf::read(), &mut settings);
-        if self.refresh {
+        if refresh {
             settings.ttl = Duration::ZERO;
         }
+        settings.offline = self.offline;
         let registries = &mut settings.registries;
         registries.user = base_folder("XDG_CONFIG_HOME", ".config")
             .map(|folder| folder.join("nix/registry.json"));
@@ -136,8 +153,18 @@ impl FlakeArgs {
         self.fetching.fetcher()
     }
 
+    /// The fetcher of commands that are about what inputs are now: it asks servers again.
+    pub(crate) fn refreshing_fetcher(&self) -> Result<Fetcher, Failure> {
+        self.fetching.with_refresh(true)
+    }
+
     /// How to lock, before what a command adds.
     pub(crate) fn lock_options(&self) -> Result<LockOptions, Failure> {
+        if self.accept_flake_config {
+            tracing::warn!(
+                "--accept-flake-config has no effect: 'nixConfig' of flakes is not read; give settings as options, or in nix.conf"
+            );
+        }
         let mut options = LockOptions {
             use_registries: !self.no_use_registries,
             reference_lock_file: self.reference_lock_file.clone(),
@@ -150,26 +177,41 @@ impl FlakeArgs {
         Ok(options)
     }
 
-    /// Fetches and locks a flake; its lock file is not written.
-    pub(crate) fn open(&self, reference: &str) -> Result<Installable, Failure> {
-        let (reference, fragment) = parse_with_fragment(reference)?;
-        let flake = OpenedFlake::open(self.fetcher()?, &reference, &self.lock_options()?)?;
+    /// Fetches and locks a flake and something of it, and writes its lock file as far as that is allowed.
+    pub(crate) fn open_with(
+        &self,
+        installable: &str,
+        lock_file: LockFileArgs,
+    ) -> Result<Installable, Failure> {
+        let (reference, fragment) = parse_with_fragment(without_outputs(installable)?)?;
+        let fetcher = self.fetcher()?;
+        let locked = self.lock_with(&fetcher, &reference, lock_file)?;
+        let flake = OpenedFlake { fetcher, locked };
         Ok(Installable { flake, fragment })
     }
 
-    /// Fetches and locks a flake, and writes its lock file as far as that is allowed.
-    pub(crate) fn open_with(
+    /// The same of a whole flake.
+    pub(crate) fn open_whole(
         &self,
         reference: &str,
         lock_file: LockFileArgs,
-    ) -> Result<Installable, Failure> {
-        let (reference, fragment) = parse_with_fragment(reference)?;
+    ) -> Result<OpenedFlake, Failure> {
         let fetcher = self.fetcher()?;
-        let options = self.lock_options()?;
-        let locked = lock(&fetcher, &read, &reference, &options)?;
-        let locked = self.settle(&fetcher, locked, &options, lock_file)?;
-        let flake = OpenedFlake { fetcher, locked };
-        Ok(Installable { flake, fragment })
+        let locked = self.lock_with(&fetcher, &parse(reference)?, lock_file)?;
+        Ok(OpenedFlake { fetcher, locked })
+    }
+
+    /// Locks a flake, and writes its lock file as far as that is allowed.
+    pub(crate) fn lock_with(
+        &self,
+        fetcher: &Fetcher,
+        reference: &FlakeRef,
+        lock_file: LockFileArgs,
+    ) -> Result<LockedFlake, Failure> {
+        let mut options = self.lock_options()?;
+        options.commit = lock_file.commit_lock_file;
+        let locked = lock(fetcher, &read, reference, &options)?;
+        self.settle(fetcher, locked, &options, lock_file)
     }
 }
 
@@ -193,7 +235,7 @@ impl RenderedFlakeArgs {
         // What another flake is taken for once should not stay so.
         let is_as_given = options.overrides.is_empty() && options.reference_lock_file.is_none();
         if locked.is_changed() && is_as_given {
-            if !self.update_lock_file {
+            if self.no_update_lock_file || !self.update_lock_file {
                 return Err(Failure::with_hint(
                     anyhow::anyhow!("the lock file of flake '{name}' is not up to date"),
                     "run 'niphas lock' and commit flake.lock, or write it with --update-lock-file",
@@ -255,6 +297,25 @@ pub(crate) fn write_lock_file(
     Ok(result.locked)
 }
 
+/// What stands before `^`, with which Nix names outputs of a derivation: `hello^out,dev`, `hello^*`. They are checked, and
+/// make no difference to an evaluation.
+pub(crate) fn without_outputs(installable: &str) -> Result<&str, Failure> {
+    let Some((path, outputs)) = installable.rsplit_once('^') else {
+        return Ok(installable);
+    };
+    let is_name = |name: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte);
+        !name.is_empty() && name.bytes().all(is_part)
+    };
+    if outputs == "*" || outputs.split(',').all(is_name) {
+        return Ok(path);
+    }
+    Err(Failure::with_hint(
+        anyhow::anyhow!("invalid extended outputs specifier '{installable}'"),
+        "after '^' name outputs, separated by commas, or write '*' for all",
+    ))
+}
+
 /// Reads the flake.nix in a folder of a fetched tree.
 pub(crate) fn read(place: &Place) -> Result<FlakeDecl, Box<dyn std::error::Error + Send + Sync>> {
     read_flake_nix(place, &StoreDir::default())
@@ -272,7 +333,7 @@ pub(crate) fn parse(reference: &str) -> Result<FlakeRef, Failure> {
     )
 }
 
-fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
+pub(crate) fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
     let here = std::env::current_dir()?;
     // `#x` is x of the flake here.
     let whole = if reference.is_empty() || reference.starts_with('#') {

@@ -1,4 +1,5 @@
 //! The `niphas` command.
+mod build_args;
 mod cli;
 mod commands;
 mod evaluation;
@@ -7,7 +8,9 @@ mod failure;
 mod flake;
 mod hints;
 mod huge_pages;
+mod json;
 mod memory;
+mod messages;
 mod nix_config;
 mod progress;
 #[cfg(test)]
@@ -22,7 +25,7 @@ static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    niphas_terminal::start_warnings();
+    cli.messages.start();
     let result = commands::run(&cli.command);
     match result.and_then(|code| Ok(niphas_terminal::check_output().map(|()| code)?)) {
         Ok(code) => code,

@@ -6,11 +6,10 @@ pub(crate) mod completions;
 pub(crate) mod crd;
 pub(crate) mod derivation;
 pub(crate) mod eval;
+pub(crate) mod flake;
 pub(crate) mod instantiate;
-pub(crate) mod lock;
 pub(crate) mod render;
 pub(crate) mod repl;
-pub(crate) mod show;
 
 use std::process::ExitCode;
 
@@ -22,6 +21,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Render(args) => args.run(),
         Command::Repl(args) => args.run(),
+        Command::Flake(args) => args.run(),
         Command::Show(args) => args.run(),
         Command::Lock(args) => args.run(),
         Command::Eval(args) => args.run(),

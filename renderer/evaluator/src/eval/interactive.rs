@@ -98,6 +98,15 @@ impl<'a> Evaluator<'a> {
         Some(String::from_utf8_lossy(comment).into_owned())
     }
 
+    /// The name of a function's first parameter; none for a pattern, and for what is no function of the language.
+    pub fn parameter_name(&self, function: Value<'a>) -> Option<String> {
+        let Value::Lambda(lambda) = function else {
+            return None;
+        };
+        let name = lambda.code.params.first()?;
+        Some(self.symbols.text(*name))
+    }
+
     /// "a set", "an integer", "the built-in function 'map'": what a value is.
     pub fn describe_type(&self, value: Value<'a>) -> String {
         self.show_type(value)

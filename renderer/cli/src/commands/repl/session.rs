@@ -1,17 +1,20 @@
 //! A session: variables, and what lines do to them.
 
 use anyhow::anyhow;
+use niphas_environments::{attribute, select_first};
 use niphas_terminal::print_line;
 use nix_evaluator::{
     Attr, Attrs, ErrorKind, EvalError, Evaluator, Origin, PosIdx, PrintOptions, Value,
 };
-use nix_flake::{Fetcher, lock};
+use nix_flake::{Fetcher, FlakeRef, LockedFlake};
 
 use super::Loaded;
+use super::refused::refusal;
+use crate::commands::eval::attribute_paths;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::AutoCallArgs;
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, parse, read};
+use crate::flake::{FlakeArgs, LockFileArgs, parse, parse_with_fragment};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub(super) enum Command {
     Environment,
     Load,
     LoadFlake,
+    LastLoaded,
     Print,
     Quit,
     Reload,
@@ -67,6 +71,7 @@ pub(super) const COMMANDS: &[About] = commands! {
     Environment [":env"] "" "Show the variables of this session"
     Load [":l" ":load"] "<file>" "Load a Nix file, and make variables of its attributes"
     LoadFlake [":lf" ":load-flake"] "<flake>" "Load a flake, and make variables of its outputs"
+    LastLoaded [":ll" ":last-loaded"] "" "Show the variables that came with what was loaded last"
     Print [":p" ":print"] "<expr>" "Evaluate an expression all the way down, and print it; a string as it is"
     Quit [":q" ":quit"] "" "End the session"
     Reload [":r" ":reload"] "" "Reload all files; other variables are gone"
@@ -124,31 +129,48 @@ pub(super) enum Next {
     End,
 }
 
+/// How flakes are loaded.
+#[derive(Clone, Copy)]
+pub(super) struct Flakes<'s> {
+    pub args: &'s FlakeArgs,
+    pub lock_file: LockFileArgs,
+    pub fetcher: &'s Fetcher,
+    /// Whose packages are meant where none is named.
+    pub system: &'s str,
+}
+
 pub(super) struct Session<'s, 'a> {
     auto_call: &'s AutoCallArgs,
-    flakes: &'s FlakeArgs,
-    fetcher: &'s Fetcher,
+    flakes: Flakes<'s>,
     evaluator: &'s mut Evaluator<'a>,
     variables: &'a Attrs<'a>,
     loaded: Vec<Loaded>,
+    /// The names of the variables that came last.
+    last_loaded: Vec<String>,
     whole_traces: bool,
+}
+
+impl Flakes<'_> {
+    /// Locks a flake, and writes its lock file as far as that is allowed.
+    fn lock(&self, reference: &FlakeRef) -> Result<LockedFlake, Failure> {
+        self.args.lock_with(self.fetcher, reference, self.lock_file)
+    }
 }
 
 impl<'s, 'a> Session<'s, 'a> {
     pub(super) fn new(
         auto_call: &'s AutoCallArgs,
         whole_traces: bool,
-        flakes: &'s FlakeArgs,
-        fetcher: &'s Fetcher,
+        flakes: Flakes<'s>,
         evaluator: &'s mut Evaluator<'a>,
     ) -> Self {
         Self {
             auto_call,
             flakes,
-            fetcher,
             variables: Attrs::from_unsorted(evaluator.arena(), Vec::new()),
             evaluator,
             loaded: Vec::new(),
+            last_loaded: Vec::new(),
             whole_traces,
         }
     }
@@ -172,10 +194,12 @@ impl<'s, 'a> Session<'s, 'a> {
             Line::Command(Command::Quit, _) => return Next::End,
             Line::Command(Command::Reload, _) => return Next::Reload,
             Line::Command(command, argument) => self.command(command, argument),
-            Line::Unknown(name) => Err(Failure::with_hint(
-                anyhow!("there is no command '{name}'"),
-                "':?' lists the commands",
-            )),
+            Line::Unknown(name) => Err(refusal(name).unwrap_or_else(|| {
+                Failure::with_hint(
+                    anyhow!("there is no command '{name}'"),
+                    "':?' lists the commands",
+                )
+            })),
         };
         if let Err(failure) = done {
             failure.report();
@@ -194,6 +218,7 @@ impl<'s, 'a> Session<'s, 'a> {
             Command::Environment => {
                 print_line(self.own_names().join("\n").as_bytes());
             }
+            Command::LastLoaded => print_line(self.last_loaded.join("\n")),
             Command::Load => self.load(Loaded::File(argument.to_owned())),
             Command::LoadFlake => self.load(Loaded::Flake(argument.to_owned())),
             Command::Print => {
@@ -276,6 +301,8 @@ impl<'s, 'a> Session<'s, 'a> {
         };
         let new = self.evaluator.sorted_attrs(attrs);
         let count = new.len();
+        let names = new.iter().map(|attr| self.evaluator.symbol_text(attr.name));
+        self.last_loaded = names.collect();
         let new = new.into_iter();
         let new = new.map(|attr| Attr::new(attr.name, attr.position, attr.value.share()));
         self.extend(new.collect());
@@ -287,6 +314,13 @@ impl<'s, 'a> Session<'s, 'a> {
         let value = match &what {
             Loaded::File(file) => self.load_file(file),
             Loaded::Flake(reference) => self.load_flake(reference),
+            Loaded::Installable(installable) => self.load_installable(installable),
+            Loaded::InFile(file, path) => self
+                .load_file(file)
+                .and_then(|value| self.select(path, value)),
+            Loaded::InExpression(text, path) => self
+                .evaluate(text)
+                .and_then(|value| self.select(path, value)),
         };
         match value.and_then(|value| self.add(value)) {
             Ok(()) => self.loaded.push(what),
@@ -310,12 +344,37 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     fn load_flake(&mut self, reference: &str) -> Result<Value<'a>, Failure> {
-        let reference = parse(reference)?;
-        let options = self.flakes.lock_options()?;
-        let locked = lock(self.fetcher, &read, &reference, &options)?.unwritten();
-        let store_dir = &self.fetcher.settings().store_dir;
-        let flake = locked.evaluate(self.evaluator, store_dir);
+        let flake = self.flakes.lock(&parse(reference)?)?;
+        let store_dir = &self.flakes.fetcher.settings().store_dir;
+        let flake = flake.evaluate(self.evaluator, store_dir);
         flake.map_err(|error| self.failure(&error))
+    }
+
+    fn load_installable(&mut self, installable: &str) -> Result<Value<'a>, Failure> {
+        let (reference, fragment) = parse_with_fragment(installable)?;
+        let flake = self.flakes.lock(&reference)?;
+        let store_dir = &self.flakes.fetcher.settings().store_dir;
+        let name = flake.flake.locked.to_string();
+        let evaluator = &mut *self.evaluator;
+        let found = flake.evaluate(evaluator, store_dir).and_then(|flake| {
+            let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
+            if fragment.is_empty() {
+                return Ok(outputs);
+            }
+            let paths = attribute_paths(&fragment, self.flakes.system);
+            select_first(evaluator, &name, outputs, &paths)
+        });
+        found.map_err(|error| self.failure(&error))
+    }
+
+    fn select(&mut self, path: &str, value: Value<'a>) -> Result<Value<'a>, Failure> {
+        let evaluator = &mut *self.evaluator;
+        let args = self.auto_call.arguments(evaluator);
+        let selected = args.and_then(|args| {
+            let value = evaluator.select(path, args, value)?;
+            evaluator.auto_call(args, value)
+        });
+        selected.map_err(|error| self.failure(&error))
     }
 
     fn document(&mut self, source: &str) -> Result<(), Failure> {

@@ -1,6 +1,9 @@
 //! `niphas instantiate`
 
+mod roots;
+
 use std::io::{Read, stdin};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use niphas_terminal::{print_bytes, print_line};
@@ -8,10 +11,11 @@ use nix_conf::home;
 use nix_evaluator::ast_print::{self, PathContext};
 use nix_evaluator::io::{LocalIo, StoreFolder};
 use nix_evaluator::{
-    Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, JsonOptions, Origin, PosIdx,
-    Value, XmlOptions,
+    Attrs, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, FoundDerivation, JsonOptions,
+    Origin, PosIdx, Value, XmlOptions,
 };
 
+use crate::build_args::BuildArgs;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
@@ -21,6 +25,7 @@ use crate::flake::FetchArgs;
 ///
 /// Without --eval the store paths of all derivations in the expression are printed.
 #[derive(Debug, clap::Args)]
+#[command(version, args_override_self = true)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of nix-instantiate"
@@ -64,7 +69,13 @@ pub(crate) struct Args {
     read_write_mode: bool,
     /// Write derivations and sources into this directory, as DIR/HASH-NAME
     #[arg(long, value_name = "DIR")]
-    output_dir: Option<std::path::PathBuf>,
+    output_dir: Option<PathBuf>,
+    /// Link PATH to the derivation in --output-dir, further ones as PATH-2 and so on, and print the links
+    #[arg(long, value_name = "PATH", requires = "output_dir", conflicts_with_all = ["eval", "parse", "find_file"], hide_short_help = true)]
+    add_root: Option<PathBuf>,
+    /// As nix-instantiate does with every --add-root
+    #[arg(long, hide = true, requires = "add_root")]
+    indirect: bool,
     /// Let expressions see this machine, also where an option says pure-eval; as they do without any
     #[arg(long, hide_short_help = true)]
     impure: bool,
@@ -74,6 +85,8 @@ pub(crate) struct Args {
     evaluation: EvaluationArgs,
     #[command(flatten)]
     fetching: FetchArgs,
+    #[command(flatten)]
+    builds: BuildArgs,
 }
 
 /// A source text to work on.
@@ -84,6 +97,7 @@ enum Input {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        self.builds.mention();
         let mut evaluation = self.evaluation.evaluation(false)?;
         let settings = &mut evaluation.settings;
         settings.pure &= !self.impure;
@@ -98,6 +112,7 @@ impl Args {
         settings.delay_all = self.eval && !self.strict;
         let inputs = self.inputs()?;
         let fetcher = self.fetching.fetcher()?;
+        let mut derivations = Vec::new();
         let code = evaluation.run(&fetcher, io, |evaluator| {
             let args = self.auto_call.arguments(evaluator)?;
             if self.find_file {
@@ -107,11 +122,14 @@ impl Args {
                 if self.parse {
                     print_parsed(evaluator, &input)?;
                 } else {
-                    self.process(evaluator, input, args)?;
+                    self.process(evaluator, input, args, &mut derivations)?;
                 }
             }
             Ok(ExitCode::SUCCESS)
         })?;
+        if let (Some(root), Some(folder)) = (&self.add_root, &self.output_dir) {
+            roots::link(root, folder, &derivations, self.indirect)?;
+        }
         Ok(code)
     }
 
@@ -151,6 +169,7 @@ impl Args {
         evaluator: &mut Evaluator<'a>,
         input: Input,
         args: &'a Attrs<'a>,
+        found: &mut Vec<FoundDerivation>,
     ) -> Result<(), Box<EvalError>> {
         let root = match input {
             Input::Text(text, origin) => evaluator.eval_source(&text, origin, &here())?,
@@ -168,7 +187,11 @@ impl Args {
         for attribute in attributes {
             let value = evaluator.select(attribute, args, root)?;
             if !self.eval {
-                print_derivations(evaluator, value, args)?;
+                let derivations = evaluator.derivations(value, args)?;
+                if self.add_root.is_none() {
+                    print_derivations(&derivations);
+                }
+                found.extend(derivations);
                 continue;
             }
             let value = if args.is_empty() {
@@ -248,19 +271,22 @@ fn look_up(evaluator: &mut Evaluator<'_>, name: &[u8]) -> Result<Vec<u8>, Box<Ev
     Err(EvalError::new(ErrorKind::Parse, message))
 }
 
-fn print_derivations<'a>(
-    evaluator: &mut Evaluator<'a>,
-    value: Value<'a>,
-    args: &'a Attrs<'a>,
-) -> Result<(), Box<EvalError>> {
-    for derivation in evaluator.derivations(value, args)? {
-        let output = match derivation.output.as_str() {
-            "out" => String::new(),
-            output => format!("!{output}"),
-        };
-        print_line(format!("{}{output}", derivation.drv_path).as_bytes());
+fn print_derivations(derivations: &[FoundDerivation]) {
+    for derivation in derivations {
+        print_line(format!(
+            "{}{}",
+            derivation.drv_path,
+            output_suffix(derivation)
+        ));
     }
-    Ok(())
+}
+
+/// What stands behind a derivation's path where an output other than `out` is meant.
+fn output_suffix(derivation: &FoundDerivation) -> String {
+    match derivation.output.as_str() {
+        "out" => String::new(),
+        output => format!("!{output}"),
+    }
 }
 
 fn print_parsed(evaluator: &mut Evaluator<'_>, input: &Input) -> Result<(), Box<EvalError>> {

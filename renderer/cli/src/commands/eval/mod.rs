@@ -1,5 +1,7 @@
 //! `niphas eval`
 
+mod write;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,17 +10,20 @@ use niphas_terminal::print_bytes;
 use nix_evaluator::io::LocalIo;
 use nix_evaluator::{
     Coercion, ContextBuilder, EvalError, Evaluator, JsonOptions, Origin, PosIdx, PrintOptions,
-    Settings, Value,
+    Value,
 };
 use serde::Serialize;
 
+use crate::build_args::BuildArgs;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AnswerArgs, AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
-use crate::flake::{FlakeArgs, Installable, LockFileArgs};
+use crate::flake::{FlakeArgs, Installable, LockFileArgs, without_outputs};
+use crate::json::JsonArgs;
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does
 #[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
 pub(crate) struct Args {
     /// FLAKE#ATTRIBUTE; with --file or --expr an attribute path in that
     #[arg(value_name = "INSTALLABLE")]
@@ -26,9 +31,14 @@ pub(crate) struct Args {
     /// Print the value as JSON
     #[arg(long, conflicts_with = "raw")]
     json: bool,
+    #[command(flatten)]
+    layout: JsonArgs,
     /// Print the string that the value is, without quotes
     #[arg(long)]
     raw: bool,
+    /// Write the string that the value is to this new file; a set of strings into this new directory
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["json", "raw"])]
+    write_to: Option<PathBuf>,
     /// Apply a function to the value
     #[arg(long, value_name = "EXPR")]
     apply: Option<String>,
@@ -50,10 +60,13 @@ pub(crate) struct Args {
     flakes: FlakeArgs,
     #[command(flatten)]
     lock_file: LockFileArgs,
+    #[command(flatten)]
+    builds: BuildArgs,
 }
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
+        self.builds.mention();
         if self.file.is_some() || self.expr.is_some() {
             self.run_expression()?;
         } else {
@@ -66,7 +79,8 @@ impl Args {
         let fetcher = self.flakes.fetcher()?;
         let pure = self.file.is_none() && self.purity.is_pure();
         let evaluation = self.evaluation.evaluation(pure)?;
-        evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
+        let path = without_outputs(self.installable.as_deref().unwrap_or_default())?;
+        let answer = evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
             let value = match (&self.file, &self.expr) {
                 (Some(file), _) => {
                     evaluator.eval_file(&absolute(file.as_os_str().as_encoded_bytes()))?
@@ -76,14 +90,12 @@ impl Args {
                 }
                 (None, None) => Value::Null,
             };
+            // They are for the functions on the way to the attribute: what is there is printed as it is.
             let args = self.auto_call.arguments(evaluator)?;
-            let value = evaluator.auto_call(args, value)?;
-            let path = self.installable.as_deref().unwrap_or_default();
             let value = evaluator.select(path, args, value)?;
-            print_bytes(&self.text(evaluator, value)?);
-            Ok(())
+            self.answer(evaluator, value)
         })?;
-        Ok(())
+        self.give(answer)
     }
 
     fn run_flake(&self) -> Result<(), Failure> {
@@ -91,16 +103,60 @@ impl Args {
         let installable = self.installable.as_deref().unwrap_or_default();
         let Installable { flake, fragment } = self.flakes.open_with(installable, self.lock_file)?;
         let name = flake.locked.flake.locked.to_string();
-        let paths = attribute_paths(&fragment, &Settings::default().system);
         let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
+        let paths = attribute_paths(&fragment, &evaluation.settings.system);
         evaluation.uses_cache = self.answers.count();
+        if self.write_to.is_some() {
+            let answer = evaluation.run(&flake.fetcher, LocalIo::default(), |evaluator| {
+                let value = flake.value(evaluator)?;
+                let outputs = attribute(evaluator, value, "outputs")?.unwrap_or(value);
+                let value = select_first(evaluator, &name, outputs, &paths)?;
+                self.answer(evaluator, value)
+            })?;
+            return self.give(answer);
+        }
         let text = flake.answer(&evaluation, &self.key(&fragment), |evaluator, flake| {
             let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
             let value = select_first(evaluator, &name, outputs, &paths)?;
             self.text(evaluator, value)
         })?;
-        print_bytes(text);
+        self.give(Answer::Text(text))
+    }
+
+    fn answer<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        value: Value<'a>,
+    ) -> Result<Answer, Box<EvalError>> {
+        if self.write_to.is_none() {
+            return self.text(evaluator, value).map(Answer::Text);
+        }
+        let value = self.applied(evaluator, value)?;
+        write::entries(evaluator, value).map(Answer::Files)
+    }
+
+    fn give(&self, answer: Answer) -> Result<(), Failure> {
+        match (answer, &self.write_to) {
+            (Answer::Text(text), _) if self.json => print_bytes(self.layout.lay_out(&text)),
+            (Answer::Text(text), _) => print_bytes(text),
+            (Answer::Files(entries), Some(to)) => write::write(to, &entries)?,
+            (Answer::Files(_), None) => {}
+        }
         Ok(())
+    }
+
+    /// The value, or what the function of --apply makes of it.
+    fn applied<'a>(
+        &self,
+        evaluator: &mut Evaluator<'a>,
+        value: Value<'a>,
+    ) -> Result<Value<'a>, Box<EvalError>> {
+        let Some(text) = &self.apply else {
+            return Ok(value);
+        };
+        let function = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
+        let value = evaluator.call(function, &[value], PosIdx::NONE)?;
+        evaluator.force(value, PosIdx::NONE)
     }
 
     /// What the answer depends on, beside how it is evaluated.
@@ -109,7 +165,11 @@ impl Args {
         let Self {
             installable: _,
             json,
+            // The answer is laid out when it is printed.
+            layout: _,
             raw,
+            // Nothing is kept of what is written.
+            write_to: _,
             apply,
             file: _,
             expr: _,
@@ -119,6 +179,7 @@ impl Args {
             evaluation: _,
             flakes: _,
             lock_file: _,
+            builds: _,
         } = self;
         let key = EvalKey {
             fragment,
@@ -139,12 +200,7 @@ impl Args {
         evaluator: &mut Evaluator<'a>,
         value: Value<'a>,
     ) -> Result<Vec<u8>, Box<EvalError>> {
-        let mut value = value;
-        if let Some(text) = &self.apply {
-            let function = evaluator.eval_source(text.as_bytes(), Origin::String, &here())?;
-            value = evaluator.call(function, &[value], PosIdx::NONE)?;
-            value = evaluator.force(value, PosIdx::NONE)?;
-        }
+        let value = self.applied(evaluator, value)?;
         let mut context = ContextBuilder::default();
         if self.raw {
             let what = "while generating the eval command output";
@@ -171,6 +227,14 @@ impl Args {
     }
 }
 
+/// What an evaluation gives.
+enum Answer {
+    /// To be printed.
+    Text(Vec<u8>),
+    /// To be written.
+    Files(Vec<write::Entry>),
+}
+
 /// What the answer depends on, beside how it is evaluated.
 #[derive(Serialize)]
 struct EvalKey<'a> {
@@ -183,7 +247,7 @@ struct EvalKey<'a> {
 }
 
 /// Where Nix looks for what stands behind `#`.
-pub(super) fn attribute_paths(fragment: &str, system: &str) -> Vec<String> {
+pub(crate) fn attribute_paths(fragment: &str, system: &str) -> Vec<String> {
     if fragment.is_empty() {
         return vec![
             format!("packages.{system}.default"),
