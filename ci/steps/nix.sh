@@ -26,7 +26,7 @@ step_example_flake() {
   NIPHAS_ORACLE=$oracle ci/example-flake
 }
 
-# Lock files and outputs of flakes with all kinds of inputs are real Nix's.
+# Lock files of flakes with all kinds of inputs, and what `niphas flake` and `eval` say of flakes, are real Nix's.
 step_flakes() {
   niphas
   if [[ $("$oracle/nix" --version) == *" 2.8."* ]]; then
