@@ -196,6 +196,16 @@ impl Amount {
         }
     }
 
+    /// The amount, if it is a whole number of 64 bits.
+    pub fn whole(&self) -> Option<u64> {
+        let (digits, exponent) = self.shortest();
+        let scale = 10_u64.checked_pow(u32::try_from(exponent).ok()?)?;
+        let of_digits =
+            |value: u64, digit: &u8| value.checked_mul(10)?.checked_add((*digit).into());
+        let value = digits.iter().try_fold(0, of_digits)?.checked_mul(scale)?;
+        (!self.is_negative()).then_some(value)
+    }
+
     /// Whether it has no fraction.
     pub fn is_whole(&self) -> bool {
         self.shortest().1 >= 0

@@ -28,6 +28,11 @@ static KUBERNETES: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(text).expect("a test reads the file")
 });
 
+/// The fields of one of those types, with their schemas; none of a type that is no set.
+pub(crate) fn fields_of(kind: &str) -> Option<&'static Map<String, Value>> {
+    KUBERNETES[kind]["properties"].as_object()
+}
+
 /// The schema that a schema names.
 fn resolved(schema: &Value) -> &Value {
     match schema["$ref"].as_str() {

@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use niphas_api::MAIN_CONTAINER;
 use serde_json::Value;
 
-use super::grammar::{LABEL, PORT_NAME};
+use super::grammar::{LABEL, PORT_NAME, is_environment_name};
 use super::place::Place;
-use super::{resources, volumes};
+use super::{downward, resources, volumes};
 use crate::schema::Checker;
 use crate::suggestion::nearest;
 
-const POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
-const MESSAGE_POLICIES: [&str; 2] = ["File", "FallbackToLogsOnError"];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const HANDLERS: [&str; 5] = ["exec", "grpc", "httpGet", "sleep", "tcpSocket"];
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
@@ -44,7 +42,7 @@ pub(super) fn check(
             }
             let is_init = list == "initContainers";
             let of_main = (name == MAIN_CONTAINER).then_some(attributes);
-            one(checker, &container, of_main, volumes);
+            one(checker, &container, of_main, pod, volumes);
             lifecycle(checker, &container, pod, is_init);
             probes(checker, &container, of_main);
             security(checker, &container, pod);
@@ -57,6 +55,7 @@ fn one(
     checker: &mut Checker<'_>,
     container: &Place<'_>,
     attributes: Option<&Place<'_>>,
+    pod: &Place<'_>,
     volumes: &BTreeSet<&str>,
 ) {
     let name = container.text("name").unwrap_or_default();
@@ -69,8 +68,6 @@ fn one(
         };
         container.report(checker, problem, &remedy);
     }
-    container.one_of(checker, "imagePullPolicy", &POLICIES);
-    container.one_of(checker, "terminationMessagePolicy", &MESSAGE_POLICIES);
     ports(checker, container);
     for variable in container.items("env") {
         let name = variable.text("name").unwrap_or_default();
@@ -86,8 +83,10 @@ fn one(
     if let Some(resources) = container.present("resources") {
         let own = attributes.map(|own| own.field("resources"));
         resources::check(checker, &place_of(resources, own));
+        resources::claims(checker, &container.field("resources"), pod);
     }
     volumes::check_mounts(checker, container, attributes, volumes);
+    volumes::check_devices(checker, container, pod);
 }
 
 /// A place, or that of the attribute that it comes from.
@@ -116,8 +115,7 @@ fn ports(checker: &mut Checker<'_>, container: &Place<'_>) {
 
 fn variable_has_one_value(checker: &mut Checker<'_>, variable: &Place<'_>) {
     let name = variable.text("name").unwrap_or_default();
-    let is_name = |c: char| (' '..='~').contains(&c) && c != '=';
-    if name.is_empty() || !name.chars().all(is_name) {
+    if name.is_empty() || !is_environment_name(name) {
         let problem = format!("{name:?} cannot be the name of a variable");
         variable.report(checker, problem, "write printable ASCII without '='");
     }
@@ -146,6 +144,7 @@ fn variable_has_one_value(checker: &mut Checker<'_>, variable: &Place<'_>) {
             &format!("write one of {}", VALUES.join(", ")),
         );
     }
+    downward::variable(checker, &from);
     for source in ["configMapKeyRef", "secretKeyRef"] {
         if let Some(reference) = from.present(source)
             && reference.field("name").is_given()
@@ -231,6 +230,16 @@ fn probes(checker: &mut Checker<'_>, container: &Place<'_>, attributes: Option<&
         };
         probe.between(checker, "successThreshold", 0, most);
         probe.between(checker, "terminationGracePeriodSeconds", 1, i64::MAX);
+        if field == "readinessProbe"
+            && let Some(grace) = probe.present("terminationGracePeriodSeconds")
+        {
+            let problem = "a readinessProbe ends no container".to_owned();
+            grace.report(
+                checker,
+                problem,
+                "take its terminationGracePeriodSeconds away",
+            );
+        }
     }
 }
 
@@ -256,6 +265,11 @@ fn security(checker: &mut Checker<'_>, container: &Place<'_>, pod: &Place<'_>) {
         context.between(checker, id, 0, LARGEST_ID);
     }
     super::pod::profiles(checker, &context);
+    if context.text("procMount") == Some("Unmasked") && pod.value["hostUsers"] != false {
+        let problem = "procMount is Unmasked, and the pod shares the users of its node".to_owned();
+        let remedy = "write podTemplate.spec.hostUsers = false, too";
+        context.field("procMount").report(checker, problem, remedy);
+    }
     let capabilities = context.value["capabilities"]["add"].as_array();
     let admin = capabilities.is_some_and(|add| add.iter().any(|name| name == "CAP_SYS_ADMIN"));
     if context.value["allowPrivilegeEscalation"] == false

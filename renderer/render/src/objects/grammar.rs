@@ -33,6 +33,54 @@ pub(super) const DESCENDING_PATH: Form = (
     "write a path that does not begin with '/', and has no part '..'",
 );
 
+pub(super) const ABSOLUTE_PATH: Form = (
+    |text| text.starts_with('/'),
+    "write a path that begins with '/'",
+);
+/// The name of a CSI driver.
+pub(super) const DRIVER: Form = (
+    |text| text.len() <= 63 && is_subdomain(&text.to_lowercase()),
+    SUBDOMAIN.1,
+);
+/// What the names of environment variables begin with.
+pub(super) const ENVIRONMENT_PREFIX: Form =
+    (is_environment_name, "write printable ASCII without '='");
+/// The name of an HTTP header.
+pub(super) const HEADER: Form = (
+    |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+    "write letters, digits and '-'",
+);
+pub(super) const ISCSI_NAME: Form = (
+    |text| {
+        ["iqn.", "eui.", "naa."]
+            .iter()
+            .any(|start| text.starts_with(start))
+    },
+    "write a name that begins with iqn., eui. or naa.",
+);
+/// A domain in which names of hosts are looked for; '.' is that of all.
+pub(super) const SEARCH_DOMAIN: Form = (
+    |text| text == "." || is_subdomain(&text.strip_suffix('.').unwrap_or(text).replace('_', "a")),
+    "write a domain, like example.org",
+);
+pub(super) const SYSCTL: Form = (is_sysctl, "write a name like net.core.somaxconn");
+
+pub(super) fn is_environment_name(text: &str) -> bool {
+    text.chars().all(|c| (' '..='~').contains(&c) && c != '=')
+}
+
+fn is_sysctl(text: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 253
+        && text.split(['.', '/']).all(|part| {
+            part.starts_with(is_alphanumeric)
+                && part.ends_with(is_alphanumeric)
+                && part
+                    .chars()
+                    .all(|c| is_alphanumeric(c) || matches!(c, '-' | '_'))
+        })
+}
+
 /// RFC 1123.
 pub(super) fn is_label(text: &str) -> bool {
     crate::names::why_no_label(text).is_none()

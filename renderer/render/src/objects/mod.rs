@@ -7,6 +7,7 @@
 mod autoscaling;
 mod collisions;
 mod container;
+mod downward;
 mod duplicates;
 mod grammar;
 mod network;
@@ -15,6 +16,7 @@ mod pod;
 mod resources;
 mod schedule;
 mod scheduling;
+mod types;
 mod volumes;
 
 use niphas_api::{
@@ -68,6 +70,7 @@ pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
     let kind = workload.spec.get("kind").and_then(Value::as_str);
     pod::metadata(checker, &place, workload.name, given);
     let pod = place.field("spec");
+    types::check(checker, &place, "podTemplate", "PodTemplateSpec");
     pod::spec(checker, &pod, kind.unwrap_or("Deployment"));
     scheduling::check(checker, &pod);
     let volumes = volumes::check(checker, &pod, volumes::claims(workload.spec));

@@ -1,15 +1,25 @@
 //! Pods: what is beside their containers, volumes and nodes.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::container::LARGEST_ID;
-use super::grammar::{ADDRESS, LABEL, LABEL_VALUE, QUALIFIED_NAME, SUBDOMAIN};
+use super::grammar::{ADDRESS, LABEL, LABEL_VALUE, QUALIFIED_NAME, SEARCH_DOMAIN, SUBDOMAIN};
 use super::place::Place;
 use crate::schema::Checker;
 
 /// The label that selects the pods of a workload.
 const OWN_LABEL: &str = niphas_api::WORKLOAD_LABEL;
 const DNS_POLICIES: [&str; 4] = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+/// Which sysctls are of a namespace of the kernel, and what makes it the node's.
+const NAMESPACED: [(&str, &[&str]); 2] = [
+    (
+        "hostIPC",
+        &["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."],
+    ),
+    ("hostNetwork", &["net."]),
+];
 const SUBDOMAINS: [&str; 4] = [
     "nodeName",
     "priorityClassName",
@@ -131,6 +141,14 @@ fn names(checker: &mut Checker<'_>, pod: &Place<'_>) {
             dns.field("nameservers").report(checker, problem, ADDRESS.1);
         }
     }
+    for domain in dns.value["searches"].as_array().into_iter().flatten() {
+        let domain = domain.as_str().unwrap_or_default();
+        if !SEARCH_DOMAIN.0(domain) {
+            let problem = format!("{domain:?} cannot be a search domain");
+            dns.field("searches")
+                .report(checker, problem, SEARCH_DOMAIN.1);
+        }
+    }
     if servers.len() > 3 {
         let problem = format!("there are {} nameservers", servers.len());
         dns.field("nameservers")
@@ -148,13 +166,21 @@ fn security(checker: &mut Checker<'_>, pod: &Place<'_>) {
     for id in ["fsGroup", "runAsGroup", "runAsUser"] {
         context.between(checker, id, 0, LARGEST_ID);
     }
-    context.one_of(
-        checker,
-        "fsGroupChangePolicy",
-        &["Always", "OnRootMismatch"],
-    );
-    context.one_of(checker, "supplementalGroupsPolicy", &["Merge", "Strict"]);
     profiles(checker, &context);
+    let groups = context.value["supplementalGroups"].as_array();
+    let is_group = |group: &Value| {
+        group
+            .as_i64()
+            .is_none_or(|id| (0..=LARGEST_ID).contains(&id))
+    };
+    if let Some(group) = groups.into_iter().flatten().find(|group| !is_group(group)) {
+        let problem = format!("{group} cannot be the ID of a group");
+        let remedy = format!("write 0 to {LARGEST_ID}");
+        context
+            .field("supplementalGroups")
+            .report(checker, problem, &remedy);
+    }
+    sysctls(checker, pod, &context);
     if pod.value["hostUsers"] == false {
         for host in ["hostIPC", "hostNetwork", "hostPID"] {
             if pod.is_true(host) {
@@ -171,8 +197,35 @@ fn security(checker: &mut Checker<'_>, pod: &Place<'_>) {
     }
 }
 
+fn sysctls(checker: &mut Checker<'_>, pod: &Place<'_>, context: &Place<'_>) {
+    let mut names = BTreeSet::new();
+    for sysctl in context.items("sysctls") {
+        let name = sysctl.text("name").unwrap_or_default();
+        if !names.insert(name) {
+            let problem = format!("two sysctls are named {name:?}");
+            sysctl.report(checker, problem, "make one of the two");
+        }
+        let dotted = name.replace('/', ".");
+        let of_host = NAMESPACED
+            .iter()
+            .find(|(_, starts)| starts.iter().any(|start| dotted.starts_with(start)));
+        if let Some((host, _)) = of_host.filter(|(host, _)| pod.is_true(host)) {
+            let problem = format!("{name} would be the node's, for {host} is true");
+            sysctl.report(checker, problem, "write one of the two");
+        }
+    }
+}
+
 /// Checks the profiles of a security context.
 pub(super) fn profiles(checker: &mut Checker<'_>, context: &Place<'_>) {
+    if let Some(options) = context.present("windowsOptions") {
+        let problem = "windowsOptions are for Windows".to_owned();
+        options.report(
+            checker,
+            problem,
+            "take them away: programs of closures run on Linux",
+        );
+    }
     for name in ["seccompProfile", "appArmorProfile"] {
         let profile = context.field(name);
         let types = ["Localhost", "RuntimeDefault", "Unconfined"];

@@ -87,6 +87,16 @@ fn spread(checker: &mut Checker<'_>, pod: &Place<'_>) {
             constraint.one_of(checker, policy, &["Honor", "Ignore"]);
         }
         selector(checker, &constraint.field("labelSelector"));
+        let is_soft = constraint.text("whenUnsatisfiable") == Some("ScheduleAnyway");
+        if let Some(least) = constraint.present("minDomains").filter(|_| is_soft) {
+            let problem = "minDomains counts only with whenUnsatisfiable DoNotSchedule".to_owned();
+            least.report(checker, problem, "write that, or take minDomains away");
+        }
+        let selects = constraint.present("labelSelector").is_some();
+        if let Some(keys) = constraint.present("matchLabelKeys").filter(|_| !selects) {
+            let problem = "matchLabelKeys narrows a labelSelector, and there is none".to_owned();
+            keys.report(checker, problem, "write labelSelector, too");
+        }
         let key = (
             constraint.text("topologyKey"),
             constraint.text("whenUnsatisfiable"),

@@ -6,6 +6,7 @@ use niphas_api::{Amount, VIEW};
 use serde_json::Value;
 
 use super::container::place_of;
+use super::downward;
 use super::grammar::{DESCENDING_PATH, LABEL};
 use super::place::Place;
 use super::resources::of_bytes;
@@ -16,17 +17,9 @@ const CLOSURE: &str = "closure";
 /// The volumes that every pod may have from niphas.
 const OWN: [&str; 3] = [CLOSURE, "files", "tmp"];
 
-/// What volumes of each kind cannot do without.
-const REQUIRED: [(&str, &str); 8] = [
-    ("configMap", "name"),
-    ("csi", "driver"),
-    ("ephemeral", "volumeClaimTemplate"),
-    ("hostPath", "path"),
-    ("nfs", "path"),
-    ("nfs", "server"),
-    ("persistentVolumeClaim", "claimName"),
-    ("secret", "secretName"),
-];
+/// An access mode that excludes all others.
+const ONE_POD: &str = "ReadWriteOncePod";
+const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", ONE_POD];
 
 /// Checks the volumes; gives the names that containers can mount, those of `claims` among them.
 pub(super) fn check<'a>(
@@ -75,13 +68,6 @@ fn one_source(checker: &mut Checker<'_>, volume: &Place<'_>, name: &str) {
 
 fn source_is_whole(checker: &mut Checker<'_>, volume: &Place<'_>, kind: &str) {
     let source = volume.field(kind);
-    for (_, field) in REQUIRED.iter().filter(|(of, _)| *of == kind) {
-        let value = &source.value[*field];
-        if value.is_null() || value == "" {
-            let problem = format!("{kind} has no {field}");
-            source.report(checker, problem, &format!("write {kind}.{field}"));
-        }
-    }
     if let Some(limit) = source.text("sizeLimit")
         && let Ok(amount) = limit.parse::<Amount>()
     {
@@ -97,19 +83,88 @@ fn source_is_whole(checker: &mut Checker<'_>, volume: &Place<'_>, kind: &str) {
             .field("path")
             .report(checker, problem, "write the path without it");
     }
-    source.between(checker, "defaultMode", 0, 0o777);
-    for item in source.items("items") {
-        item.form(checker, "path", DESCENDING_PATH);
-        item.between(checker, "mode", 0, 0o777);
+    match kind {
+        "downwardAPI" => downward::files(checker, &source),
+        "ephemeral" => claim(checker, &source.field("volumeClaimTemplate").field("spec")),
+        "fc" if source.present("targetWWNs").is_some() && source.present("lun").is_none() => {
+            let problem = "fc has targetWWNs and no lun".to_owned();
+            source.report(checker, problem, "write its lun");
+        }
+        "projected" => projected(checker, &source),
+        _ => {}
     }
-    if kind == "projected" {
-        for projected in source.items("sources") {
-            let kinds = projected.value.as_object().map_or(0, serde_json::Map::len);
-            if kinds != 1 {
-                let problem =
-                    format!("one of the sources of a projected volume is {kinds} at once");
-                projected.report(checker, problem, "write one kind for each element");
+}
+
+/// What an ephemeral volume claims.
+fn claim(checker: &mut Checker<'_>, spec: &Place<'_>) {
+    let modes = spec.value["accessModes"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    for mode in modes.iter().filter_map(Value::as_str) {
+        if !ACCESS_MODES.contains(&mode) {
+            let problem = format!("{mode:?} is no access mode");
+            let remedy = format!("write one of {}", ACCESS_MODES.join(", "));
+            spec.field("accessModes").report(checker, problem, &remedy);
+        }
+    }
+    if modes.len() > 1 && modes.iter().any(|mode| mode == ONE_POD) {
+        let problem = format!("{ONE_POD} stands beside other access modes");
+        spec.field("accessModes")
+            .report(checker, problem, "write it alone");
+    }
+    let resources = spec.field("resources");
+    if resources.value["requests"]["storage"].is_null() {
+        let problem = "the claim asks for no storage".to_owned();
+        resources.report(
+            checker,
+            problem,
+            "write resources.requests.storage, like 1Gi",
+        );
+    }
+}
+
+/// Sources that are laid over each other in one folder.
+fn projected(checker: &mut Checker<'_>, source: &Place<'_>) {
+    let mut paths = BTreeSet::new();
+    for projected in source.items("sources") {
+        let fields = projected.value.as_object();
+        let kinds = fields.map_or(0, serde_json::Map::len);
+        if kinds != 1 {
+            let problem = format!("one of the sources of a projected volume is {kinds} at once");
+            projected.report(checker, problem, "write one kind for each element");
+        }
+        downward::files(checker, &projected.field("downwardAPI"));
+        for (kind, _) in fields.into_iter().flatten() {
+            let kind = projected.field(kind);
+            let own = kind.text("path").map(|path| (path, kind.clone()));
+            let items = kind.items("items").into_iter();
+            let items = items.filter_map(|item| Some((item.text("path")?, item)));
+            for (path, place) in own.into_iter().chain(items) {
+                if !paths.insert(path) {
+                    let problem = format!("two sources have a file {path:?}");
+                    place.report(checker, problem, "give one of the two another path");
+                }
             }
+        }
+    }
+}
+
+/// Checks what a container has as a device.
+pub(super) fn check_devices(checker: &mut Checker<'_>, container: &Place<'_>, pod: &Place<'_>) {
+    let volumes = pod.items("volumes");
+    for device in container.items("volumeDevices") {
+        let name = device.text("name").unwrap_or_default();
+        let volume = volumes
+            .iter()
+            .find(|volume| volume.text("name") == Some(name));
+        let is_claimed = |volume: &Place<'_>| {
+            let of_claims = ["persistentVolumeClaim", "ephemeral"];
+            of_claims.iter().any(|kind| volume.present(kind).is_some())
+        };
+        if volume.is_some_and(|volume| !is_claimed(volume)) {
+            let problem = format!("the volume {name:?} is no claim, and can be no device");
+            let remedy = "mount it, or make it a persistentVolumeClaim or ephemeral";
+            device.report(checker, problem, remedy);
         }
     }
 }
@@ -153,6 +208,11 @@ pub(super) fn check_mounts(
         if mount.present("subPath").is_some() && mount.present("subPathExpr").is_some() {
             let problem = "subPath and subPathExpr exclude each other".to_owned();
             mount.report(checker, problem, "write one of the two");
+        }
+        let recursive = mount.text("recursiveReadOnly").unwrap_or("Disabled");
+        if recursive != "Disabled" && !mount.is_true("readOnly") {
+            let problem = format!("recursiveReadOnly is {recursive}, and readOnly is not true");
+            mount.report(checker, problem, "write readOnly = true, too");
         }
         let propagations = ["None", "HostToContainer", "Bidirectional"];
         mount.one_of(checker, "mountPropagation", &propagations);
