@@ -136,7 +136,7 @@ fn the_example_is_committed_once() {
     assert!(first.status.success(), "{}", project.text(&first.stderr));
     let first: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
     assert_eq!(first["outcome"], "committed");
-    assert_eq!(first["changes"].as_array().unwrap().len(), 20);
+    assert_eq!(first["changes"].as_array().unwrap().len(), 21);
     let again = project.render(&["--output", "json"]);
     let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["outcome"], "unchanged");

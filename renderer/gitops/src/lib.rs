@@ -15,6 +15,7 @@
 mod access;
 mod error;
 mod local;
+mod generated;
 mod location;
 mod owned_files;
 mod owner;

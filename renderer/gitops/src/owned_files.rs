@@ -8,6 +8,7 @@ use niphas_api::{ENVIRONMENT_ANNOTATION, to_yaml};
 use niphas_render::{EnvironmentName, FileHash, Lock, RenderedEnvironment};
 
 use crate::error::Error;
+use crate::generated::{ATTRIBUTES, ATTRIBUTES_FILE, with_header};
 use crate::owner::Owner;
 use crate::repository::Request;
 
@@ -15,7 +16,7 @@ use crate::repository::Request;
 const LOCKS_LIMIT: usize = 256 * 1024 * 1024;
 
 /// The folder of the locks.
-const LOCKS: &str = ".niphas";
+pub(crate) const LOCKS: &str = ".niphas";
 
 /// Ours are far smaller. What is larger was not written by us.
 const FILE_LIMIT: usize = 16 * 1024 * 1024;
@@ -113,6 +114,14 @@ pub(crate) fn apply(
             changes.push(FileChange { path, kind });
         }
     }
+    if let Some(kind) = files.change_of_attributes(&changes)? {
+        let path = format!("{LOCKS}/{ATTRIBUTES_FILE}");
+        match kind {
+            ChangeKind::Removed => update.remove(&path),
+            _ => update.upsert(&path, repository.blob(ATTRIBUTES)?, FileMode::Blob),
+        };
+        changes.push(FileChange { path, kind });
+    }
     changes.sort();
     let tree = if changes.is_empty() {
         tip.id()
@@ -181,29 +190,26 @@ impl<'a> Owned<'a> {
         }
     }
 
-    /// The lock of what was rendered.
-    fn lock_of(&self, rendered: &RenderedEnvironment, owner: &Owner) -> Lock {
-        let recorded = self.lock.owner.clone().filter(|theirs| owner.is(theirs));
-        let mut lock = rendered.lock();
-        lock.owner = Some(recorded.unwrap_or_else(|| owner.to_string()));
-        lock
-    }
-
     /// Every path to look at, and what belongs there.
     fn wanted(
         &self,
         rendered: &RenderedEnvironment,
         owner: &Owner,
     ) -> BTreeMap<String, Option<Vec<u8>>> {
+        // Once recorded, the owner's spelling stays: it stands in each file.
+        let recorded = self.lock.owner.clone().filter(|theirs| owner.is(theirs));
+        let owner = recorded.unwrap_or_else(|| owner.to_string());
+        let files = rendered.files.iter().map(|(path, bytes)| {
+            let bytes = with_header(path, bytes, &owner).into_owned();
+            (path.clone(), bytes)
+        });
+        let files: BTreeMap<_, _> = files.collect();
+        let mut lock = Lock::of(&files);
+        lock.owner = Some(owner);
+        let lock = (!files.is_empty()).then(|| lock.to_bytes());
         let owned = self.lock.files.keys().map(|path| (path.clone(), None));
         let mut wanted: BTreeMap<_, _> = owned.collect();
-        let files = &rendered.files;
-        wanted.extend(
-            files
-                .iter()
-                .map(|(path, bytes)| (path.clone(), Some(bytes.clone()))),
-        );
-        let lock = (!files.is_empty()).then(|| self.lock_of(rendered, owner).to_bytes());
+        wanted.extend(files.into_iter().map(|(path, bytes)| (path, Some(bytes))));
         wanted.insert(self.lock_path.clone(), lock);
         wanted
     }
@@ -254,14 +260,14 @@ fn carries_marker(yaml: &[u8], environment: &str) -> bool {
 }
 
 /// The files of a commit.
-struct Files<'r> {
+pub(crate) struct Files<'r> {
     repository: &'r Repository,
     /// The folders that were looked into, by path; `None` where nothing is. libgit2 itself keeps only small ones.
     folders: HashMap<String, Option<Tree<'r>>>,
 }
 
 impl<'r> Files<'r> {
-    fn new(repository: &'r Repository, tip: &Tree<'r>) -> Self {
+    pub(crate) fn new(repository: &'r Repository, tip: &Tree<'r>) -> Self {
         Self {
             repository,
             folders: HashMap::from([(String::new(), Some(tip.clone()))]),
@@ -269,7 +275,7 @@ impl<'r> Files<'r> {
     }
 
     /// The blob of a file; `None` if nothing is there.
-    fn find(&mut self, path: &str) -> Result<Option<Oid>, Error> {
+    pub(crate) fn find(&mut self, path: &str) -> Result<Option<Oid>, Error> {
         const SYMLINK: i32 = 0o120_000;
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let Some(folder) = self.folder(folder)? else {
@@ -284,6 +290,33 @@ impl<'r> Files<'r> {
             }
             Some(_) => Err(in_the_way(path)),
         }
+    }
+
+    /// What becomes of the attributes of the folder of locks: they are there beside the first lock, and go with the last, unless
+    /// others changed them.
+    fn change_of_attributes(
+        &mut self,
+        changes: &[FileChange],
+    ) -> Result<Option<ChangeKind>, Error> {
+        let removed: BTreeSet<&str> = changes
+            .iter()
+            .filter(|change| change.kind == ChangeKind::Removed)
+            .map(|change| change.path.as_str())
+            .collect();
+        let there = match self.folder(LOCKS)? {
+            Some(folder) => folder.get_name(ATTRIBUTES_FILE).map(|entry| entry.id()),
+            None => None,
+        };
+        let Some(there) = there else {
+            let writes = removed.len() < changes.len();
+            return Ok(writes.then_some(ChangeKind::Added));
+        };
+        let locks = self.locks()?;
+        let is_gone = |(name, _): &(String, Oid)| removed.contains(Lock::path(name).as_str());
+        let is_last =
+            !locks.is_empty() && removed.len() == changes.len() && locks.iter().all(is_gone);
+        let is_ours = there == Oid::hash_object(ObjectType::Blob, ATTRIBUTES)?;
+        Ok((is_last && is_ours).then_some(ChangeKind::Removed))
     }
 
     /// The environments that have a lock, and the locks' blobs.
@@ -346,7 +379,7 @@ impl<'r> Files<'r> {
     }
 
     /// The bytes of the blob at a path.
-    fn read(&self, path: &str, id: Oid) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read(&self, path: &str, id: Oid) -> Result<Vec<u8>, Error> {
         let (size, _) = self.repository.odb()?.read_header(id)?;
         if size > FILE_LIMIT {
             return Err(in_the_way(path));

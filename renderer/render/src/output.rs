@@ -90,7 +90,7 @@ pub enum Form {
     },
 }
 
-/// The files of an environment, and the lock that lists them.
+/// The files of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedEnvironment {
     /// The environment's name.
@@ -99,14 +99,7 @@ pub struct RenderedEnvironment {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-impl RenderedEnvironment {
-    /// The lock of the files.
-    pub fn lock(&self) -> Lock {
-        Lock::of(&self.files)
-    }
-}
-
-/// The folders and the file in which all is that [`CheckedEnvironment::render`] and [`RenderedEnvironment::lock`] make.
+/// The folders and the file in which all is that [`CheckedEnvironment::render`] makes, and the lock of that.
 pub fn places(folder: &DeployFolder, environment: &str) -> [String; 3] {
     [
         folder.join(environment),

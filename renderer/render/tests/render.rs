@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use niphas_api::{ClosureLine, ClosureLines};
-use niphas_render::{CheckedEnvironment, ClosureId, Evaluated, Form, Problems, check};
+use niphas_render::{CheckedEnvironment, ClosureId, Evaluated, Form, Lock, Problems, check};
 use nix_formats::StorePath;
 use serde_json::{Value, json};
 
@@ -88,7 +88,10 @@ fn rendered(value: &Value) -> BTreeMap<String, Vec<u8>> {
         .render(&folder, &Form::Workloads, &closures(&environment))
         .unwrap();
     let mut files = rendered.files.clone();
-    files.insert(".niphas/production.lock".into(), rendered.lock().to_bytes());
+    files.insert(
+        ".niphas/production.lock".into(),
+        Lock::of(&rendered.files).to_bytes(),
+    );
     files
 }
 

@@ -257,6 +257,6 @@ pub(crate) fn assert_nothing_lost(test: &TestRepository, rounds: usize) {
                 .is_some()
         );
     }
-    // The workloads of earlier rounds were pruned: README, and five files for each environment.
-    assert_eq!(test.files().len(), 11, "{:?}", test.files());
+    // The workloads of earlier rounds were pruned: README, the attributes, and five files for each environment.
+    assert_eq!(test.files().len(), 12, "{:?}", test.files());
 }
