@@ -459,6 +459,8 @@ fn what_was_rendered_and_committed_needs_no_second_run() {
             name: "test".to_owned(),
             email: "test@example.org".to_owned(),
         }),
+        subject: None,
+        signing_key: None,
         allow: Allowed::default(),
         all_environments: None,
         prune: false,

@@ -8,6 +8,7 @@ use niphas_http::Redacted;
 use niphas_render::LockError;
 
 use crate::access::Token;
+use crate::signing::SigningError;
 
 /// What libgit2 says.
 #[derive(Debug)]
@@ -63,9 +64,49 @@ pub enum Error {
         /// The branches that there are.
         existing: Vec<String>,
     },
+    /// A branch cannot be made from itself.
+    #[error("branch '{0}' cannot be created from itself")]
+    BranchOfItself(String),
+    /// There is no commit to make a branch from.
+    #[error("branch '{branch}' cannot be created: '{base}' has no commit yet")]
+    EmptyBase {
+        /// The branch.
+        branch: String,
+        /// What it was to be made from.
+        base: String,
+    },
+    /// Git cannot have both branches.
+    #[error("branch '{branch}' cannot be created beside the branch '{other}'")]
+    BranchInTheWay {
+        /// The branch.
+        branch: String,
+        /// The one that is there.
+        other: String,
+    },
+    /// The branch of its own has a commit that is not niphas' alone.
+    #[error("branch '{branch}' has a commit that niphas did not make: {commit}")]
+    ForeignCommit {
+        /// The branch.
+        branch: String,
+        /// The commit.
+        commit: Oid,
+    },
+    /// The branch of its own has changes that this run knows nothing of.
+    #[error(
+        "branch '{branch}' has changes of environment '{environment}', which this run does not render"
+    )]
+    OtherProposal {
+        /// The branch.
+        branch: String,
+        /// The environment.
+        environment: String,
+    },
     /// The branch to write to was not named, and the repository has no default.
     #[error("the repository has no default branch")]
     NoDefaultBranch,
+    /// There is no signature.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A git operation failed that should not.
     #[error("git failed")]
     Git(#[source] GitError),
@@ -114,6 +155,8 @@ pub enum Error {
         branch: String,
         /// What the server said.
         message: String,
+        /// Whether it was a branch of its own, which may be pushed to by force.
+        by_force: bool,
     },
     /// Others were faster each time.
     #[error("gave up after {attempts} attempts: others changed '{branch}' each time")]
@@ -229,6 +272,7 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Signing(error) => return error.hint(),
             Self::Open { source, .. } => match source.0.code() {
                 git2::ErrorCode::NotFound => {
                     "make one with 'git init', or give the path of an existing one"
@@ -251,7 +295,7 @@ impl Error {
                 }
                 _ => return None,
             },
-            Self::NoBranch { .. } => "make the branch first, or name another",
+            Self::NoBranch { .. } => "create the branch first, or name another",
             Self::NoDefaultBranch => "name the branch to write to",
             Self::NoCredentials { .. } => {
                 "give a token by file or by environment variable, or configure git's credential.helper"
@@ -259,9 +303,10 @@ impl Error {
             Self::NoSshAgent { .. } => "load a key into the SSH agent, or give one as a file",
             Self::Denied { .. } => "check that the token or key may write to this repository",
             Self::TokenNotSent { .. } => "give the repository's own https:// address",
-            Self::Refused { .. } => {
-                "the branch may be protected: let niphas push to it, or render to another branch \
-                 and merge that"
+            Self::Refused {
+                by_force: false, ..
+            } => {
+                "the branch may be protected: let niphas push to it, or render to a branch of its own and merge that"
             }
             Self::Contended { .. } => "run it again",
             Self::DirtyWorkTree { .. } => {
@@ -293,13 +338,29 @@ impl Error {
             Self::UnknownSource { .. } => {
                 "fetch the source's whole history (a shallow clone lacks it)"
             }
-            // What allows it is an option of the program.
-            Self::Empties { .. }
-            | Self::BadBranch(_)
-            | Self::Git(_)
-            | Self::TokenFile { .. }
-            | Self::NoToken(_)
-            | Self::NoSshKey(_) => return None,
+            _ => return self.hint_of_proposal(),
+        };
+        Some(hint.to_owned())
+    }
+
+    /// The same for a branch of its own.
+    fn hint_of_proposal(&self) -> Option<String> {
+        let hint = match self {
+            Self::BranchOfItself(_) => "give another name, or name the branch to create it from",
+            Self::EmptyBase { .. } => "render to that branch first",
+            Self::BranchInTheWay { .. } => "give it another name",
+            Self::ForeignCommit { .. } => {
+                "niphas makes the branch again on each run, and keeps commits of others: merge or delete the branch, or \
+                 give another name"
+            }
+            Self::OtherProposal { .. } => {
+                "give each flake, and each selection of environments, a branch of its own; or merge or delete this one"
+            }
+            Self::Refused { by_force: true, .. } => {
+                "let niphas create branches of this name, and push to them by force: it replaces its own commits there"
+            }
+            // What allows the others is an option of the program, or there is nothing to do.
+            _ => return None,
         };
         Some(hint.to_owned())
     }

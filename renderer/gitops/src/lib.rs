@@ -5,7 +5,8 @@
 //! checked out, and then only while it is clean. What it guarantees:
 //!
 //! - History stays linear and no commit is lost: a branch that moved meanwhile is read again,
-//!   the files are applied to its new tip, and the push is tried again. Nothing is ever forced.
+//!   the files are applied to its new tip, and the push is tried again. Nothing is forced, but for a branch of its own
+//!   ([`GitOpsRepository::proposing_on`]) that has only commits of niphas, and is still as it was read.
 //! - A run that is older than what is there stops ([`Error::Stale`]), and so does one that would undo
 //!   a rollback ([`Error::RolledBack`]).
 //! - An environment belongs to the flake that it was rendered from first ([`Error::OtherOwner`]).
@@ -14,14 +15,17 @@
 
 mod access;
 mod error;
-mod local;
 mod generated;
+mod local;
 mod location;
 mod owned_files;
 mod owner;
+mod proposal;
 mod provenance;
 mod remote;
 mod repository;
+mod signing;
+mod subject;
 
 pub use access::{Access, Token};
 pub use error::{Error, GitError};
@@ -32,3 +36,5 @@ pub use owned_files::{ChangeKind, FileChange};
 pub use owner::Owner;
 pub use provenance::{Provenance, Relation, history_in, origin_url};
 pub use repository::{Allowed, Author, GitOpsRepository, Outcome, Plan, Request};
+pub use signing::{KeyProblem, SigningError, SigningKey};
+pub use subject::{BadSubject, Subject};

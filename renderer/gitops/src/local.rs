@@ -10,6 +10,7 @@ use git2::{
 };
 
 use crate::error::Error;
+use crate::proposal::{Tips, refuse_in_the_way};
 use crate::repository::Advance;
 
 /// Makes a repository with a work tree at a path, and `branch` as the one that its first commit will
@@ -28,6 +29,8 @@ pub fn init(path: &Path, branch: &str) -> Result<(), Error> {
 
 pub(crate) struct Local {
     pub(crate) repository: Repository,
+    base: String,
+    /// The branch that is written to: the base itself, or one that is made from it.
     branch: String,
 }
 
@@ -43,8 +46,12 @@ impl Local {
             Some(branch) => branch.to_owned(),
             None => head_branch(&repository)?.ok_or(Error::NoDefaultBranch)?,
         };
-        let local = Self { repository, branch };
-        if local.tip()?.is_none() {
+        let local = Self {
+            repository,
+            base: branch.clone(),
+            branch,
+        };
+        if local.tips()?.base.is_none() {
             let existing = local.branches()?;
             if !existing.is_empty() {
                 return Err(Error::NoBranch {
@@ -56,12 +63,14 @@ impl Local {
         Ok(local)
     }
 
-    pub(crate) fn branch(&self) -> &str {
-        &self.branch
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
-    fn reference(&self) -> String {
-        format!("refs/heads/{}", self.branch)
+    pub(crate) fn propose_on(&mut self, branch: &str) -> Result<(), Error> {
+        refuse_in_the_way(branch, &self.branches()?)?;
+        branch.clone_into(&mut self.branch);
+        Ok(())
     }
 
     fn branches(&self) -> Result<Vec<String>, Error> {
@@ -74,8 +83,15 @@ impl Local {
         Ok(names)
     }
 
-    pub(crate) fn tip(&self) -> Result<Option<Oid>, Error> {
-        match self.repository.refname_to_id(&self.reference()) {
+    pub(crate) fn tips(&self) -> Result<Tips, Error> {
+        Ok(Tips {
+            base: self.tip(&self.base)?,
+            branch: self.tip(&self.branch)?,
+        })
+    }
+
+    fn tip(&self, branch: &str) -> Result<Option<Oid>, Error> {
+        match self.repository.refname_to_id(&reference(branch)) {
             Ok(id) => Ok(Some(id)),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -100,7 +116,7 @@ impl Local {
         let turn = File::create(&turn)
             .and_then(|file| file.lock().map(|()| file))
             .map_err(|error| git2::Error::from_str(&format!("{}: {error}", turn.display())))?;
-        if self.tip()? != from {
+        if self.tip(&self.branch)? != from {
             return Ok(Advance::Moved);
         }
         self.refuse_if_dirty(work_tree)?;
@@ -159,7 +175,7 @@ impl Local {
 
     /// Compare and swap, under git's own lock of the reference.
     fn swap(&self, from: Option<Oid>, to: Oid, message: &str) -> Result<Advance, Error> {
-        let name = self.reference();
+        let name = reference(&self.branch);
         let written = match from {
             Some(from) => self
                 .repository
@@ -208,6 +224,10 @@ impl Local {
             what,
         }
     }
+}
+
+fn reference(branch: &str) -> String {
+    format!("refs/heads/{branch}")
 }
 
 /// The branch that HEAD names, born or not.

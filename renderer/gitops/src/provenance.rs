@@ -8,6 +8,7 @@ use niphas_render::Lock;
 
 use crate::error::Error;
 use crate::owner::Owner;
+use crate::subject::Subject;
 
 const SOURCE_REPOSITORY: &str = "Niphas-Source-Repo";
 const SOURCE_REVISION: &str = "Niphas-Source-Rev";
@@ -30,10 +31,19 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// The commit message for these environments.
-    pub(crate) fn message<'a>(&self, environments: impl IntoIterator<Item = &'a str>) -> String {
-        let environments: Vec<&str> = environments.into_iter().collect();
-        let mut message = format!("niphas: render {}\n\n", environments.join(", "));
+    /// The commit message for these environments; without a subject it begins with their names.
+    pub(crate) fn message<'a>(
+        &self,
+        subject: Option<&Subject>,
+        environments: impl IntoIterator<Item = &'a str>,
+    ) -> String {
+        let mut message = if let Some(subject) = subject {
+            subject.to_string()
+        } else {
+            let environments: Vec<&str> = environments.into_iter().collect();
+            format!("niphas: render {}", environments.join(", "))
+        };
+        message.push_str("\n\n");
         let trailers = [
             (SOURCE_REPOSITORY, Some(&self.repository)),
             (SOURCE_REVISION, self.revision.as_ref()),
@@ -154,6 +164,13 @@ fn lock_id(commit: &Commit<'_>, environment: &str) -> Result<Option<Oid>, Error>
         Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a commit says that niphas made it.
+pub(crate) fn has_trailers(commit: &Commit<'_>) -> Result<bool, Error> {
+    let message = String::from_utf8_lossy(commit.message_raw_bytes()).into_owned();
+    let trailers = git2::message_trailers_strs(&message)?;
+    Ok(trailers.iter().any(|(key, _)| key == RENDERER))
 }
 
 fn source_revision(commit: &Commit<'_>) -> Result<Option<String>, Error> {

@@ -14,8 +14,11 @@ use crate::local::{self, Local};
 use crate::location::Location;
 use crate::owned_files::{self, Applied, FileChange, apply};
 use crate::owner::Owner;
+use crate::proposal::{Next, Tips};
 use crate::provenance::{Provenance, Relation, refuse_to_go_back};
 use crate::remote::Remote;
+use crate::signing::SigningKey;
+use crate::subject::Subject;
 
 /// With this many tries, a hundred writers at once get through.
 const ATTEMPTS: u32 = 40;
@@ -32,6 +35,10 @@ pub struct Request<'a> {
     pub history: &'a dyn Fn(&str, &str) -> Relation,
     /// Who commits; if not given, whom git's configuration names.
     pub author: Option<Author>,
+    /// The first line of the commit message; if not given, it names the environments.
+    pub subject: Option<Subject>,
+    /// The key that signs the commit, if it is signed.
+    pub signing_key: Option<&'a SigningKey>,
     /// What is done only if it is asked for.
     pub allow: Allowed,
     /// The names of all environments of the flake, if others of it in the repository count as gone.
@@ -71,6 +78,8 @@ pub struct Plan {
     pub diff: String,
     /// The environments that are in the repository, and in the flake no more. With [`Request::prune`] they are removed.
     pub gone: Vec<String>,
+    /// Whether the branch has changes that are not needed any more, and would be put back to its base.
+    pub withdraws: bool,
 }
 
 /// What a run did.
@@ -93,7 +102,25 @@ pub enum Outcome {
         attempts: u32,
         /// As in [`Plan::gone`].
         gone: Vec<String>,
+        /// The tip of a branch of its own whose commits, all of niphas, this one replaces.
+        replaced: Option<Oid>,
     },
+    /// The base has everything already, so it needs no branch with a change.
+    NotNeeded {
+        /// The base's tip.
+        base: Oid,
+        /// What the branch had, if it had changes that are not needed any more: it is at the base now.
+        withdrawn: Option<Oid>,
+        /// As in [`Plan::gone`].
+        gone: Vec<String>,
+    },
+}
+
+/// What a run would do with a branch as it was read.
+struct Draft {
+    tips: Tips,
+    applied: Applied,
+    next: Next,
 }
 
 /// Whether a branch went where it was to go.
@@ -111,6 +138,8 @@ enum Backend {
 /// A branch of a GitOps repository.
 pub struct GitOpsRepository {
     backend: Backend,
+    /// The branch that is made from the base, if the base itself is not written to.
+    proposal: Option<String>,
 }
 
 impl GitOpsRepository {
@@ -123,29 +152,67 @@ impl GitOpsRepository {
             Location::Path(path) => Backend::Local(Local::open(path, branch)?),
             Location::Remote(url) => Backend::Remote(Remote::open(url, branch, access)?),
         };
-        Ok(Self { backend })
+        Ok(Self {
+            backend,
+            proposal: None,
+        })
+    }
+
+    /// The same repository, whose branch is only read: what changes goes to a branch of its own, `branch`, which is made from
+    /// it, or made again if there is one with earlier changes.
+    pub fn proposing_on(mut self, branch: &str) -> Result<Self, Error> {
+        if !local::is_branch_name(branch) {
+            return Err(Error::BadBranch(branch.to_owned()));
+        }
+        if branch == self.base() {
+            return Err(Error::BranchOfItself(branch.to_owned()));
+        }
+        match &mut self.backend {
+            Backend::Local(local) => local.propose_on(branch)?,
+            Backend::Remote(remote) => remote.propose_on(branch),
+        }
+        self.proposal = Some(branch.to_owned());
+        Ok(self)
     }
 
     /// The branch that is written to.
     pub fn branch(&self) -> &str {
+        self.proposal.as_deref().unwrap_or(self.base())
+    }
+
+    /// The branch that is read.
+    pub fn base(&self) -> &str {
         match &self.backend {
-            Backend::Local(local) => local.branch(),
-            Backend::Remote(remote) => remote.branch(),
+            Backend::Local(local) => local.base(),
+            Backend::Remote(remote) => remote.base(),
         }
     }
 
-    fn repository(&self) -> &Repository {
+    /// The pager that git's configuration names for this repository.
+    pub fn pager(&self) -> Option<String> {
+        self.repository()
+            .config()
+            .ok()?
+            .get_string("core.pager")
+            .ok()
+    }
+
+    pub(crate) fn repository(&self) -> &Repository {
         match &self.backend {
             Backend::Local(local) => &local.repository,
             Backend::Remote(remote) => &remote.repository,
         }
     }
 
-    /// The branch's tip now; `None` if it has no commit yet.
+    /// The tip now of the branch that is read; `None` if it has no commit yet.
     pub fn tip(&self) -> Result<Option<Oid>, Error> {
+        Ok(self.tips()?.base)
+    }
+
+    fn tips(&self) -> Result<Tips, Error> {
         match &self.backend {
-            Backend::Local(local) => local.tip(),
-            Backend::Remote(remote) => remote.tip(),
+            Backend::Local(local) => local.tips(),
+            Backend::Remote(remote) => remote.tips(),
         }
     }
 
@@ -183,8 +250,17 @@ impl GitOpsRepository {
     /// Those of `commit`, but for what only a push tells.
     pub fn plan(&self, request: &Request<'_>) -> Result<Plan, Error> {
         let repository = self.repository();
-        let tip = self.tip()?;
-        let applied = self.apply(tip, request)?;
+        let Draft {
+            tips,
+            mut applied,
+            next,
+        } = self.draft(request)?;
+        let tip = tips.base;
+        if matches!(next, Next::Keep) && self.proposal.is_some() {
+            // Its changes to the base are those of the branch already.
+            applied.changes.clear();
+            applied.tree = self.tree(tip)?.id();
+        }
         let old = self.tree(tip)?;
         let new = repository.find_tree(applied.tree)?;
         let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
@@ -202,6 +278,7 @@ impl GitOpsRepository {
             changes: applied.changes,
             diff,
             gone: applied.gone,
+            withdraws: matches!(next, Next::Withdraw),
         })
     }
 
@@ -211,43 +288,112 @@ impl GitOpsRepository {
     /// Whenever the branch is not what the request wants in the end.
     pub fn commit(&self, request: &Request<'_>) -> Result<Outcome, Error> {
         for attempt in 1..=ATTEMPTS {
-            let tip = self.tip()?;
-            let applied = self.apply(tip, request)?;
-            if applied.changes.is_empty() {
-                let gone = applied.gone;
-                return Ok(Outcome::Unchanged { tip, gone });
+            let draft = self.draft(request)?;
+            if let Some(outcome) = self.write(draft, request, attempt)? {
+                return Ok(outcome);
             }
-            let commit = self.make_commit(tip, &applied, request)?;
-            let Applied { changes, gone, .. } = applied;
-            let advanced = match &self.backend {
-                Backend::Local(local) => {
-                    local.advance(tip, commit, &format!("niphas: {} files", changes.len()))
-                }
-                Backend::Remote(remote) => remote.advance(tip, commit),
-            }?;
-            match advanced {
-                Advance::Done => {
-                    return Ok(Outcome::Committed {
-                        commit,
-                        changes,
-                        attempts: attempt,
-                        gone,
-                    });
-                }
-                Advance::Moved => {
-                    tracing::info!(
-                        branch = self.branch(),
-                        attempt,
-                        "the branch moved: once more"
-                    );
-                    std::thread::sleep(pause(attempt));
-                }
-            }
+            tracing::info!(
+                branch = self.branch(),
+                attempt,
+                "the branch moved: once more"
+            );
+            std::thread::sleep(pause(attempt));
         }
         Err(Error::Contended {
             branch: self.branch().to_owned(),
             attempts: ATTEMPTS,
         })
+    }
+
+    /// Reads the branch, and decides what to do with it.
+    fn draft(&self, request: &Request<'_>) -> Result<Draft, Error> {
+        let tips = self.tips()?;
+        let applied = self.apply(tips.base, request)?;
+        let next = match &self.proposal {
+            Some(branch) => self.next_of_proposal(branch, &tips, &applied, request)?,
+            None if applied.changes.is_empty() => Next::Keep,
+            None => Next::Write,
+        };
+        Ok(Draft {
+            tips,
+            applied,
+            next,
+        })
+    }
+
+    /// Does what was decided; `None` if the branch moved since it was read.
+    fn write(
+        &self,
+        draft: Draft,
+        request: &Request<'_>,
+        attempts: u32,
+    ) -> Result<Option<Outcome>, Error> {
+        let Draft {
+            tips,
+            applied,
+            next,
+        } = draft;
+        let (to, what) = match (next, tips.base) {
+            (Next::Write, base) => {
+                if attempts == 1 && request.signing_key.is_none() {
+                    self.warn_unless_unsigned();
+                }
+                let commit = self.make_commit(base, &applied, request)?;
+                (commit, format!("{} files", applied.changes.len()))
+            }
+            (Next::Withdraw, Some(base)) => (base, "the change is not needed any more".to_owned()),
+            (Next::NotNeeded, Some(base)) => {
+                return Ok(Some(Outcome::NotNeeded {
+                    base,
+                    withdrawn: None,
+                    gone: applied.gone,
+                }));
+            }
+            (Next::Keep | Next::NotNeeded | Next::Withdraw, _) => {
+                return Ok(Some(Outcome::Unchanged {
+                    tip: tips.branch,
+                    gone: applied.gone,
+                }));
+            }
+        };
+        let advanced = match &self.backend {
+            Backend::Local(local) => local.advance(tips.branch, to, &format!("niphas: {what}")),
+            Backend::Remote(remote) => remote.advance(tips.branch, to),
+        }?;
+        let Applied { changes, gone, .. } = applied;
+        Ok(match (advanced, tips.base) {
+            (Advance::Moved, _) => None,
+            (Advance::Done, Some(base)) if to == base => Some(Outcome::NotNeeded {
+                base,
+                withdrawn: tips.branch,
+                gone,
+            }),
+            (Advance::Done, _) => Some(Outcome::Committed {
+                commit: to,
+                changes,
+                attempts,
+                gone,
+                replaced: self.replaced(tips, to)?,
+            }),
+        })
+    }
+
+    /// Says that the commit is not signed, where git would sign it.
+    fn warn_unless_unsigned(&self) {
+        let config = self.repository().config();
+        if config.is_ok_and(|config| config.get_bool("commit.gpgSign").unwrap_or(false)) {
+            tracing::warn!(
+                "git's setting commit.gpgSign asks for signed commits, and no key to sign with was given: this commit is not signed"
+            );
+        }
+    }
+
+    /// The branch's former tip, if a commit that it was moved to does not descend from it.
+    fn replaced(&self, tips: Tips, to: Oid) -> Result<Option<Oid>, Error> {
+        match tips.branch {
+            Some(tip) if !self.repository().graph_descendant_of(to, tip)? => Ok(Some(tip)),
+            _ => Ok(None),
+        }
     }
 
     fn apply(&self, tip: Option<Oid>, request: &Request<'_>) -> Result<Applied, Error> {
@@ -290,11 +436,17 @@ impl GitOpsRepository {
         if request.prune {
             names.extend(applied.gone.iter().map(String::as_str));
         }
-        let message = request.provenance.message(names);
+        let message = request.provenance.message(request.subject.as_ref(), names);
         let tree = repository.find_tree(applied.tree)?;
         let parent = self.find_commit(tip)?;
         let parents: Vec<&Commit<'_>> = parent.iter().collect();
-        Ok(repository.commit(None, &author, &author, &message, &tree, &parents)?)
+        let Some(key) = request.signing_key else {
+            return Ok(repository.commit(None, &author, &author, &message, &tree, &parents)?);
+        };
+        let commit =
+            repository.commit_create_buffer(&author, &author, &message, &tree, &parents)?;
+        let signature = key.sign(&commit)?;
+        Ok(repository.commit_signed(commit.as_str()?, &signature, None)?)
     }
 
     fn find_commit(&self, id: Option<Oid>) -> Result<Option<Commit<'_>>, Error> {

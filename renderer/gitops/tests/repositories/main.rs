@@ -6,6 +6,8 @@ mod generated;
 mod http;
 mod local;
 mod owners;
+mod proposals;
 mod remote;
+mod signing;
 mod ssh;
 mod support;

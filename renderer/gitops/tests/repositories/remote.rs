@@ -91,7 +91,7 @@ fn branch_is_the_server_s_default_unless_named() {
     let wanted = request(&[environment("production", &[("web", "a")])]);
     insta::assert_snapshot!(explain(&repository.commit(&wanted).unwrap_err()), @r#"
     the repository has no branch 'production'; it has: main
-      hint: make the branch first, or name another
+      hint: create the branch first, or name another
     "#);
 }
 
@@ -116,7 +116,7 @@ fn refused_push_is_reported_and_writes_nothing() {
     let wanted = request(&[environment("production", &[("web", "a")])]);
     insta::assert_snapshot!(explain(&repository.commit(&wanted).unwrap_err()), @r#"
     the repository refused the push to 'main': pre-receive hook declined
-      hint: the branch may be protected: let niphas push to it, or render to another branch and merge that
+      hint: the branch may be protected: let niphas push to it, or render to a branch of its own and merge that
     "#);
     assert_eq!(test.tip(), tip);
 }

@@ -62,6 +62,8 @@ pub(crate) fn request(environments: &[RenderedEnvironment]) -> Request<'static> 
             name: "CI".to_owned(),
             email: "ci@example.org".to_owned(),
         }),
+        subject: None,
+        signing_key: None,
         allow: Allowed::default(),
         all_environments: None,
         prune: false,
@@ -128,9 +130,24 @@ impl TestRepository {
 
     /// A commit of somebody else: sets files, or removes them.
     pub(crate) fn commit(&self, message: &str, files: &[(&str, Option<&str>)]) -> Oid {
+        let parents: Vec<Oid> = self.tip().into_iter().collect();
+        self.commit_on("main", &parents, message, files)
+    }
+
+    /// The same on any branch, on top of any commits; the files are those of the first.
+    pub(crate) fn commit_on(
+        &self,
+        branch: &str,
+        parents: &[Oid],
+        message: &str,
+        files: &[(&str, Option<&str>)],
+    ) -> Oid {
         let repository = &self.repository;
-        let parent = self.tip().map(|tip| repository.find_commit(tip).unwrap());
-        let base = match &parent {
+        let parents: Vec<_> = parents
+            .iter()
+            .map(|parent| repository.find_commit(*parent).unwrap())
+            .collect();
+        let base = match parents.first() {
             Some(parent) => parent.tree_id(),
             None => repository.treebuilder(None).unwrap().write().unwrap(),
         };
@@ -150,21 +167,23 @@ impl TestRepository {
         let tree = update.create_updated(repository, &base).unwrap();
         let tree = repository.find_tree(tree).unwrap();
         let who = Signature::now("Somebody", "somebody@example.org").unwrap();
-        let parents: Vec<_> = parent.iter().collect();
+        let parents: Vec<_> = parents.iter().collect();
+        let commit = repository
+            .commit(None, &who, &who, message, &tree, &parents)
+            .unwrap();
         repository
-            .commit(
-                Some("refs/heads/main"),
-                &who,
-                &who,
-                message,
-                &tree,
-                &parents,
-            )
-            .unwrap()
+            .reference(&format!("refs/heads/{branch}"), commit, true, "test")
+            .unwrap();
+        commit
     }
 
     pub(crate) fn tip(&self) -> Option<Oid> {
-        self.repository.refname_to_id("refs/heads/main").ok()
+        self.tip_of("main")
+    }
+
+    pub(crate) fn tip_of(&self, branch: &str) -> Option<Oid> {
+        let name = format!("refs/heads/{branch}");
+        self.repository.refname_to_id(&name).ok()
     }
 
     pub(crate) fn message(&self) -> String {
@@ -223,7 +242,7 @@ pub(crate) fn open_main(path: &Path) -> GitOpsRepository {
 pub(crate) fn committed(outcome: &Outcome) -> Oid {
     match outcome {
         Outcome::Committed { commit, .. } => *commit,
-        Outcome::Unchanged { .. } => panic!("nothing was committed"),
+        outcome => panic!("nothing was committed: {outcome:?}"),
     }
 }
 

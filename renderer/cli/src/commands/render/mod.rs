@@ -15,7 +15,7 @@ use niphas_environments::{
     BranchObjects, Closures, Environments, Evaluation, KnownEnvironments, LastRendering,
     OpenedFlake, Origin, RenderKey, ResolveError, render, resolve,
 };
-use niphas_gitops::{GitOpsRepository, Oid, Outcome, Provenance, Request};
+use niphas_gitops::{GitOpsRepository, Oid, Outcome, Provenance, Request, SigningKey};
 use niphas_render::{CheckedEnvironment, Form, RenderedEnvironment};
 use niphas_terminal::OutputFormat;
 
@@ -23,7 +23,7 @@ use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{Installable, RenderedFlakeArgs};
 use crate::progress::{Phases, Progress};
-use report::{Mode, Report};
+use report::{Branches, Mode, Report};
 use repository::RepositoryArgs;
 
 /// Render a flake's environments and commit them to a GitOps repository
@@ -101,6 +101,7 @@ impl Args {
         progress.say("evaluating");
         let evaluation = self.evaluation()?;
         let last = self.last_rendering(&flake, &selected, &caches)?;
+        let signing_key = self.repository.signing_key()?;
         let environments = Environments::open(&flake, &evaluation, &selected)?;
         if let Some(known) = environments.known()
             && let Some((repository, tip)) = self.unchanged_tip(&last, known, &mut repository)
@@ -113,7 +114,8 @@ impl Args {
             if gone.is_empty() || !self.repository.prune_environments {
                 phases.end("evaluation");
                 progress.clear();
-                self.report().unchanged(repository.branch(), tip, gone);
+                let branches = Branches::of(repository);
+                self.report().unchanged(branches, tip, gone);
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -135,8 +137,9 @@ impl Args {
         let names: Vec<String> = files.keys().cloned().collect();
         let all = selected.is_empty().then(|| names.iter().cloned().collect());
         let origin = Origin::of(&flake)?;
-        let (code, commit) = self.write(&repository, origin, files, all)?;
-        if let (Some(digest), Some(commit)) = (evaluated.digest, commit)
+        let (code, commit) = self.write(&repository, origin, files, all, signing_key.as_ref())?;
+        if self.repository.create_branch.is_none()
+            && let (Some(digest), Some(commit)) = (evaluated.digest, commit)
             && let Ok(objects) = BranchObjects::read(&repository, commit, folder, &names)
         {
             last.note(digest, asked, objects);
@@ -240,6 +243,10 @@ impl Args {
         let tip = repository.tip().ok()??;
         let folder = &self.repository.dir;
         let objects = BranchObjects::read(repository, tip, folder, &known.names).ok()?;
+        // Of a branch of its own it also counts where it was made from.
+        if self.repository.create_branch.is_some() {
+            return None;
+        }
         (objects == noted).then_some((repository, tip))
     }
 
@@ -291,6 +298,7 @@ impl Args {
                 repository: origin.repository,
                 revision: origin.revision,
                 flake_lock: Some(origin.flake_lock),
+        signing_key: Option<&SigningKey>,
                 renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             history: &history,
@@ -299,16 +307,19 @@ impl Args {
             all_environments,
             prune: self.repository.prune_environments,
         };
-        let (report, branch) = (self.report(), repository.branch());
+        let (report, branches) = (self.report(), Branches::of(repository));
         if report.mode.only_reports() {
             let plan = repository.plan(&request)?;
-            let code = report.plan(branch, &plan);
+            let code = report.plan(branches, &plan);
+            subject: self.repository.message.clone(),
+            signing_key,
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
         let outcome = repository.commit(&request)?;
-        report.outcome(branch, &outcome);
+        report.outcome(branches, &outcome);
         let tip = match outcome {
             Outcome::Unchanged { tip, .. } => tip,
+            Outcome::NotNeeded { base, .. } => Some(base),
             Outcome::Committed { commit, .. } => Some(commit),
         };
         Ok((ExitCode::SUCCESS, tip))

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use niphas_gitops::{ChangeKind, FileChange, Oid, Outcome, Plan};
+use niphas_gitops::{ChangeKind, FileChange, GitOpsRepository, Oid, Outcome, Plan};
 use niphas_terminal::{OutputFormat, print_bytes, say};
 use serde_json::json;
 
@@ -35,26 +35,54 @@ pub(super) struct Report {
     pub(super) prunes: bool,
 }
 
+/// The branch that is written to, and the one that it is made from: most often they are one.
+#[derive(Clone, Copy)]
+pub(super) struct Branches<'a> {
+    branch: &'a str,
+    base: &'a str,
+}
+
+impl<'a> Branches<'a> {
+    pub(super) fn of(repository: &'a GitOpsRepository) -> Self {
+        Self {
+            branch: repository.branch(),
+            base: repository.base(),
+        }
+    }
+
+    /// For a line about a commit: the branch, and what it is made from.
+    fn to(self) -> String {
+        let Self { branch, base } = self;
+        if branch == base {
+            format!("branch '{branch}'")
+        } else {
+            format!("branch '{branch}', on top of '{base}'")
+        }
+    }
+}
+
 impl Report {
     /// A branch that is up to date.
-    pub(super) fn unchanged(self, branch: &str, tip: Oid, gone: Vec<String>) {
+    pub(super) fn unchanged(self, branches: Branches<'_>, tip: Oid, gone: Vec<String>) {
         if self.mode.only_reports() {
             let nothing = Plan {
                 tip: Some(tip),
                 changes: Vec::new(),
                 diff: String::new(),
                 gone,
+                withdraws: false,
             };
-            self.plan(branch, &nothing);
+            self.plan(branches, &nothing);
         } else {
             let tip = Some(tip);
-            self.outcome(branch, &Outcome::Unchanged { tip, gone });
+            self.outcome(branches, &Outcome::Unchanged { tip, gone });
         }
     }
 
     /// What would be committed; the exit code says whether that is asked for and anything would.
-    pub(super) fn plan(self, branch: &str, plan: &Plan) -> ExitCode {
-        let changed = !plan.changes.is_empty();
+    pub(super) fn plan(self, branches: Branches<'_>, plan: &Plan) -> ExitCode {
+        let Branches { branch, base } = branches;
+        let changed = !plan.changes.is_empty() || plan.withdraws;
         self.warn_of_gone(&plan.gone);
         match (self.output, self.mode) {
             (OutputFormat::Json, mode) => {
@@ -62,16 +90,20 @@ impl Report {
                 let plan = json!({
                     "outcome": if changed { "would-commit" } else { "unchanged" },
                     "branch": branch,
+                    "base": base,
                     "changes": changes_json(&plan.changes),
                     "diff": diff,
                     "goneEnvironments": plan.gone,
                 });
                 say!("{plan}");
             }
-            (OutputFormat::Text, Mode::Diff) => print_bytes(plan.diff.as_bytes()),
+            (OutputFormat::Text, Mode::Diff) if !plan.withdraws => print_bytes(plan.diff.as_bytes()),
             (OutputFormat::Text, Mode::Check) => {}
+            (OutputFormat::Text, _) if plan.withdraws => {
+                say!("would put branch '{branch}' back to '{base}', which has everything");
+            }
             (OutputFormat::Text, _) if changed => {
-                say!("would commit to branch '{branch}':");
+                say!("would commit to {}:", branches.to());
                 print_changes(&plan.changes);
             }
             (OutputFormat::Text, _) => say!("nothing to commit: branch '{branch}' is up to date"),
@@ -84,14 +116,18 @@ impl Report {
     }
 
     /// What was committed.
-    pub(super) fn outcome(self, branch: &str, outcome: &Outcome) {
-        let (Outcome::Unchanged { gone, .. } | Outcome::Committed { gone, .. }) = outcome;
+    pub(super) fn outcome(self, branches: Branches<'_>, outcome: &Outcome) {
+        let Branches { branch, base } = branches;
+        let (Outcome::Unchanged { gone, .. }
+        | Outcome::Committed { gone, .. }
+        | Outcome::NotNeeded { gone, .. }) = outcome;
         self.warn_of_gone(gone);
         match (self.output, outcome) {
             (OutputFormat::Json, Outcome::Unchanged { tip, gone }) => {
                 let outcome = json!({
                     "outcome": "unchanged",
                     "branch": branch,
+                    "base": base,
                     "commit": tip.map(|tip| tip.to_string()),
                     "changes": [],
                     "goneEnvironments": gone,
@@ -105,17 +141,28 @@ impl Report {
                     changes,
                     attempts,
                     gone,
+                    replaced,
                 },
             ) => {
                 let outcome = json!({
                     "outcome": "committed",
                     "branch": branch,
+                    "base": base,
                     "commit": commit.to_string(),
+                    "replaced": replaced.map(|tip| tip.to_string()),
                     "changes": changes_json(changes),
                     "attempts": attempts,
                     "goneEnvironments": gone,
                 });
                 say!("{outcome}");
+            }
+            (
+                _,
+                Outcome::NotNeeded {
+                    base, withdrawn, ..
+                },
+            ) => {
+                self.not_needed(branches, *base, *withdrawn, gone);
             }
             (OutputFormat::Text, Outcome::Unchanged { .. }) => {
                 say!("nothing to commit: branch '{branch}' is up to date");
@@ -123,10 +170,14 @@ impl Report {
             (
                 OutputFormat::Text,
                 Outcome::Committed {
-                    commit, changes, ..
+                    commit,
+                    changes,
+                    replaced,
+                    ..
                 },
             ) => {
-                say!("committed {commit} to branch '{branch}':");
+                let replaced = replaced.map_or(String::new(), |tip| format!(", in place of {tip}"));
+                say!("committed {commit} to {}{replaced}:", branches.to());
                 print_changes(changes);
             }
         }
@@ -134,6 +185,30 @@ impl Report {
 }
 
 impl Report {
+    /// A base that has everything, and what its branch had beside it.
+    fn not_needed(self, branches: Branches<'_>, tip: Oid, withdrawn: Option<Oid>, gone: &[String]) {
+        let Branches { branch, base } = branches;
+        if self.output == OutputFormat::Json {
+            let outcome = json!({
+                "outcome": if withdrawn.is_some() { "withdrawn" } else { "unchanged" },
+                "branch": if withdrawn.is_some() { branch } else { base },
+                "base": base,
+                "commit": tip.to_string(),
+                "replaced": withdrawn.map(|tip| tip.to_string()),
+                "changes": [],
+                "goneEnvironments": gone,
+            });
+            say!("{outcome}");
+            return;
+        }
+        say!("nothing to commit: branch '{base}' is up to date");
+        if let Some(tip) = withdrawn {
+            say!(
+                "branch '{branch}' had a change that is not needed any more, {tip}: it is at '{base}' now"
+            );
+        }
+    }
+
     /// Environments that are no longer in the flake stay deployed: that is said on each run.
     fn warn_of_gone(self, gone: &[String]) {
         if gone.is_empty() || self.prunes {

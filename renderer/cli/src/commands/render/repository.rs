@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use niphas_environments::RepositoryKey;
-use niphas_gitops::{Access, Allowed, Author, GitOpsRepository, Location, Token};
+use niphas_gitops::{
+    Access, Allowed, Author, GitOpsRepository, Location, SigningKey, Subject, Token,
+};
 use niphas_render::DeployFolder;
 use tempfile::TempDir;
 
@@ -33,6 +35,15 @@ pub(super) struct RepositoryArgs {
     /// Commit to this branch [default: the one that HEAD names]
     #[arg(long)]
     branch: Option<String>,
+    /// Commit to a branch of its own, made from the other: for pull requests
+    ///
+    /// It has one commit on top of the default branch, or of --branch, and each run makes it again; never if it has a commit
+    /// of others. A change that is not needed any more is taken off it.
+    #[arg(long, value_name = "NAME", conflicts_with = "init")]
+    pub(super) create_branch: Option<String>,
+    /// Begin the commit message with this line [default: the names of the environments]
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    pub(super) message: Option<Subject>,
     /// Put the environments into this directory
     #[arg(long, value_name = "DIR", default_value = "deploy")]
     pub(super) dir: DeployFolder,
@@ -44,6 +55,11 @@ pub(super) struct RepositoryArgs {
     /// Commit as `NAME <ADDRESS>` [default: git's configuration]
     #[arg(long, value_name = "AUTHOR", value_parser = parse_author, hide_short_help = true)]
     pub(super) author: Option<Author>,
+    /// Sign the commit with the private key in a file: OpenSSH's, or OpenPGP's
+    ///
+    /// It must have no passphrase. An OpenPGP key is one that `gpg --armor --export-secret-keys` wrote, and `gpg` signs with it.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    signing_key: Option<PathBuf>,
     /// Log in by the token in a file, over HTTPS
     #[arg(long, value_name = "FILE", conflicts_with = "git_token_env")]
     git_token_file: Option<PathBuf>,
@@ -73,9 +89,13 @@ impl RepositoryArgs {
         let Self {
             to,
             branch,
+            // Runs for a branch of its own are not compared with the last.
+            create_branch: _,
+            message: _,
             dir,
             init: _,
             author: _,
+            signing_key: _,
             git_token_file: _,
             git_token_env: _,
             git_ssh_key: _,
@@ -101,6 +121,12 @@ impl RepositoryArgs {
             unknown_source: self.allow_unknown_source,
             other_owner: self.take_over,
         }
+    }
+
+    /// The key that signs, if one was named: so that its faults are reported before anything is evaluated.
+    pub(super) fn signing_key(&self) -> Result<Option<SigningKey>, niphas_gitops::Error> {
+        let key = self.signing_key.as_deref().map(SigningKey::read);
+        Ok(key.transpose()?)
     }
 
     /// The repository, if it is on this machine and need not be made: so that its faults are reported before anything is
@@ -161,7 +187,11 @@ impl RepositoryArgs {
             },
             ssh_key: self.git_ssh_key.clone(),
         };
-        GitOpsRepository::open(to, self.branch.as_deref(), access)
+        let repository = GitOpsRepository::open(to, self.branch.as_deref(), access)?;
+        match &self.create_branch {
+            Some(branch) => repository.proposing_on(branch),
+            None => Ok(repository),
+        }
     }
 }
 
