@@ -10,7 +10,7 @@ mod size;
 mod stdout;
 mod warnings;
 
-pub use colour::in_colour;
+pub use colour::{in_colour, prints_in_colour};
 pub use format::OutputFormat;
 pub use report::{report, report_text};
 pub use size::size;

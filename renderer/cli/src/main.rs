@@ -12,6 +12,7 @@ mod json;
 mod memory;
 mod messages;
 mod nix_config;
+mod pager;
 mod progress;
 #[cfg(test)]
 mod reference;

@@ -1,5 +1,6 @@
 //! `niphas render`
 
+mod patch;
 mod report;
 mod repository;
 
@@ -56,9 +57,16 @@ pub(crate) struct Args {
     /// The exit code says whether there are any.
     #[arg(long, conflicts_with = "check")]
     diff: bool,
-    /// Print nothing; the exit code says whether there are changes
+    /// Print the planned changes; the exit code says whether there are any
+    ///
+    /// Nothing is committed, as with --dry-run.
     #[arg(long)]
     check: bool,
+    /// Print the patch of --diff without a pager
+    ///
+    /// On a terminal a patch goes through the pager that git would use: `GIT_PAGER`, core.pager, `PAGER`, or less.
+    #[arg(long, hide_short_help = true)]
+    no_pager: bool,
     /// Write plain Kubernetes objects, for clusters without operator
     #[arg(long)]
     expand: bool,
@@ -93,6 +101,7 @@ impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = Arc::new(self.caches.open()?);
         let mut repository = self.repository.local()?;
+        let signing_key = self.repository.signing_key()?;
         let progress = Progress::new();
         let mut phases = Phases::new();
         progress.say("fetching the flake");
@@ -101,7 +110,6 @@ impl Args {
         progress.say("evaluating");
         let evaluation = self.evaluation()?;
         let last = self.last_rendering(&flake, &selected, &caches)?;
-        let signing_key = self.repository.signing_key()?;
         let environments = Environments::open(&flake, &evaluation, &selected)?;
         if let Some(known) = environments.known()
             && let Some((repository, tip)) = self.unchanged_tip(&last, known, &mut repository)
@@ -201,6 +209,7 @@ impl Args {
             dry_run: _,
             diff: _,
             check: _,
+            no_pager: _,
             expand,
             base_image,
             output: _,
@@ -234,6 +243,10 @@ impl Args {
         known: &KnownEnvironments,
         repository: &'r mut Option<GitOpsRepository>,
     ) -> Option<(&'r GitOpsRepository, Oid)> {
+        // Of a branch of its own it also counts where it was made from.
+        if self.repository.create_branch.is_some() {
+            return None;
+        }
         let noted = last.objects(&known.digest)?;
         // Problems of the repository are reported when it is written to.
         if repository.is_none() {
@@ -243,10 +256,6 @@ impl Args {
         let tip = repository.tip().ok()??;
         let folder = &self.repository.dir;
         let objects = BranchObjects::read(repository, tip, folder, &known.names).ok()?;
-        // Of a branch of its own it also counts where it was made from.
-        if self.repository.create_branch.is_some() {
-            return None;
-        }
         (objects == noted).then_some((repository, tip))
     }
 
@@ -289,6 +298,7 @@ impl Args {
         origin: Origin,
         environments: BTreeMap<String, RenderedEnvironment>,
         all_environments: Option<BTreeSet<String>>,
+        signing_key: Option<&SigningKey>,
     ) -> Result<(ExitCode, Option<Oid>), Failure> {
         let history = origin.history();
         let request = Request {
@@ -298,11 +308,12 @@ impl Args {
                 repository: origin.repository,
                 revision: origin.revision,
                 flake_lock: Some(origin.flake_lock),
-        signing_key: Option<&SigningKey>,
                 renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             history: &history,
             author: self.repository.author.clone(),
+            subject: self.repository.message.clone(),
+            signing_key,
             allow: self.repository.allowed(),
             all_environments,
             prune: self.repository.prune_environments,
@@ -311,8 +322,6 @@ impl Args {
         if report.mode.only_reports() {
             let plan = repository.plan(&request)?;
             let code = report.plan(branches, &plan);
-            subject: self.repository.message.clone(),
-            signing_key,
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
         let outcome = repository.commit(&request)?;
@@ -330,6 +339,7 @@ impl Args {
         Report {
             output: self.output,
             prunes: self.repository.prune_environments,
+            uses_pager: !self.no_pager,
             mode: if self.diff {
                 Mode::Diff
             } else if self.check {

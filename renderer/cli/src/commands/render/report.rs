@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use niphas_gitops::{ChangeKind, FileChange, GitOpsRepository, Oid, Outcome, Plan};
-use niphas_terminal::{OutputFormat, print_bytes, say};
+use niphas_terminal::{OutputFormat, say};
 use serde_json::json;
+
+use super::patch;
 
 /// What becomes of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub(super) enum Mode {
     DryRun,
     /// The changes are printed as a patch.
     Diff,
-    /// The exit code says whether there are changes.
+    /// The changes are listed, and the exit code says whether there are any.
     Check,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Report {
     pub(super) mode: Mode,
     /// Whether environments that are no longer in the flake are removed.
     pub(super) prunes: bool,
+    /// Whether a patch on a terminal goes through a pager.
+    pub(super) uses_pager: bool,
 }
 
 /// The branch that is written to, and the one that it is made from: most often they are one.
@@ -40,6 +44,7 @@ pub(super) struct Report {
 pub(super) struct Branches<'a> {
     branch: &'a str,
     base: &'a str,
+    repository: &'a GitOpsRepository,
 }
 
 impl<'a> Branches<'a> {
@@ -47,12 +52,18 @@ impl<'a> Branches<'a> {
         Self {
             branch: repository.branch(),
             base: repository.base(),
+            repository,
         }
+    }
+
+    /// The pager that git's configuration names.
+    fn pager(self) -> Option<String> {
+        self.repository.pager()
     }
 
     /// For a line about a commit: the branch, and what it is made from.
     fn to(self) -> String {
-        let Self { branch, base } = self;
+        let Self { branch, base, .. } = self;
         if branch == base {
             format!("branch '{branch}'")
         } else {
@@ -81,7 +92,7 @@ impl Report {
 
     /// What would be committed; the exit code says whether that is asked for and anything would.
     pub(super) fn plan(self, branches: Branches<'_>, plan: &Plan) -> ExitCode {
-        let Branches { branch, base } = branches;
+        let Branches { branch, base, .. } = branches;
         let changed = !plan.changes.is_empty() || plan.withdraws;
         self.warn_of_gone(&plan.gone);
         match (self.output, self.mode) {
@@ -97,8 +108,9 @@ impl Report {
                 });
                 say!("{plan}");
             }
-            (OutputFormat::Text, Mode::Diff) if !plan.withdraws => print_bytes(plan.diff.as_bytes()),
-            (OutputFormat::Text, Mode::Check) => {}
+            (OutputFormat::Text, Mode::Diff) if !plan.withdraws => {
+                patch::print(&plan.diff, self.uses_pager, branches.pager());
+            }
             (OutputFormat::Text, _) if plan.withdraws => {
                 say!("would put branch '{branch}' back to '{base}', which has everything");
             }
@@ -117,7 +129,7 @@ impl Report {
 
     /// What was committed.
     pub(super) fn outcome(self, branches: Branches<'_>, outcome: &Outcome) {
-        let Branches { branch, base } = branches;
+        let Branches { branch, base, .. } = branches;
         let (Outcome::Unchanged { gone, .. }
         | Outcome::Committed { gone, .. }
         | Outcome::NotNeeded { gone, .. }) = outcome;
@@ -187,7 +199,7 @@ impl Report {
 impl Report {
     /// A base that has everything, and what its branch had beside it.
     fn not_needed(self, branches: Branches<'_>, tip: Oid, withdrawn: Option<Oid>, gone: &[String]) {
-        let Branches { branch, base } = branches;
+        let Branches { branch, base, .. } = branches;
         if self.output == OutputFormat::Json {
             let outcome = json!({
                 "outcome": if withdrawn.is_some() { "withdrawn" } else { "unchanged" },
