@@ -1,4 +1,4 @@
-"""What the API server and `niphas render` say of each pod template of ./pod_templates.py."""
+"""What the API server and `niphas render` say of the pod templates of ./pod_templates.py, and of ./workload_attributes.py."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pod_templates
+import workload_attributes
 from rendered import NIPHAS, ROOT
 
 NAMESPACE = "everything"
@@ -15,16 +16,14 @@ FLAKE = """{
     { self }:
     {
       niphasConfigurations = builtins.mapAttrs (
-        name: podTemplate:
+        _: workloads:
         (import ./nixlib).mkEnvironment {
           systems = [ "x86_64-linux" "aarch64-linux" ];
           pkgsFor = import ./packages.nix;
           namespace = "%s";
-          workloads.web = { pkgs, ... }: {
-            package = pkgs.hello;
-            ports.http = 8080;
-            inherit podTemplate;
-          };
+          workloads = builtins.mapAttrs (
+            _: attributes: { pkgs, ... }: attributes // { package = pkgs.hello; }
+          ) workloads;
         }
       ) (builtins.fromJSON (builtins.readFile ./cases.json));
     };
@@ -33,7 +32,7 @@ FLAKE = """{
 
 
 def environments(folder, cases):
-    """A flake with an environment for each case."""
+    """A flake with an environment for each case: its workloads by name."""
     folder.mkdir()
     shutil.copytree(ROOT / "nixlib", folder / "nixlib")
     hello = ROOT / "examples/hello"
@@ -67,7 +66,9 @@ def create_valid(flake, folder):
 
 def compare(api, folder):
     """The cases that the two do not agree on, with what each says; and how many the server refuses."""
-    flake = environments(folder / "templates", {"valid": {}, **pod_templates.CASES})
+    cases = {"valid": {}, **pod_templates.CASES}
+    cases = {case: {"web": {"ports": {"http": 8080}, "podTemplate": template}} for case, template in cases.items()}
+    flake = environments(folder / "templates", cases)
     create_valid(flake, folder)
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/web?dryRun=All&fieldValidation=Strict"
     differ, refused = [], 0
@@ -81,3 +82,15 @@ def compare(api, folder):
         if (server, ours is not None) != wanted:
             differ.append(f"{case}: the server {server or 'takes it'}; niphas {ours or 'takes it'}")
     return differ, refused
+
+
+def taken(folder):
+    """Renders all workloads that niphas takes; gives the folder of their objects, and how many it refuses."""
+    cases = workload_attributes.CASES
+    flake = environments(folder / "attributes", {f"case-{number}": {name: cases[name]} for number, name in enumerate(cases)})
+    fine = [number for number in range(len(cases)) if refusal(flake, f"case-{number}", folder / "none") is None]
+    names = {name: attributes for number, (name, attributes) in enumerate(cases.items()) if number in fine}
+    flake = environments(folder / "taken", {"taken": names})
+    subprocess.run(command(flake, "taken", folder / "taken.git", "--author", "CI <ci@example.org>"), check=True, capture_output=True)
+    subprocess.run(["git", "clone", "--quiet", folder / "taken.git", folder / "taken-files"], check=True)
+    return folder / "taken-files/deploy", len(cases) - len(fine)

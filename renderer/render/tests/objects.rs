@@ -527,9 +527,9 @@ fn network_policies_name_networks_and_ports() {
         ingress(json!({ "from": [{ "ipBlock": { "cidr": "10.0.0.0/8" }, "podSelector": {} }] })),
         ingress(json!({ "ports": [{ "port": 0 }, { "port": 10, "endPort": 5 }, { "port": "http", "endPort": 5 }, { "port": 1, "protocol": "ICMP" }] })),
     ]), @r#"
-    workloads.web.networkPolicy.ingress[0].from[0].ipBlock: "10.0.0.0/33" is no network
-      hint: write an address and its length, like 10.0.0.0/8
     workloads.web.networkPolicy.ingress[0].from[0].ipBlock: "10.0.0.0" is no network
+      hint: write an address and its length, like 10.0.0.0/8
+    workloads.web.networkPolicy.ingress[0].from[0].ipBlock: "10.0.0.0/33" is no network
       hint: write an address and its length, like 10.0.0.0/8
     workloads.web.networkPolicy.ingress[0].from[1]: a peer is either an ipBlock or what its selectors find
       hint: write ipBlock, or podSelector and namespaceSelector

@@ -1,5 +1,7 @@
 //! What an autoscaler goes by.
 
+use niphas_api::Amount;
+
 use super::place::Place;
 use crate::schema::Checker;
 
@@ -56,8 +58,14 @@ fn of_type(checker: &mut Checker<'_>, metric: &Place<'_>, pod: &Place<'_>) {
         let problem = format!("a metric of the type {name} has no {field}");
         return metric.report(checker, problem, &format!("write {field}"));
     };
+    names(checker, &source, field);
     let target = source.field("target");
-    target.one_of(checker, "type", &["AverageValue", "Utilization", "Value"]);
+    let takes: &[&str] = match *field {
+        "containerResource" | "resource" => &["AverageValue", "Utilization"],
+        "pods" => &["AverageValue"],
+        _ => &["AverageValue", "Value"],
+    };
+    target.one_of(checker, "type", takes);
     let value = match target.text("type") {
         Some("Utilization") => "averageUtilization",
         Some("AverageValue") => "averageValue",
@@ -68,10 +76,45 @@ fn of_type(checker: &mut Checker<'_>, metric: &Place<'_>, pod: &Place<'_>) {
         let problem = format!("the target has no {value}");
         target.report(checker, problem, &format!("write {value}"));
     }
+    if let Some(text) = target.text(value)
+        && let Ok(amount) = text.parse::<Amount>()
+        && (amount.is_zero() || amount.is_negative())
+    {
+        let problem = format!("{value} is {text}");
+        target
+            .field(value)
+            .report(checker, problem, "write more than 0");
+    }
+    target.between(checker, "averageUtilization", 1, i64::from(i32::MAX));
     if value == "averageUtilization"
-        && let Some(resource) = source.text("name")
+        && let Some(resource) = source.text("name").filter(|name| !name.is_empty())
     {
         is_requested(checker, &source, resource, source.text("container"), pod);
+    }
+}
+
+/// What is measured, and of what.
+fn names(checker: &mut Checker<'_>, source: &Place<'_>, field: &str) {
+    let needed: &[&[&str]] = match field {
+        "containerResource" => &[&["name"], &["container"]],
+        "resource" => &[&["name"]],
+        "object" => &[
+            &["metric", "name"],
+            &["describedObject", "kind"],
+            &["describedObject", "name"],
+        ],
+        _ => &[&["metric", "name"]],
+    };
+    for path in needed {
+        let value = path.iter().fold(source.value, |value, name| &value[*name]);
+        if value.is_null() || value == "" {
+            let path = path.join(".");
+            source.report(
+                checker,
+                format!("{field} has no {path}"),
+                &format!("write {field}.{path}"),
+            );
+        }
     }
 }
 

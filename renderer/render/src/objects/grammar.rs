@@ -1,5 +1,7 @@
 //! What Kubernetes takes for names, keys and values. Each has what is expected of it beside it.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// A test of a text, and what to write instead.
 pub(super) type Form = (fn(&str) -> bool, &'static str);
 
@@ -127,21 +129,66 @@ fn is_port_name(text: &str) -> bool {
 }
 
 fn is_address(text: &str) -> bool {
-    text.parse::<core::net::IpAddr>().is_ok()
+    text.parse::<IpAddr>().is_ok()
 }
 
 /// `10.0.0.0/8`.
-pub(super) fn is_network(text: &str) -> bool {
-    let Some((address, length)) = text.split_once('/') else {
-        return false;
-    };
-    let most = match address.parse() {
-        Ok(core::net::IpAddr::V4(_)) => 32,
-        Ok(core::net::IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    length.bytes().all(|byte| byte.is_ascii_digit())
-        && length.parse().is_ok_and(|length: u8| length <= most)
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Network {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Network {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/')?;
+        let is_number = length.bytes().all(|byte| byte.is_ascii_digit());
+        let network = Self {
+            address: address.parse().ok()?,
+            length: length.parse().ok().filter(|_| is_number)?,
+        };
+        (network.length <= network.longest()).then_some(network)
+    }
+
+    fn longest(self) -> u8 {
+        if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// The bits of its address that are the network's, and those that are a host's.
+    fn parts(self) -> (u128, u128) {
+        let bits = match self.address {
+            IpAddr::V4(address) => address.to_bits().into(),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let of_host = u32::from(self.longest() - self.length);
+        let mask = u128::MAX.checked_shl(of_host).unwrap_or(0);
+        (bits & mask, bits & !mask)
+    }
+
+    pub(super) fn has_host_bits(self) -> bool {
+        self.parts().1 != 0
+    }
+
+    /// The network, by its first address.
+    pub(super) fn first(self) -> String {
+        let (bits, _) = self.parts();
+        let address = match self.address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(0))),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+        };
+        format!("{address}/{}", self.length)
+    }
+
+    /// Whether it is smaller than another network, and in it.
+    pub(super) fn is_within(self, around: Self) -> bool {
+        let as_long = Self {
+            length: around.length,
+            ..self
+        };
+        self.address.is_ipv4() == around.address.is_ipv4()
+            && self.length > around.length
+            && as_long.parts().0 == around.parts().0
+    }
 }
 
 fn is_descending_path(text: &str) -> bool {

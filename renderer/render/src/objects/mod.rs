@@ -14,6 +14,7 @@ mod network;
 mod place;
 mod pod;
 mod resources;
+mod routes;
 mod schedule;
 mod scheduling;
 mod types;
@@ -50,6 +51,8 @@ pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
     let all = Place::new(&attributes, Some(&attributes), workload.path.clone());
     schedule::check(checker, &all.field("cronJob"));
     network::check(checker, &all.field("networkPolicy"));
+    routes::ingress(checker, &all.field("ingress"));
+    routes::http_route(checker, &all.field("httpRoute"));
     storage(checker, &all.field("volumeClaims"));
     let given = &attributes["podTemplate"];
     duplicates::check(checker, &workload.path.attribute("podTemplate"), given);
@@ -88,6 +91,7 @@ fn storage(checker: &mut Checker<'_>, claims: &Place<'_>) {
         .map(|(name, _)| name)
     {
         let claim = claims.field(name);
+        volumes::access_modes(checker, &claim);
         let storage = claim.field("storage");
         let text = storage.written();
         match text.parse::<Amount>() {

@@ -1,6 +1,8 @@
 //! What may reach pods, and what they may reach.
 
-use super::grammar::is_network;
+use serde_json::Value;
+
+use super::grammar::{Network, PORT_NAME};
 use super::place::Place;
 use super::scheduling::selector;
 use crate::schema::Checker;
@@ -21,6 +23,7 @@ pub(super) fn check(checker: &mut Checker<'_>, policy: &Place<'_>) {
 
 fn range(checker: &mut Checker<'_>, port: &Place<'_>) {
     port.between(checker, "port", 1, 65535);
+    port.form(checker, "port", PORT_NAME);
     let Some(end) = port.integer("endPort") else {
         return;
     };
@@ -54,16 +57,34 @@ fn of_peer(checker: &mut Checker<'_>, peer: &Place<'_>) {
     let Some(block) = block else {
         return;
     };
-    let cidrs = block.value["except"].as_array().into_iter().flatten();
-    for cidr in cidrs.chain([&block.value["cidr"]]) {
-        let cidr = cidr.as_str().unwrap_or_default();
-        if !is_network(cidr) {
-            let problem = format!("{cidr:?} is no network");
+    let network = network(checker, &block, &block.value["cidr"]);
+    for except in block.value["except"].as_array().into_iter().flatten() {
+        if let (Some(around), Some(inside)) = (network, self::network(checker, &block, except))
+            && !inside.is_within(around)
+        {
+            let problem = format!("{except} is no part of {}", block.value["cidr"]);
             block.report(
                 checker,
                 problem,
-                "write an address and its length, like 10.0.0.0/8",
+                "write smaller networks of the block as except",
             );
         }
     }
+}
+
+/// The network that a text is, if it is one.
+fn network(checker: &mut Checker<'_>, block: &Place<'_>, text: &Value) -> Option<Network> {
+    let network = text.as_str().and_then(Network::parse);
+    match network {
+        None => {
+            let remedy = "write an address and its length, like 10.0.0.0/8";
+            block.report(checker, format!("{text} is no network"), remedy);
+        }
+        Some(network) if network.has_host_bits() => {
+            let problem = format!("{text} is an address in a network");
+            block.report(checker, problem, &format!("write {}", network.first()));
+        }
+        Some(_) => {}
+    }
+    network
 }

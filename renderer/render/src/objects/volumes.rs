@@ -17,7 +17,6 @@ const CLOSURE: &str = "closure";
 /// The volumes that every pod may have from niphas.
 const OWN: [&str; 3] = [CLOSURE, "files", "tmp"];
 
-/// An access mode that excludes all others.
 const ONE_POD: &str = "ReadWriteOncePod";
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", ONE_POD];
 
@@ -107,11 +106,7 @@ fn claim(checker: &mut Checker<'_>, spec: &Place<'_>) {
             spec.field("accessModes").report(checker, problem, &remedy);
         }
     }
-    if modes.len() > 1 && modes.iter().any(|mode| mode == ONE_POD) {
-        let problem = format!("{ONE_POD} stands beside other access modes");
-        spec.field("accessModes")
-            .report(checker, problem, "write it alone");
-    }
+    access_modes(checker, spec);
     let resources = spec.field("resources");
     if resources.value["requests"]["storage"].is_null() {
         let problem = "the claim asks for no storage".to_owned();
@@ -120,6 +115,17 @@ fn claim(checker: &mut Checker<'_>, spec: &Place<'_>) {
             problem,
             "write resources.requests.storage, like 1Gi",
         );
+    }
+}
+
+/// One access mode excludes all others.
+pub(super) fn access_modes(checker: &mut Checker<'_>, claim: &Place<'_>) {
+    let modes = claim.value["accessModes"].as_array();
+    if modes.is_some_and(|modes| modes.len() > 1 && modes.iter().any(|mode| mode == ONE_POD)) {
+        let problem = format!("{ONE_POD} stands beside other access modes");
+        claim
+            .field("accessModes")
+            .report(checker, problem, "write it alone");
     }
 }
 
