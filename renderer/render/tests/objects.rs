@@ -578,3 +578,45 @@ fn all_problems_are_reported_in_order_and_many_are_counted() {
     assert!(lines.is_sorted(), "{problems}");
     assert!(problems.ends_with("\nand 140 more"), "{problems}");
 }
+
+/// `ci/crd` asks a real API server about these and many more.
+#[test]
+fn rules_of_single_types_are_kept_wherever_a_value_of_them_is() {
+    let projected = |source: Value| {
+        pod(json!({ "volumes": [{ "name": "a", "projected": { "sources": [source] } }] }))
+    };
+    let claims = |used: Value| {
+        pod(json!({
+            "resourceClaims": [{ "name": "gpu", "resourceClaimName": "gpu" }],
+            "containers": [{ "name": "main", "resources": { "claims": used } }],
+        }))
+    };
+    let from =
+        |source: Value| main_container(json!({ "env": [{ "name": "A", "valueFrom": source }] }));
+    let policy = |block: Value| json!({ "networkPolicy": { "ingress": [{ "from": [{ "ipBlock": block }] }] } });
+    insta::assert_snapshot!(problems(&[
+        pod(json!({ "volumes": [{ "name": "a", "rbd": { "monitors": [], "image": "" } }] })),
+        projected(json!({ "serviceAccountToken": { "path": "", "expirationSeconds": 10 } })),
+        projected(json!({ "clusterTrustBundle": { "path": "a", "name": "b", "signerName": "c" } })),
+        projected(
+            json!({ "downwardAPI": { "items": [{ "path": "a", "fieldRef": { "fieldPath": "spec.nodeName" } }] } })
+        ),
+        from(json!({ "fieldRef": { "fieldPath": "metadata.labels" } })),
+        from(json!({ "resourceFieldRef": { "resource": "limits.cpu", "divisor": "1Gi" } })),
+        claims(json!([{ "name": "gpu" }, { "name": "gpu", "request": "x" }])),
+        claims(json!([{ "name": "gpus" }])),
+        main_container(
+            json!({ "resources": { "limits": { "gpu": "1", "hugepages-2Mi": "3Mi" } } })
+        ),
+        main_container(
+            json!({ "securityContext": { "procMount": "Unmasked", "windowsOptions": {} } })
+        ),
+        pod(
+            json!({ "hostNetwork": true, "securityContext": { "sysctls": [{ "name": "net/core/somaxconn", "value": "1" }] } })
+        ),
+        policy(
+            json!({ "cidr": "10.1.2.3/8", "except": ["10.0.0.0/8", "10.5.0.0/16", "192.0.2.0/24"] })
+        ),
+        json!({ "ports": { "http": 80 }, "service": {}, "ingress": { "hosts": { "192.0.2.1": { "paths": ["/a//b", "/.."] } } } }),
+    ]));
+}

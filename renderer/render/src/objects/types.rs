@@ -38,7 +38,7 @@ const HOST_PATHS: Rule = OneOf(&[
     "Socket",
 ]);
 
-/// A type, a field of it, and a rule: those of `ValidatePodTemplateSpec` in pkg/apis/core/validation.
+/// A type, a field of it, and a rule, sorted by type: those of `ValidatePodTemplateSpec` in pkg/apis/core/validation.
 const RULES: &[(&str, &str, Rule)] = &[
     ("AWSElasticBlockStoreVolumeSource", "volumeID", Required),
     (
@@ -186,7 +186,8 @@ const ALTERNATIVES: &[(&str, [&str; 2])] = &[
 
 /// Checks a value of a type, and all in it. `what` is the field that it is.
 pub(super) fn check(checker: &mut Checker<'_>, place: &Place<'_>, what: &str, kind: &str) {
-    for (_, field, rule) in RULES.iter().filter(|(of, _, _)| *of == kind) {
+    let first = RULES.partition_point(|(of, _, _)| *of < kind);
+    for (_, field, rule) in RULES[first..].iter().take_while(|(of, _, _)| *of == kind) {
         keeps(checker, place, what, field, rule);
     }
     for (_, fields) in ALTERNATIVES.iter().filter(|(of, _)| *of == kind) {
@@ -244,4 +245,25 @@ fn keeps(checker: &mut Checker<'_>, place: &Place<'_>, what: &str, field: &str, 
 fn is_empty(place: &Place<'_>, field: &str) -> bool {
     let value = &place.value[field];
     value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_sorted_and_name_fields_that_there_are() {
+        assert!(RULES.is_sorted_by_key(|(kind, _, _)| *kind));
+        let rules = RULES.iter().map(|(kind, field, _)| (*kind, *field));
+        let alternatives = ALTERNATIVES
+            .iter()
+            .flat_map(|(kind, fields)| fields.map(|field| (*kind, field)));
+        for (kind, field) in rules.chain(alternatives) {
+            let fields = fields_of(kind);
+            assert!(
+                fields.is_some_and(|fields| fields.contains_key(field)),
+                "{kind}.{field}"
+            );
+        }
+    }
 }
