@@ -152,7 +152,7 @@ CASES = {
     "policy-except-outside": policy({"ipBlock": {"cidr": "192.0.2.0/24", "except": ["198.51.100.0/24"]}}),
     "policy-except-same": policy({"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.0/24"]}}),
     "policy-two": policy({"ipBlock": {"cidr": "192.0.2.0/24"}, "podSelector": {}}),
-    "policy-nobody": policy({}),
+    "policy-no-peer": policy({}),
     "policy-port-zero": policy(port={"port": 0}),
     "policy-port-name": policy(port={"port": "A_b"}),
     "policy-port-protocol": policy(port={"port": 1, "protocol": "HTTP"}),

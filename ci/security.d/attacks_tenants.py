@@ -269,7 +269,7 @@ def slow_caches_of_one_namespace_hold_no_other_up(work):
     held(answer["code"] == "Ok" and taken < 3, f"a path of 500 bytes from another cache: {answer['code']} after {taken:.0f} s: {answer['message']}")
 
 
-@attack("A namespace's share of a disk counts what it has mounted, whoever else has mounted the same.")
+@attack("A namespace's share of a disk counts all that it has mounted, also what others have mounted.")
 def what_others_have_mounted_counts_for_a_namespace_as_well(work):
     key = caches.Key("a-1")
     cache = caches.HostileCache(work / "cache", key)
