@@ -205,8 +205,11 @@ def a_patch_on_a_terminal(team):
         check(code == 1 and red_and_bold[0] in printed, f"not printed: {printed[:200]!r}")
     printed, _, _ = on_a_terminal(team, "--no-pager", PAGER=str(pager))
     check(printed.startswith("\x1b[1mdiff --git "), f"a pager was run: {printed[:200]!r}")
-    team.at("config", "core.pager", str(pager))
+    # A repository's own configuration names no program that is run.
+    team.at("config", "core.pager", f"touch {team.home}/owned; cat")
+    (team.home / ".gitconfig").write_text(f"[core]\n\tpager = {pager}\n")
     seen(on_a_terminal(team, PAGER="false"), True, "paged FRX\n")
+    check(not (team.home / "owned").exists(), "the repository's pager was run")
     # One that is left early is no error.
     seen_code = on_a_terminal(team, GIT_PAGER="head -1")[1:]
     check(seen_code == (1, ""), f"the pager's end is an error: {seen_code}")

@@ -16,11 +16,11 @@ pub(crate) fn is_for_people() -> bool {
     stdout().is_terminal()
 }
 
-/// Prints a text through the pager that git would use: `GIT_PAGER`, `core.pager`, which is `configured`, `PAGER`, or `less`.
+/// Prints a text through the pager that git would use: `GIT_PAGER`, the user's `core.pager`, `PAGER`, or `less`.
 /// Where there is none, or it cannot be run, the text is printed as it is.
-pub(crate) fn print(text: &[u8], configured: Option<String>) {
+pub(crate) fn print(text: &[u8]) {
     let named = env::var_os("GIT_PAGER")
-        .or_else(|| configured.map(OsString::from))
+        .or_else(|| niphas_gitops::pager().map(OsString::from))
         .or_else(|| env::var_os("PAGER"));
     let command = named.unwrap_or_else(|| OsString::from("less"));
     let is_none = command.is_empty() || command == "cat";

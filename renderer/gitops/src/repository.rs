@@ -188,15 +188,6 @@ impl GitOpsRepository {
         }
     }
 
-    /// The pager that git's configuration names for this repository.
-    pub fn pager(&self) -> Option<String> {
-        self.repository()
-            .config()
-            .ok()?
-            .get_string("core.pager")
-            .ok()
-    }
-
     pub(crate) fn repository(&self) -> &Repository {
         match &self.backend {
             Backend::Local(local) => &local.repository,

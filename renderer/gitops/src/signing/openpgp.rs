@@ -9,10 +9,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use git2::Config;
 use tempfile::TempDir;
 
 use super::KeyProblem;
+use crate::programs;
 
 /// GnuPG takes a second, or a few where the machine has much to do.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -30,7 +30,7 @@ pub(super) struct OpenPgpKey {
 
 impl OpenPgpKey {
     pub(super) fn import(text: &str) -> Result<Self, KeyProblem> {
-        let program = program();
+        let program = programs::gpg();
         let home = tempfile::Builder::new()
             .prefix("niphas-gpg-")
             // Others may not even see that it is there.
@@ -116,17 +116,6 @@ impl Drop for OpenPgpKey {
             tracing::debug!("gpg-agent goes on for a while: {error}");
         }
     }
-}
-
-/// The program that git would run.
-fn program() -> String {
-    let config = Config::open_default();
-    let named = config.and_then(|config| {
-        config
-            .get_string("gpg.openpgp.program")
-            .or_else(|_| config.get_string("gpg.program"))
-    });
-    named.unwrap_or_else(|_| "gpg".to_owned())
 }
 
 /// The fingerprint in a line of gpg's status about an import, if it has the secret key.

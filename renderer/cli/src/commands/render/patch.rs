@@ -5,8 +5,8 @@ use nix_formats::printable;
 
 use crate::pager;
 
-/// Prints a patch. On a terminal it goes through a pager, unless that is not asked for; `configured` is git's.
-pub(super) fn print(patch: &str, uses_pager: bool, configured: Option<String>) {
+/// Prints a patch. On a terminal it goes through a pager, if `uses_pager`.
+pub(super) fn print(patch: &str, uses_pager: bool) {
     let for_people = pager::is_for_people();
     let in_colour = prints_in_colour();
     if patch.is_empty() || !(for_people || in_colour) {
@@ -15,7 +15,7 @@ pub(super) fn print(patch: &str, uses_pager: bool, configured: Option<String>) {
     }
     let text = readable(patch, in_colour);
     if for_people && uses_pager {
-        pager::print(&text, configured);
+        pager::print(&text);
     } else {
         print_bytes(text);
     }

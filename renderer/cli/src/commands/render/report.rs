@@ -40,11 +40,10 @@ pub(super) struct Report {
 }
 
 /// The branch that is written to, and the one that it is made from: most often they are one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Branches<'a> {
     branch: &'a str,
     base: &'a str,
-    repository: &'a GitOpsRepository,
 }
 
 impl<'a> Branches<'a> {
@@ -52,18 +51,12 @@ impl<'a> Branches<'a> {
         Self {
             branch: repository.branch(),
             base: repository.base(),
-            repository,
         }
-    }
-
-    /// The pager that git's configuration names.
-    fn pager(self) -> Option<String> {
-        self.repository.pager()
     }
 
     /// For a line about a commit: the branch, and what it is made from.
     fn to(self) -> String {
-        let Self { branch, base, .. } = self;
+        let Self { branch, base } = self;
         if branch == base {
             format!("branch '{branch}'")
         } else {
@@ -92,7 +85,7 @@ impl Report {
 
     /// What would be committed; the exit code says whether that is asked for and anything would.
     pub(super) fn plan(self, branches: Branches<'_>, plan: &Plan) -> ExitCode {
-        let Branches { branch, base, .. } = branches;
+        let Branches { branch, base } = branches;
         let changed = !plan.changes.is_empty() || plan.withdraws;
         self.warn_of_gone(&plan.gone);
         match (self.output, self.mode) {
@@ -109,7 +102,7 @@ impl Report {
                 say!("{plan}");
             }
             (OutputFormat::Text, Mode::Diff) if !plan.withdraws => {
-                patch::print(&plan.diff, self.uses_pager, branches.pager());
+                patch::print(&plan.diff, self.uses_pager);
             }
             (OutputFormat::Text, _) if plan.withdraws => {
                 say!("would put branch '{branch}' back to '{base}', which has everything");
@@ -129,7 +122,7 @@ impl Report {
 
     /// What was committed.
     pub(super) fn outcome(self, branches: Branches<'_>, outcome: &Outcome) {
-        let Branches { branch, base, .. } = branches;
+        let Branches { branch, base } = branches;
         let (Outcome::Unchanged { gone, .. }
         | Outcome::Committed { gone, .. }
         | Outcome::NotNeeded { gone, .. }) = outcome;
@@ -199,7 +192,7 @@ impl Report {
 impl Report {
     /// A base that has everything, and what its branch had beside it.
     fn not_needed(self, branches: Branches<'_>, tip: Oid, withdrawn: Option<Oid>, gone: &[String]) {
-        let Branches { branch, base, .. } = branches;
+        let Branches { branch, base } = branches;
         if self.output == OutputFormat::Json {
             let outcome = json!({
                 "outcome": if withdrawn.is_some() { "withdrawn" } else { "unchanged" },
