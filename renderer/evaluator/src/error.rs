@@ -97,6 +97,18 @@ impl EvalError {
         self
     }
 
+    /// The error, reached on a step of the embedding program's, which is shown even where the trace is cut short.
+    #[cold]
+    #[must_use]
+    pub fn context(mut self: Box<Self>, text: impl Into<String>) -> Box<Self> {
+        self.traces.push(Trace {
+            position: PosIdx::NONE,
+            text: text.into(),
+            always: true,
+        });
+        self
+    }
+
     /// The error with names that may have been meant instead of `wanted`.
     #[must_use]
     pub fn suggest<'n>(
@@ -225,16 +237,11 @@ fn write_trace(out: &mut String, positions: &Positions<'_>, trace: &Trace, count
 
 /// `at FILE:LINE:COLUMN:` and the lines around it.
 fn write_place(out: &mut String, indent: &str, positions: &Positions<'_>, index: PosIdx) -> bool {
-    let Some(position) = positions.resolve(index) else {
+    let (Some(position), Some(described)) = (positions.resolve(index), positions.describe(index))
+    else {
         return false;
     };
-    let _ = write!(
-        out,
-        "{indent}at {}:{}:{}:",
-        position.origin.describe(),
-        position.line,
-        position.column
-    );
+    let _ = write!(out, "{indent}at {described}:");
     let line = |number: u32| {
         let text = positions.line(index, number)?;
         Some(format!("\n {number:>5}| {}", hold(text)))

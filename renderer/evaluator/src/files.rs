@@ -74,7 +74,7 @@ impl Evaluator<'_> {
                 Ok(Vec::new())
             }
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                let path = String::from_utf8_lossy(path);
+                let path = self.io.shown_path(path);
                 let message = format!("cannot read directory \"{path}\": Not a directory");
                 Err(EvalError::new(ErrorKind::Io, message))
             }
@@ -168,7 +168,7 @@ impl Evaluator<'_> {
             }
             links += 1;
             if links > MOST_LINKS {
-                let path = String::from_utf8_lossy(path);
+                let path = self.io.shown_path(path);
                 let message = format!("infinite symlink recursion in path '{path}'");
                 return Err(EvalError::new(ErrorKind::Io, message));
             }

@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 
+use crate::io::EvalIo;
+
 /// A place in some source text, or none. Numbers of one file follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct PosIdx(u32);
@@ -29,18 +31,6 @@ pub enum Origin {
     Internal(&'static str),
 }
 
-impl Origin {
-    /// As it stands in messages, before the line number.
-    pub fn describe(&self) -> String {
-        match self {
-            Origin::File(path) => String::from_utf8_lossy(path).into_owned(),
-            Origin::String => "«string»".to_owned(),
-            Origin::Stdin => "«stdin»".to_owned(),
-            Origin::Internal(name) => format!("«nix-internal»/{name}"),
-        }
-    }
-}
-
 struct Source<'a> {
     base: u32,
     origin: Origin,
@@ -63,13 +53,22 @@ pub struct Position<'a> {
 }
 
 /// All source texts of one evaluation.
-#[derive(Default)]
 pub struct Positions<'a> {
+    /// Knows how users name files.
+    io: &'a dyn EvalIo,
     sources: Vec<Source<'a>>,
     end: u32,
 }
 
 impl<'a> Positions<'a> {
+    pub(crate) fn new(io: &'a dyn EvalIo) -> Self {
+        Self {
+            io,
+            sources: Vec::new(),
+            end: 0,
+        }
+    }
+
     /// Takes in a source text; the base is what [`Positions::at`] adds offsets to. `None`: more than 4 GiB of sources.
     pub(crate) fn add(
         &mut self,
@@ -121,6 +120,18 @@ impl<'a> Positions<'a> {
             line: line as u32,
             column: offset - lines[line - 1] + 1,
         })
+    }
+
+    /// `FILE:LINE:COLUMN`, as it stands in messages.
+    pub fn describe(&self, position: PosIdx) -> Option<String> {
+        let found = self.resolve(position)?;
+        let origin = match found.origin {
+            Origin::File(path) => self.io.shown_path(path),
+            Origin::String => "«string»".to_owned(),
+            Origin::Stdin => "«stdin»".to_owned(),
+            Origin::Internal(name) => format!("«nix-internal»/{name}"),
+        };
+        Some(format!("{origin}:{}:{}", found.line, found.column))
     }
 
     /// Line number `line` (from 1) of the text that `position` lies in, without its end.

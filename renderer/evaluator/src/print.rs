@@ -203,7 +203,11 @@ impl<'a> Printer<'_, 'a> {
             Value::String(string) => {
                 write_string(&mut self.out, string.bytes, self.options.max_string);
             }
-            Value::Path(path) => self.out.extend_from_slice(path.bytes),
+            Value::Path(path) => {
+                self.evaluator.observe(path.bytes);
+                let shown = self.evaluator.io.shown_path(path.bytes);
+                self.text(&shown);
+            }
             Value::List(list) => self.list(list.items, cell, depth)?,
             Value::Attrs(attrs) => self.set(value, std::ptr::from_ref(attrs).addr(), depth)?,
             Value::Lambda(_) if self.options.hide_functions && depth > 0 => self.text("«thunk»"),

@@ -47,7 +47,7 @@ impl<'a> Evaluator<'a> {
             Value::Int(value) => out.extend(value.to_string().bytes()),
             Value::Float(value) => out.extend(format_float(value.into()).bytes()),
             Value::String(string) => write_string(out, string.bytes, usize::MAX),
-            Value::Path(path) => out.extend(path.bytes),
+            Value::Path(path) => out.extend(self.io.shown_path(path.bytes).bytes()),
             Value::List(list) => {
                 if !list.items.is_empty() && !seen.insert(cell) {
                     out.extend("«repeated»".bytes());

@@ -131,10 +131,8 @@ impl Evaluator<'_> {
             Frame::Builtin(name) => return format!("primop {name}"),
             Frame::Function(position, name) => (position, name),
         };
-        let mut text = match self.positions.resolve(position) {
-            Some(at) => format!("{}:{}:{}", at.origin.describe(), at.line, at.column),
-            None => "«none»".to_owned(),
-        };
+        let described = self.positions.describe(position);
+        let mut text = described.unwrap_or_else(|| "«none»".to_owned());
         if let Some(name) = name {
             text = format!("{text}:{}", self.symbols.text(name));
         }

@@ -112,6 +112,7 @@ impl<'a> Evaluator<'a> {
         filter: Option<&mut PathFilter<'_, 'a>>,
     ) -> Result<StorePath> {
         let path = self.resolve(source.path, source.links)?;
+        let io = self.io;
         let mut walk = Walk {
             evaluator: self,
             filter,
@@ -121,7 +122,7 @@ impl<'a> Evaluator<'a> {
             walk.hash_flat(&path)?
         } else {
             nar::hash(HashAlgorithm::Sha256, |writer| walk.write(&path, writer))
-                .map_err(|error| error.into_eval_error(&path))?
+                .map_err(|error| error.into_eval_error(io, &path))?
                 .0
         };
         let included = walk.filter.is_some().then_some(walk.included);
@@ -178,7 +179,7 @@ impl<'a> Evaluator<'a> {
             None => Ok(path.clone()),
         });
         realised.map_err(|error| {
-            let path = String::from_utf8_lossy(&path);
+            let path = self.io.shown_path(&path);
             let text = format!("while realising the context of path '{path}'");
             error.trace(PosIdx::NONE, text)
         })
@@ -270,11 +271,11 @@ impl From<Box<EvalError>> for WalkError {
 }
 
 impl WalkError {
-    fn into_eval_error(self, path: &[u8]) -> Box<EvalError> {
+    fn into_eval_error(self, io: &dyn crate::io::EvalIo, path: &[u8]) -> Box<EvalError> {
         match self {
             WalkError::Eval(error) => error,
             WalkError::Archive(error) => {
-                let path = String::from_utf8_lossy(path);
+                let path = io.shown_path(path);
                 EvalError::new(
                     ErrorKind::Io,
                     format!("cannot copy '{path}' to the store: {error}"),
@@ -287,7 +288,7 @@ impl WalkError {
 impl Walk<'_, '_, '_> {
     fn hash_flat(&mut self, path: &[u8]) -> Result<Hash> {
         if self.evaluator.existing_type(path)?.kind() != EntryKind::Regular {
-            let path = String::from_utf8_lossy(path);
+            let path = self.evaluator.io.shown_path(path);
             let message = format!("file '{path}' is not a regular file");
             return Err(EvalError::new(ErrorKind::Io, message));
         }
@@ -307,7 +308,7 @@ impl Walk<'_, '_, '_> {
             FileType::Symlink => self.write_symlink(path, writer)?,
             FileType::Directory => self.write_directory(path, writer)?,
             FileType::Unknown => {
-                let path = String::from_utf8_lossy(path);
+                let path = self.evaluator.io.shown_path(path);
                 let message = format!("file '{path}' has an unsupported type");
                 return Err(EvalError::new(ErrorKind::Io, message).into());
             }

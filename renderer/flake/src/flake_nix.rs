@@ -25,30 +25,24 @@ const MAX_SIZE: u64 = 16 << 20;
 
 type Result<T> = std::result::Result<T, FlakeNixError>;
 
-/// Reads the flake.nix in a folder of a tree. `store_dir` is for messages.
+/// Reads the flake.nix in a folder of a tree, which lies in this store for the flake itself.
 pub fn read_flake_nix(
     place: &Place,
     store_dir: &StoreDir,
 ) -> std::result::Result<FlakeDecl, Box<dyn std::error::Error + Send + Sync>> {
     let file = place.file("flake.nix");
-    let shown = format!(
-        "{}/{}",
-        store_dir.print(&place.fetched.store_path),
-        file.display()
-    );
-    let source = place
-        .fetched
-        .tree
-        .read_text(&file, MAX_SIZE)?
-        .unwrap_or_default();
-    parse_flake_nix(&source, &shown).map_err(Into::into)
+    let tree = &place.fetched.tree;
+    let source = tree.read_text(&file, MAX_SIZE)?.unwrap_or_default();
+    let folder = Path::new(&store_dir.print(&place.fetched.store_path)).join(&place.dir);
+    parse_flake_nix(&source, &tree.shown(&file), &folder).map_err(Into::into)
 }
 
-/// Reads a flake.nix. `file` is where it stands, absolute: relative paths in it start there.
-pub fn parse_flake_nix(source: &str, file: &str) -> Result<FlakeDecl> {
+/// Reads a flake.nix. `file` is its name in messages; relative paths in it start in `folder`.
+pub fn parse_flake_nix(source: &str, file: &str, folder: &Path) -> Result<FlakeDecl> {
     let reader = Reader {
         source,
         file,
+        folder,
         ast: parse(source.as_bytes()).map_err(|error| {
             let at = |offset| Some(place_in(source, file, offset));
             let describe = |offset| place_in(source, file, offset).to_string();
@@ -232,9 +226,8 @@ impl Reader<'_> {
 
     /// A path literal relative to the folder of the file.
     fn relative(&self, literal: &str) -> String {
-        let folder = Path::new(self.file).parent().unwrap_or(Path::new("/"));
-        let path = crate::flake_ref::clean(&folder.join(literal));
-        let mut folder = folder.components().peekable();
+        let path = crate::flake_ref::clean(&self.folder.join(literal));
+        let mut folder = self.folder.components().peekable();
         let mut path = path.components().peekable();
         while folder.peek().is_some() && folder.peek() == path.peek() {
             folder.next();
@@ -254,7 +247,8 @@ mod tests {
     use super::*;
 
     fn read(source: &str) -> std::result::Result<FlakeDecl, String> {
-        parse_flake_nix(source, "/f/sub/flake.nix").map_err(|error| error.to_string())
+        parse_flake_nix(source, "/f/sub/flake.nix", Path::new("/f/sub"))
+            .map_err(|error| error.to_string())
     }
 
     fn reference(text: &str) -> FlakeRef {

@@ -76,11 +76,7 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
             }
             return Ok(None);
         }
-        let Ok((store_path, rest)) = store_dir.parse_subpath(path) else {
-            return Ok(None);
-        };
-        let rest = Path::new(OsStr::from_bytes(rest.strip_prefix(b"/").unwrap_or(rest)));
-        Ok(self.fetcher.source(&store_path).map(|tree| (tree, rest)))
+        Ok(self.fetcher.tree_at(path))
     }
 
     /// The place on this machine of a path that is in a tree.
@@ -417,6 +413,15 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
             .and_then(|reference| reference.to_url())
             .map(|url| url.expose())
             .map_err(|error| to_io_error(&error))
+    }
+
+    fn shown_path(&self, path: &[u8]) -> String {
+        self.fetcher.shown_path(path)
+    }
+
+    fn why_missing(&self, path: &[u8]) -> Option<String> {
+        let (tree, rest) = self.fetcher.tree_at(path)?;
+        tree.untracked(rest).map(|error| error.to_string())
     }
 
     fn message(&self, text: &str) {

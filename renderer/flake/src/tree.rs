@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::fs::{self, FileType, Metadata};
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use nix_formats::hash::{Hash, HashAlgorithm};
 use nix_formats::nar::{self, Writer, WriterError};
@@ -98,6 +98,8 @@ impl TrackedFiles {
 pub struct SourceTree {
     root: PathBuf,
     tracked: Option<TrackedFiles>,
+    /// Where it came from, if the user has it elsewhere than at `root`.
+    source: Option<String>,
 }
 
 impl SourceTree {
@@ -106,13 +108,22 @@ impl SourceTree {
         Self {
             root: root.into(),
             tracked: None,
+            source: None,
         }
+    }
+
+    /// The same tree, which messages name by the URL that it was fetched from.
+    #[must_use]
+    pub(crate) fn fetched_from(mut self, source: impl fmt::Display) -> Self {
+        self.source = Some(source.to_string());
+        self
     }
 
     pub(crate) fn tracked(root: PathBuf, tracked: TrackedFiles) -> Self {
         Self {
             root,
             tracked: Some(tracked),
+            source: None,
         }
     }
 
@@ -123,6 +134,24 @@ impl SourceTree {
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A path in the tree as messages name it: where the user has the file, or `«URL»/path` as in Nix.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        match &self.source {
+            None => self.join(path).display().to_string(),
+            Some(source) if path.as_os_str().is_empty() => format!("«{source}»"),
+            Some(source) => format!("«{source}»/{}", path.display()),
+        }
+    }
+
+    /// The error about a path that is in the work tree, but that Git does not track.
+    pub(crate) fn untracked(&self, path: &Path) -> Option<FlakeError> {
+        let is_unseen = self.locate(path).is_none() && self.join(path).symlink_metadata().is_ok();
+        is_unseen.then(|| FlakeError::Untracked {
+            path: path.display().to_string(),
+            repository: self.root.clone(),
+        })
     }
 
     /// The place of `path`, which is relative to the root and has no `.` or `..`, if it is part
@@ -167,8 +196,9 @@ impl SourceTree {
 
     /// What is in a folder, in any order.
     pub fn entries(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+        let place = self.locate(path).ok_or(io::ErrorKind::NotFound)?;
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.join(path))? {
+        for entry in fs::read_dir(place)? {
             let entry = entry?;
             let name = entry.file_name();
             if self

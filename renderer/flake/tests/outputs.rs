@@ -263,3 +263,38 @@ fn a_flake_that_git_does_not_know_is_not_there() {
         )
     );
 }
+
+#[test]
+fn messages_name_files_where_the_user_has_them() {
+    let world = World::new();
+    world
+        .write(
+            "top/flake.nix",
+            "{ outputs = _: { x = throw \"no\"; y = import ./extra.nix; z = import ./none.nix; }; }",
+        )
+        .commit("top")
+        .write("top/extra.nix", "1");
+    let root = world.path("top").display().to_string();
+    let error = |reference: &str, attr| eval(&world, reference, attr, true).expect_err("an error");
+    for reference in ["git+file://@/top", "path:@/top"] {
+        let error = error(reference, "x");
+        let place = format!("at {root}/flake.nix:1:22:");
+        assert!(
+            error.contains(&place) && !error.contains("/nix/store"),
+            "{error}"
+        );
+    }
+    let untracked = error("git+file://@/top", "y");
+    let help = format!("git -C \"{root}\" add \"extra.nix\"");
+    assert!(untracked.contains(&help), "{untracked}");
+    let missing = error("git+file://@/top", "z");
+    let expected = format!("path '{root}/none.nix' does not exist");
+    assert!(missing.contains(&expected), "{missing}");
+    let commit = error("git+file://@/top?ref=HEAD", "y");
+    let expected = format!("path '«git+file://{root}?ref=HEAD&rev=");
+    assert!(
+        commit.contains(&expected) && commit.contains("»/extra.nix' does not exist"),
+        "{commit}"
+    );
+    assert!(!commit.contains("narHash"), "{commit}");
+}

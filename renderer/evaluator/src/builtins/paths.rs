@@ -129,7 +129,7 @@ fn read_file<'a>(
     let path = evaluator.realise_path(args[0], Some(Links::All))?;
     let contents = evaluator.read_file(&path)?;
     if memchr::memchr(0, &contents).is_some() {
-        let path = String::from_utf8_lossy(&path);
+        let path = evaluator.io.shown_path(&path);
         let message =
             format!("the contents of the file '{path}' cannot be represented as a Nix string");
         return Err(failure(message));
@@ -341,7 +341,7 @@ impl<'a> Addition<'_, 'a> {
             self.store_path(evaluator)
         };
         let path = added.map_err(|error| {
-            let path = String::from_utf8_lossy(self.path);
+            let path = evaluator.io.shown_path(self.path);
             error.trace(NONE, format!("while adding path '{path}'"))
         })?;
         Ok(evaluator.store_path_value(&path))
@@ -376,7 +376,7 @@ impl<'a> Addition<'_, 'a> {
             }
         };
         if expected.is_some_and(|expected| expected != added) {
-            let path = String::from_utf8_lossy(self.path);
+            let path = evaluator.io.shown_path(self.path);
             let message =
                 format!("store path mismatch in (possibly filtered) path added from '{path}'");
             return Err(failure(message));

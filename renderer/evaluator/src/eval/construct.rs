@@ -257,17 +257,8 @@ impl<'a> Evaluator<'a> {
 
     /// `FILE:LINE:COLUMN`, or `«none»:0`.
     pub(crate) fn describe_position(&self, position: PosIdx) -> String {
-        self.positions.resolve(position).map_or_else(
-            || "«none»:0".to_owned(),
-            |found| {
-                format!(
-                    "{}:{}:{}",
-                    found.origin.describe(),
-                    found.line,
-                    found.column
-                )
-            },
-        )
+        let described = self.positions.describe(position);
+        described.unwrap_or_else(|| "«none»:0".to_owned())
     }
 
     /// What the body of a `with` is evaluated in: its only variable is the set.

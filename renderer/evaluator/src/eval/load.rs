@@ -107,7 +107,7 @@ impl<'a> Evaluator<'a> {
         let level = scope.map_or(Levels::ROOT, |scope| scope.level);
         let env = self.levels.env(level);
         self.eval(expr, &env).map_err(|error| {
-            let path = String::from_utf8_lossy(path);
+            let path = self.io.shown_path(path);
             error.trace(PosIdx::NONE, format!("while evaluating the file '{path}':"))
         })
     }
@@ -118,20 +118,18 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A file that could not be read, as an error of the evaluation.
-    #[expect(
-        clippy::unused_self,
-        reason = "asked of the evaluation, like every other error"
-    )]
     pub(crate) fn io_error(&self, path: &[u8], error: &std::io::Error) -> Box<EvalError> {
-        let path = String::from_utf8_lossy(path);
+        let shown = self.io.shown_path(path);
         match error.kind() {
             std::io::ErrorKind::NotFound => {
-                EvalError::new(ErrorKind::Io, format!("path '{path}' does not exist"))
+                let why = self.io.why_missing(path);
+                let missing = || format!("path '{shown}' does not exist");
+                EvalError::new(ErrorKind::Io, why.unwrap_or_else(missing))
             }
             std::io::ErrorKind::PermissionDenied if error.get_ref().is_some() => {
                 EvalError::new(ErrorKind::Restricted, error.to_string())
             }
-            _ => EvalError::new(ErrorKind::Io, format!("cannot read '{path}': {error}")),
+            _ => EvalError::new(ErrorKind::Io, format!("cannot read '{shown}': {error}")),
         }
     }
 
@@ -154,7 +152,7 @@ impl<'a> Evaluator<'a> {
                 _ => return Ok(path),
             }
         }
-        let path = String::from_utf8_lossy(&path);
+        let path = self.io.shown_path(&path);
         Err(EvalError::new(
             ErrorKind::Io,
             format!("too many symbolic links encountered while traversing the path '{path}'"),

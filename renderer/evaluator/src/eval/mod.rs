@@ -84,7 +84,7 @@ impl<'a> Evaluator<'a> {
         let mut evaluator = Self {
             arena,
             symbols,
-            positions: Positions::default(),
+            positions: Positions::new(io),
             contexts: Contexts::new(arena),
             io,
             settings,
@@ -125,6 +125,11 @@ impl<'a> Evaluator<'a> {
     /// The evaluation sees where something lies: see [`EvalIo::observed`].
     pub fn observe(&self, path: &[u8]) {
         self.io.observed(path);
+    }
+
+    /// A path as messages name it: see [`EvalIo::shown_path`].
+    pub fn shown_path(&self, path: &[u8]) -> String {
+        self.io.shown_path(path)
     }
 
     /// Whether something records what the evaluation sees.

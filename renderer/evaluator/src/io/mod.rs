@@ -211,6 +211,17 @@ pub trait EvalIo {
     /// A message of `trace` or `warn`, without a line feed.
     fn message(&self, text: &str);
 
+    /// A path as messages name it, so that the reader finds the file: what the evaluation sees need not be there.
+    fn shown_path(&self, path: &[u8]) -> String {
+        String::from_utf8_lossy(path).into_owned()
+    }
+
+    /// Why there is nothing at a path, where more can be said than that.
+    fn why_missing(&self, path: &[u8]) -> Option<String> {
+        let _ = path;
+        None
+    }
+
     /// The evaluation can tell the text of this path from now on, not only what lies there. Who wants to know what an
     /// evaluation depends on needs this where paths have the hash of a whole tree in them.
     fn observed(&self, path: &[u8]) {
@@ -270,6 +281,14 @@ impl<I: EvalIo + ?Sized> EvalIo for &I {
 
     fn message(&self, text: &str) {
         (**self).message(text);
+    }
+
+    fn shown_path(&self, path: &[u8]) -> String {
+        (**self).shown_path(path)
+    }
+
+    fn why_missing(&self, path: &[u8]) -> Option<String> {
+        (**self).why_missing(path)
     }
 
     fn observed(&self, path: &[u8]) {

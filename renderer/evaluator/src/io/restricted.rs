@@ -91,7 +91,7 @@ impl<I: EvalIo> RestrictedIo<I> {
         if self.restriction == Restriction::Urls || self.is_allowed(path) {
             return Ok(());
         }
-        let path = String::from_utf8_lossy(path);
+        let path = self.inner.shown_path(path);
         let why = match self.restriction {
             Restriction::Pure => "in pure evaluation mode (use '--impure' to override)",
             Restriction::Restricted | Restriction::Urls => "in restricted mode",
@@ -225,6 +225,14 @@ impl<I: EvalIo> EvalIo for RestrictedIo<I> {
 
     fn flake_ref_to_string(&self, attributes: &FetchAttributes) -> io::Result<String> {
         self.inner.flake_ref_to_string(attributes)
+    }
+
+    fn shown_path(&self, path: &[u8]) -> String {
+        self.inner.shown_path(path)
+    }
+
+    fn why_missing(&self, path: &[u8]) -> Option<String> {
+        self.inner.why_missing(path)
     }
 
     fn message(&self, text: &str) {

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    if let Err(error) = nix_flake::parse_flake_nix(text, "/f/flake.nix") {
+    if let Err(error) = nix_flake::parse_flake_nix(text, "/f/flake.nix", std::path::Path::new("/f")) {
         let _ = error.to_string();
     }
 });

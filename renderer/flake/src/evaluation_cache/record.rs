@@ -265,6 +265,14 @@ impl<I: EvalIo> EvalIo for RecordingIo<'_, I> {
         self.inner.flake_ref_to_string(attributes)
     }
 
+    fn shown_path(&self, path: &[u8]) -> String {
+        self.inner.shown_path(path)
+    }
+
+    fn why_missing(&self, path: &[u8]) -> Option<String> {
+        self.inner.why_missing(path)
+    }
+
     fn message(&self, text: &str) {
         self.note(What::Message, text.as_bytes(), || [0; 32]);
         self.inner.message(text);

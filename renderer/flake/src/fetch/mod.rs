@@ -22,6 +22,8 @@ mod tarball;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -126,6 +128,19 @@ impl Fetcher {
     /// The files behind a store path that a fetch gave.
     pub fn source(&self, path: &StorePath) -> Option<Arc<SourceTree>> {
         lock(&self.sources).get(path).cloned()
+    }
+
+    /// A path as messages name it: of a folder or work tree of this machine where it is, of other sources by their URLs.
+    pub fn shown_path(&self, path: &[u8]) -> String {
+        let shown = self.tree_at(path).map(|(tree, rest)| tree.shown(rest));
+        shown.unwrap_or_else(|| String::from_utf8_lossy(path).into_owned())
+    }
+
+    /// The tree that a path is in, and where.
+    pub(crate) fn tree_at<'p>(&self, path: &'p [u8]) -> Option<(Arc<SourceTree>, &'p Path)> {
+        let (store_path, rest) = self.settings.store_dir.parse_subpath(path).ok()?;
+        let rest = Path::new(OsStr::from_bytes(rest.strip_prefix(b"/").unwrap_or(rest)));
+        Some((self.source(&store_path)?, rest))
     }
 
     /// All store paths that fetches gave so far.
@@ -234,7 +249,13 @@ impl Fetcher {
         }
         found.input.set_nar_hash(&nar_hash);
         let store_path = self.recursive_path(&nar_hash, &name)?;
-        let tree = self.mount(&store_path, found.tree);
+        let is_here = found.tree.tracked_files().is_some() || input.scheme() == Some(Scheme::Path);
+        let tree = if is_here {
+            found.tree
+        } else {
+            found.tree.fetched_from(found.input.name_for_people())
+        };
+        let tree = self.mount(&store_path, tree);
         Ok(Fetched {
             input: found.input,
             store_path,

@@ -258,7 +258,7 @@ impl Fetcher {
         };
         check_hash(url, expected, &hash)?;
         let store_path = self.recursive_path(&hash, name)?;
-        let tree = self.mount(&store_path, tree);
+        let tree = self.mount(&store_path, tree.fetched_from(redacted(url)));
         Ok(FetchedFile { store_path, tree })
     }
 
@@ -284,7 +284,8 @@ impl Fetcher {
         self.cache
             .remember(&flat_key(&hash), &Attrs::from_iter([("narHash", nar_hash)]))?;
         let store_path = self.fixed_path(ContentAddressMethod::Flat, &hash, name)?;
-        let tree = self.mount(&store_path, content.tree);
+        let tree = content.tree.fetched_from(redacted(url));
+        let tree = self.mount(&store_path, tree);
         Ok(FetchedFile { store_path, tree })
     }
 }

@@ -1,5 +1,7 @@
 //! Values in the syntax tree of a flake.nix, as far as they are plain data.
 
+use std::path::Path;
+
 use nix_evaluator::ast::{Ast, BindingValue, BindingsId, Node, NodeId};
 
 use super::Result;
@@ -8,6 +10,7 @@ use super::error::{FlakeNixError, place_in};
 pub(super) struct Reader<'s> {
     pub(super) source: &'s str,
     pub(super) file: &'s str,
+    pub(super) folder: &'s Path,
     pub(super) ast: Ast,
 }
 

@@ -341,6 +341,17 @@ impl Input {
     }
 }
 
+impl Input {
+    /// Its URL without what a fetch found out and a reader does not need, `github:acme/shop/0123…`.
+    pub(crate) fn name_for_people(&self) -> String {
+        let mut input = self.clone();
+        for found in ["lastModified", "narHash", "revCount"] {
+            input.attrs.remove(found);
+        }
+        input.to_string()
+    }
+}
+
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_url() {

@@ -145,17 +145,12 @@ impl Reader<'_> {
         let file = place.file("flake.nix");
         let tree = &place.fetched.tree;
         if tree.kind(&file)?.is_none() {
-            let shown = file.display().to_string();
-            if tree.root().join(&file).exists() {
-                return Err(FlakeError::Untracked {
-                    path: shown,
-                    repository: tree.root().to_owned(),
-                });
-            }
-            return Err(FlakeError::NoFlakeFile {
-                reference: reference.to_string(),
-                file: shown,
-            });
+            return Err(tree
+                .untracked(&file)
+                .unwrap_or_else(|| FlakeError::NoFlakeFile {
+                    reference: reference.to_string(),
+                    file: file.display().to_string(),
+                }));
         }
         (self.read)(place).map_err(|source| FlakeError::FlakeNix {
             file: format!("{reference}: {}", file.display()),
