@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use niphas_api::System;
+use niphas_api::{System, architecture};
 use nix_formats::StorePath;
 use serde_json::{Map, Value};
 
-use crate::attribute_path::AttributePath;
+use crate::attribute_path::{AttributePath, Element};
 use crate::names::{why_bad_name, why_no_label};
 use crate::objects::Names;
 use crate::places::locate;
 use crate::problem::{Problem, ProblemKind, Problems};
 use crate::schema::{Checker, describe};
 use crate::store_paths::Mentions;
+use crate::suggestion::nearest;
 use crate::workload::{self, Schema};
 
 /// What `niphasConfigurations.<name>` evaluated to.
@@ -26,7 +27,7 @@ pub struct Evaluated<'a> {
     /// Workloads that are known to keep the rules of the schema, since they were checked by this very program before.
     pub keeps_rules: &'a dyn Fn(&str) -> bool,
     /// The position of an attribute of the value as `file:line:column`, if it has one.
-    pub position: &'a dyn Fn(&[&str]) -> Option<String>,
+    pub position: &'a dyn Fn(&[Element]) -> Option<String>,
 }
 
 /// An environment whose workloads fit the API. Their closures are not known yet.
@@ -55,6 +56,18 @@ pub struct CheckedWorkload {
 
 const VERSION: u64 = 1;
 
+/// Systems that may have been meant.
+const SYSTEMS: [&str; 8] = [
+    "aarch64-linux",
+    "armv7l-linux",
+    "i686-linux",
+    "loongarch64-linux",
+    "powerpc64le-linux",
+    "riscv64-linux",
+    "s390x-linux",
+    "x86_64-linux",
+];
+
 /// The `_type` of what `niphas.lib.mkEnvironment` returns.
 pub const ENVIRONMENT: &str = "niphas-environment";
 
@@ -68,11 +81,7 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
     let top = AttributePath::default();
     let environment = read_environment(&mut checker, evaluated);
     let Some((namespace, systems, workloads)) = environment else {
-        let nothing = Problem {
-            path: top,
-            position: None,
-            kind: ProblemKind::NotAnEnvironment("it cannot be read".into()),
-        };
+        let nothing = Problem::not_an_environment("it cannot be read");
         return Err(Problems::from_found(checker.problems).unwrap_or(nothing.into()));
     };
     let schema = Schema::new();
@@ -108,6 +117,47 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
     }
 }
 
+/// Checks what an environment is, and what systems it is for: what its workloads cannot be evaluated without. `value` is all
+/// of it but the workloads.
+///
+/// # Errors
+/// Everything that is wrong with that.
+pub fn check_head(
+    value: &Value,
+    position: &dyn Fn(&[Element]) -> Option<String>,
+) -> Result<(), Problems> {
+    let evaluated = Evaluated {
+        name: "",
+        value,
+        references: &|_, _| Vec::new(),
+        keeps_rules: &|_| false,
+        position,
+    };
+    let locate = |path: &AttributePath| locate(&evaluated, path);
+    let mut checker = Checker::new(&locate);
+    if is_environment(&mut checker, value) {
+        let path = AttributePath::default().attribute("systems");
+        read_systems(&mut checker, &path, &value["systems"]);
+    }
+    Problems::from_found(checker.problems).map_or(Ok(()), Err)
+}
+
+fn is_environment(checker: &mut Checker<'_>, value: &Value) -> bool {
+    let why = if value["_type"] != ENVIRONMENT {
+        format!("it is {}", describe(value))
+    } else if value["version"] != VERSION {
+        let version = describe(&value["version"]);
+        format!("its version is {version}, expected {VERSION}")
+    } else {
+        return true;
+    };
+    checker.report(
+        &AttributePath::default(),
+        ProblemKind::NotAnEnvironment(why),
+    );
+    false
+}
+
 type Environment<'a> = (Option<String>, Vec<System>, &'a Map<String, Value>);
 
 /// The environment's own attributes, if it can be gone on with.
@@ -117,16 +167,7 @@ fn read_environment<'a>(
 ) -> Option<Environment<'a>> {
     let value = evaluated.value;
     let top = AttributePath::default();
-    let mut not_one = |why: String| checker.report(&top, ProblemKind::NotAnEnvironment(why));
-    if value["_type"] != ENVIRONMENT {
-        not_one(format!("it is {}", describe(value)));
-        return None;
-    }
-    if value["version"] != VERSION {
-        not_one(format!(
-            "its version is {}, expected {VERSION}",
-            describe(&value["version"])
-        ));
+    if !is_environment(checker, value) {
         return None;
     }
     if let Some(reason) = why_bad_name(evaluated.name) {
@@ -182,16 +223,22 @@ fn read_systems(
     };
     let mut systems = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
-        match item.as_str().and_then(|text| text.parse::<System>().ok()) {
-            Some(system) => {
-                systems.insert(system);
-            }
-            None => wrong_type(
-                checker,
-                &path.index(index),
-                "a system like \"x86_64-linux\"",
-                item,
-            ),
+        let path = path.index(index);
+        let expected = "a system of Linux that Kubernetes knows, like \"x86_64-linux\"";
+        let Some(text) = item.as_str() else {
+            wrong_type(checker, &path, expected, item);
+            continue;
+        };
+        let known = text.parse::<System>().ok();
+        if let Some(system) = known.filter(|system| architecture(system).is_some()) {
+            systems.insert(system);
+        } else {
+            let kind = ProblemKind::BadValue {
+                expected: expected.to_owned(),
+                found: describe(item),
+                suggestion: nearest(text, SYSTEMS),
+            };
+            checker.report(&path, kind);
         }
     }
     (!systems.is_empty()).then(|| systems.into_iter().collect())

@@ -16,6 +16,7 @@ mod objects;
 mod output;
 mod places;
 mod problem;
+mod rule_words;
 mod rules;
 mod schema;
 mod store_paths;
@@ -24,8 +25,11 @@ mod systems;
 mod workload;
 
 pub use attribute_path::{AttributePath, Element};
-pub use environment::{CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, check};
+pub use environment::{
+    CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, check, check_head,
+};
 pub use lock::{FileHash, Lock, LockError};
 pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};
 pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment, places};
 pub use problem::{Problem, ProblemKind, Problems};
+pub use suggestion::nearest;

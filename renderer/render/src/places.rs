@@ -25,26 +25,25 @@ pub(crate) fn as_written(path: &AttributePath) -> AttributePath {
 
 /// The position of an attribute or of the nearest one around it.
 pub(crate) fn locate(evaluated: &Evaluated<'_>, path: &AttributePath) -> Option<String> {
-    let mut names = Vec::new();
-    for element in path.elements() {
-        match element {
-            Element::Attribute(name) => names.push(name.as_str()),
-            // Elements of lists have no positions, nor has what is in them for the caller.
-            Element::Index(_) => break,
-        }
-    }
-    while !names.is_empty() {
-        // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no places of the user's.
-        let position = match names[..] {
-            ["workloads", workload] => workload_position(evaluated.value, workload)
-                .or_else(|| (evaluated.position)(&names)),
-            ["workloads", ..] if matches!(names.len(), 3 | 4) => None,
-            _ => (evaluated.position)(&names),
+    let mut elements = path.elements();
+    while let Some((_, above)) = elements.split_last() {
+        let position = match elements {
+            [Element::Attribute(first), Element::Attribute(workload)] if first == "workloads" => {
+                workload_position(evaluated.value, workload)
+                    .or_else(|| (evaluated.position)(elements))
+            }
+            // `workloads.<name>.<system>` and its `attributes` are made by nixlib: no places of the user's.
+            [Element::Attribute(first), ..]
+                if first == "workloads" && matches!(elements.len(), 3 | 4) =>
+            {
+                None
+            }
+            _ => (evaluated.position)(elements),
         };
         if position.is_some() {
             return position;
         }
-        names.pop();
+        elements = above;
     }
     None
 }

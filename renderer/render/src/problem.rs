@@ -77,6 +77,17 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problem {
+    /// About a value that `niphas.lib.mkEnvironment` did not make.
+    pub fn not_an_environment(why: impl Into<String>) -> Self {
+        Self {
+            path: AttributePath::default(),
+            position: None,
+            kind: ProblemKind::NotAnEnvironment(why.into()),
+        }
+    }
+}
+
 /// What is wrong with an attribute.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
@@ -122,6 +133,8 @@ pub enum ProblemKind {
     Rule {
         /// The rule's message.
         rule: String,
+        /// What can be written, where the value says that.
+        hint: Option<String>,
     },
     /// What Kubernetes would refuse, or what could never run.
     #[error("{problem}")]
@@ -206,7 +219,7 @@ impl ProblemKind {
             Self::NotAnEnvironment(_) => Some(
                 "make it with niphas.lib.mkEnvironment, of the same version as this program".into(),
             ),
-            Self::WrongType { hint, .. } => hint.clone(),
+            Self::WrongType { hint, .. } | Self::Rule { hint, .. } => hint.clone(),
             Self::BadValue { suggestion, .. } => did_you_mean(suggestion),
             Self::UnknownAttribute { suggestion, known } => {
                 did_you_mean(suggestion).or_else(|| match known.as_slice() {
@@ -247,7 +260,6 @@ impl ProblemKind {
             Self::MissingAttribute { .. }
             | Self::BadName { .. }
             | Self::UnresolvedClosure(_)
-            | Self::Rule { .. }
             | Self::Children(_)
             | Self::Api(_) => None,
         }

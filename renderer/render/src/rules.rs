@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::attribute_path::AttributePath;
 use crate::problem::ProblemKind;
+use crate::rule_words::in_words;
 use crate::schema::Checker;
 
 /// The rules of schemas, each compiled once.
@@ -182,8 +183,8 @@ impl Rules {
         this: &dyn Val,
     ) {
         let mut report = |path: &AttributePath| {
-            let rule = message.to_owned();
-            checker.report(path, ProblemKind::Rule { rule });
+            let (rule, hint) = in_words(message, value, path);
+            checker.report(path, ProblemKind::Rule { rule, hint });
         };
         match (of_every_key(rule), value) {
             // Then the problem has the key's place, and each key that breaks the rule is reported.
@@ -318,8 +319,8 @@ mod tests {
         ports.Http: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
         ports.a--b: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
         ports.more-than-fifteen: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
-        ports.x: two ports have the same number and protocol
-        ports.y: two ports have the same number and protocol
+        ports.x: two ports have the same number and protocol: 6
+        ports.y: two ports have the same number and protocol: 6
         volumeClaims.b: two volume claims are mounted at the same path
         volumeClaims.c.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
         volumeClaims.tmp: two volume claims are mounted at the same path
@@ -337,16 +338,17 @@ mod tests {
             "autoscaling": { "minReplicas": 3, "maxReplicas": 2 },
             "disruptionBudget": {},
             "strategy": { "type": "OnDelete", "maxSurge": 1 },
-        })), @r"
+        })), @r#"
         autoscaling: autoscaling needs something to go by: cpu, memory or metrics
         autoscaling: minReplicas is larger than maxReplicas
         disruptionBudget: expected either minAvailable or maxUnavailable
         ingress.port: the ingress must name one of the ports, as there are several
         job: job is for the kinds Job and CronJob
-        service.ports: the service names a port that is not among the ports
+        service.ports: the service names the port "http", which is not among the ports
+          hint: the ports are admin, web
         strategy.type: a Deployment has no strategy OnDelete, and only a Deployment has Recreate
         strategy: maxSurge and maxUnavailable are for the type RollingUpdate
-        ");
+        "#);
         insta::assert_snapshot!(broken_rules(&json!({
             "kind": "Job",
             "replicas": 2,
@@ -380,7 +382,8 @@ mod tests {
         command: the first element is the program, and cannot be empty
         ingress.hosts."A.example": hosts are names of DNS, in lower case; the first part may be '*'
         probes.liveness.successThreshold: only a readiness probe can have another successThreshold than 1
-        probes.liveness: the probe names a port that is not among the ports
+        probes.liveness: the probe names the port "web", which is not among the ports
+          hint: the ports are admin, http
         probes.readiness: a probe needs one of exec, grpc, httpGet and tcpSocket
         service.annotations."/a": keys of annotations are names of at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not
         service.ports: two ports have the same number on the service

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of some known names.
 
 /// The known name that `name` was likely meant to be.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     // A name longer than this is no slip of the finger.
     if name.len() > 64 {
         return None;

@@ -134,6 +134,15 @@ fn on_system<'a>(
     (system, workload, references): (&'a System, &Value, Vec<String>),
 ) -> Option<OnSystem<'a>> {
     let attributes = &workload["attributes"];
+    if !attributes.is_object() {
+        let kind = ProblemKind::WrongType {
+            expected: "a set, or a function that returns one".to_owned(),
+            found: describe(attributes),
+            hint: None,
+        };
+        checker.report(path, kind);
+        return None;
+    }
     let package = read_package(checker, path, &workload["package"])?;
     let inner = attributes_of(path, system);
     let mut spec = checker.check(&inner, &schema.workload, attributes);

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use niphas_api::{ClosureLine, ClosureLines};
-use niphas_render::{CheckedEnvironment, ClosureId, Evaluated, Form, Lock, Problems, check};
+use niphas_render::{
+    CheckedEnvironment, ClosureId, Element, Evaluated, Form, Lock, Problems, check,
+};
 use nix_formats::StorePath;
 use serde_json::{Value, json};
 
@@ -38,18 +40,27 @@ fn check_value(value: &Value) -> Result<CheckedEnvironment, Problems> {
         };
         vec![DATA.to_owned(), package.to_owned()]
     };
-    let position = |path: &[&str]| {
+    let position = |path: &[Element]| {
         let mut value = value;
         let mut column = 1;
-        for name in path {
+        for element in path {
+            let name = match element {
+                Element::Attribute(name) => name,
+                // Elements of lists have no positions; what is in them does.
+                Element::Index(index) => {
+                    value = value.get(index)?;
+                    continue;
+                }
+            };
             let fields = value.as_object()?;
             // Both systems' attributes are written in one place.
             if !name.ends_with("-linux") {
                 column += fields.keys().position(|key| key == name)?;
             }
-            value = &fields[*name];
+            value = &fields[name];
         }
-        Some(format!("flake.nix:{}:{column}", path.len()))
+        let is_attribute = matches!(path.last(), Some(Element::Attribute(_)));
+        is_attribute.then(|| format!("flake.nix:{}:{column}", path.len()))
     };
     check(&Evaluated {
         keeps_rules: &|_| false,
@@ -194,8 +205,9 @@ fn wrong_attributes_are_reported_with_place_and_hint() {
     workloads.web.replicas: expected an integer, found the string "3"
       at flake.nix:5:10
       hint: write it without quotes: 3
-    workloads.web.service.ports: the service names a port that is not among the ports
+    workloads.web.service.ports: the service names the port "htp", which is not among the ports
       at flake.nix:6:11
+      hint: did you mean 'http'?
     "#);
 }
 
@@ -303,9 +315,9 @@ fn what_is_no_environment_is_refused() {
     systems: expected a list of at least one system, found an empty list
       at flake.nix:1:3
     ---
-    systems[0]: expected a system like "x86_64-linux", found the string "linux"
+    systems[0]: the string "linux": expected a system of Linux that Kubernetes knows, like "x86_64-linux"
       at flake.nix:1:3
-    systems[1]: expected a system like "x86_64-linux", found the integer 1
+    systems[1]: expected a system of Linux that Kubernetes knows, like "x86_64-linux", found the integer 1
       at flake.nix:1:3
     ---
     workloads: expected a set, found a list

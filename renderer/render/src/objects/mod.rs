@@ -13,6 +13,7 @@ mod grammar;
 mod network;
 mod place;
 mod pod;
+mod program;
 mod resources;
 mod routes;
 mod schedule;
@@ -49,6 +50,7 @@ pub(crate) struct Workload<'a> {
 pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
     let attributes = Value::Object(workload.spec.clone());
     let all = Place::new(&attributes, Some(&attributes), workload.path.clone());
+    program::check(checker, &all);
     schedule::check(checker, &all.field("cronJob"));
     network::check(checker, &all.field("networkPolicy"));
     routes::ingress(checker, &all.field("ingress"));
