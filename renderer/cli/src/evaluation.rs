@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use niphas_environments::EvaluationError;
+use niphas_render::nearest;
 use nix_evaluator::ErrorKind;
 use nix_evaluator::io::{EvalIo, LocalIo};
 
@@ -24,7 +25,24 @@ pub(crate) fn failure(error: EvaluationError) -> Failure {
             }
             Failure::Nix(report.text)
         }
-        EvaluationError::NoEnvironments => Failure::with_hint(
+        EvaluationError::NoEnvironments {
+            similar: Some(ref similar),
+        } => {
+            let hint = format!("it has '{similar}': name that niphasConfigurations");
+            Failure::with_hint(error, hint)
+        }
+        EvaluationError::UnknownEnvironment {
+            ref name,
+            ref known,
+        } => {
+            let nearest = nearest(name, known.iter().map(String::as_str));
+            let hint = nearest.map(|nearest| format!("did you mean '{nearest}'?"));
+            Failure::Other {
+                error: error.into(),
+                hint,
+            }
+        }
+        EvaluationError::NoEnvironments { similar: None } => Failure::with_hint(
             error,
             "declare environments with niphas.lib.mkEnvironment, as docs/reference/environment.md shows",
         ),

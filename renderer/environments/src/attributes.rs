@@ -43,25 +43,43 @@ pub fn select_first<'a>(
     outputs: Value<'a>,
     paths: &[String],
 ) -> Result<Value<'a>, Box<EvalError>> {
+    let mut near = Vec::new();
     for path in paths {
-        let mut found = Some(outputs);
-        for name in split_path(path) {
-            found = match found {
-                Some(value) => attribute(evaluator, value, &name)?,
-                None => None,
+        let mut value = outputs;
+        let mut names = split_path(path).into_iter();
+        loop {
+            let Some(name) = names.next() else {
+                return Ok(value);
             };
-        }
-        if let Some(value) = found {
-            return Ok(value);
+            let Some(inner) = attribute(evaluator, value, &name)? else {
+                near.extend(near_names(evaluator, value, &name)?);
+                break;
+            };
+            value = inner;
         }
     }
+    near.dedup();
     let quoted: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
     let named = match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
     };
     let message = format!("flake '{flake}' does not provide attribute {named}");
-    Err(EvalError::new(ErrorKind::Eval, message))
+    let mut error = EvalError::new(ErrorKind::Eval, message);
+    error.suggestions = near;
+    Err(error)
+}
+
+/// The names in a set that may have been meant.
+fn near_names<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+    name: &str,
+) -> Result<Vec<String>, Box<EvalError>> {
+    let members = members(evaluator, value)?;
+    let names = members.iter().map(|(name, _)| name.as_bytes());
+    let error = EvalError::new(ErrorKind::Eval, "").suggest(name.as_bytes(), names);
+    Ok(error.suggestions)
 }
 
 /// A value as `builtins.toJSON` gives it; the store paths that it refers to are added to `context`.

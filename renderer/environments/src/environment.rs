@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use niphas_render::{CheckedEnvironment, Evaluated, check};
+use niphas_render::{
+    CheckedEnvironment, ENVIRONMENT, Element, Evaluated, Problem, check, check_head,
+};
 use nix_evaluator::{Attrs, ContextBuilder, EvalError, Evaluator, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -33,6 +35,8 @@ pub(crate) struct OpenedEnvironment<'a> {
     pub(crate) value: Value<'a>,
     pub(crate) attributes: Json,
     pub(crate) workloads: Option<&'a Attrs<'a>>,
+    /// Why it is no environment, if that is seen without evaluating it.
+    why_none: Option<&'static str>,
 }
 
 /// An environment as plain data.
@@ -51,42 +55,77 @@ impl<'a> OpenedEnvironment<'a> {
         value: Value<'a>,
         answers: &mut Answers<'_>,
     ) -> Result<Self, Box<EvalError>> {
-        let mut workloads = None;
-        let attributes = match value {
-            Value::Attrs(environment) => {
-                let mut attributes = Map::new();
-                for attr in evaluator.sorted_attrs(environment) {
-                    let attr_name = evaluator.symbol_text(attr.name);
-                    if attr_name == "positions" {
-                        continue;
-                    }
-                    let value = evaluator.force(attr.value.share(), attr.position)?;
-                    match value {
-                        Value::Attrs(set) if attr_name == "workloads" => workloads = Some(set),
-                        value => {
-                            let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
-                            attributes.insert(attr_name, data);
-                        }
-                    }
-                }
-                Json::Object(attributes)
-            }
-            // The check finds fault with it.
-            value => to_json(evaluator, value, &mut ContextBuilder::default())?,
-        };
-        let mut head = EnvironmentHead {
-            attributes,
-            workloads: Vec::new(),
-        };
-        if let Some(workloads) = workloads {
-            head.workloads = names_of(evaluator, workloads);
-            answers.keep(environment_name(name), answers.mark(), &head);
-        }
-        Ok(Self {
+        let mut opened = Self {
             name: name.to_owned(),
             value,
-            attributes: head.attributes,
-            workloads,
+            attributes: Json::Null,
+            workloads: None,
+            why_none: None,
+        };
+        match value {
+            Value::Attrs(environment) => {
+                let kind = attribute(evaluator, value, "_type")?;
+                if matches!(kind, Some(Value::String(kind)) if kind.bytes == ENVIRONMENT.as_bytes())
+                {
+                    opened.read(evaluator, environment)?;
+                } else {
+                    opened.why_none =
+                        Some("it is a set that niphas.lib.mkEnvironment did not make");
+                }
+            }
+            Value::Lambda(_) | Value::Builtin(_) | Value::PartialApplication(_) => {
+                opened.why_none = Some("it is a function");
+            }
+            Value::List(_) => opened.why_none = Some("it is a list"),
+            // The check finds fault with it.
+            value => {
+                opened.attributes = to_json(evaluator, value, &mut ContextBuilder::default())?;
+            }
+        }
+        if let Some(workloads) = opened.workloads {
+            let head = EnvironmentHead {
+                attributes: opened.attributes.clone(),
+                workloads: names_of(evaluator, workloads),
+            };
+            answers.keep(environment_name(name), answers.mark(), &head);
+        }
+        Ok(opened)
+    }
+
+    /// Reads what `niphas.lib.mkEnvironment` made.
+    fn read(
+        &mut self,
+        evaluator: &mut Evaluator<'a>,
+        environment: &'a Attrs<'a>,
+    ) -> Result<(), Box<EvalError>> {
+        let mut attributes = Map::new();
+        for attr in evaluator.sorted_attrs(environment) {
+            let name = evaluator.symbol_text(attr.name);
+            if name == "positions" {
+                continue;
+            }
+            match evaluator.force(attr.value.share(), attr.position)? {
+                Value::Attrs(set) if name == "workloads" => self.workloads = Some(set),
+                value => {
+                    let data = to_json(evaluator, value, &mut ContextBuilder::default())?;
+                    attributes.insert(name, data);
+                }
+            }
+        }
+        self.attributes = Json::Object(attributes);
+        Ok(())
+    }
+
+    /// Checks what has to be right before the workloads are evaluated.
+    pub(crate) fn check(&self, evaluator: &Evaluator<'a>) -> Result<(), EnvironmentProblems> {
+        let position = |path: &[Element]| position(evaluator, self.value, path);
+        let checked = match self.why_none {
+            Some(why) => Err(Problem::not_an_environment(why).into()),
+            None => check_head(&self.attributes, &position),
+        };
+        checked.map_err(|problems| EnvironmentProblems {
+            environment: self.name.clone(),
+            problems,
         })
     }
 
@@ -103,12 +142,12 @@ impl<'a> OpenedEnvironment<'a> {
 }
 
 impl EnvironmentData {
-    /// Checks it. `position` says where an attribute stands in the source.
+    /// Checks it.
     pub(crate) fn check(
         self,
         name: &str,
         answers: &Answers<'_>,
-        position: &dyn Fn(&[&str]) -> Option<String>,
+        places: &Places<'_>,
     ) -> Result<CheckedEnvironment, EnvironmentProblems> {
         let mut environment = self.attributes;
         let mut references = BTreeMap::new();
@@ -116,7 +155,7 @@ impl EnvironmentData {
         let mut positions = Map::new();
         for (workload, data) in self.workloads {
             if let Some(position) = data.position {
-                positions.insert(workload.clone(), position.to_json(answers));
+                positions.insert(workload.clone(), position.to_json(answers, places.shown));
             }
             let mut systems = Map::new();
             for (system, on_system) in data.systems {
@@ -139,7 +178,7 @@ impl EnvironmentData {
                 let key = (workload.to_owned(), system.to_owned());
                 references.get(&key).cloned().unwrap_or_default()
             },
-            position,
+            position: places.position,
         });
         checked.map_err(|problems| EnvironmentProblems {
             environment: name.to_owned(),
@@ -148,31 +187,39 @@ impl EnvironmentData {
     }
 }
 
+/// How places are put into words.
+pub(crate) struct Places<'p> {
+    /// Where an attribute stands in the source.
+    pub(crate) position: &'p dyn Fn(&[Element]) -> Option<String>,
+    /// A file as messages name it.
+    pub(crate) shown: &'p dyn Fn(&str) -> String,
+}
+
 /// Where an attribute of the environment stands in the source, if it does.
 pub(crate) fn position<'a>(
     evaluator: &Evaluator<'a>,
     environment: Value<'a>,
-    path: &[&str],
+    path: &[Element],
 ) -> Option<String> {
     let (last, above) = path.split_last()?;
     let mut value = environment;
-    for name in above {
-        let Value::Attrs(attrs) = value else {
-            return None;
+    for element in above {
+        value = match (element, value) {
+            (Element::Attribute(name), Value::Attrs(attrs)) => {
+                evaluator.find_attr(attrs, name)?.value.share()
+            }
+            (Element::Index(index), Value::List(list)) => list.items.get(*index)?.share(),
+            _ => return None,
         };
-        value = evaluator.find_attr(attrs, name)?.value.share();
     }
-    let Value::Attrs(attrs) = value else {
-        return None;
-    };
-    let position = evaluator.find_attr(attrs, last)?.position;
-    let found = evaluator.positions().resolve(position)?;
-    Some(format!(
-        "{}:{}:{}",
-        found.origin.describe(),
-        found.line,
-        found.column
-    ))
+    match (last, value) {
+        (Element::Attribute(name), Value::Attrs(attrs)) => {
+            let position = evaluator.find_attr(attrs, name)?.position;
+            evaluator.positions().describe(position)
+        }
+        // Elements of lists have no positions.
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use nix_flake::Digest;
 
 use crate::answers::Answers;
 use crate::environment::{
-    EnvironmentData, EnvironmentHead, OpenedEnvironment, environment_name, position,
+    EnvironmentData, EnvironmentHead, OpenedEnvironment, Places, environment_name, position,
 };
 use crate::error::{EnvironmentProblems, EvaluationError, RefusedEnvironments, WorkError};
 use crate::evaluation::Evaluation;
@@ -93,7 +93,8 @@ impl<'f> Environments<'f> {
         progress: &dyn Fn(Step<'_>),
     ) -> Result<EvaluatedEnvironments, EvaluationError> {
         if let Some(known) = &self.known
-            && let Some(environments) = known.check(&self.cached.answers())
+            && let Some(environments) =
+                known.check(&self.cached.answers(), &|file| self.cached.shown(file))
         {
             return Ok(EvaluatedEnvironments {
                 environments,
@@ -140,11 +141,27 @@ impl<'f> Environments<'f> {
                 return Err(EvaluationError::UnknownEnvironment { name, known }.into());
             };
             progress(Step::Environment { name: &name });
-            let value = evaluator.force(attr.value.share(), PosIdx::NONE)?;
-            opened.push(OpenedEnvironment::open(evaluator, &name, value, answers)?);
+            let value = evaluator.force(attr.value.share(), PosIdx::NONE);
+            let environment =
+                value.and_then(|value| OpenedEnvironment::open(evaluator, &name, value, answers));
+            let what = || format!("while evaluating environment '{name}'");
+            opened.push(environment.map_err(|error| error.context(what()))?);
         }
+        refuse_what_has_no_workloads(evaluator, &opened)?;
         Ok(opened)
     }
+}
+
+/// Refuses what is no environment, and systems that no workload can be evaluated for.
+fn refuse_what_has_no_workloads<'a>(
+    evaluator: &Evaluator<'a>,
+    opened: &[OpenedEnvironment<'a>],
+) -> Result<(), WorkError> {
+    let refused = opened
+        .iter()
+        .filter_map(|opened| opened.check(evaluator).err());
+    RefusedEnvironments::unless_empty(refused.collect()).map_err(EvaluationError::from)?;
+    Ok(())
 }
 
 /// Evaluates the workloads of environments, as far as they are not known, and keeps what is found.
@@ -199,12 +216,16 @@ impl<'a> UncheckedEnvironment<'a> {
         let (name, value) = (self.name, self.value);
         let again = (!self.found_elsewhere.is_empty()).then(|| self.data.clone());
         let check = |data: EnvironmentData, evaluator: &Evaluator<'a>| {
-            data.check(&name, answers, &|path| position(evaluator, value, path))
+            let places = Places {
+                position: &|path| position(evaluator, value, path),
+                shown: &|file| evaluator.shown_path(file.as_bytes()),
+            };
+            data.check(&name, answers, &places)
         };
         let mut result = check(self.data, evaluator);
         if let (Err(_), Some(data)) = (&result, again) {
             // Where something stands is only seen in what was evaluated here.
-            evaluate_again(evaluator, value, &self.found_elsewhere)?;
+            evaluate_again(evaluator, (&name, value), &self.found_elsewhere)?;
             result = check(data, evaluator);
         }
         Ok(result)
@@ -224,7 +245,17 @@ impl KnownEnvironments {
     }
 
     /// Checks them as they are known.
-    fn check(&self, answers: &Answers<'_>) -> Option<Vec<CheckedEnvironment>> {
+    fn check(
+        &self,
+        answers: &Answers<'_>,
+        shown: &dyn Fn(&str) -> String,
+    ) -> Option<Vec<CheckedEnvironment>> {
+        // Problems are reported better by an evaluation, which knows positions.
+        let places = Places {
+            position: &|_| None,
+            shown,
+        };
+
         let mut environments = Vec::new();
         for name in &self.names {
             let head: EnvironmentHead = answers.decode(&environment_name(name))?;
@@ -237,8 +268,7 @@ impl KnownEnvironments {
                 attributes: head.attributes,
                 workloads,
             };
-            // Problems are reported better by an evaluation, which knows positions.
-            environments.push(data.check(name, answers, &|_| None).ok()?);
+            environments.push(data.check(name, answers, &places).ok()?);
         }
         Some(environments)
     }

@@ -23,7 +23,10 @@ pub enum EvaluationError {
     OutputsAreNoSet,
     /// The flake declares no environments.
     #[error("the flake has no output 'niphasConfigurations'")]
-    NoEnvironments,
+    NoEnvironments {
+        /// An output that may have been meant to be that.
+        similar: Option<String>,
+    },
     /// The flake does not have an environment of this name.
     #[error(
         "the flake has no environment '{name}'; it has: {}",

@@ -12,6 +12,7 @@ use nix_flake::{Fetcher, FlakeIo, install_get_flake};
 use serde::Serialize;
 
 use crate::error::{EvaluationError, NixReport, WorkError};
+use crate::trace::hide_what_is_not_the_users;
 
 /// Receives what evaluations say: warnings, and messages of `builtins.trace`. Several threads call it.
 pub type Hear = dyn Fn(&str) + Send + Sync;
@@ -93,10 +94,16 @@ impl Evaluation {
         let result = evaluator.on_stack(work);
         self.write_profile(&mut evaluator)?;
         result.map_err(|error| match error {
-            WorkError::Eval(error) => EvaluationError::Nix(NixReport {
-                kind: error.kind,
-                text: error.report_bytes(evaluator.positions(), self.settings.show_trace),
-            }),
+            WorkError::Eval(mut error) => {
+                let (positions, whole) = (evaluator.positions(), self.settings.show_trace);
+                if !whole {
+                    hide_what_is_not_the_users(&mut error, positions);
+                }
+                EvaluationError::Nix(NixReport {
+                    kind: error.kind,
+                    text: error.report_bytes(positions, whole),
+                })
+            }
             WorkError::Other(error) => error,
         })
     }

@@ -127,6 +127,11 @@ impl<'f> CachedEvaluation<'f> {
         Answers::known_in(self.cache.as_ref())
     }
 
+    /// A file of the flake or its inputs as messages name it.
+    pub(crate) fn shown(&self, file: &str) -> String {
+        self.flake.fetcher.shown_path(file.as_bytes())
+    }
+
     /// Whether answers of earlier runs count.
     pub(crate) fn uses_answers(&self) -> bool {
         self.evaluation.uses_answers()

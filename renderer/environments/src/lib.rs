@@ -23,8 +23,10 @@ mod last_rendering;
 mod opened_flake;
 mod origin;
 mod outputs;
+mod references;
 mod rendering;
 mod step;
+mod trace;
 mod work_list;
 mod workload;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use niphas_render::nearest;
 use nix_evaluator::{Attrs, Evaluator, Value};
 
 use crate::error::{EvaluationError, WorkError};
@@ -15,7 +16,10 @@ pub(crate) fn configurations<'a>(
         return Err(EvaluationError::OutputsAreNoSet.into());
     };
     let Some(all) = evaluator.find_attr(outputs, "niphasConfigurations") else {
-        return Err(EvaluationError::NoEnvironments.into());
+        let names = names_of(evaluator, outputs);
+        let ours = names.iter().filter(|name| name.starts_with("niphas"));
+        let similar = nearest("niphasConfigurations", ours.map(String::as_str));
+        return Err(EvaluationError::NoEnvironments { similar }.into());
     };
     let what = "while evaluating the flake output 'niphasConfigurations'";
     Ok(evaluator.expect_attrs(all.value.share(), all.position, what)?)

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use nix_evaluator::{Attrs, ContextBuilder, EvalError, Evaluator, PosIdx, Value};
+use nix_evaluator::{Attrs, EvalError, Evaluator, PosIdx, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::answers::{Answers, Mark};
-use crate::attributes::{attribute, to_json};
+use crate::attributes::attribute;
 use crate::error::WorkError;
 use crate::evaluators::Helper;
 use crate::outputs::{chosen, configurations, names_of};
+use crate::references::with_references;
 use crate::step::Step;
 use crate::work_list::WorkList;
 
@@ -103,7 +104,7 @@ impl<'w> FindWorkloads<'w> {
         while let Some(taken) = self.work.take_or_wait() {
             let (environment, name) = taken.item();
             progress(Step::Workload { environment, name });
-            match evaluate_workload(evaluator, sets[environment], name) {
+            match evaluate_workload(evaluator, sets[environment], taken.item()) {
                 Ok(systems) => taken.done((answers.mark(), systems)),
                 Err(error) => {
                     failure = Some(error);
@@ -137,12 +138,11 @@ impl Helper for FindWorkloads<'_> {
             }
         }
         while let Some(taken) = self.work.take() {
-            let (environment, name) = taken.item();
-            let Some(set) = sets.get(environment) else {
+            let Some(set) = sets.get(&taken.item().0) else {
                 continue;
             };
             // It is given up, and this evaluation with it: what it has found before counts all the same.
-            let Ok(systems) = evaluate_workload(evaluator, set, name) else {
+            let Ok(systems) = evaluate_workload(evaluator, set, taken.item()) else {
                 break;
             };
             taken.done((answers.mark(), systems));
@@ -158,12 +158,13 @@ impl Helper for FindWorkloads<'_> {
 /// Evaluates workloads of an environment that other evaluators found.
 pub(crate) fn evaluate_again<'a>(
     evaluator: &mut Evaluator<'a>,
-    environment: Value<'a>,
+    environment: (&str, Value<'a>),
     names: &[String],
 ) -> Result<(), Box<EvalError>> {
-    if let Some(Value::Attrs(set)) = attribute(evaluator, environment, "workloads")? {
+    let (environment, value) = environment;
+    if let Some(Value::Attrs(set)) = attribute(evaluator, value, "workloads")? {
         for name in names {
-            evaluate_workload(evaluator, set, name)?;
+            evaluate_workload(evaluator, set, &(environment.to_owned(), name.clone()))?;
         }
     }
     Ok(())
@@ -173,25 +174,29 @@ pub(crate) fn evaluate_again<'a>(
 fn evaluate_workload<'a>(
     evaluator: &mut Evaluator<'a>,
     set: &'a Attrs<'a>,
-    name: &str,
+    (environment, name): &WorkloadName,
 ) -> Result<BTreeMap<String, OnSystem>, Box<EvalError>> {
     let mut systems = BTreeMap::new();
+    let what = format!("while evaluating workload '{name}' of environment '{environment}'");
     let Some(attr) = evaluator.find_attr(set, name) else {
         return Ok(systems);
     };
     // The check finds fault with what is no set.
-    let Value::Attrs(workload) = evaluator.force(attr.value.share(), attr.position)? else {
+    let workload = evaluator.force(attr.value.share(), attr.position);
+    let Value::Attrs(workload) = workload.map_err(|error| error.context(what.clone()))? else {
         return Ok(systems);
     };
     let mut values = Vec::new();
     for attr in evaluator.sorted_attrs(workload) {
         let system = evaluator.symbol_text(attr.name);
-        values.push((system, evaluator.force(attr.value.share(), attr.position)?));
+        let value = evaluator.force(attr.value.share(), attr.position);
+        let value = value.map_err(|error| error.context(format!("{what} for {system}")))?;
+        values.push((system, value));
     }
     for (system, value) in values {
-        let mut context = ContextBuilder::default();
-        let value = to_json(evaluator, value, &mut context)?;
-        let references = evaluator.referred_paths(&context)?;
+        let evaluated = with_references(evaluator, value);
+        let (value, references) =
+            evaluated.map_err(|error| error.context(format!("{what} for {system}")))?;
         systems.insert(system, OnSystem { value, references });
     }
     Ok(systems)
@@ -210,13 +215,13 @@ impl Position {
         })
     }
 
-    /// The same, for the tree of now.
-    pub(crate) fn to_json(&self, answers: &Answers<'_>) -> Json {
+    /// The same, for the tree of now, with the file as messages name it.
+    pub(crate) fn to_json(&self, answers: &Answers<'_>, shown: &dyn Fn(&str) -> String) -> Json {
         let root = match answers.root() {
             Some(cache) if self.in_root => cache.root(),
             _ => String::new(),
         };
-        let file = format!("{root}{}", self.file);
+        let file = shown(&format!("{root}{}", self.file));
         json!({ "file": file, "line": self.line, "column": self.column })
     }
 }
