@@ -372,7 +372,7 @@ impl Members {
 /// Bytes of memory that a refusal takes, about.
 fn weight_of_refusal((cache, refusal): &(String, Refusal)) -> usize {
     let texts = match refusal {
-        Refusal::Untrusted(names) => weight_of_names(names),
+        Refusal::Untrusted(names) | Refusal::FalseSignatures(names) => weight_of_names(names),
         Refusal::TooFewSignatures {
             signers, missing, ..
         } => weight_of_names(signers) + weight_of_names(missing),

@@ -190,8 +190,19 @@ impl TrustPolicy {
             .map(|signature| signature.key_name.as_str())
             .collect();
         // For the message only, and kept for a while.
-        let claimed = claimed.into_iter().take(MAX_NAMES_TOLD);
-        Err(Refusal::Untrusted(claimed.map(shorten).collect()))
+        let told = |names: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+            names.take(MAX_NAMES_TOLD).map(shorten).collect()
+        };
+        let ours = told(
+            &mut claimed
+                .iter()
+                .copied()
+                .filter(|name| self.keys.has_name(name)),
+        );
+        if !ours.is_empty() {
+            return Err(Refusal::FalseSignatures(ours));
+        }
+        Err(Refusal::Untrusted(told(&mut claimed.into_iter())))
     }
 }
 
@@ -277,6 +288,20 @@ mod tests {
         info.sign(&store_dir, &a);
         info.sign(&store_dir, &b);
         assert!(policy.judge(&store_dir, &info).is_err());
+    }
+
+    #[test]
+    fn a_signature_in_the_name_of_a_trusted_key_that_did_not_make_it_is_named_so() {
+        let policy = policy(&[&key("a", 1)], 1).unwrap();
+        let mut info = info();
+        info.sign(&StoreDir::default(), &key("a", 2));
+        info.sign(&StoreDir::default(), &key("b", 3));
+        let refused = policy.judge(&StoreDir::default(), &info).unwrap_err();
+        assert!(matches!(&refused, Refusal::FalseSignatures(names) if names == &["a"]));
+        assert_eq!(
+            refused.to_string(),
+            "has it, with signatures in the name of a that the trusted key of that name did not make"
+        );
     }
 
     #[test]

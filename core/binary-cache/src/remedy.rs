@@ -21,6 +21,13 @@ pub enum Remedy<'a> {
         /// Names of keys that are said to have signed, the first few.
         keys: &'a [String],
     },
+    /// Find out whether the key was replaced, or the signatures are forged.
+    CompareKeys {
+        /// The cache.
+        cache: &'a str,
+        /// Names of trusted keys that did not make the signatures in their names, the first few.
+        keys: &'a [String],
+    },
     /// Sign the path with more trusted keys.
     SignWithMore {
         /// The cache.
@@ -73,6 +80,7 @@ impl Unavailable {
             Refusal::WeakAddress(_) => Remedy::Sign { cache },
             Refusal::Untrusted(keys) if keys.is_empty() => Remedy::Sign { cache },
             Refusal::Untrusted(keys) => Remedy::TrustOrSign { cache, keys },
+            Refusal::FalseSignatures(keys) => Remedy::CompareKeys { cache, keys },
             Refusal::TooFewSignatures { missing, .. } => Remedy::SignWithMore {
                 cache,
                 keys: missing,

@@ -368,7 +368,7 @@ async fn lies_are_found_out() {
     };
     assert_eq!(
         refusal(forged.print(&store_dir()).into_bytes()).await,
-        "has it, signed only by keys that are not trusted: cache-1"
+        "has it, with signatures in the name of cache-1 that the trusted key of that name did not make"
     );
     assert_eq!(refusal(unsigned.into_bytes()).await, "has it, but unsigned");
     assert_eq!(

@@ -59,6 +59,13 @@ fn each_refusal_has_its_own() {
             },
         ),
         (
+            Refusal::FalseSignatures(keys.to_vec()),
+            Remedy::CompareKeys {
+                cache: A,
+                keys: &keys,
+            },
+        ),
+        (
             too_few,
             Remedy::SignWithMore {
                 cache: A,

@@ -26,6 +26,11 @@ fn words(remedy: Remedy<'_>, path: &str, hash: &str) -> String {
             keys.join(", "),
             push(cache)
         ),
+        Remedy::CompareKeys { cache, keys } => format!(
+            "compare the trusted key {} with the one that signs: if it was replaced, trust the new one; if not, the \
+             signatures in {cache} are forged",
+            keys.join(", ")
+        ),
         Remedy::SignWithMore { cache, keys } => format!(
             "sign it with another trusted key ({}) as well: {}",
             keys.join(", "),
@@ -79,6 +84,12 @@ mod tests {
             (
                 Remedy::TrustOrSign { cache, keys },
                 format!("trust one of the keys k-1, k-2, or sign with a key that is trusted: {PUSH}"),
+            ),
+            (
+                Remedy::CompareKeys { cache, keys: &keys[..1] },
+                "compare the trusted key k-1 with the one that signs: if it was replaced, trust the new one; if not, the \
+                 signatures in https://a.example are forged"
+                    .to_owned(),
             ),
             (
                 Remedy::SignWithMore { cache, keys },

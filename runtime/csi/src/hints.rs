@@ -44,6 +44,11 @@ fn words(remedy: Remedy<'_>, hash: &str) -> String {
              to {cache} again",
             keys.join(", ")
         ),
+        Remedy::CompareKeys { cache, keys } => format!(
+            "compare the key {} in trustedKeys of the driver's csi.yaml with the one that signs: if it was replaced, trust \
+             the new one; if not, the signatures in {cache} are forged",
+            keys.join(", ")
+        ),
         Remedy::SignWithMore { cache, keys } => format!(
             "sign it with another trusted key ({}) as well, and push it to {cache} again",
             keys.join(", ")
@@ -82,6 +87,7 @@ mod tests {
             Remedy::NameKey,
             Remedy::Sign { cache },
             Remedy::TrustOrSign { cache, keys },
+            Remedy::CompareKeys { cache, keys },
             Remedy::SignWithMore { cache, keys },
             Remedy::Login { cache },
             Remedy::S3Keys { cache },

@@ -25,6 +25,8 @@ pub enum Refusal {
     /// It has the path, but no trusted key signed it. The names of the keys
     /// that are said to have signed, the first few.
     Untrusted(Vec<String>),
+    /// It has the path, with signatures in the names of trusted keys that those keys did not make. The names, the first few.
+    FalseSignatures(Vec<String>),
     /// It has the path, but fewer keys signed it than the policy wants.
     TooFewSignatures {
         /// The trusted keys that signed.
@@ -43,7 +45,10 @@ impl Refusal {
     pub fn is_for_trust(&self) -> bool {
         matches!(
             self,
-            Self::Untrusted(_) | Self::TooFewSignatures { .. } | Self::WeakAddress(_)
+            Self::Untrusted(_)
+                | Self::FalseSignatures(_)
+                | Self::TooFewSignatures { .. }
+                | Self::WeakAddress(_)
         )
     }
 
@@ -69,6 +74,11 @@ impl fmt::Display for Refusal {
                     keys.join(", ")
                 )
             }
+            Self::FalseSignatures(keys) => write!(
+                f,
+                "has it, with signatures in the name of {} that the trusted key of that name did not make",
+                keys.join(", ")
+            ),
             Self::TooFewSignatures {
                 signers,
                 missing,

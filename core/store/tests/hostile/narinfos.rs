@@ -26,10 +26,11 @@ fn field(text: &str, at: usize) -> &str {
 }
 
 /// What an error about a path may say when its narinfo is changed at random.
-const REFUSALS: [&str; 10] = [
+const REFUSALS: [&str; 11] = [
     "has a damaged narinfo: ",
     "answers with another path",
     "signed only by keys that are not trusted",
+    "the trusted key of that name did not make",
     "has it, but unsigned",
     "does not stay within the cache",
     "only its narinfo",

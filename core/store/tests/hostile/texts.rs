@@ -22,7 +22,7 @@ pub(crate) fn wrong_texts(info: &NarInfo, other: &NarInfo) -> Vec<(String, Vec<u
     };
     let set = |field: &str, value: &str| text.replace(&line(field), &format!("{field}: {value}"));
     let (damaged, untrusted) = ("has a damaged narinfo: ", "has it, but unsigned");
-    let no_key = "signed only by keys that are not trusted";
+    let no_key = "in the name of test that the trusted key of that name did not make";
     let mut cases: Vec<(String, Vec<u8>, &'static str)> = Vec::new();
     let mut case = |what: String, text: String, why| cases.push((what, text.into_bytes(), why));
 
@@ -270,11 +270,14 @@ pub(crate) fn wrong_texts(info: &NarInfo, other: &NarInfo) -> Vec<(String, Vec<u
     for value in ["test:AAAA", &signature[..signature.len() - 4]] {
         case(format!("Sig {value}"), set("Sig", value), no_key);
     }
-    for value in [
-        format!("test:{}==", "A".repeat(86)),
-        format!("other:{data}"),
+    for (value, why) in [
+        (format!("test:{}==", "A".repeat(86)), no_key),
+        (
+            format!("other:{data}"),
+            "signed only by keys that are not trusted",
+        ),
     ] {
-        case(format!("signature {value}"), set("Sig", &value), no_key);
+        case(format!("signature {value}"), set("Sig", &value), why);
     }
     for name in ["n".repeat(100_000), "test\u{1b}[2J".into()] {
         case(
