@@ -117,7 +117,11 @@ impl Cache {
             .transport
             .get(CacheInfo::NAME, CacheInfo::MAX_SIZE, limits)
             .await?;
-        CacheInfo::parse(store_dir, &bytes.ok_or(FetchError::NotACache)?)
+        let bytes = bytes.ok_or_else(|| match self.transport.missing_folder() {
+            Some(folder) => FetchError::NoFolder(folder.to_owned()),
+            None => FetchError::NotACache,
+        })?;
+        CacheInfo::parse(store_dir, &bytes)
     }
 
     /// The narinfo of a path, not yet trusted. Signatures by keys of these names are kept before others.

@@ -9,6 +9,12 @@ pub enum CacheArgsError {
     /// There is no cache.
     #[error("no binary cache is given, so no closure can be found")]
     NoCache,
+    /// Several values in one.
+    #[error("{what} are separated by spaces, and not by commas")]
+    Commas {
+        /// What they are.
+        what: &'static str,
+    },
     /// A cache's URL.
     #[error(transparent)]
     Url(#[from] CacheUrlError),
@@ -37,6 +43,7 @@ impl CacheArgsError {
                 "name more keys with --trusted-public-key or --key-file, or require fewer signatures \
                  with --required-signatures"
             }
+            Self::Commas { .. } => "write a space in place of each comma, or repeat the option",
             Self::Url(_) | Self::Keys(_) | Self::Netrc(_) | Self::Setup(_) => return None,
         };
         Some(hint.to_owned())

@@ -71,7 +71,7 @@ struct TrustArgs {
 impl CacheArgs {
     /// The caches, at least one.
     pub fn open(&self) -> Result<Caches, CacheArgsError> {
-        if self.caches.is_empty() {
+        if self.urls().is_empty() {
             return Err(CacheArgsError::NoCache);
         }
         self.open_any()
@@ -79,18 +79,55 @@ impl CacheArgs {
 
     /// The caches, of which there may be none.
     pub fn open_any(&self) -> Result<Caches, CacheArgsError> {
-        let urls = self.caches.iter().map(|url| url.parse());
+        if words(&self.caches).any(has_several_urls) {
+            return Err(CacheArgsError::Commas { what: "caches" });
+        }
+        if self.trust.keys.iter().any(|key| key.contains(',')) {
+            let what = "trusted public keys";
+            return Err(CacheArgsError::Commas { what });
+        }
+        let urls = words(&self.caches).map(str::parse);
         let urls = urls.collect::<Result<Vec<CacheUrl>, _>>()?;
         let urls = self.login.with_logins(urls)?;
         let trust = &self.trust;
-        let keys = read_keys(&trust.keys, &trust.key_files)?;
+        let words: Vec<String> = words(&trust.keys).map(str::to_owned).collect();
+        let keys = read_keys(&words, &trust.key_files)?;
         let policy = TrustPolicy::new(keys, trust.required_signatures)?;
         let limits = Limits::default();
         Ok(Caches::new(StoreDir::default(), urls, policy, limits)?)
     }
 
     /// The caches' URLs, as given: passwords can be among them.
-    pub fn urls(&self) -> &[String] {
-        &self.caches
+    pub fn urls(&self) -> Vec<String> {
+        words(&self.caches).map(str::to_owned).collect()
+    }
+}
+
+/// The values of an option, which variables have with spaces between them.
+fn words(values: &[String]) -> impl Iterator<Item = &str> {
+    let values = values.iter().map(|value| value.trim());
+    values.filter(|value| !value.is_empty())
+}
+
+/// Whether there is another URL after a comma: commas alone may be in one.
+fn has_several_urls(text: &str) -> bool {
+    text.split(',').skip(1).any(|part| part.contains("://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_one_space_between_values_is_one() {
+        let values = ["a", "", "b ", " "].map(str::to_owned);
+        assert_eq!(words(&values).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn urls_after_commas_are_seen_and_commas_in_urls_are_not() {
+        assert!(has_several_urls("https://a.example,https://b.example"));
+        assert!(!has_several_urls("https://a.example/x,y"));
+        assert!(!has_several_urls("s3://bucket?region=a"));
     }
 }

@@ -59,7 +59,8 @@ fn a_cache_that_cannot_be_used_is_named_with_the_reason() {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    let warning = "warning: the cache is not usable (cache file:///none): it does not appear to be a binary cache";
+    let warning =
+        "warning: the cache is not usable (cache file:///none): there is no folder '/none'";
     assert!(stderr.contains(warning), "{stderr}");
 }
 

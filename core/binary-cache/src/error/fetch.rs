@@ -1,6 +1,7 @@
 //! Why a file of a cache can't be fetched or written.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,6 +146,9 @@ pub enum FetchError {
     /// `nix-cache-info` is missing or is none.
     #[error("it does not appear to be a binary cache: nix-cache-info is missing or damaged")]
     NotACache,
+    /// A cache's folder is not there.
+    #[error("there is no folder '{}'", .0.display())]
+    NoFolder(PathBuf),
     /// The cache serves another store.
     #[error("it serves the store folder '{theirs}', not '{ours}'")]
     OtherStoreDir {

@@ -24,6 +24,11 @@ impl Folder {
         }
     }
 
+    /// Where it is, if there is no folder.
+    pub(super) fn missing(&self) -> Option<&Path> {
+        (!self.path.is_dir()).then_some(&self.path)
+    }
+
     pub(super) fn exists(&self, name: &str) -> Result<bool, FetchError> {
         let path = self.path(name)?;
         path.try_exists().map_err(|error| failed(&path, error))

@@ -19,6 +19,7 @@ pub(crate) use payload::Payload;
 use reqwest::Client;
 pub(crate) use s3_client::failure_of as failure_of_s3;
 pub(crate) use stage::{Lane, Stage};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,14 @@ impl Transport {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => wait(&mut retries, name, error).await?,
             }
+        }
+    }
+
+    /// The folder that files are read from, if there is none.
+    pub(crate) fn missing_folder(&self) -> Option<&Path> {
+        match self {
+            Self::File(folder) => folder.missing(),
+            Self::Http(_) | Self::S3(_) => None,
         }
     }
 
