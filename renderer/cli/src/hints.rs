@@ -22,21 +22,28 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
 
 fn hint_of_repository(error: &niphas_gitops::Error) -> Option<String> {
     use niphas_gitops::Error::{
-        BranchOfItself, Empties, NoBranch, OtherOwner, Refused, UnknownSource,
+        BranchOfItself, Empties, EmptyRepository, NoBranch, OtherOwner, Refused, UnknownSource,
     };
     let allow = match error {
         Empties { .. } => {
             return Some("if that is intended, allow it with --allow-empty".to_owned());
         }
-        NoBranch { branch, .. } => {
-            return Some(format!(
-                "create it from the default branch with --create-branch {branch}, or name another"
-            ));
+        NoBranch { branch, existing } => {
+            let nearest = niphas_render::nearest(branch, existing.iter().map(String::as_str));
+            return Some(match nearest {
+                Some(nearest) => format!("did you mean '{nearest}'?"),
+                None => format!(
+                    "create it from the default branch with --create-branch {branch}, or name another"
+                ),
+            });
         }
         Refused {
             by_force: false, ..
         } => "--create-branch NAME does that",
         BranchOfItself(_) => "--branch NAME does that",
+        EmptyRepository { .. } => {
+            return Some("name the branch to make: --branch main".to_owned());
+        }
         OtherOwner { .. } => {
             "if the flake moved, or this one should replace the other's workloads, allow it once with --take-over"
         }

@@ -107,6 +107,12 @@ pub enum Error {
     /// There is no signature.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// The branch to write to was not named, and the repository has none yet.
+    #[error("the repository '{url}' is empty, and names no branch")]
+    EmptyRepository {
+        /// The repository.
+        url: Redacted,
+    },
     /// A git operation failed that should not.
     #[error("git failed")]
     Git(#[source] GitError),
@@ -149,14 +155,19 @@ pub enum Error {
     #[error("no SSH key at '{0}'")]
     NoSshKey(PathBuf),
     /// The server has a rule against this push.
-    #[error("the repository refused the push to '{branch}': {message}")]
+    #[error(
+        "the repository refused the push to '{branch}': {message}{}",
+        said(words)
+    )]
     Refused {
         /// The branch.
         branch: String,
-        /// What the server said.
+        /// Why, in few words.
         message: String,
         /// Whether it was a branch of its own, which may be pushed to by force.
         by_force: bool,
+        /// What the server said to people, by lines.
+        words: Vec<String>,
     },
     /// Others were faster each time.
     #[error("gave up after {attempts} attempts: others changed '{branch}' each time")]
@@ -297,6 +308,7 @@ impl Error {
             },
             Self::NoBranch { .. } => "create the branch first, or name another",
             Self::NoDefaultBranch => "name the branch to write to",
+            Self::EmptyRepository { .. } => "name the branch to make",
             Self::NoCredentials { .. } => {
                 "give a token by file or by environment variable, or configure git's credential.helper"
             }
@@ -363,6 +375,15 @@ impl Error {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+fn said(words: &[String]) -> String {
+    let lines = words.iter().map(|line| format!("\n  {line}"));
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!("\nthe server said:{}", lines.collect::<String>())
     }
 }
 

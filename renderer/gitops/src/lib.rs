@@ -16,6 +16,7 @@
 mod access;
 mod error;
 mod generated;
+mod identity;
 mod local;
 mod location;
 mod owned_files;
@@ -25,6 +26,7 @@ mod proposal;
 mod provenance;
 mod remote;
 mod repository;
+mod server_words;
 mod signing;
 mod subject;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use git2::build::CheckoutBuilder;
 use git2::{
-    Branch, BranchType, ErrorCode, Oid, Reference, Repository, RepositoryInitOptions,
-    RepositoryState, StatusOptions,
+    Branch, BranchType, CheckoutNotificationType, ErrorCode, Oid, Reference, Repository,
+    RepositoryInitOptions, RepositoryState, StatusOptions,
 };
 
 use crate::error::Error;
@@ -122,18 +122,25 @@ impl Local {
         self.refuse_if_dirty(work_tree)?;
         let tree = self.repository.find_commit(to)?.tree()?;
         // Safe: it stops before the first file if one is not as the old tip has it.
+        let mut in_the_way = Vec::new();
         let mut checkout = CheckoutBuilder::new();
         checkout
             .safe()
             .recreate_missing(true)
-            .overwrite_ignored(false);
-        match self
+            .overwrite_ignored(false)
+            .notify_on(CheckoutNotificationType::CONFLICT)
+            .notify(|_, path, _, _, _| {
+                in_the_way.extend(path.map(|path| format!("'{}'", path.display())));
+                true
+            });
+        let checked_out = self
             .repository
-            .checkout_tree(tree.as_object(), Some(&mut checkout))
-        {
+            .checkout_tree(tree.as_object(), Some(&mut checkout));
+        drop(checkout);
+        match checked_out {
             Ok(()) => {}
             Err(error) if error.code() == ErrorCode::Conflict => {
-                return Err(self.dirty(work_tree, "an untracked file is in the way".into()));
+                return Err(self.dirty(work_tree, untracked(&in_the_way)));
             }
             Err(error) => return Err(error.into()),
         }
@@ -228,6 +235,24 @@ impl Local {
 
 fn reference(branch: &str) -> String {
     format!("refs/heads/{branch}")
+}
+
+/// That untracked files are in the way, and the first few of them.
+fn untracked(files: &[String]) -> String {
+    const FEW: usize = 3;
+    match files {
+        [] => "an untracked file is in the way".to_owned(),
+        [file] => format!("the untracked file {file} is in the way"),
+        files => {
+            let more = files.len().saturating_sub(FEW);
+            let few = files[..files.len() - more].join(", ");
+            let more = (more > 0).then(|| format!(" and {more} more"));
+            format!(
+                "the untracked files {few}{} are in the way",
+                more.unwrap_or_default()
+            )
+        }
+    }
 }
 
 /// The branch that HEAD names, born or not.

@@ -12,6 +12,7 @@ use crate::access::{Access, Authentication};
 use crate::error::Error;
 use crate::proposal::{Tips, refuse_in_the_way};
 use crate::repository::Advance;
+use crate::server_words::ServerWords;
 
 /// So often a branch may be replaced while its commits are fetched.
 const MOST_REPLACED: usize = 10;
@@ -178,12 +179,16 @@ impl Remote {
         self.repository
             .reference(NEXT, to, true, "niphas: to push")?;
         let authentication = Authentication::new(&self.access, &self.url);
-        let rejected = RefCell::new(None);
+        let (rejected, words) = (RefCell::new(None), ServerWords::default());
         let mut remote = self
             .repository
             .remote_anonymous(&self.url)
             .map_err(|error| authentication.explain(&error))?;
         let mut callbacks = authentication.callbacks();
+        callbacks.sideband_progress(|bytes| {
+            words.hear(bytes);
+            true
+        });
         callbacks.push_update_reference(|_, message| {
             *rejected.borrow_mut() = message.map(str::to_owned);
             Ok(())
@@ -222,6 +227,7 @@ impl Remote {
                     branch: self.branch().to_owned(),
                     message,
                     by_force: !force.is_empty(),
+                    words: words.lines(),
                 })
             }
         }
@@ -244,7 +250,10 @@ fn default_branch(repository: &Repository, url: &str, access: &Access) -> Result
             let name = String::from_utf8_lossy(&name).into_owned();
             Ok(name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned())
         }
-        Err(error) if error.code() == ErrorCode::NotFound => Err(Error::NoDefaultBranch),
+        Err(error) if error.code() == ErrorCode::NotFound => Err(match connection.list() {
+            Ok([]) => Error::EmptyRepository { url: url.into() },
+            _ => Error::NoDefaultBranch,
+        }),
         Err(error) => Err(explain(error)),
     }
 }

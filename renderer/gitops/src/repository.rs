@@ -5,11 +5,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
-use git2::{Commit, DiffFormat, ErrorCode, Oid, Repository, Signature, Tree};
+use git2::{Commit, DiffFormat, ErrorCode, Oid, Repository, Tree};
 use niphas_render::RenderedEnvironment;
 
 use crate::access::Access;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::local::{self, Local};
 use crate::location::Location;
 use crate::owned_files::{self, Applied, FileChange, apply};
@@ -416,13 +417,7 @@ impl GitOpsRepository {
         request: &Request<'_>,
     ) -> Result<Oid, Error> {
         let repository = self.repository();
-        let author = match &request.author {
-            Some(author) => Signature::now(&author.name, &author.email)?,
-            None => match repository.signature() {
-                Ok(signature) => signature,
-                Err(_) => Signature::now("niphas", "niphas@localhost")?,
-            },
-        };
+        let Identity { author, committer } = Identity::of(repository, request.author.as_ref())?;
         let mut names: BTreeSet<&str> = request.environments.keys().map(String::as_str).collect();
         if request.prune {
             names.extend(applied.gone.iter().map(String::as_str));
@@ -432,10 +427,10 @@ impl GitOpsRepository {
         let parent = self.find_commit(tip)?;
         let parents: Vec<&Commit<'_>> = parent.iter().collect();
         let Some(key) = request.signing_key else {
-            return Ok(repository.commit(None, &author, &author, &message, &tree, &parents)?);
+            return Ok(repository.commit(None, &author, &committer, &message, &tree, &parents)?);
         };
         let commit =
-            repository.commit_create_buffer(&author, &author, &message, &tree, &parents)?;
+            repository.commit_create_buffer(&author, &committer, &message, &tree, &parents)?;
         let signature = key.sign(&commit)?;
         Ok(repository.commit_signed(commit.as_str()?, &signature, None)?)
     }

@@ -498,7 +498,7 @@ fn work_in_a_work_tree_is_not_touched() {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "untracked").unwrap();
     insta::assert_snapshot!(say(&test.open().commit(&wanted).unwrap_err()), @r#"
-    'main' is checked out at 'WORK-TREE/', where an untracked file is in the way
+    'main' is checked out at 'WORK-TREE/', where the untracked file 'deploy/production/web/NiphasWorkload-web.yaml' is in the way
       hint: commit or stash what is there, or check out another branch
     "#);
     assert_eq!(fs::read_to_string(&path).unwrap(), "untracked");

@@ -52,7 +52,7 @@ pub(super) struct RepositoryArgs {
     /// An empty directory may be there.
     #[arg(long)]
     init: bool,
-    /// Commit as `NAME <ADDRESS>` [default: git's configuration]
+    /// Commit as `NAME <ADDRESS>` [default: git's variables and configuration]
     #[arg(long, value_name = "AUTHOR", value_parser = parse_author, hide_short_help = true)]
     pub(super) author: Option<Author>,
     /// Sign the commit with the private key in a file: OpenSSH's, or OpenPGP's
