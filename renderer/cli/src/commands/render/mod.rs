@@ -135,17 +135,21 @@ impl Args {
         let folder = &self.repository.dir;
         let files = render(&evaluated.environments, &closures, folder, &self.form())?;
         phases.end("files");
-        progress.say("writing to the repository");
+        let mode = self.report().mode;
+        progress.say(if mode.only_reports() {
+            "comparing with the repository"
+        } else {
+            "writing to the repository"
+        });
         let (repository, _stand_in) = match repository {
             Some(repository) => (repository, None),
-            None => self
-                .repository
-                .open_or_make(self.report().mode.only_reports())?,
+            None => self.repository.open_or_make(mode.only_reports())?,
         };
         let names: Vec<String> = files.keys().cloned().collect();
         let all = selected.is_empty().then(|| names.iter().cloned().collect());
         let origin = Origin::of(&flake)?;
-        let (code, commit) = self.write(&repository, origin, files, all, signing_key.as_ref())?;
+        let key = signing_key.as_ref();
+        let (code, commit) = self.write(&repository, origin, (files, all), key, &progress)?;
         if self.repository.create_branch.is_none()
             && let (Some(digest), Some(commit)) = (evaluated.digest, commit)
             && let Ok(objects) = BranchObjects::read(&repository, commit, folder, &names)
@@ -153,7 +157,6 @@ impl Args {
             last.note(digest, asked, objects);
         }
         phases.end("repository");
-        progress.clear();
         Ok(code)
     }
 
@@ -227,7 +230,7 @@ impl Args {
             repository: repository.key()?,
             environments: selected,
             base_image: expand.then_some(base_image),
-            caches: cache_args.urls(),
+            caches: &cache_args.urls(),
             trust: &caches.policy_id().to_string(),
         };
         let settings = flake.fetcher.settings();
@@ -296,9 +299,12 @@ impl Args {
         &self,
         repository: &GitOpsRepository,
         origin: Origin,
-        environments: BTreeMap<String, RenderedEnvironment>,
-        all_environments: Option<BTreeSet<String>>,
+        (environments, all_environments): (
+            BTreeMap<String, RenderedEnvironment>,
+            Option<BTreeSet<String>>,
+        ),
         signing_key: Option<&SigningKey>,
+        progress: &Progress,
     ) -> Result<(ExitCode, Option<Oid>), Failure> {
         let history = origin.history();
         let request = Request {
@@ -321,10 +327,12 @@ impl Args {
         let (report, branches) = (self.report(), Branches::of(repository));
         if report.mode.only_reports() {
             let plan = repository.plan(&request)?;
+            progress.clear();
             let code = report.plan(branches, &plan);
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
         let outcome = repository.commit(&request)?;
+        progress.clear();
         report.outcome(branches, &outcome);
         let tip = match outcome {
             Outcome::Unchanged { tip, .. } => tip,

@@ -111,7 +111,7 @@ impl Report {
                 say!("would commit to {}:", branches.to());
                 print_changes(&plan.changes);
             }
-            (OutputFormat::Text, _) => say!("nothing to commit: branch '{branch}' is up to date"),
+            (OutputFormat::Text, _) => say_unchanged(branch, plan.tip),
         }
         if changed && matches!(self.mode, Mode::Diff | Mode::Check) {
             ExitCode::FAILURE
@@ -169,9 +169,7 @@ impl Report {
             ) => {
                 self.not_needed(branches, *base, *withdrawn, gone);
             }
-            (OutputFormat::Text, Outcome::Unchanged { .. }) => {
-                say!("nothing to commit: branch '{branch}' is up to date");
-            }
+            (OutputFormat::Text, Outcome::Unchanged { tip, .. }) => say_unchanged(branch, *tip),
             (
                 OutputFormat::Text,
                 Outcome::Committed {
@@ -225,6 +223,15 @@ impl Report {
             "the repository has environments of this flake that are no longer in it: {names}; \
              remove them with --prune-environments"
         );
+    }
+}
+
+fn say_unchanged(branch: &str, tip: Option<Oid>) {
+    match tip {
+        Some(_) => say!("nothing to commit: branch '{branch}' is up to date"),
+        None => {
+            say!("nothing to commit: no workloads to render, and branch '{branch}' has no commit");
+        }
     }
 }
 
