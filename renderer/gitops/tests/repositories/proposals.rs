@@ -363,6 +363,8 @@ fn a_server_that_takes_no_force_is_reported() {
     let error = open().commit(&request(&[production("b")])).unwrap_err();
     insta::assert_snapshot!(explain(&error), @r#"
     the repository refused the push to 'niphas/update': non-fast-forward
+    the server said:
+      error: denying non-fast-forward refs/heads/niphas/update (you should pull first)
       hint: let niphas create branches of this name, and push to them by force: it replaces its own commits there
     "#);
     let hook = test.path().join("hooks/pre-receive");
