@@ -116,7 +116,7 @@ def one_environment_by_its_name(team):
 def a_lock_file_that_is_not_there_or_does_not_fit(team):
     team.flake("lib", "unused", "unused")
     team.flake("shop", "web", "production", inputs='inputs.lib.url = "path:../lib";')
-    team.render("./shop", code=1, said=["the lock file of flake 'git+file://", "is not up to date", "niphas lock", "--update-lock-file"])
+    team.render("./shop", code=1, said=["the lock file of flake 'git+file://", "is not up to date", "niphas flake lock", "--update-lock-file"])
     check(not team.gitops.exists(), "something was committed")
     team.render("./shop", "--update-lock-file")
     team.git("add", ".")

@@ -238,7 +238,7 @@ impl RenderedFlakeArgs {
             if self.no_update_lock_file || !self.update_lock_file {
                 return Err(Failure::with_hint(
                     anyhow::anyhow!("the lock file of flake '{name}' is not up to date"),
-                    "run 'niphas lock' and commit flake.lock, or write it with --update-lock-file",
+                    "run 'niphas flake lock' and commit flake.lock, or write it with --update-lock-file",
                 ));
             }
             locked = write_lock_file(&fetcher, locked, &options)?;

@@ -287,7 +287,7 @@ fn a_lock_file_that_does_not_fit_is_an_error_unless_it_may_be_written() {
     fs::remove_file(&lock).unwrap();
     insta::assert_snapshot!(project.failure(&project.render(&[]), 1), @r#"
     error: the lock file of flake 'path:[DIR]/source?dir=examples/hello' is not up to date
-    hint: run 'niphas lock' and commit flake.lock, or write it with --update-lock-file
+    hint: run 'niphas flake lock' and commit flake.lock, or write it with --update-lock-file
     "#);
     // Another input for once is no lock file that does not fit.
     let niphas = format!("path:{}", project.folder.source().display());
