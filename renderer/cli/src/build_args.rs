@@ -39,6 +39,8 @@ pub(crate) struct BuildArgs {
     print_build_logs: bool,
     #[arg(long, hide = true)]
     no_allow_import_from_derivation: bool,
+    #[arg(long, alias = "readonly-mode", hide = true)]
+    read_only: bool,
 }
 
 impl BuildArgs {
@@ -74,6 +76,7 @@ impl BuildArgs {
                 "--no-allow-import-from-derivation",
                 self.no_allow_import_from_derivation,
             ),
+            ("--read-only", self.read_only),
         ];
         let given = all.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(name, _)| name).collect()

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands;
+use crate::failure::Failure;
 use crate::messages::MessageArgs;
 
 /// Run Nix closures on Kubernetes, not container images.
@@ -16,7 +17,8 @@ use crate::messages::MessageArgs;
     name = "niphas",
     version,
     after_help = "Exit codes: 0 done; 1 something went wrong (with --check or --diff: there are changes); 2 wrong usage \
-                  (with --check or --diff: something went wrong).\nColours follow NO_COLOR and CLICOLOR_FORCE."
+                  (with --check or --diff: something went wrong); 102, of commands that only evaluate or lock: what was fetched has \
+                  another hash than asked for.\nColours follow NO_COLOR and CLICOLOR_FORCE."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -24,6 +26,9 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub messages: MessageArgs,
 }
+
+/// The exit code that Nix has where what was fetched has another hash than asked for.
+const HASH_MISMATCH: u8 = 102;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -47,10 +52,11 @@ pub(crate) enum Command {
 
 impl Command {
     /// The exit code of a run that failed.
-    pub(crate) fn failure_code(&self) -> ExitCode {
+    pub(crate) fn failure_code(&self, failure: &Failure) -> ExitCode {
         match self {
             Command::Render(args) => args.failure_code(),
             Command::Cache(args) => args.failure_code(),
+            _ if failure.is_hash_mismatch() => ExitCode::from(HASH_MISMATCH),
             _ => ExitCode::FAILURE,
         }
     }

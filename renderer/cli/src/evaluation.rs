@@ -23,7 +23,10 @@ pub(crate) fn failure(error: EvaluationError) -> Failure {
                             output, or generate the file that is imported and commit it";
                 report.text.extend_from_slice(hint.as_bytes());
             }
-            Failure::Nix(report.text)
+            match report.kind {
+                ErrorKind::HashMismatch => Failure::HashMismatch(report.text),
+                _ => Failure::Nix(report.text),
+            }
         }
         EvaluationError::NoEnvironments {
             similar: Some(ref similar),

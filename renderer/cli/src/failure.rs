@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use binary_cache::{ClosureError, Unavailable};
 use niphas_cache_args::unavailable_hint;
 use niphas_environments::{EvaluationError, UnresolvedClosure};
+use nix_flake::FlakeError;
 use nix_formats::StorePath;
 
 use crate::evaluation;
@@ -20,6 +21,8 @@ const MOST_PATHS: usize = 100;
 pub(crate) enum Failure {
     /// A report in Nix's form, "error: …" with source lines.
     Nix(Vec<u8>),
+    /// The same, of something that was fetched and has another hash than asked for.
+    HashMismatch(Vec<u8>),
     /// Anything else, with its causes, and what can be done about it.
     Other {
         /// What went wrong.
@@ -101,10 +104,23 @@ impl Failure {
         }
     }
 
+    /// Whether something that was fetched has another hash than asked for.
+    pub(crate) fn is_hash_mismatch(&self) -> bool {
+        match self {
+            Failure::Nix(_) => false,
+            Failure::HashMismatch(_) => true,
+            Failure::Other { error, .. } => error
+                .downcast_ref()
+                .is_some_and(FlakeError::is_hash_mismatch),
+        }
+    }
+
     /// Prints the failure to standard error.
     pub(crate) fn report(&self) {
         match self {
-            Failure::Nix(report) => niphas_terminal::report_text(report),
+            Failure::Nix(report) | Failure::HashMismatch(report) => {
+                niphas_terminal::report_text(report);
+            }
             Failure::Other { error, hint } => {
                 niphas_terminal::report(error.as_ref(), hint.as_deref());
             }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             failure.report();
-            cli.command.failure_code()
+            cli.command.failure_code(&failure)
         }
     }
 }

@@ -561,3 +561,38 @@ fn json_is_indented_where_that_is_asked_for() {
         assert_eq!(pretty, format!("{value:#}\n"));
     }
 }
+
+#[test]
+fn other_contents_than_the_hash_says_have_an_exit_code_of_their_own() {
+    let place = flake();
+    place.write("", &[("file", "contents")]);
+    let file = place.path().join("file").display().to_string();
+    let leaf = place.path().join("leaf").display().to_string();
+    let zeros = "0".repeat(52);
+    let sri = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let fetches = [
+        format!("builtins.fetchurl {{ url = \"file://{file}\"; sha256 = \"{zeros}\"; }}"),
+        format!(
+            "builtins.fetchTree {{ type = \"path\"; path = \"{leaf}\"; narHash = \"{sri}\"; }}"
+        ),
+    ];
+    for fetch in &fetches {
+        for command in [&["instantiate", "--eval", "-E"][..], &["eval", "--expr"]] {
+            let done = place.niphas("", &[command, &[fetch]].concat());
+            let said = text(&done.stderr);
+            assert_eq!(done.status.code(), Some(102), "{fetch}: {said}");
+            assert!(said.contains("mismatch"), "{said}");
+        }
+    }
+    place.stdout("flake", &["flake", "lock"]);
+    let lock = place.path().join("flake/flake.lock");
+    let locked = fs::read_to_string(&lock).unwrap();
+    let start = locked.find("sha256-").unwrap();
+    fs::write(
+        &lock,
+        locked.replace(&locked[start..start + sri.len()], sri),
+    )
+    .unwrap();
+    let done = place.niphas("flake", &["eval", ".#lib.value"]);
+    assert_eq!(done.status.code(), Some(102), "{}", text(&done.stderr));
+}

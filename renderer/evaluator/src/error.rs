@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Limit,
     /// A file, store or fetch could not be read.
     Io,
+    /// What was fetched has another hash than asked for.
+    HashMismatch,
 }
 
 /// One step of the way to an error.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use nix_evaluator::io::{
     EntryKind, EvalIo, FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest,
-    Fetched, FileType, ParsedFlakeRef, StoreObject,
+    Fetched, FileType, HashMismatch, ParsedFlakeRef, StoreObject,
 };
 use nix_formats::hash::HashFormat;
 
@@ -285,6 +285,7 @@ fn fetch_error(error: FlakeError) -> io::Error {
             input,
             cause: fetch_error(*source),
         }),
+        error if error.is_hash_mismatch() => io::Error::other(HashMismatch(error.to_string())),
         error => to_io_error(&error),
     }
 }

@@ -148,5 +148,10 @@ fn get_flake<'a>(
     reason = "the evaluator's results hold boxed errors"
 )]
 fn eval_error(error: &FlakeError) -> Box<EvalError> {
-    EvalError::new(ErrorKind::Eval, crate::io::to_io_error(error).to_string())
+    let kind = if error.is_hash_mismatch() {
+        ErrorKind::HashMismatch
+    } else {
+        ErrorKind::Eval
+    };
+    EvalError::new(kind, crate::io::to_io_error(error).to_string())
 }

@@ -9,7 +9,9 @@ use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
-use crate::io::{FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest, Fetched};
+use crate::io::{
+    FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest, Fetched, HashMismatch,
+};
 use crate::json::JsonOptions;
 use crate::path::base_name;
 use crate::position::PosIdx;
@@ -39,10 +41,25 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
 
 const NONE: PosIdx = PosIdx::NONE;
 
+/// Whether an error, or what caused it, is a hash that is not the one that was asked for.
+fn is_hash_mismatch(error: &std::io::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let error_of_io = error.downcast_ref::<std::io::Error>();
+        let inner = error_of_io.and_then(std::io::Error::get_ref);
+        if inner.is_some_and(|inner| inner.downcast_ref::<HashMismatch>().is_some()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// What the outside refused or could not do.
 pub(super) fn outside_error(error: &std::io::Error) -> Box<EvalError> {
     let kind = match error.kind() {
         std::io::ErrorKind::PermissionDenied => ErrorKind::Restricted,
+        _ if is_hash_mismatch(error) => ErrorKind::HashMismatch,
         _ => ErrorKind::Io,
     };
     let mut messages = vec![error.to_string()];

@@ -13,6 +13,11 @@ pub use local::LocalIo;
 pub use restricted::{RestrictedIo, Restriction};
 pub use store_folder::StoreFolder;
 
+/// The inner error of a fetch that gave other contents than those of the hash that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct HashMismatch(pub String);
+
 /// What lies at a path, links not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileType {

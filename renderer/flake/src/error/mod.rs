@@ -402,6 +402,17 @@ impl FlakeError {
         }
     }
 
+    /// Whether what was fetched has another hash than asked for, or the cause of this error is that.
+    pub fn is_hash_mismatch(&self) -> bool {
+        match self {
+            Self::NarHashMismatch { .. } | Self::HashMismatch { .. } => true,
+            Self::Fetching { source, .. }
+            | Self::UpdatingInput { source, .. }
+            | Self::UpdatingLock { source, .. } => source.is_hash_mismatch(),
+            _ => false,
+        }
+    }
+
     /// Whether a server took too long, or sent too much.
     pub(crate) fn is_limit(&self) -> bool {
         match self {
