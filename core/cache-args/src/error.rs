@@ -1,6 +1,7 @@
 //! Why arguments about caches cannot be used.
 
 use binary_cache::{CacheUrlError, KeysError, NetrcError, PolicyError, SetupError};
+use nix_formats::signature::SignatureError;
 use thiserror::Error;
 
 /// Arguments about caches cannot be used.
@@ -44,6 +45,17 @@ impl CacheArgsError {
                  with --required-signatures"
             }
             Self::Commas { .. } => "write a space in place of each comma, or repeat the option",
+            Self::Keys(
+                KeysError::Word {
+                    source: SignatureError::SecretHalf(_),
+                }
+                | KeysError::Line {
+                    source: SignatureError::SecretHalf(_),
+                    ..
+                },
+            ) => {
+                "keep the secret half where paths are pushed; its public half is printed by: niphas key public <file>"
+            }
             Self::Url(_) | Self::Keys(_) | Self::Netrc(_) | Self::Setup(_) => return None,
         };
         Some(hint.to_owned())

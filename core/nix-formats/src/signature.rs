@@ -21,6 +21,12 @@ pub enum SignatureError {
     /// A secret key that is not 64 bytes, seed and public key.
     #[error("secret key '{0}' is not valid")]
     InvalidSecretKey(String),
+    /// The secret half of a key stands where the public one should.
+    #[error("expected the public half of key '{0}', found its secret half")]
+    SecretHalf(String),
+    /// The public half of a key stands where the secret one should.
+    #[error("expected the secret half of key '{0}', found its public half")]
+    PublicHalf(String),
 }
 
 fn split(text: &str, what: &'static str) -> Result<(String, Vec<u8>), SignatureError> {
@@ -114,6 +120,9 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, SignatureError> {
         let (name, data) = split(text.trim(), "key")?;
+        if data.len() == ed25519_dalek::KEYPAIR_LENGTH {
+            return Err(SignatureError::SecretHalf(name));
+        }
         let key = data
             .try_into()
             .ok()
@@ -235,6 +244,9 @@ impl FromStr for SecretKey {
 
     fn from_str(text: &str) -> Result<Self, SignatureError> {
         let (name, data) = split(text.trim(), "key")?;
+        if data.len() == ed25519_dalek::PUBLIC_KEY_LENGTH {
+            return Err(SignatureError::PublicHalf(name));
+        }
         let key = data
             .try_into()
             .ok()
@@ -297,6 +309,20 @@ mod tests {
             }
         }
         assert!(verify_all(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_wrong_half_of_a_key_is_named_as_such() {
+        let key = SecretKey::from_seed("shop-1", [7; 32]);
+        let (secret, public) = (key.to_secret_string(), key.public_key().to_string());
+        let error = secret.parse::<PublicKey>().unwrap_err();
+        assert_eq!(error, SignatureError::SecretHalf("shop-1".to_owned()));
+        assert!(!error.to_string().contains(&secret[10..20]));
+        let error = public.parse::<SecretKey>().unwrap_err();
+        assert_eq!(error, SignatureError::PublicHalf("shop-1".to_owned()));
+        let short = BASE64.encode(&[1; 31]);
+        let error = format!("shop-1:{short}").parse::<PublicKey>().unwrap_err();
+        assert_eq!(error, SignatureError::InvalidPublicKey("shop-1".to_owned()));
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Instantiate(Box<commands::instantiate::Args>),
     Derivation(Box<commands::derivation::Args>),
     Cache(Box<commands::cache::Args>),
+    Key(commands::key::Args),
     Bootstrap(Box<commands::bootstrap::Args>),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),

@@ -8,6 +8,7 @@ pub(crate) mod derivation;
 pub(crate) mod eval;
 pub(crate) mod flake;
 pub(crate) mod instantiate;
+pub(crate) mod key;
 pub(crate) mod render;
 pub(crate) mod repl;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Instantiate(args) => args.run(),
         Command::Derivation(args) => args.run(),
         Command::Cache(args) => args.run(),
+        Command::Key(args) => args.run(),
         Command::Bootstrap(args) => args.run(),
         Command::Crd(args) => args.run(),
         Command::Completions(args) => args.run(),

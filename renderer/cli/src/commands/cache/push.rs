@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::runtime;
 use super::sources::store_paths;
+use crate::commands::key::read_secret_key;
 use crate::failure::Failure;
 
 /// Push closures from a Nix store to a binary cache
@@ -31,7 +32,7 @@ use crate::failure::Failure;
   niphas cache push --to file:///srv/cache --sign-key cache.secret ./result
   niphas cache push --to 's3://bucket?region=eu-central-1' --sign-key cache.secret /nix/store/…-hello
   nix-build | niphas cache push --to https://cache.example.org --netrc-file ~/.netrc -
-A key is made with: nix key generate-secret --key-name cache.example.org-1 > cache.secret
+A key is made with: niphas key generate cache.example.org-1 --output cache.secret
 Servers must take PUT, as nginx with WebDAV does.
 Exit codes: 0 everything is in the cache; 1 something went wrong.")]
 pub(crate) struct Args {
@@ -108,13 +109,8 @@ impl Args {
         let defaults = PushOptions::default();
         let threads = self.threads.unwrap_or(defaults.jobs);
         let threads = u32::try_from(threads.get()).unwrap_or(u32::MAX);
-        let mut keys: Vec<SecretKey> = Vec::new();
-        for file in &self.sign_keys {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read '{}'", file.display()))?;
-            let key = text.trim().parse();
-            keys.push(key.with_context(|| format!("in '{}'", file.display()))?);
-        }
+        let keys = self.sign_keys.iter().map(|file| read_secret_key(file));
+        let keys = keys.collect::<Result<Vec<SecretKey>, _>>()?;
         Ok(PushOptions {
             compressor: Compressor::new(self.compression.clone(), self.level, threads)?,
             keys: keys.into(),
