@@ -47,6 +47,8 @@ let
           mainProgram = package.meta.mainProgram or null;
           attributes = if builtins.isAttrs own then removeAttrs attributes [ "package" ] else own;
         };
+
+      evaluated = perWorkload (name: workload: builtins.mapAttrs (evaluate name workload) pkgs);
     in
     {
       _type = "niphas-environment";
@@ -54,7 +56,11 @@ let
       namespace = null;
       # What mapAttrs makes has no positions.
       positions = perWorkload (name: _: builtins.unsafeGetAttrPos name workloads);
-      workloads = perWorkload (name: workload: builtins.mapAttrs (evaluate name workload) pkgs);
+      workloads = evaluated;
+      # For `nix build`, by system.
+      roots = builtins.mapAttrs (
+        system: _: import ./roots.nix (builtins.mapAttrs (_: workload: workload.${system}) evaluated)
+      ) pkgs;
     }
     # So they keep the positions that the user wrote them at.
     // builtins.intersectAttrs { namespace = null; systems = null; } environment;

@@ -37,13 +37,40 @@ let
 
   tests = {
     an-environment-says-what-it-is = {
-      actual = removeAttrs (environment { namespace = "shop"; }) [ "workloads" ];
+      actual = removeAttrs (environment { namespace = "shop"; }) [ "workloads" "roots" ];
       expected = {
         _type = "niphas-environment";
         version = 1;
         namespace = "shop";
         positions = { };
         systems = [ "x86_64-linux" "aarch64-linux" ];
+      };
+    };
+
+    roots-are-all-that-the-workloads-refer-to = {
+      actual =
+        let
+          inherit
+            (environment {
+              workloads.web = { pkgs, ... }: {
+                package = pkgs.web;
+                args = [ "${builtins.toFile "data-1.0" ""}" ];
+              };
+              workloads.worker = { pkgs, ... }: { package = pkgs.web; };
+            })
+            roots
+            ;
+          # Less the hash.
+          nameOf = name: builtins.substring 33 (-1) name;
+          about = root: if builtins.isString root then "path" else root.meta.outputsToInstall;
+          of = roots: map (name: [ (nameOf name) (about roots.${name}) ]) (builtins.attrNames roots);
+          # By name, for the hashes differ between systems.
+          sorted = builtins.sort (a: b: builtins.head a < builtins.head b);
+        in
+        builtins.mapAttrs (_: roots: sorted (of roots)) roots;
+      expected = {
+        x86_64-linux = [ [ "data-1_0" "path" ] [ "web" [ "out" ] ] ];
+        aarch64-linux = [ [ "data-1_0" "path" ] [ "web" [ "out" ] ] ];
       };
     };
 

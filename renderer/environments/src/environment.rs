@@ -13,12 +13,13 @@ use crate::answers::Answers;
 use crate::attributes::{attribute, to_json};
 use crate::error::EnvironmentProblems;
 use crate::outputs::names_of;
+use crate::roots::BuiltOutput;
 use crate::workload::{Workload, workload_name};
 
 /// What is kept of an environment itself.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EnvironmentHead {
-    /// All attributes but `workloads` and `positions`; or what it is if it is no set.
+    /// All attributes but `workloads`, `positions` and `roots`; or what it is if it is no set.
     pub(crate) attributes: Json,
     /// The workloads' names.
     pub(crate) workloads: Vec<String>,
@@ -101,7 +102,8 @@ impl<'a> OpenedEnvironment<'a> {
         let mut attributes = Map::new();
         for attr in evaluator.sorted_attrs(environment) {
             let name = evaluator.symbol_text(attr.name);
-            if name == "positions" {
+            // `roots` is for Nix.
+            if name == "positions" || name == "roots" {
                 continue;
             }
             match evaluator.force(attr.value.share(), attr.position)? {
@@ -142,6 +144,16 @@ impl<'a> OpenedEnvironment<'a> {
 }
 
 impl EnvironmentData {
+    /// What builds the store paths that the workloads refer to, by path.
+    pub(crate) fn built_outputs(&self) -> impl Iterator<Item = (String, BuiltOutput)> {
+        let systems = self
+            .workloads
+            .values()
+            .flat_map(|workload| workload.systems.values());
+        let references = systems.flat_map(|on_system| &on_system.references);
+        references.filter_map(|(path, built)| Some((path.clone(), built.clone()?)))
+    }
+
     /// Checks it.
     pub(crate) fn check(
         self,
@@ -176,7 +188,8 @@ impl EnvironmentData {
             value: &environment,
             references: &|workload, system| {
                 let key = (workload.to_owned(), system.to_owned());
-                references.get(&key).cloned().unwrap_or_default()
+                let references = references.get(&key).into_iter();
+                references.flat_map(BTreeMap::keys).cloned().collect()
             },
             position: places.position,
         });

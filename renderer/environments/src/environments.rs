@@ -18,6 +18,7 @@ use crate::evaluation::Evaluation;
 use crate::evaluators::CachedEvaluation;
 use crate::opened_flake::OpenedFlake;
 use crate::outputs::{chosen, configurations, names_of};
+use crate::roots::BuiltOutput;
 use crate::step::Step;
 use crate::workload::{
     FindWorkloads, Position, Workload, Workloads, evaluate_again, workload_name,
@@ -45,6 +46,8 @@ pub struct KnownEnvironments {
 pub struct EvaluatedEnvironments {
     /// Each of them.
     pub environments: Vec<CheckedEnvironment>,
+    /// What builds the store paths that they refer to, by path.
+    pub(crate) built: BTreeMap<String, BuiltOutput>,
     /// Of all that they evaluate to: that of [`KnownEnvironments`] in a later run, as long as nothing changes. None where
     /// that cannot be told, or where answers of earlier runs do not count.
     pub digest: Option<Digest>,
@@ -93,11 +96,12 @@ impl<'f> Environments<'f> {
         progress: &dyn Fn(Step<'_>),
     ) -> Result<EvaluatedEnvironments, EvaluationError> {
         if let Some(known) = &self.known
-            && let Some(environments) =
+            && let Some((environments, built)) =
                 known.check(&self.cached.answers(), &|file| self.cached.shown(file))
         {
             return Ok(EvaluatedEnvironments {
                 environments,
+                built,
                 digest: Some(known.digest),
             });
         }
@@ -108,8 +112,10 @@ impl<'f> Environments<'f> {
             let unchecked = find(evaluator, &workloads, opened, answers, progress)?;
             let names = unchecked.iter().map(|found| found.name.clone()).collect();
             let mut environments = Vec::new();
+            let mut built = BTreeMap::new();
             let mut refused = Vec::new();
             for environment in unchecked {
+                built.extend(environment.data.built_outputs());
                 match environment.check(evaluator, answers)? {
                     Ok(checked) => environments.push(checked),
                     Err(problems) => refused.push(problems),
@@ -119,6 +125,7 @@ impl<'f> Environments<'f> {
             let digest = self.cached.uses_answers().then(|| digest(answers, &names));
             Ok(EvaluatedEnvironments {
                 environments,
+                built,
                 digest: digest.flatten(),
             })
         })
@@ -249,7 +256,7 @@ impl KnownEnvironments {
         &self,
         answers: &Answers<'_>,
         shown: &dyn Fn(&str) -> String,
-    ) -> Option<Vec<CheckedEnvironment>> {
+    ) -> Option<(Vec<CheckedEnvironment>, BTreeMap<String, BuiltOutput>)> {
         // Problems are reported better by an evaluation, which knows positions.
         let places = Places {
             position: &|_| None,
@@ -257,6 +264,7 @@ impl KnownEnvironments {
         };
 
         let mut environments = Vec::new();
+        let mut built = BTreeMap::new();
         for name in &self.names {
             let head: EnvironmentHead = answers.decode(&environment_name(name))?;
             let mut workloads = BTreeMap::new();
@@ -268,9 +276,10 @@ impl KnownEnvironments {
                 attributes: head.attributes,
                 workloads,
             };
+            built.extend(data.built_outputs());
             environments.push(data.check(name, answers, &places).ok()?);
         }
-        Some(environments)
+        Some((environments, built))
     }
 }
 

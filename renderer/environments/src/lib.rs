@@ -7,6 +7,8 @@
 //! 4. [`resolve`] finds the closures of all workloads in binary caches.
 //! 5. [`render`] makes the files, which `niphas-gitops` commits; [`Origin`] says what they were made from.
 //!
+//! [`EvaluatedEnvironments::roots`] says what has to be built for them.
+//!
 //! The crate prints nothing and reads no settings of its own: limits, caches and folders come from the caller, and what an
 //! evaluation says goes to [`Evaluation::hear`]. It holds no state outside of its values, so that one process can do this for
 //! several flakes at the same time.
@@ -25,6 +27,7 @@ mod origin;
 mod outputs;
 mod references;
 mod rendering;
+mod roots;
 mod step;
 mod trace;
 mod work_list;
@@ -42,4 +45,5 @@ pub use last_rendering::{BranchObjects, LastRendering, RenderKey, RepositoryKey}
 pub use opened_flake::OpenedFlake;
 pub use origin::Origin;
 pub use rendering::render;
+pub use roots::{BuiltOutput, Root};
 pub use step::Step;

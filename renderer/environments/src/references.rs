@@ -1,19 +1,30 @@
 //! What a value's strings refer to.
 
+use std::collections::BTreeMap;
+
 use nix_evaluator::{ContextBuilder, EvalError, Evaluator, PosIdx, Value};
 use serde_json::Value as Json;
 
 use crate::attributes::to_json;
+use crate::roots::BuiltOutput;
+
+/// The store paths that a value's strings refer to, and what builds them.
+pub(crate) type References = BTreeMap<String, Option<BuiltOutput>>;
 
 /// A value as plain data, and the store paths that its strings refer to.
 pub(crate) fn with_references<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
-) -> Result<(Json, Vec<String>), Box<EvalError>> {
+) -> Result<(Json, References), Box<EvalError>> {
     let mut context = ContextBuilder::default();
     let json = to_json(evaluator, value, &mut context)?;
     match evaluator.referred_paths(&context) {
-        Ok(references) => Ok((json, references)),
+        Ok(references) => {
+            let references = references.into_iter();
+            let references = references
+                .map(|referred| (referred.path, referred.built_by.map(BuiltOutput::from)));
+            Ok((json, references.collect()))
+        }
         Err(error) => Err(placed(evaluator, value, error)),
     }
 }

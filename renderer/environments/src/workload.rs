@@ -11,7 +11,7 @@ use crate::attributes::attribute;
 use crate::error::WorkError;
 use crate::evaluators::Helper;
 use crate::outputs::{chosen, configurations, names_of};
-use crate::references::with_references;
+use crate::references::{References, with_references};
 use crate::step::Step;
 use crate::work_list::WorkList;
 
@@ -26,8 +26,8 @@ pub(crate) struct Workload {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct OnSystem {
     pub(crate) value: Json,
-    /// The store paths that its strings refer to.
-    pub(crate) references: Vec<String>,
+    /// The store paths that its strings refer to, and what builds them.
+    pub(crate) references: References,
 }
 
 /// Where a workload is defined.

@@ -44,7 +44,7 @@ pub use builtins::{Builtin, BuiltinFn, GetFlake};
 pub use bumpalo::Bump;
 pub use context::{Context, ContextBuilder, ContextElement};
 pub use error::{ErrorKind, EvalError, Trace};
-pub use eval::{Coercion, Evaluator, FoundDerivation, Result};
+pub use eval::{BuiltBy, Coercion, Evaluator, FoundDerivation, ReferredPath, Result};
 pub use feature::Feature;
 pub use json::JsonOptions;
 pub use limits::{Interrupt, Limits};

@@ -32,7 +32,7 @@ use crate::value::{Mapped, MappedId, MappedItem, Slot, Value};
 use crate::well_known::WellKnown;
 
 pub use coerce::Coercion;
-pub use top_level::FoundDerivation;
+pub use top_level::{BuiltBy, FoundDerivation, ReferredPath};
 
 /// A result of evaluating.
 pub type Result<T> = std::result::Result<T, Box<EvalError>>;

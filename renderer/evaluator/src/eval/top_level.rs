@@ -22,6 +22,24 @@ pub struct FoundDerivation {
     pub output: String,
 }
 
+/// A store path that a value refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferredPath {
+    /// The path.
+    pub path: String,
+    /// What builds it; none for what an evaluation itself adds to the store, such as sources.
+    pub built_by: Option<BuiltBy>,
+}
+
+/// An output of a derivation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltBy {
+    /// The store path of the derivation's `.drv` file.
+    pub drv_path: String,
+    /// The output's name.
+    pub output: String,
+}
+
 impl<'a> Evaluator<'a> {
     /// Calls `value` with those of `args` that it wants, if it is a function of a set; other values stay as they are.
     pub fn auto_call(&mut self, args: &'a Attrs<'a>, value: Value<'a>) -> Result<Value<'a>> {
@@ -82,22 +100,50 @@ impl<'a> Evaluator<'a> {
 
     /// The store paths that a context stands for: outputs of derivations by their own paths. A reference to a whole
     /// derivation, or to an output whose path is known only after a build, is an error.
-    pub fn referred_paths(&mut self, context: &ContextBuilder) -> Result<Vec<String>> {
+    pub fn referred_paths(&mut self, context: &ContextBuilder) -> Result<Vec<ReferredPath>> {
         let mut paths = Vec::new();
         for element in self.contexts.elements_of(context) {
             paths.push(match element {
-                ContextElement::Opaque(path) => format!("{}/{path}", self.store_dir()),
+                ContextElement::Opaque(path) => ReferredPath {
+                    path: format!("{}/{path}", self.store_dir()),
+                    built_by: None,
+                },
                 ContextElement::DrvDeep(_) => {
                     let shown = self.show_context_element(element);
                     let message = format!("a string refers to the derivation '{shown}' itself, not to one of its outputs");
                     return Err(EvalError::new(ErrorKind::Eval, message));
                 }
-                ContextElement::Built { drv_path, output } => self.output_path(drv_path, output)?,
+                ContextElement::Built { drv_path, output } => ReferredPath {
+                    path: self.output_path(drv_path, output)?,
+                    built_by: Some(BuiltBy {
+                        drv_path: format!("{}/{drv_path}", self.store_dir()),
+                        output: output.to_owned(),
+                    }),
+                },
             });
         }
-        paths.sort();
-        paths.dedup();
+        // What builds a path is known of one element, and not of another.
+        paths.sort_by(|a, b| (&a.path, a.built_by.is_none()).cmp(&(&b.path, b.built_by.is_none())));
+        paths.dedup_by(|a, b| a.path == b.path);
         Ok(paths)
+    }
+
+    /// The names of a derivation's outputs, and their paths as far as those are known before a build. The derivation is one
+    /// that was evaluated, or is in the store.
+    pub fn outputs_of(&mut self, drv_path: &str) -> Result<Vec<(String, Option<String>)>> {
+        let unknown = || {
+            let message = format!("'{drv_path}' is no derivation in the store");
+            EvalError::new(ErrorKind::Eval, message)
+        };
+        let base_name = drv_path.rsplit('/').next().unwrap_or(drv_path);
+        let path = StorePath::from_base_name(base_name).map_err(|_| unknown())?;
+        let outputs = self.derivation(&path)?.outputs.clone();
+        let store_dir = &self.settings.store_dir;
+        let outputs = outputs.into_iter().map(|(name, path)| {
+            let path = path.map(|path| store_dir.print(&path));
+            (name, path)
+        });
+        Ok(outputs.collect())
     }
 
     fn output_path(&mut self, drv_path: &str, output: &str) -> Result<String> {
