@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Lock(Box<commands::flake::lock::Args>),
     Eval(Box<commands::eval::Args>),
     Render(Box<commands::render::Args>),
+    Roots(Box<commands::roots::Args>),
     Repl(Box<commands::repl::Args>),
     Instantiate(Box<commands::instantiate::Args>),
     Derivation(Box<commands::derivation::Args>),

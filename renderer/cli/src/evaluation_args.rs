@@ -200,6 +200,11 @@ impl AutoCallArgs {
 }
 
 impl EvaluationArgs {
+    /// The system, if one is named.
+    pub(crate) fn system(&self) -> Option<&str> {
+        self.compatibility.system.as_deref()
+    }
+
     /// What these options and `NIX_PATH` come to.
     pub(crate) fn evaluation(&self, pure: bool) -> Result<Evaluation, Failure> {
         let mut settings = Settings {

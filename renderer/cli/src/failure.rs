@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use binary_cache::{ClosureError, Unavailable};
-use niphas_cache_args::unavailable_hint;
 use niphas_environments::{EvaluationError, UnresolvedClosure};
 use nix_flake::FlakeError;
 use nix_formats::StorePath;
 
 use crate::evaluation;
-use crate::hints::hint;
+use crate::hints::{hint, missing_hint};
+use crate::selection::SelectionArgs;
 
 /// Paths that a failing cache keeps away and that are named.
 const FEW_PATHS: usize = 3;
@@ -55,7 +55,7 @@ impl Failure {
     }
 
     /// The closures that no cache gives, each with its environment.
-    pub(crate) fn closures(missing: &[UnresolvedClosure]) -> Self {
+    pub(crate) fn closures(missing: &[UnresolvedClosure], selection: &SelectionArgs) -> Self {
         let mut lines = Vec::new();
         let mut unavailable: BTreeMap<&StorePath, (&Unavailable, Vec<String>)> = BTreeMap::new();
         for UnresolvedClosure {
@@ -100,7 +100,7 @@ impl Failure {
         }
         Failure::Other {
             error: anyhow::anyhow!(lines.join("\n")),
-            hint: paths.first().map(|path| unavailable_hint(path)),
+            hint: paths.first().map(|path| missing_hint(path, selection)),
         }
     }
 

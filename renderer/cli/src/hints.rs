@@ -1,7 +1,9 @@
 //! What the user can do about an error, in terms of this program's options.
 
-use binary_cache::{ClosureError, FetchError, PushError, Unavailable};
+use binary_cache::{ClosureError, FetchError, PushError, Remedy, Unavailable};
 use niphas_cache_args::{CacheArgsError, login_hint, unavailable_hint};
+
+use crate::selection::SelectionArgs;
 
 /// What the user can do about it, if that is known.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
@@ -18,6 +20,19 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         Some(ClosureError::Unavailable(paths)) => paths.first().map(unavailable_hint),
         _ => hint_of_push(error.downcast_ref()?),
     }
+}
+
+/// What to do about a path that environments of a flake need, and no cache gives.
+pub(crate) fn missing_hint(path: &Unavailable, selection: &SelectionArgs) -> String {
+    let Remedy::Push { cache } = path.remedy() else {
+        return unavailable_hint(path);
+    };
+    let words = selection.words();
+    let which = cache.map_or("<cache>".to_owned(), |cache| format!("'{cache}'"));
+    format!(
+        "build what the environments need, and push it:\n  nix build --no-link $(niphas roots{words})\n  \
+         niphas roots{words} --paths | niphas cache push --to {which} --sign-key <secret key> -"
+    )
 }
 
 fn hint_of_repository(error: &niphas_gitops::Error) -> Option<String> {

@@ -16,6 +16,7 @@ mod pager;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod selection;
 
 use std::process::ExitCode;
 

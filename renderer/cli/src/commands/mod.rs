@@ -11,6 +11,7 @@ pub(crate) mod instantiate;
 pub(crate) mod key;
 pub(crate) mod render;
 pub(crate) mod repl;
+pub(crate) mod roots;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ use crate::failure::Failure;
 pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Render(args) => args.run(),
+        Command::Roots(args) => args.run(),
         Command::Repl(args) => args.run(),
         Command::Flake(args) => args.run(),
         Command::Show(args) => args.run(),

@@ -24,6 +24,7 @@ use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{Installable, RenderedFlakeArgs};
 use crate::progress::{Phases, Progress};
+use crate::selection::SelectionArgs;
 use report::{Branches, Mode, Report};
 use repository::RepositoryArgs;
 
@@ -43,12 +44,8 @@ Exit codes: 0 done, or nothing to do; 1 something went wrong.
 With --check or --diff: 0 nothing would change; 1 something would; 2 something went wrong.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Args {
-    /// The flake; after '#' the environment to render, as in `.#staging`
-    #[arg(default_value = ".")]
-    flake: String,
-    /// Render only this environment; repeatable [default: all]
-    #[arg(short, long = "environment", value_name = "NAME")]
-    environments: Vec<String>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     /// Print the planned changes without committing
     #[arg(long, conflicts_with_all = ["diff", "check"])]
     dry_run: bool,
@@ -130,7 +127,7 @@ impl Args {
         let evaluated = environments.evaluate(&|step| progress.step(step))?;
         phases.end("evaluation");
         let asked = SystemTime::now();
-        let closures = Self::resolve(&caches, &evaluated.environments, &progress)?;
+        let closures = self.resolve(&caches, &evaluated.environments, &progress)?;
         phases.end("closures");
         let folder = &self.repository.dir;
         let files = render(&evaluated.environments, &closures, folder, &self.form())?;
@@ -162,22 +159,9 @@ impl Args {
 
     /// The flake, and the names of the environments to render: none for all.
     fn open(&self) -> Result<(OpenedFlake, Vec<String>), Failure> {
-        let Installable { flake, fragment } = self.locking.open(&self.flake)?;
-        let selected = match fragment.strip_prefix("niphasConfigurations.") {
-            Some(name) => name,
-            None => &fragment,
-        };
-        match (selected, self.environments.as_slice()) {
-            ("", names) => Ok((flake, names.to_vec())),
-            (name, []) => Ok((flake, vec![name.to_owned()])),
-            (name, _) => Err(Failure::with_hint(
-                anyhow::anyhow!(
-                    "'{}' names environment '{name}', and --environment others",
-                    self.flake
-                ),
-                "name the environments in one way",
-            )),
-        }
+        let Installable { flake, fragment } = self.locking.open(&self.selection.flake)?;
+        let selected = self.selection.names(&fragment)?;
+        Ok((flake, selected))
     }
 
     /// How the flake is evaluated.
@@ -207,8 +191,7 @@ impl Args {
     ) -> Result<LastRendering, Failure> {
         // Every option is named: a new one is in the key, or is seen not to be.
         let Self {
-            flake: _,
-            environments: _,
+            selection: _,
             dry_run: _,
             diff: _,
             check: _,
@@ -279,6 +262,7 @@ impl Args {
 
     /// Finds the closures of all workloads in the caches.
     fn resolve(
+        &self,
         caches: &Arc<Caches>,
         environments: &[CheckedEnvironment],
         progress: &Progress,
@@ -288,7 +272,7 @@ impl Args {
             .build()?;
         let found = runtime.block_on(resolve(caches, environments, &|step| progress.step(step)));
         found.map_err(|error| match error {
-            ResolveError::Unresolved(closures) => Failure::closures(&closures),
+            ResolveError::Unresolved(closures) => Failure::closures(&closures, &self.selection),
             error => error.into(),
         })
     }
