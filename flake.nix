@@ -2,7 +2,20 @@
   description = "Run Nix closures on Kubernetes, not container images";
 
   # No inputs: using the library adds nothing else to a lock file.
-  outputs = _: {
+  outputs = { self }: {
     lib = import ./nixlib;
+
+    # What `niphas init` writes.
+    templates = {
+      default = self.templates.hello;
+      hello = {
+        path = ./examples/templates/hello;
+        description = "One web server";
+      };
+      shop = {
+        path = ./examples/templates/shop;
+        description = "Two environments with a Deployment, a StatefulSet and a CronJob";
+      };
+    };
   };
 }

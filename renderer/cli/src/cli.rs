@@ -32,6 +32,7 @@ const HASH_MISMATCH: u8 = 102;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(commands::init::Args),
     Flake(commands::flake::Args),
     /// The same as `niphas flake show`
     #[command(hide = true)]

@@ -7,6 +7,7 @@ pub(crate) mod crd;
 pub(crate) mod derivation;
 pub(crate) mod eval;
 pub(crate) mod flake;
+pub(crate) mod init;
 pub(crate) mod instantiate;
 pub(crate) mod key;
 pub(crate) mod render;
@@ -21,6 +22,7 @@ use crate::failure::Failure;
 /// Runs a command; the code is that of a run that came to its end.
 pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Init(args) => args.run(),
         Command::Render(args) => args.run(),
         Command::Roots(args) => args.run(),
         Command::Repl(args) => args.run(),
