@@ -333,6 +333,7 @@ pub(crate) fn parse(reference: &str) -> Result<FlakeRef, Failure> {
     )
 }
 
+/// Reads a reference to a flake, and what stands after `#`.
 pub(crate) fn parse_with_fragment(reference: &str) -> Result<(FlakeRef, String), Failure> {
     let here = std::env::current_dir()?;
     // `#x` is x of the flake here.

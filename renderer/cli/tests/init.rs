@@ -82,7 +82,7 @@ fn every_template_is_written_as_it_stands_and_can_be_rendered() {
             assert!(said.contains(&line), "{said}");
         }
         let next = format!(
-            "next:\n  cd {}\n  git init\n  git add .\n  niphas lock",
+            "next:\n  cd {}\n  git init\n  git add .\n  niphas flake lock",
             here.display()
         );
         assert!(said.contains(&next), "{said}");

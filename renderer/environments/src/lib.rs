@@ -21,6 +21,7 @@ mod environments;
 mod error;
 mod evaluation;
 mod evaluators;
+mod installable;
 mod last_rendering;
 mod opened_flake;
 mod origin;
@@ -41,6 +42,7 @@ pub use error::{
     UnresolvedClosure,
 };
 pub use evaluation::{Access, Evaluation, Hear};
+pub use installable::{Outputs, store_paths_of};
 pub use last_rendering::{BranchObjects, LastRendering, RenderKey, RepositoryKey};
 pub use opened_flake::OpenedFlake;
 pub use origin::Origin;

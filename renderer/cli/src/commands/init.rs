@@ -97,7 +97,7 @@ impl Args {
         say!(
             "next:
 {enter}{start}  git add .
-  niphas lock && git add flake.lock
+  niphas flake lock && git add flake.lock
   niphas key generate demo-1 --output ~/demo.secret > ~/demo.public
   nix build --no-link $(niphas roots)
   niphas roots --paths | niphas cache push --to file://$HOME/demo-cache --sign-key ~/demo.secret -

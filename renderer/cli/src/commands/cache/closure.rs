@@ -8,8 +8,9 @@ use niphas_environments::closure_lines;
 use niphas_terminal::{OutputFormat, print_bytes, say, size};
 use serde_json::json;
 
+use super::installables::InstallableArgs;
 use super::runtime;
-use super::sources::{closure, store_paths};
+use super::sources::closure;
 use crate::failure::Failure;
 
 /// Print the closure of paths, line by line, as it is in the caches
@@ -22,7 +23,7 @@ use crate::failure::Failure;
   niphas cache closure --cache file:///srv/cache --key-file cache.public --digest ./result
 Exit codes: 0 the closure is complete and trusted; 1 it is not, or something went wrong.")]
 pub(crate) struct Args {
-    /// The paths
+    /// Store paths, links to them such as result, or outputs of flakes such as .#api
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
     /// Print only the digest
@@ -33,12 +34,16 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    installables: InstallableArgs,
 }
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = self.caches.open()?;
-        let roots = store_paths(caches.store_dir(), &self.paths)?;
+        let roots = self
+            .installables
+            .store_paths(caches.store_dir(), &self.paths)?;
         let found = runtime()?.block_on(closure(&caches, &roots))?;
         let lines = closure_lines(&found)?;
         match self.output {

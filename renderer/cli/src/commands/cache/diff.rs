@@ -8,8 +8,9 @@ use niphas_cache_args::CacheArgs;
 use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
 
+use super::installables::InstallableArgs;
 use super::runtime;
-use super::sources::{closure, store_paths};
+use super::sources::closure;
 use crate::failure::Failure;
 
 /// Compare two closures, package by package: versions and sizes
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 A line is a package: its versions before and after (∅: none, ε: no version), and the change of its size if it is 8 KiB or more.
 Exit codes: 0 the closures are the same; 1 they differ; 2 something went wrong.")]
 pub(crate) struct Args {
-    /// The path before
+    /// The path before: a store path, a link to one, or an output of a flake such as .#api
     before: String,
     /// The path after
     after: String,
@@ -28,6 +29,8 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    installables: InstallableArgs,
 }
 
 /// Smaller changes of size alone are not worth a line.
@@ -51,7 +54,10 @@ struct Change {
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = self.caches.open()?;
-        let paths = |path: &String| store_paths(caches.store_dir(), std::slice::from_ref(path));
+        let paths = |path: &String| {
+            let paths = std::slice::from_ref(path);
+            self.installables.store_paths(caches.store_dir(), paths)
+        };
         let (before, after) = (paths(&self.before)?, paths(&self.after)?);
         let (before, after) = runtime()?.block_on(async {
             let before = closure(&caches, &before).await?;

@@ -9,8 +9,8 @@ use niphas_terminal::{OutputFormat, say, size};
 use nix_formats::StorePath;
 use serde_json::json;
 
+use super::installables::InstallableArgs;
 use super::runtime;
-use super::sources::store_paths;
 use crate::failure::Failure;
 
 /// Show what binary caches say of themselves, or of paths
@@ -24,7 +24,7 @@ use crate::failure::Failure;
   niphas cache info --cache https://cache.example.org --key-file cache.public /nix/store/…-hello
 Exit codes: 0 done; 1 a cache cannot be used, a path is missing or not trusted, or something went wrong.")]
 pub(crate) struct Args {
-    /// Store paths, or links to them such as result; or outputs of content-addressed derivations
+    /// Store paths, links to them such as result, outputs of flakes such as .#api, or outputs of content-addressed derivations
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
     /// List the files of each path too, where the cache has a listing; listings are not signed
@@ -35,6 +35,8 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    installables: InstallableArgs,
 }
 
 impl Args {
@@ -48,7 +50,7 @@ impl Args {
         let is_output = |text: &&String| text.contains('!');
         let (outputs, paths): (Vec<_>, Vec<_>) = self.paths.iter().partition(is_output);
         let paths: Vec<String> = paths.into_iter().cloned().collect();
-        let mut paths = store_paths(caches.store_dir(), &paths)?;
+        let mut paths = self.installables.store_paths(caches.store_dir(), &paths)?;
         for output in outputs {
             paths.push(runtime.block_on(realised(&caches, output))?);
         }

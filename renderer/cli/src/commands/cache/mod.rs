@@ -3,6 +3,7 @@
 mod closure;
 mod diff;
 mod info;
+mod installables;
 mod push;
 mod sources;
 mod verify;

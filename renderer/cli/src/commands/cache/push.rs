@@ -17,8 +17,8 @@ use niphas_terminal::{OutputFormat, say, size};
 use nix_formats::{Compression, SecretKey, StoreDir};
 use serde_json::json;
 
+use super::installables::InstallableArgs;
 use super::runtime;
-use super::sources::store_paths;
 use crate::commands::key::read_secret_key;
 use crate::failure::Failure;
 
@@ -32,11 +32,12 @@ use crate::failure::Failure;
   niphas cache push --to file:///srv/cache --sign-key cache.secret ./result
   niphas cache push --to 's3://bucket?region=eu-central-1' --sign-key cache.secret /nix/store/…-hello
   nix-build | niphas cache push --to https://cache.example.org --netrc-file ~/.netrc -
+  niphas roots --paths | niphas cache push --to https://cache.example.org --sign-key cache.secret -
 A key is made with: niphas key generate cache.example.org-1 --output cache.secret
 Servers must take PUT, as nginx with WebDAV does.
 Exit codes: 0 everything is in the cache; 1 something went wrong.")]
 pub(crate) struct Args {
-    /// The paths: store paths, links to them such as result, or - to read them from standard input
+    /// Store paths, links to them such as result, outputs of flakes such as .#api, or - to read them from standard input
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
     /// The cache: file:///…, http://…, https://… or s3://…
@@ -71,6 +72,8 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     login: LoginArgs,
+    #[command(flatten)]
+    installables: InstallableArgs,
 }
 
 const SOCKET: &str = "/nix/var/nix/daemon-socket/socket";
@@ -79,7 +82,9 @@ impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let to = self.login.with_login(self.to.parse()?)?;
         let options = self.options()?;
-        let roots = store_paths(&self.store_dir, &self.paths()?)?;
+        let roots = self
+            .installables
+            .store_paths(&self.store_dir, &self.paths()?)?;
         let source = Arc::new(self.open_store()?);
         let progress = Arc::new(PushProgress::default());
         let bar = Bar::start(&progress);

@@ -1,6 +1,5 @@
 //! Store paths from command lines, and their closures.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -23,21 +22,11 @@ pub(super) fn store_path(store_dir: &StoreDir, text: &str) -> Result<StorePath, 
         Failure::with_hint(
             anyhow::Error::new(error).context(format!("'{text}' is no store path")),
             format!(
-                "store paths look like {store_dir}/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello-2.12.1"
+                "store paths look like {store_dir}/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello-2.12.1, outputs of flakes like .#hello"
             ),
         )
     })?;
     Ok(path)
-}
-
-/// Store paths from a command line, each once.
-pub(super) fn store_paths(
-    store_dir: &StoreDir,
-    texts: &[String],
-) -> Result<Vec<StorePath>, Failure> {
-    let paths = texts.iter().map(|text| store_path(store_dir, text));
-    let paths = paths.collect::<Result<BTreeSet<_>, _>>()?;
-    Ok(paths.into_iter().collect())
 }
 
 /// The closure of paths.

@@ -10,8 +10,9 @@ use niphas_cache_args::CacheArgs;
 use niphas_terminal::{OutputFormat, say, size};
 use serde_json::json;
 
+use super::installables::InstallableArgs;
 use super::runtime;
-use super::sources::{closure, store_paths};
+use super::sources::closure;
 use crate::failure::Failure;
 
 /// Verify closures in binary caches: signatures, hashes and contents
@@ -24,7 +25,7 @@ use crate::failure::Failure;
   niphas cache verify --cache file:///srv/cache --key-file cache.public --no-contents ./result
 Exit codes: 0 all is well; 1 contents are damaged or missing; 2 a path is missing or not trusted, or something went wrong.")]
 pub(crate) struct Args {
-    /// The paths
+    /// Store paths, links to them such as result, or outputs of flakes such as .#api
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
     /// Check what the caches say of the paths, not their contents
@@ -35,12 +36,16 @@ pub(crate) struct Args {
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    installables: InstallableArgs,
 }
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = Arc::new(self.caches.open()?);
-        let roots = store_paths(caches.store_dir(), &self.paths)?;
+        let roots = self
+            .installables
+            .store_paths(caches.store_dir(), &self.paths)?;
         let (found, damaged) = runtime()?.block_on(async {
             let found = closure(&caches, &roots).await?;
             let damaged = if self.no_contents {

@@ -8,8 +8,9 @@ use niphas_terminal::{OutputFormat, say};
 use nix_formats::StorePath;
 use serde_json::json;
 
+use super::installables::InstallableArgs;
 use super::runtime;
-use super::sources::{closure, store_path};
+use super::sources::closure;
 use crate::failure::Failure;
 
 /// Show why a path needs another: the shortest way through its references
@@ -19,30 +20,32 @@ use crate::failure::Failure;
   niphas cache why-depends --cache file:///srv/cache --key-file cache.public ./result perl
 Exit codes: 0 it does; 1 it does not; 2 something went wrong.")]
 pub(crate) struct Args {
-    /// The path whose closure is looked at
+    /// The path whose closure is looked at: a store path, a link to one, or an output of a flake such as .#api
     path: String,
-    /// What it may need: a store path, or a part of the name of one
+    /// What it may need: a store path, an output of a flake, or a part of the name of a path
     dependency: String,
     /// How to print it
     #[arg(long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
     caches: CacheArgs,
+    #[command(flatten)]
+    installables: InstallableArgs,
 }
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let caches = self.caches.open()?;
         let store_dir = caches.store_dir();
-        let root = store_path(store_dir, &self.path)?;
+        let root = self.installables.store_path(store_dir, &self.path)?;
         let found = runtime()?.block_on(closure(&caches, std::slice::from_ref(&root)))?;
         let references: BTreeMap<&StorePath, Vec<&StorePath>> = found
             .paths
             .iter()
             .map(|found| (&found.info.path, found.info.references.iter().collect()))
             .collect();
-        let is_wanted: Box<dyn Fn(&StorePath) -> bool> = if self.dependency.contains('/') {
-            let dependency = store_path(store_dir, &self.dependency)?;
+        let is_wanted: Box<dyn Fn(&StorePath) -> bool> = if self.dependency.contains(['/', '#']) {
+            let dependency = self.installables.store_path(store_dir, &self.dependency)?;
             Box::new(move |path| *path == dependency)
         } else {
             Box::new(|path| path.name().contains(&self.dependency))
