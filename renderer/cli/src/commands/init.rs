@@ -90,9 +90,10 @@ impl Args {
             folder => format!("  cd {}\n", folder.display()),
         };
         // Nix and niphas see only the files of a repository that Git knows.
-        let start = match is_in_repository(&self.folder) {
-            true => "",
-            false => "  git init\n",
+        let start = if is_in_repository(&self.folder) {
+            ""
+        } else {
+            "  git init\n"
         };
         say!(
             "next:

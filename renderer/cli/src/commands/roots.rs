@@ -62,9 +62,10 @@ const CLOSURES_AT_ONCE: usize = 64;
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        let caches = match self.missing {
-            true => Some(self.caches.open()?),
-            false => None,
+        let caches = if self.missing {
+            Some(self.caches.open()?)
+        } else {
+            None
         };
         let progress = Progress::new();
         progress.say("fetching the flake");
@@ -134,9 +135,10 @@ impl Args {
         // Several workloads, environments and systems can need the same.
         let mut seen = BTreeSet::new();
         for root in roots.iter().filter(|root| seen.insert(root.path)) {
-            let line = match self.paths {
-                true => store_dir.print(root.path),
-                false => installable(root),
+            let line = if self.paths {
+                store_dir.print(root.path)
+            } else {
+                installable(root)
             };
             print_line(line);
         }
