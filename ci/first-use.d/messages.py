@@ -331,7 +331,7 @@ def caches_that_cannot_be_read(shop):
 
 def a_package_that_was_not_pushed(shop):
     shop.environments(shop=WEB.replace("hello;", 'hello; args = [ "${builtins.toFile "data" "x"}" ];'))
-    shop.render(said=["no cache gives a store path that workloads need", "hint: build it, then push it: niphas cache push --to"])
+    shop.render(said=["no cache gives a store path that workloads need", "hint: build what the environments need, and push it:"])
 
 
 def what_is_no_environment(shop):
