@@ -386,7 +386,7 @@ def inputs_that_are_wrong(shop):
     lock = shop.flake / "flake.lock"
     lock.write_text(re.sub(r'"narHash": "sha256-.', '"narHash": "sha256-/', lock.read_text()))
     shop.commit()
-    shop.niphas("eval", ".#x", said=["NAR hash mismatch", "expected", "got"], unsaid=["call-flake"])
+    shop.niphas("eval", ".#x", code=102, said=["NAR hash mismatch", "expected", "got"], unsaid=["call-flake"])
 
 
 def endings_of_time(shop):
