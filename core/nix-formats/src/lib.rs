@@ -11,7 +11,7 @@
 //! - [`narinfo`] and [`signature`]: what a binary cache says, and who vouches for it.
 //! - [`references`]: which store paths contents name.
 //! - [`chain`]: an error with its causes, as everybody here shows it; [`few`] and [`shortened`]: what an error names, bounded.
-//! - [`printable`]: text from outside, without what would drive a terminal.
+//! - [`printable`]: text from outside, without what would drive a terminal; [`size`]: sizes for people.
 
 mod chain;
 mod compression;
@@ -26,6 +26,7 @@ pub mod nix32;
 mod printable;
 pub mod references;
 pub mod signature;
+mod size;
 pub mod store_path;
 
 pub use chain::{chain, few, shortened};
@@ -38,4 +39,5 @@ pub use nar_hash::{NarHash, NarHashError};
 pub use narinfo::NarInfo;
 pub use printable::printable;
 pub use signature::{PublicKey, PublicKeys, SecretKey, Signature, verify_all};
+pub use size::size;
 pub use store_path::{FixedOutput, StoreDir, StorePath, check_name};

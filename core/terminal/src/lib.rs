@@ -6,13 +6,12 @@
 mod colour;
 mod format;
 mod report;
-mod size;
 mod stdout;
 mod warnings;
 
 pub use colour::{in_colour, prints_in_colour};
 pub use format::OutputFormat;
+pub use nix_formats::size;
 pub use report::{report, report_text};
-pub use size::size;
 pub use stdout::{OutputError, check_output, print_bytes, print_line, print_with};
 pub use warnings::{start_messages, start_warnings};
