@@ -47,7 +47,7 @@ class Team:
         self.git("commit", "--quiet", "--message", place)
 
     def render(self, flake, *options, code=0, said=(), unsaid=()):
-        """Runs `niphas render` on a flake of the monorepo."""
+        """Runs `niphas render` on a flake of the monorepo; what it printed on standard output."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("NIPHAS", "NIX"))}
         command = [NIPHAS, "render", flake, "--to", self.gitops, "--init", "--cache", f"file://{HELLO}/cache", *options]
         command += ["--key-file", HELLO / "cache-demo-key.public", "--author", "CI <ci@example.org>"]
@@ -62,6 +62,7 @@ class Team:
         for text in (*unsaid, "secret"):
             if text in printed:
                 raise Wrong(f"said: {text}; niphas said:\n{printed}")
+        return done.stdout
 
     def files(self):
         return self.git("ls-tree", "-r", "--name-only", "HEAD", repository=self.gitops).splitlines()

@@ -26,6 +26,7 @@ mod proposal;
 mod provenance;
 mod remote;
 mod repository;
+mod review;
 mod server_words;
 mod signing;
 mod subject;

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::generated::{ATTRIBUTES, ATTRIBUTES_FILE, with_header};
 use crate::owner::Owner;
 use crate::repository::Request;
+use crate::review::Replaced;
 
 /// Of other environments' locks this much is read. Those of a thousand environments with a hundred workloads each take less.
 const LOCKS_LIMIT: usize = 256 * 1024 * 1024;
@@ -19,7 +20,7 @@ const LOCKS_LIMIT: usize = 256 * 1024 * 1024;
 pub(crate) const LOCKS: &str = ".niphas";
 
 /// Ours are far smaller. What is larger was not written by us.
-const FILE_LIMIT: usize = 16 * 1024 * 1024;
+pub(crate) const FILE_LIMIT: usize = 16 * 1024 * 1024;
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,8 @@ pub(crate) struct Applied {
     pub(crate) changes: Vec<FileChange>,
     /// Environments of the flake that it has no more, sorted.
     pub(crate) gone: Vec<String>,
+    /// The files that differ, and what was in their places.
+    pub(crate) replaced: Vec<Replaced>,
 }
 
 /// Puts environments' files into a tree, and takes out those that they no longer have.
@@ -58,7 +61,7 @@ pub(crate) fn apply(
     request: &Request<'_>,
 ) -> Result<Applied, Error> {
     let mut update = TreeUpdateBuilder::new();
-    let mut changes = Vec::new();
+    let (mut changes, mut replaced) = (Vec::new(), Vec::new());
     let mut files = Files::new(repository, tip);
     let owner = &request.provenance.owner;
     let gone = match &request.all_environments {
@@ -84,6 +87,7 @@ pub(crate) fn apply(
         }
         for (path, wanted) in owned.wanted(environment, owner) {
             let there = files.find(&path)?;
+            let before = there;
             let wanted_id = wanted
                 .as_deref()
                 .map(|bytes| Oid::hash_object(ObjectType::Blob, bytes));
@@ -111,6 +115,7 @@ pub(crate) fn apply(
                     }
                 }
             };
+            replaced.push(Replaced::new(&environment.name, &path, before));
             changes.push(FileChange { path, kind });
         }
     }
@@ -132,6 +137,7 @@ pub(crate) fn apply(
         tree,
         changes,
         gone,
+        replaced,
     })
 }
 

@@ -31,11 +31,12 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// The commit message for these environments; without a subject it begins with their names.
+    /// The commit message for these environments; without a subject it begins with their names. The trailers stand last.
     pub(crate) fn message<'a>(
         &self,
         subject: Option<&Subject>,
         environments: impl IntoIterator<Item = &'a str>,
+        body: &str,
     ) -> String {
         let mut message = if let Some(subject) = subject {
             subject.to_string()
@@ -44,6 +45,9 @@ impl Provenance {
             format!("niphas: render {}", environments.join(", "))
         };
         message.push_str("\n\n");
+        if !body.is_empty() {
+            message.extend([body, "\n"]);
+        }
         let trailers = [
             (SOURCE_REPOSITORY, Some(&self.repository)),
             (SOURCE_REVISION, self.revision.as_ref()),

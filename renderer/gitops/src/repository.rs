@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use git2::{Commit, DiffFormat, ErrorCode, Oid, Repository, Tree};
 use niphas_render::RenderedEnvironment;
+use niphas_review::Review;
 
 use crate::access::Access;
 use crate::error::Error;
@@ -18,6 +19,7 @@ use crate::owner::Owner;
 use crate::proposal::{Next, Tips};
 use crate::provenance::{Provenance, Relation, refuse_to_go_back};
 use crate::remote::Remote;
+use crate::review::review;
 use crate::signing::SigningKey;
 use crate::subject::Subject;
 
@@ -81,6 +83,8 @@ pub struct Plan {
     pub gone: Vec<String>,
     /// Whether the branch has changes that are not needed any more, and would be put back to its base.
     pub withdraws: bool,
+    /// What the changes mean.
+    pub review: Review,
 }
 
 /// What a run did.
@@ -105,6 +109,8 @@ pub enum Outcome {
         gone: Vec<String>,
         /// The tip of a branch of its own whose commits, all of niphas, this one replaces.
         replaced: Option<Oid>,
+        /// What the changes mean.
+        review: Review,
     },
     /// The base has everything already, so it needs no branch with a change.
     NotNeeded {
@@ -251,6 +257,7 @@ impl GitOpsRepository {
         if matches!(next, Next::Keep) && self.proposal.is_some() {
             // Its changes to the base are those of the branch already.
             applied.changes.clear();
+            applied.replaced.clear();
             applied.tree = self.tree(tip)?.id();
         }
         let old = self.tree(tip)?;
@@ -265,8 +272,10 @@ impl GitOpsRepository {
             true
         })?;
         let diff = String::from_utf8_lossy(&text).into_owned();
+        let review = review(repository, request, &applied)?;
         Ok(Plan {
             tip,
+            review,
             changes: applied.changes,
             diff,
             gone: applied.gone,
@@ -325,12 +334,16 @@ impl GitOpsRepository {
             applied,
             next,
         } = draft;
+        let review = match next {
+            Next::Write => review(self.repository(), request, &applied)?,
+            Next::Keep | Next::NotNeeded | Next::Withdraw => Review::default(),
+        };
         let (to, what) = match (next, tips.base) {
             (Next::Write, base) => {
                 if attempts == 1 && request.signing_key.is_none() {
                     self.warn_unless_unsigned();
                 }
-                let commit = self.make_commit(base, &applied, request)?;
+                let commit = self.make_commit(base, &applied, request, &review)?;
                 (commit, format!("{} files", applied.changes.len()))
             }
             (Next::Withdraw, Some(base)) => (base, "the change is not needed any more".to_owned()),
@@ -366,6 +379,7 @@ impl GitOpsRepository {
                 attempts,
                 gone,
                 replaced: self.replaced(tips, to)?,
+                review,
             }),
         })
     }
@@ -415,6 +429,7 @@ impl GitOpsRepository {
         tip: Option<Oid>,
         applied: &Applied,
         request: &Request<'_>,
+        review: &Review,
     ) -> Result<Oid, Error> {
         let repository = self.repository();
         let Identity { author, committer } = Identity::of(repository, request.author.as_ref())?;
@@ -422,7 +437,9 @@ impl GitOpsRepository {
         if request.prune {
             names.extend(applied.gone.iter().map(String::as_str));
         }
-        let message = request.provenance.message(request.subject.as_ref(), names);
+        let subject = request.subject.as_ref();
+        let body = review.commit_body();
+        let message = request.provenance.message(subject, names, &body);
         let tree = repository.find_tree(applied.tree)?;
         let parent = self.find_commit(tip)?;
         let parents: Vec<&Commit<'_>> = parent.iter().collect();

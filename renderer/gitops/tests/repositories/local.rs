@@ -31,6 +31,8 @@ fn first_run_commits_all_files_and_the_second_none() {
     insta::assert_snapshot!(test.message(), @r#"
     niphas: render production
 
+    - db, web: added
+
     Niphas-Source-Repo: https://example.org/shop.git
     Niphas-Source-Rev: 1111111111111111111111111111111111111111
     Niphas-Flake-Lock: sha256:00

@@ -8,6 +8,7 @@ mod local;
 mod owners;
 mod proposals;
 mod remote;
+mod reviews;
 mod signing;
 mod ssh;
 mod support;

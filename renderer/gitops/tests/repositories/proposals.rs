@@ -69,7 +69,7 @@ fn a_change_goes_to_the_branch_and_each_run_makes_it_again() {
         let message = test.repository.find_commit(commit).unwrap();
         let message = message.message().unwrap();
         assert!(
-            message.starts_with("shop: first prices\n\nNiphas-Source-Repo: "),
+            message.starts_with("shop: first prices\n\n- web: added\n\nNiphas-Source-Repo: "),
             "{message}"
         );
         // The same change again, also where the base has other commits meanwhile.

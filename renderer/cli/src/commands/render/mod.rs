@@ -1,5 +1,6 @@
 //! `niphas render`
 
+mod documents;
 mod patch;
 mod report;
 mod repository;
@@ -18,13 +19,13 @@ use niphas_environments::{
 };
 use niphas_gitops::{GitOpsRepository, Oid, Outcome, Provenance, Request, SigningKey};
 use niphas_render::{CheckedEnvironment, Form, RenderedEnvironment};
-use niphas_terminal::OutputFormat;
 
 use crate::evaluation_args::{AnswerArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{Installable, RenderedFlakeArgs};
 use crate::progress::{Phases, Progress};
 use crate::selection::SelectionArgs;
+use documents::{Output, ReportFile};
 use report::{Branches, Mode, Report};
 use repository::RepositoryArgs;
 
@@ -74,7 +75,10 @@ pub(crate) struct Args {
     base_image: String,
     /// Print the result in this form
     #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
-    output: OutputFormat,
+    output: Output,
+    /// Write the result to a file, too: .md, .html or .json; repeatable
+    #[arg(long, value_name = "FILE", value_parser = ReportFile::parse)]
+    report: Vec<ReportFile>,
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
@@ -119,8 +123,8 @@ impl Args {
             if gone.is_empty() || !self.repository.prune_environments {
                 phases.end("evaluation");
                 progress.clear();
-                let branches = Branches::of(repository);
-                self.report().unchanged(branches, tip, gone);
+                let report = self.report(&known.names, None);
+                report.unchanged(Branches::of(repository), tip, gone)?;
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -132,7 +136,7 @@ impl Args {
         let folder = &self.repository.dir;
         let files = render(&evaluated.environments, &closures, folder, &self.form())?;
         phases.end("files");
-        let mode = self.report().mode;
+        let mode = self.mode();
         progress.say(if mode.only_reports() {
             "comparing with the repository"
         } else {
@@ -199,6 +203,7 @@ impl Args {
             expand,
             base_image,
             output: _,
+            report: _,
             repository,
             caches: cache_args,
             // What the flake evaluates to is compared itself.
@@ -308,16 +313,18 @@ impl Args {
             all_environments,
             prune: self.repository.prune_environments,
         };
-        let (report, branches) = (self.report(), Branches::of(repository));
+        let names = request.environments.keys().cloned().collect();
+        let report = self.report(&names, Some(&request));
+        let branches = Branches::of(repository);
         if report.mode.only_reports() {
             let plan = repository.plan(&request)?;
             progress.clear();
-            let code = report.plan(branches, &plan);
+            let code = report.plan(branches, &plan)?;
             return Ok((code, plan.tip.filter(|_| plan.changes.is_empty())));
         }
         let outcome = repository.commit(&request)?;
         progress.clear();
-        report.outcome(branches, &outcome);
+        report.outcome(branches, &outcome)?;
         let tip = match outcome {
             Outcome::Unchanged { tip, .. } => tip,
             Outcome::NotNeeded { base, .. } => Some(base),
@@ -327,20 +334,32 @@ impl Args {
     }
 
     /// How the result is reported.
-    fn report(&self) -> Report {
+    fn report<'a>(
+        &'a self,
+        environments: &'a BTreeSet<String>,
+        rendered: Option<&'a Request<'a>>,
+    ) -> Report<'a> {
         Report {
             output: self.output,
+            files: &self.report,
             prunes: self.repository.prune_environments,
             uses_pager: !self.no_pager,
-            mode: if self.diff {
-                Mode::Diff
-            } else if self.check {
-                Mode::Check
-            } else if self.dry_run {
-                Mode::DryRun
-            } else {
-                Mode::Commit
-            },
+            mode: self.mode(),
+            environments,
+            rendered,
+        }
+    }
+
+    /// What becomes of the files.
+    fn mode(&self) -> Mode {
+        if self.diff {
+            Mode::Diff
+        } else if self.check {
+            Mode::Check
+        } else if self.dry_run {
+            Mode::DryRun
+        } else {
+            Mode::Commit
         }
     }
 }
