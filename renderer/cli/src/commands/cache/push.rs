@@ -170,12 +170,16 @@ impl Args {
                     lines.collect::<String>()
                 });
                 let lines = lines.concat();
+                let signed = if self.sign_keys.is_empty() {
+                    "none signed: name a key by --sign-key".to_owned()
+                } else {
+                    format!("{} signed", report.pushed.len() + report.signed.len())
+                };
                 say!(
-                    "{lines}{} paths pushed ({}, compressed {}), {} signed, {} were there",
+                    "{lines}{} paths pushed ({}, compressed {}), {signed}, {} were there",
                     report.pushed.len(),
                     size(report.nar_size),
                     size(report.file_size),
-                    report.signed.len(),
                     report.present.len(),
                 );
             }
