@@ -5,15 +5,16 @@ use nix_formats::printable;
 
 use crate::pager;
 
-/// Prints a patch. On a terminal it goes through a pager, if `uses_pager`.
-pub(super) fn print(patch: &str, uses_pager: bool) {
+/// Prints what a patch means, and the patch. On a terminal they go through a pager, if `uses_pager`.
+pub(super) fn print(summary: &str, patch: &str, uses_pager: bool) {
     let for_people = pager::is_for_people();
     let in_colour = prints_in_colour();
     if patch.is_empty() || !(for_people || in_colour) {
+        print_bytes(summary);
         print_bytes(patch);
         return;
     }
-    let text = readable(patch, in_colour);
+    let text = [summary.as_bytes(), &readable(patch, in_colour)].concat();
     if for_people && uses_pager {
         pager::print(&text);
     } else {

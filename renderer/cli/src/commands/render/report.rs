@@ -140,10 +140,12 @@ impl Report<'_> {
                     say!("would put branch '{branch}' back to '{base}', which has everything");
                 }
                 Some(diff) => {
-                    if !plan.review.is_empty() {
-                        say!("{}", plan.review.text());
-                    }
-                    patch::print(diff, self.uses_pager);
+                    let summary = if plan.review.is_empty() {
+                        String::new()
+                    } else {
+                        format!("{}\n", plan.review.text())
+                    };
+                    patch::print(&summary, diff, self.uses_pager);
                 }
                 None if changed => {
                     say!("would commit to {}:", branches.to());
