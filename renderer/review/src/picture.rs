@@ -86,20 +86,23 @@ impl Picture {
                 .iter()
                 .filter_map(|(workload, bytes)| Some((*workload, closure::read(Some(bytes))?)))
         };
-        let mut sharers: HashMap<[u8; 20], usize> = HashMap::new();
+        let mut paths: HashMap<[u8; 20], Known> = HashMap::new();
         let mut size = 0_u64;
-        for (_, lines) in closures() {
+        for (workload, lines) in closures() {
+            let change = Change::of(environment, workload, system, review);
             for line in lines.as_slice() {
-                let count = sharers.entry(line.path.hash_bytes()).or_insert(0);
-                *count += 1;
-                if *count == 1 {
+                let known = paths.entry(line.path.hash_bytes()).or_default();
+                known.sharers += 1;
+                known.was_there |= change.keeps(split_name(line.path.name()).0);
+                if known.sharers == 1 {
                     size = size.saturating_add(line.nar_size);
                 }
             }
         }
         let mut workloads: Vec<WorkloadPicture> = closures()
             .map(|(workload, lines)| {
-                picture(environment, workload, system, &lines, &sharers, review)
+                let change = Change::of(environment, workload, system, review);
+                picture(workload, &change, &lines, &paths)
             })
             .collect();
         workloads.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
@@ -107,7 +110,7 @@ impl Picture {
             names: vec![word(environment)],
             system: word(system),
             size,
-            paths: sharers.len(),
+            paths: paths.len(),
             workloads,
         };
         let same = self.environments.iter_mut().find(|other| {
@@ -121,48 +124,79 @@ impl Picture {
     }
 }
 
+/// What is known of a store path in an environment.
+#[derive(Default, Clone, Copy)]
+struct Known {
+    /// The workloads that have it.
+    sharers: usize,
+    /// Whether a workload had it before.
+    was_there: bool,
+}
+
+/// How a workload's closure changes.
+struct Change<'r> {
+    kind: Option<ChangeKind>,
+    /// The packages that it changes.
+    states: HashMap<&'r str, State>,
+}
+
+impl<'r> Change<'r> {
+    fn of(environment: &str, workload: &str, system: &str, review: &'r Review) -> Self {
+        let mut changes = review.workloads.iter();
+        let change =
+            changes.find(|change| change.name == workload && change.environment == environment);
+        let closure = change.and_then(|change| change.closures.get(system));
+        let packages = closure.map_or(&[][..], |closure| &closure.packages);
+        let state = |is_new| if is_new { State::New } else { State::Changed };
+        Self {
+            kind: change.map(|change| change.change),
+            states: packages
+                .iter()
+                .map(|package| {
+                    (
+                        package.name.as_str(),
+                        state(package.before.versions.is_empty()),
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether the workload has the same of a package as before.
+    fn keeps(&self, package: &str) -> bool {
+        self.kind != Some(ChangeKind::Added) && !self.states.contains_key(package)
+    }
+}
+
 fn picture(
-    environment: &str,
     name: &str,
-    system: &str,
+    change: &Change<'_>,
     lines: &ClosureLines,
-    sharers: &HashMap<[u8; 20], usize>,
-    review: &Review,
+    paths: &HashMap<[u8; 20], Known>,
 ) -> WorkloadPicture {
-    let change = review
-        .workloads
-        .iter()
-        .find(|change| change.name == name && change.environment == environment);
-    let packages = change
-        .and_then(|change| change.closures.get(system))
-        .map_or(&[][..], |closure| &closure.packages);
-    let states: HashMap<&str, State> = packages
-        .iter()
-        .map(|package| {
-            let is_new = package.before.versions.is_empty();
-            (
-                package.name.as_str(),
-                if is_new { State::New } else { State::Changed },
-            )
-        })
-        .collect();
-    let is_added = change.is_some_and(|change| change.change == ChangeKind::Added);
-    let mut parts: BTreeMap<(&str, &str, usize), u64> = BTreeMap::new();
+    let is_added = change.kind == Some(ChangeKind::Added);
+    let mut parts: BTreeMap<(&str, &str, State, usize), u64> = BTreeMap::new();
     for line in lines.as_slice() {
         let (package, version) = split_name(line.path.name());
-        let sharers = sharers.get(&line.path.hash_bytes()).copied().unwrap_or(1);
-        let size = parts.entry((package, version, sharers)).or_insert(0);
+        let known = paths
+            .get(&line.path.hash_bytes())
+            .copied()
+            .unwrap_or_default();
+        let state = match change.states.get(package) {
+            Some(state) => *state,
+            None if is_added && !known.was_there => State::New,
+            None => State::Same,
+        };
+        let size = parts
+            .entry((package, version, state, known.sharers))
+            .or_insert(0);
         *size = size.saturating_add(line.nar_size);
     }
-    let part = |((name, version, sharers), size): ((&str, &str, usize), u64)| Part {
+    let part = |((name, version, state, sharers), size): ((&str, &str, State, usize), u64)| Part {
         name: name.to_owned(),
         version: version.to_owned(),
         size,
-        state: match states.get(name) {
-            Some(state) => *state,
-            None if is_added && sharers == 1 => State::New,
-            None => State::Same,
-        },
+        state,
         sharers,
     };
     let mut packages: Vec<Part> = parts
@@ -178,7 +212,7 @@ fn picture(
     WorkloadPicture {
         name: word(name),
         size: lines.nar_size(),
-        change: change.map(|change| change.change),
+        change: change.kind,
         packages,
     }
 }

@@ -2,7 +2,9 @@
 
 use niphas_review::{MARKER, Picture};
 
-use crate::made::{picture, review, shop};
+use serde_json::json;
+
+use crate::made::{Change, Files, MIB, X86, change, closure, picture, review, shop};
 
 #[test]
 fn text_has_a_line_for_each_group_of_workloads_and_packages() {
@@ -57,6 +59,30 @@ fn page_has_the_sums_the_sizes_and_the_tables() {
         "{head}"
     );
     insta::assert_snapshot!(body);
+}
+
+#[test]
+fn what_only_new_workloads_share_is_new() {
+    let workload = |name: &str, is_new| -> Change {
+        let program = format!("{name}-1.0");
+        let lines = closure(&[(&program, MIB), ("glibc-2.40", 30 * MIB)]);
+        let files = Files::workload("production", name, &[(X86, &lines, &program)], &json!({}));
+        let before = if is_new {
+            Files::default()
+        } else {
+            files.clone()
+        };
+        change("production", name, before, files)
+    };
+    let page = |changes: &[Change]| {
+        let review = review(changes);
+        review.html(&picture(changes, &review), &[], None)
+    };
+    let unchanged = "unchanged, in several workloads";
+    let first = page(&[workload("api", true), workload("web", true)]);
+    assert!(first.contains("new, in several workloads") && !first.contains(unchanged));
+    let second = page(&[workload("api", false), workload("web", true)]);
+    assert!(second.contains(unchanged), "{second}");
 }
 
 #[test]
