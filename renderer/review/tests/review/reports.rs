@@ -1,7 +1,6 @@
 //! What reports say of a change, to the letter.
 
 use niphas_review::{MARKER, Picture};
-
 use serde_json::json;
 
 use crate::made::{Change, Files, MIB, X86, change, closure, picture, review, shop};
