@@ -9,6 +9,7 @@
 //! Between them: [`environment`] makes the [`Process`] of a derivation, and [`options`] reads what a derivation asks of its
 //! builder.
 
+mod derivations;
 pub mod environment;
 pub mod options;
 pub mod outputs;
@@ -16,4 +17,5 @@ pub mod plan;
 mod process;
 pub mod sandbox;
 
+pub use derivations::{Derivations, Sources, UnreadDerivation, UnreadSource};
 pub use process::{BUILD_DIR, Process};
