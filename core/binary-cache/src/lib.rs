@@ -34,6 +34,7 @@ mod error;
 mod keys;
 mod limits;
 mod listing;
+mod log;
 mod memory;
 mod nar;
 mod netrc;
@@ -57,12 +58,14 @@ pub use error::{ClosureError, FetchError, NarError, Refusal, SetupError, Unavail
 pub use keys::{KeysError, read_keys};
 pub use limits::Limits;
 pub use listing::{Listing, ListingError};
+pub use log::{BuildLog, LogError};
 pub use memory::CacheMemory;
 pub use netrc::{Netrc, NetrcError, NetrcLogin};
 pub use niphas_http::RetryPolicy;
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
 pub use push::{
-    Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport, push,
+    CacheWriter, Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport,
+    Recorded, push,
 };
 pub use realisation::{DerivationOutput, DerivationOutputError, Realisation, RealisationError};
 pub use remedy::Remedy;

@@ -12,7 +12,7 @@ use crate::Caches;
 use crate::error::FetchError;
 
 /// Larger than any is.
-const MAX_SIZE: usize = 1 << 20;
+pub(crate) const MAX_SIZE: usize = 1 << 20;
 
 /// An output of a derivation, as Nix names it: `sha256:<hex>!<output>`. The hash is that of the derivation modulo the paths
 /// of its inputs.
@@ -26,6 +26,20 @@ pub struct DerivationOutput {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("'{0}' is no output of a derivation, as 'sha256:<hash>!out' is")]
 pub struct DerivationOutputError(String);
+
+impl DerivationOutput {
+    /// An output of the derivation that has this hash modulo.
+    pub fn new(hash: Hash, output: &str) -> Result<Self, DerivationOutputError> {
+        nix_formats::check_name(output).map_err(|_| DerivationOutputError(output.to_owned()))?;
+        let output = output.to_owned();
+        Ok(Self { hash, output })
+    }
+
+    /// The file of a cache that says what the output became.
+    pub(crate) fn file_name(&self) -> String {
+        format!("realisations/{self}.doi")
+    }
+}
 
 impl FromStr for DerivationOutput {
     type Err = DerivationOutputError;
@@ -106,13 +120,41 @@ pub enum RealisationError {
 /// The file, its fields in the order in which Nix signs them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct File {
+pub(crate) struct File {
     #[serde(default)]
     dependent_realisations: BTreeMap<String, String>,
     id: String,
-    out_path: String,
-    #[serde(default, skip_serializing)]
-    signatures: Vec<String>,
+    pub(crate) out_path: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signatures: Vec<String>,
+}
+
+impl File {
+    /// What says that an output became a path, without signatures.
+    pub(crate) fn new(output: &DerivationOutput, path: &StorePath) -> Self {
+        Self {
+            dependent_realisations: BTreeMap::new(),
+            id: output.to_string(),
+            out_path: path.base_name().to_owned(),
+            signatures: Vec::new(),
+        }
+    }
+
+    /// The text that is signed: all but the signatures.
+    pub(crate) fn signed_text(&self) -> serde_json::Result<String> {
+        let Self {
+            dependent_realisations,
+            id,
+            out_path,
+            signatures: _,
+        } = self;
+        serde_json::to_string(&Self {
+            dependent_realisations: dependent_realisations.clone(),
+            id: id.clone(),
+            out_path: out_path.clone(),
+            signatures: Vec::new(),
+        })
+    }
 }
 
 impl Caches {
@@ -139,7 +181,7 @@ impl Caches {
         output: &DerivationOutput,
     ) -> Result<Option<Realisation>, RealisationError> {
         let (cache, id) = (&self.members.caches[index], output.to_string());
-        let name = format!("realisations/{id}.doi");
+        let name = output.file_name();
         let got = cache.transport.get(&name, MAX_SIZE, &self.members.limits);
         let failed = |source| RealisationError::Fetch {
             cache: cache.name.clone(),
@@ -162,7 +204,7 @@ impl Caches {
         }
         let path = StorePath::from_base_name(&file.out_path)
             .map_err(|error| malformed(serde::de::Error::custom(nix_formats::chain(&error))))?;
-        let signed = serde_json::to_string(&file).map_err(malformed)?;
+        let signed = file.signed_text().map_err(malformed)?;
         let signatures: Vec<Signature> = file
             .signatures
             .iter()

@@ -64,6 +64,22 @@ pub enum PushError {
         /// Why.
         source: FetchError,
     },
+    /// The cache does not take the log of a build.
+    #[error("cannot push the log of '{derivation}' to the cache")]
+    Log {
+        /// The derivation.
+        derivation: StorePath,
+        /// Why.
+        source: FetchError,
+    },
+    /// The cache does not take an entry of the build trace.
+    #[error("cannot push to the cache what '{output}' became")]
+    Realisation {
+        /// The output.
+        output: String,
+        /// Why.
+        source: FetchError,
+    },
     /// The cache holds paths of another store folder.
     #[error("the cache serves the store folder '{theirs}', and these paths are in '{ours}'")]
     OtherStoreDir {

@@ -10,6 +10,7 @@ mod present;
 mod progress;
 mod publish;
 mod run;
+mod writer;
 
 use crate::limits::Limits;
 use crate::source::{NarSource, walk_closure};
@@ -23,6 +24,7 @@ use nix_formats::{SecretKey, StorePath};
 pub use progress::{PushProgress, PushReport};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+pub use writer::{CacheWriter, Recorded};
 
 /// How to push.
 #[derive(Debug)]

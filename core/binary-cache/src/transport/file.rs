@@ -50,6 +50,10 @@ impl Folder {
     /// is large was written before.
     pub(super) fn put(&self, name: &str, payload: &Payload) -> Result<(), FetchError> {
         let path = self.path(name)?;
+        // Beside the folder of NARs, which the stage makes, there are folders only for what some caches have.
+        if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
+            std::fs::create_dir_all(folder).map_err(|error| not_written(folder, error))?;
+        }
         let written = match payload {
             Payload::Staged(staged) => std::fs::rename(staged, &path),
             Payload::Memory(bytes) => {
