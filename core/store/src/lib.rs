@@ -80,6 +80,7 @@ mod places;
 mod realise;
 mod record;
 mod roots;
+mod source;
 mod state;
 mod store;
 mod sync;
