@@ -1,5 +1,7 @@
 //! The sandbox: runs one builder with its inputs mounted, and nothing else of the machine in sight.
 
+pub mod seccomp;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
