@@ -11,6 +11,7 @@
 //! - [`narinfo`] and [`signature`]: what a binary cache says, and who vouches for it.
 //! - [`references`]: which store paths contents name.
 //! - [`chain`]: an error with its causes, as everybody here shows it; [`few`] and [`shortened`]: what an error names, bounded.
+//! - [`write_json_float`]: floats in JSON, by the digits that Nix prints.
 //! - [`printable`]: text from outside, without what would drive a terminal; [`size`]: sizes for people.
 
 mod chain;
@@ -19,6 +20,7 @@ pub mod content_address;
 mod content_hash;
 pub mod derivation;
 pub mod hash;
+mod json_float;
 pub mod nar;
 mod nar_hash;
 pub mod narinfo;
@@ -35,6 +37,7 @@ pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use content_hash::ContentHasher;
 pub use derivation::{Derivation, DerivationOutput};
 pub use hash::{Hash, HashAlgorithm, HashFormat, HashWriter, Hasher};
+pub use json_float::write_json_float;
 pub use nar_hash::{NarHash, NarHashError};
 pub use narinfo::NarInfo;
 pub use printable::printable;

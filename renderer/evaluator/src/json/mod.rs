@@ -1,6 +1,5 @@
 //! JSON, to and from values.
 
-mod float;
 mod lexer;
 mod parse;
 mod write;

@@ -1,6 +1,7 @@
 //! From values to JSON.
 
-use super::float;
+use nix_formats::write_json_float;
+
 use crate::attrs::{Attr, Attrs};
 use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
@@ -83,7 +84,7 @@ impl<'a> Writer<'_, 'a> {
             Value::Bool(Bool::False) => self.out.extend_from_slice(b"false"),
             Value::Int(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
             Value::Float(value) if f64::from(value).is_finite() => {
-                float::write(&mut self.out, value.into());
+                write_json_float(&mut self.out, value.into());
             }
             Value::Null | Value::Float(_) => self.out.extend_from_slice(b"null"),
             Value::String(string) => {

@@ -2,7 +2,7 @@
 //! Integers", Florian Loitsch, 2010), which are mostly but not always the fewest that read back as the same number.
 
 /// Appends a finite float, always with a fraction or an exponent.
-pub(super) fn write(out: &mut Vec<u8>, value: f64) {
+pub fn write_json_float(out: &mut Vec<u8>, value: f64) {
     if value.is_sign_negative() {
         out.push(b'-');
     }
@@ -297,7 +297,7 @@ const POWERS: [u64; 79] = [
 mod tests {
     fn shown(value: f64) -> String {
         let mut out = Vec::new();
-        super::write(&mut out, value);
+        super::write_json_float(&mut out, value);
         String::from_utf8(out).unwrap()
     }
 
