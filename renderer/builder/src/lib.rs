@@ -9,8 +9,10 @@
 //! Between them: [`environment`] makes the [`Process`] of a derivation, and [`options`] reads what a derivation asks of its
 //! builder.
 
+pub mod builtin;
 mod derivations;
 pub mod environment;
+mod json;
 pub mod options;
 pub mod outputs;
 pub mod plan;

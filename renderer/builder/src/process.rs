@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::builtin::Builtin;
+
 /// The folder that a builder begins in, as it sees it.
 pub const BUILD_DIR: &str = "/build";
 
@@ -19,4 +21,6 @@ pub struct Process {
     pub files: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The machine appears as one of 32 bits (`PER_LINUX32`).
     pub is_32_bit: bool,
+    /// A builder that is part of Nix: it is run by [`builtin::run`](crate::builtin::run), in place of the program.
+    pub builtin: Option<Builtin>,
 }
