@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use nix_formats::derivation::{
     DerivationError, DerivationKind, HashModulo, Placeholder, hash_placeholder,
 };
-use nix_formats::{Derivation, DerivationOutput, StoreDir, StorePath};
+use nix_formats::{Derivation, DerivationOutput, HashFormat, StoreDir, StorePath};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -305,5 +305,50 @@ proptest! {
         let store_dir = StoreDir::default();
         let done = drv.instantiate(&store_dir, |_| Err(DerivationError::NoOutput)).unwrap();
         prop_assert_eq!(Derivation::parse_aterm(&store_dir, "x", &done.aterm).unwrap(), drv);
+    }
+}
+
+/// Built by Nix 2.34.8: a floating output, two derivations that depend on it, and the same two resolved; what its build trace
+/// knows them by.
+#[test]
+fn build_traces_name_derivations_as_nix_does() {
+    const DERIVATIONS: [(&str, &str, &str); 5] = [
+        (
+            "qrzxvj7gpcc55s6cixahari3cycw0qx5-ca.drv",
+            r#"Derive([("out","","r:sha256","")],[],[],"x86_64-linux","/bin/sh",["-c","echo hi > $out"],[("builder","/bin/sh"),("name","ca"),("out","/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"),("outputHashAlgo","sha256"),("outputHashMode","recursive"),("system","x86_64-linux")])"#,
+            "sha256:12b4babb21a9e09f635f491da600e7f1111f0374b376c1884b3bfd7490e5d492",
+        ),
+        (
+            "i034q4122n77dg5fv0x0w8nr2zxl9zz8-causer.drv",
+            r#"Derive([("out","","","")],[("/nix/store/qrzxvj7gpcc55s6cixahari3cycw0qx5-ca.drv",["out"])],[],"x86_64-linux","/bin/sh",["-c","echo $c > $out"],[("builder","/bin/sh"),("c","/0p8sb26lv1cghnxxdd612z42wz6acmyhqwpwmv574vfrjq6p72zq"),("name","causer"),("out",""),("system","x86_64-linux")])"#,
+            "sha256:fdeee0a831624f7ab38abaaedf672460adcb1bfc296becaf41c56417ab84105f",
+        ),
+        (
+            "q09hpgl4ka8z01wzz4c4avy53xx1gkdp-top.drv",
+            r#"Derive([("out","","","")],[("/nix/store/i034q4122n77dg5fv0x0w8nr2zxl9zz8-causer.drv",["out"])],[],"x86_64-linux","/bin/sh",["-c","echo hi > $out"],[("a","/1dxbdcpvcm3s640g3wpn8n5zhdlxq9lygb7qaj19742a9vhpx99h"),("builder","/bin/sh"),("name","top"),("out",""),("system","x86_64-linux")])"#,
+            "sha256:2941a856d40200b9db5c0e0ecbd7ae051a6327e699fa2812ee4977f300321b5d",
+        ),
+        (
+            "44r15qp3hx522xqaf9szcv8j812p14b7-causer.drv",
+            r#"Derive([("out","/nix/store/qmajf1gl25gwikfmv34rpi4wkghyzr3w-causer","","")],[],["/nix/store/jg3iyw19sm3aqibd9m0bpimiz60gk2nl-ca"],"x86_64-linux","/bin/sh",["-c","echo $c > $out"],[("builder","/bin/sh"),("c","/nix/store/jg3iyw19sm3aqibd9m0bpimiz60gk2nl-ca"),("name","causer"),("out","/nix/store/qmajf1gl25gwikfmv34rpi4wkghyzr3w-causer"),("system","x86_64-linux")])"#,
+            "sha256:fa686f29170c7e6eaf8eb26c4731c094fa2632df7e72b8d5b472727ac8e32af1",
+        ),
+        (
+            "pjilkmix39i651yy16azprk53z3arn46-top.drv",
+            r#"Derive([("out","/nix/store/9vwbwr6vqbq1i0dn487jarwflkxjg84y-top","","")],[],["/nix/store/qmajf1gl25gwikfmv34rpi4wkghyzr3w-causer"],"x86_64-linux","/bin/sh",["-c","echo hi > $out"],[("a","/nix/store/qmajf1gl25gwikfmv34rpi4wkghyzr3w-causer"),("builder","/bin/sh"),("name","top"),("out","/nix/store/9vwbwr6vqbq1i0dn487jarwflkxjg84y-top"),("system","x86_64-linux")])"#,
+            "sha256:0850ff3b219c62f983d87ca15e2304560b1664687d801cfc4387db65e7667954",
+        ),
+    ];
+    let store_dir = StoreDir::default();
+    let mut known = BTreeMap::new();
+    for (path, text, expected) in DERIVATIONS {
+        let path = StorePath::from_base_name(path).unwrap();
+        let name = path.name().strip_suffix(".drv").unwrap();
+        let derivation = Derivation::parse_aterm(&store_dir, name, text.as_bytes()).unwrap();
+        let hash = derivation
+            .trace_hash::<DerivationError>(&store_dir, |input| Ok(known[input]))
+            .unwrap();
+        assert_eq!(hash.outputs.to_string(HashFormat::Base16, true), expected);
+        known.insert(path, hash.as_input);
     }
 }

@@ -9,7 +9,7 @@ mod modulo;
 mod parse;
 mod placeholder;
 
-pub use modulo::{HashModulo, Instantiated};
+pub use modulo::{HashModulo, Instantiated, TraceHash};
 pub use placeholder::{Placeholder, hash_placeholder};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -24,6 +24,15 @@ pub enum HashModulo {
     Deferred,
 }
 
+/// What build traces of Nix up to 2.34 know a derivation by. Unlike [`HashModulo`] every derivation has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceHash {
+    /// Names its outputs: `sha256:<this>!<output>`.
+    pub outputs: Hash,
+    /// Stands for it in the hashes of those that it is an input of.
+    pub as_input: [u8; 32],
+}
+
 /// Hashes of input derivations, with the outputs that are needed of them.
 pub(super) type InputHashes<'a> = BTreeMap<[u8; 32], BTreeSet<&'a str>>;
 
@@ -54,6 +63,36 @@ impl Derivation {
             }
             _ => Ok(HashModulo::Deferred),
         }
+    }
+
+    /// What build traces know this derivation by. `lookup` gives [`TraceHash::as_input`] of its inputs.
+    pub fn trace_hash<E: From<DerivationError>>(
+        &self,
+        store_dir: &StoreDir,
+        mut lookup: impl FnMut(&StorePath) -> Result<[u8; 32], E>,
+    ) -> Result<TraceHash, E> {
+        let fixed = match self.kind()? {
+            DerivationKind::FixedOutput => match self.fixed_output_modulo(store_dir)? {
+                HashModulo::FixedOutput(hash) => Some(hash),
+                _ => None,
+            },
+            DerivationKind::Impure => Some(sha256(b"impure")),
+            _ => None,
+        };
+        if let Some(as_input) = fixed {
+            let outputs = Hash::sha256(as_input);
+            return Ok(TraceHash { outputs, as_input });
+        }
+        let mut inputs = InputHashes::new();
+        for (path, outputs) in &self.input_derivations {
+            let names = outputs.names.iter().map(String::as_str);
+            inputs.entry(lookup(path)?).or_default().extend(names);
+        }
+        let masked = self.print_masked(store_dir, &inputs);
+        let outputs = Hash::sha256(masked.map_err(DerivationError::from)?.hash());
+        let text = self.print(store_dir, &Inputs::Hashes(&inputs));
+        let as_input = sha256(&text.map_err(DerivationError::from)?);
+        Ok(TraceHash { outputs, as_input })
     }
 
     /// Completes a derivation that was put together without output paths:
