@@ -19,5 +19,5 @@ pub mod plan;
 mod process;
 pub mod sandbox;
 
-pub use derivations::{Derivations, Sources, UnreadDerivation, UnreadSource};
+pub use derivations::{DerivationFolder, Derivations, Sources, UnreadDerivation, UnreadSource};
 pub use process::{BUILD_DIR, Process};

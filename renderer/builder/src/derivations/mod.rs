@@ -1,11 +1,15 @@
 //! What builds begin with: derivations and sources, as an evaluation made them or a folder has them.
 
+mod known;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use nix_formats::derivation::DerivationError;
 use nix_formats::{ContentAddress, Derivation, StorePath};
+
+pub use known::DerivationFolder;
 
 /// Knows derivations.
 pub trait Derivations: Send + Sync {
