@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::builtin::Builtin;
 
 /// The folder that a builder begins in, as it sees it.
@@ -9,7 +11,7 @@ pub const BUILD_DIR: &str = "/build";
 
 /// A builder as it is started: made by [`environment`](crate::environment), run by [`sandbox`](crate::sandbox). Everything in it
 /// is as the builder sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Process {
     /// The program, an absolute path. Its base name is what the builder sees as its own name.
     pub program: Vec<u8>,

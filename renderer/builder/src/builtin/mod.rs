@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::environment::Build;
 
 /// A built-in builder with all that it needs. It sees the attributes as the derivation has them, not the environment that a
 /// program would get.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Builtin {
     /// Its name, without `builtin:`.
     pub name: Vec<u8>,

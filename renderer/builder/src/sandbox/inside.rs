@@ -1,0 +1,156 @@
+//! The process that becomes the builder: the first in its process namespace.
+
+use std::ffi::{CString, OsStr};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::process;
+
+use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit, setsid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, stdout};
+use rustix::system::{setdomainname, sethostname};
+use rustix::thread::{set_no_new_privs, set_thread_gid, set_thread_uid};
+
+use crate::builtin;
+
+use super::child::null;
+use super::message::{Channel, Fault, GoOn, Job, Part, Word, fault};
+use super::mounts::{self, Bind};
+use super::seccomp::{Filter, InstallError};
+use super::supervisor::{GROUP, USER};
+use super::system;
+
+/// Sets up all of the isolation from within, and becomes the builder. `_program` is the supervisor's, and open only because
+/// this process began as a copy of it.
+pub(super) fn become_builder(
+    job: &Job,
+    binds: &[Bind],
+    mut supervisor: Channel,
+    _program: &Channel,
+) -> ! {
+    let told = match set_up(job, binds, &mut supervisor) {
+        Ok(()) => supervisor.send(&Word::Ready),
+        Err(fault) => {
+            // If the supervisor has gone, so will this process.
+            let _ = supervisor.send(&Word::Failed(fault));
+            process::exit(1);
+        }
+    };
+    let said = match (told, &job.process.builtin) {
+        (Err(error), _) => description(&error),
+        (Ok(()), Some(builtin)) => match builtin::run(builtin) {
+            Ok(()) => process::exit(0),
+            Err(said) => said,
+        },
+        (Ok(()), None) => {
+            let error = description(&execute(job));
+            let program = OsStr::from_bytes(&job.process.program).display();
+            // As Nix has it in the log.
+            format!("error: executing '{program}': {error}")
+        }
+    };
+    let _ = writeln!(io::stderr(), "{said}");
+    process::exit(1);
+}
+
+fn set_up(job: &Job, binds: &[Bind], supervisor: &mut Channel) -> Result<(), Fault> {
+    system::reset_signals().map_err(fault(Part::Other, "reset signals"))?;
+    setsid().map_err(fault(Part::Other, "make a session"))?;
+    let lost = || fault(Part::Other, "talk to the supervisor");
+    let link = std::fs::read_link("/proc/self").map_err(fault(Part::Proc, "read '/proc/self'"))?;
+    let pid = link.to_str().and_then(|pid| pid.parse().ok());
+    let pid = pid.ok_or_else(|| {
+        Fault::new(
+            Part::Proc,
+            "read '/proc/self': it is not that of Linux",
+            rustix::io::Errno::INVAL,
+        )
+    })?;
+    supervisor.send(&Word::Here { pid }).map_err(lost())?;
+    let GoOn = supervisor.receive().map_err(lost())?;
+
+    let streams = "set up the standard streams";
+    let null = null().map_err(fault(Part::Devices, "open '/dev/null'"))?;
+    dup2_stdin(null.as_fd()).map_err(fault(Part::Other, streams))?;
+    dup2_stderr(stdout()).map_err(fault(Part::Other, streams))?;
+
+    if job.network.is_none() {
+        system::loopback_up()
+            .map_err(fault(Part::Namespaces, "switch the loopback interface on"))?;
+    }
+    sethostname(b"localhost").map_err(fault(Part::Namespaces, "set the host name"))?;
+    setdomainname(b"(none)").map_err(fault(Part::Namespaces, "set the domain name"))?;
+    mounts::enter(binds)?;
+    give_up(job)
+}
+
+/// Gives up what a builder must not have. The last of it, the filter of system calls, is the last of all.
+fn give_up(job: &Job) -> Result<(), Fault> {
+    // Where there are no keyrings, or a container refuses them, there is nothing to share.
+    match system::own_session_keyring() {
+        Err(error)
+            if !matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EPERM | libc::EACCES)
+            ) =>
+        {
+            return Err(fault(Part::Other, "make a session keyring")(error));
+        }
+        _ => {}
+    }
+    set_no_new_privs(true).map_err(fault(Part::Other, "give up new privileges"))?;
+    system::scope_abstract_sockets()
+        .map_err(fault(Part::Other, "keep abstract Unix sockets apart"))?;
+    system::set_personality(job.process.is_32_bit)
+        .map_err(fault(Part::Other, "set the personality"))?;
+    system::keep_only_standard_streams().map_err(fault(Part::Other, "close file descriptors"))?;
+    let core = Rlimit {
+        current: Some(0),
+        ..getrlimit(Resource::Core)
+    };
+    setrlimit(Resource::Core, core).map_err(fault(Part::Other, "limit core files"))?;
+    set_thread_gid(Gid::from_raw(GROUP))
+        .map_err(fault(Part::Users, "become the group of the builder"))?;
+    set_thread_uid(Uid::from_raw(USER))
+        .map_err(fault(Part::Users, "become the user of the builder"))?;
+    Filter::nix()
+        .install()
+        .map(drop)
+        .map_err(|InstallError::Filter(error)| {
+            fault(Part::Filter, "install the filter of system calls")(error)
+        })
+}
+
+/// Becomes the builder. Comes back only with an error.
+fn execute(job: &Job) -> io::Error {
+    let process = &job.process;
+    let name = Path::new(OsStr::from_bytes(&process.program))
+        .file_name()
+        .unwrap_or_default();
+    let args = [name.to_owned().into_vec()]
+        .into_iter()
+        .chain(process.args.iter().cloned());
+    let env = process
+        .env
+        .iter()
+        .map(|(name, value)| [name, b"=".as_slice(), value].concat());
+    let strings = || -> Result<_, std::ffi::NulError> {
+        let args = args.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let env = env.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        Ok((CString::new(process.program.clone())?, args, env))
+    };
+    match strings() {
+        Ok((program, args, env)) => system::execute(&program, &args, &env),
+        Err(error) => io::Error::from(error),
+    }
+}
+
+/// What the C library calls an error of the system.
+fn description(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

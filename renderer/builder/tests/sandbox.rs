@@ -1,0 +1,263 @@
+//! Builders in the sandbox, as the calling user; and if that is root, all of it once more as another user.
+//!
+//! Needs busybox-static (`/bin/busybox`) and user namespaces. Without one of them nothing is tested, which is said.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests without the usual harness"
+)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix_builder::sandbox::{Cancel, End, Folder, Limits};
+use nix_formats::StorePath;
+
+mod support;
+
+use support::{Build, OUT, is_root};
+
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
+    (
+        "a_builder_begins_with_its_arguments_and_environment",
+        a_builder_begins_with_its_arguments_and_environment,
+    ),
+    (
+        "a_builder_sees_its_own_files_and_no_others",
+        a_builder_sees_its_own_files_and_no_others,
+    ),
+    (
+        "outputs_and_the_build_folder_stay",
+        outputs_and_the_build_folder_stay,
+    ),
+    ("inputs_are_shown_read_only", inputs_are_shown_read_only),
+    (
+        "limits_and_cancelling_end_all_processes",
+        limits_and_cancelling_end_all_processes,
+    ),
+    (
+        "signals_and_missing_programs_are_told",
+        signals_and_missing_programs_are_told,
+    ),
+    (
+        "what_is_killed_leaves_no_process",
+        what_is_killed_leaves_no_process,
+    ),
+];
+
+/// Asks this program to run one builder, as another program would.
+const RUN_AND_WAIT: &str = "run-and-wait";
+/// A user that owns nothing.
+const OTHER_USER: u32 = 65534;
+
+fn main() -> ExitCode {
+    nix_builder::sandbox::child_main();
+    if !Path::new("/bin/busybox").exists() {
+        println!("skipped: /bin/busybox is not there: install busybox-static");
+        return ExitCode::SUCCESS;
+    }
+    let mut args = std::env::args().skip(1);
+    if args.next().is_some_and(|first| first == RUN_AND_WAIT) {
+        Build::new(&args.next().expect("a script")).run();
+        return ExitCode::SUCCESS;
+    }
+    let filters: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let user = if is_root() { "root" } else { "user" };
+    for (name, test) in TESTS {
+        if filters.is_empty() || filters.iter().any(|filter| name.contains(filter)) {
+            test();
+            println!("test {user}: {name} ... ok");
+        }
+    }
+    if !is_root() {
+        return ExitCode::SUCCESS;
+    }
+    let program = std::env::current_exe().expect("this program");
+    let status = Command::new(program)
+        .args(filters)
+        .uid(OTHER_USER)
+        .gid(OTHER_USER)
+        .status()
+        .expect("it can be executed");
+    ExitCode::from(u8::from(!status.success()))
+}
+
+fn a_builder_begins_with_its_arguments_and_environment() {
+    let script = "printf '<%s>' \"$0\" \"$@\"; echo; /bin/sh -c 'env | sort; pwd; id -u; id -g; umask; echo $PPID; ulimit -c'";
+    let run = Build::new(script).args(["zero", "one two", ""]).run();
+    let expected = "<zero><one two><>\nPATH=/bin\nPWD=/build\nSHLVL=2\n\
+        out=/nix/store/0000000000000000000000000000000a-out\n/build\n1000\n100\n0022\n0\n0\n";
+    assert_eq!(run.log, expected);
+    assert_eq!(run.end(), End::Exited(0));
+}
+
+fn a_builder_sees_its_own_files_and_no_others() {
+    let script = "cd /; for folder in . bin dev etc nix nix/store tmp build; do busybox ls -1 $folder; done; \
+        stat -c '%a %n' . nix/store tmp etc build etc/passwd dev/shm; readlink /proc/1/exe; hostname; \
+        tail -n +3 /proc/net/dev | cut -d : -f 1; cat /etc/group; cat /build/file; ls /proc | grep '^[0-9]' | head -n 1";
+    let build = Build::new(&script.replace("busybox ", "")).change(|request| {
+        request
+            .process
+            .files
+            .insert(b"file".to_vec(), b"a file of the builder\n".to_vec());
+    });
+    let expected = "bin\nbuild\ndev\netc\nnix\nproc\ntmp\nsh\n\
+        fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n\
+        group\nhosts\npasswd\nstore\nfile\n\
+        750 .\n1775 nix/store\n1777 tmp\n555 etc\n700 build\n644 etc/passwd\n1777 dev/shm\n/bin/sh\nlocalhost\n    lo\n\
+        root:x:0:\nnixbld:!:100:\nnogroup:x:65534:\na file of the builder\n1\n";
+    assert_eq!(build.run().log, expected);
+}
+
+fn outputs_and_the_build_folder_stay() {
+    let run =
+        Build::new("echo hello > $out; echo left > /build/file; echo to both >&2; exit 7").run();
+    let outcome = run.outcome();
+    assert_eq!(
+        (run.log.as_str(), outcome.end),
+        ("to both\n", End::Exited(7))
+    );
+    let output = outcome.outputs.join(OUT);
+    assert_eq!(fs::read_to_string(&output).unwrap(), "hello\n");
+    assert_eq!(fs::metadata(&output).unwrap().uid(), outcome.owner);
+    assert_eq!(
+        fs::read_to_string(outcome.build_dir.join("file")).unwrap(),
+        "left\n"
+    );
+}
+
+fn inputs_are_shown_read_only() {
+    let store = tempfile::tempdir().unwrap();
+    let names = [
+        "1111111111111111111111111111111a-folder",
+        "1111111111111111111111111111111b-file",
+        "1111111111111111111111111111111c-link",
+    ];
+    let [folder, file, link] = names.map(|name| store.path().join(name));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("inner"), "inner\n").unwrap();
+    fs::write(&file, "file\n").unwrap();
+    symlink("1111111111111111111111111111111b-file", &link).unwrap();
+    fs::write(
+        store.path().join("1111111111111111111111111111111d-other"),
+        "",
+    )
+    .unwrap();
+    let paths: Vec<StorePath> = names
+        .iter()
+        .map(|name| StorePath::from_base_name(name).unwrap())
+        .collect();
+    let script = "cd /nix/store; ls -1; cat *-folder/inner *-file *-link; readlink *-link; \
+        for try in 'echo > 1111111111111111111111111111111a-folder/inner' 'rm *-folder/inner' 'chmod 700 *-folder' 'touch *-file'; \
+        do sh -c \"$try\" 2> /dev/null && echo \"$try was allowed\"; done; true";
+    let build = Build::new(&script.replace("sh -c", "/bin/sh -c"));
+    let run = build
+        .change(|request| {
+            request.inputs.folders = vec![Folder {
+                folder: store.path().to_owned(),
+                paths,
+            }];
+        })
+        .run();
+    let expected = format!("{}\ninner\nfile\nfile\n{}\n", names.join("\n"), names[1]);
+    assert_eq!(
+        (run.log.as_str(), run.end()),
+        (expected.as_str(), End::Exited(0))
+    );
+    assert_eq!(fs::read_to_string(folder.join("inner")).unwrap(), "inner\n");
+}
+
+fn limits_and_cancelling_end_all_processes() {
+    let stubborn = "trap '' TERM INT HUP; (while :; do :; done) & echo begun; while :; do :; done";
+    let limited = |limits: Limits| {
+        Build::new(stubborn)
+            .change(|request| request.limits = limits)
+            .run()
+    };
+    let second = Some(Duration::from_secs(1));
+    let run = limited(Limits {
+        timeout: second,
+        ..Limits::default()
+    });
+    assert_eq!((run.log.as_str(), run.end()), ("begun\n", End::TimedOut));
+    let run = limited(Limits {
+        max_silent_time: second,
+        ..Limits::default()
+    });
+    assert_eq!((run.log.as_str(), run.end()), ("begun\n", End::Silent));
+
+    let bomb = Build::new("while :; do echo 0123456789; done");
+    let run = bomb
+        .change(|request| request.limits.max_log_size = Some(10_000))
+        .run();
+    assert_eq!(run.end(), End::LogLimit);
+    assert!(run.log.len() <= 10_000);
+
+    let cancel = Cancel::new().unwrap();
+    cancel.cancel();
+    assert_eq!(Build::new(stubborn).run_with(&cancel).end(), End::Cancelled);
+}
+
+fn signals_and_missing_programs_are_told() {
+    // As the first process of its namespace it is safe from its own signals.
+    assert_eq!(
+        Build::new("kill -9 $$; kill -11 $$; exit 3").run().end(),
+        End::Exited(3)
+    );
+    let run = Build::new("")
+        .change(|request| request.process.program = b"/no/such".to_vec())
+        .run();
+    assert_eq!(
+        (run.log.as_str(), run.end()),
+        (
+            "error: executing '/no/such': No such file or directory\n",
+            End::Exited(1)
+        )
+    );
+}
+
+fn what_is_killed_leaves_no_process() {
+    let mark = format!("mark-{}", std::process::id());
+    let script = format!("while :; do sleep 1; done; : {mark}");
+    let mut program = Command::new("/proc/self/exe")
+        .arg(RUN_AND_WAIT)
+        .arg(script)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the builder runs", || count_processes_with(&mark) > 1);
+    program.kill().unwrap();
+    program.wait().unwrap();
+    wait_until("no process is left", || count_processes_with(&mark) == 0);
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "not in time: {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn count_processes_with(mark: &str) -> usize {
+    let commands = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+    commands
+        .filter(|command| String::from_utf8_lossy(command).contains(mark))
+        .count()
+}
