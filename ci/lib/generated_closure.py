@@ -16,7 +16,7 @@ def _string(data):
     return struct.pack("<Q", len(data)) + data + b"\0" * (-len(data) % 8)
 
 
-def _nar(tree):
+def nar(tree):
     """The NAR of a tree: bytes are a file, a pair of bytes and True an executable one, a dict a directory, a str a symlink."""
     parts = [_string(b"nix-archive-1")]
 
@@ -95,7 +95,7 @@ class Closure:
             tree[b"bin"][b"tool"] = (b"#!/bin/sh\n# %d\nexec true\n" % index, True)
             tree[b"bin"][b"alias"] = "tool"
             out.write(struct.pack("<Q", 1))
-            out.write(_nar(tree))
+            out.write(nar(tree))
             path = f"/nix/store/{self.names[index]}".encode()
             needed = [f"/nix/store/{self.names[other]}".encode() for other in references[index]]
             out.write(struct.pack("<Q", 0x4558494E) + _string(path) + struct.pack("<Q", len(needed)))

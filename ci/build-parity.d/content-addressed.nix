@@ -1,0 +1,60 @@
+# Floating content-addressed outputs, and what depends on them.
+with import ./lib.nix;
+let
+  ca = name: attributes: sh name (floating // attributes);
+  mode = mode: algo: { __contentAddressed = true; outputHashMode = mode; outputHashAlgo = algo; };
+  first = ca "ca-same" { nonce = 1; } "echo same > $out";
+  second = ca "ca-same" { nonce = 2; } "echo same > $out";
+  user = name: input: ca name { inherit input; } "cat $input > $out; echo $input >> $out";
+  two = ca "ca-two" { outputs = [ "out" "dev" ]; } "echo $dev > $out; echo dev > $dev";
+in
+{
+  file = ca "ca-file" { } "echo x > $out";
+  executable = ca "ca-executable" { } "echo x > $out; chmod +x $out";
+  folder = ca "ca-folder" { } "mkdir $out; echo x > $out/f";
+  symlink = ca "ca-symlink" { } "ln -s /x $out";
+  out-is-a-scratch-path = ca "ca-scratch" { } "echo $out | cut -c 1-43 | wc -c > $out";
+  self = ca "ca-self" { } "mkdir $out; echo $out > $out/f; printf %s%s $out $out > $out/g; ln -s $out/f $out/l";
+  self-in-names = ca "ca-self-names" { } "mkdir $out; n=$(basename $out | cut -c 1-32); echo x > $out/$n; mkdir $out/d-$n; echo y > $out/d-$n/$n-f";
+  self-over-buffers = ca "ca-self-buffers" { } "mkdir $out; n=$(basename $out | cut -c 1-32); for k in 65520 65535 32760; do head -c $k /dev/zero > $out/$k; printf $n >> $out/$k; done";
+  self-executable = ca "ca-self-executable" { } "mkdir -p $out/bin; echo \"#!$out/bin/x\" > $out/bin/x; chmod +x $out/bin/x";
+  references-an-input = ca "ca-references" { } "echo ${run "ca-plain-input" "echo i > $out"} > $out";
+  self-and-input = ca "ca-self-and-input" { } "echo ${run "ca-plain-input" "echo i > $out"} $out > $out";
+  flat = sh "ca-flat" (mode "flat" "sha256") "echo flat > $out";
+  text = sh "ca-text" (mode "text" "sha256") "echo text > $out";
+  text-with-reference = sh "ca-text-reference" (mode "text" "sha256") "echo ${text "ca-text-input" "x"} > $out";
+  sha1 = sh "ca-sha1" (mode "recursive" "sha1") "echo 1 > $out";
+  sha512 = sh "ca-sha512" (mode "recursive" "sha512") "echo 512 > $out";
+  md5 = sh "ca-md5" (mode "recursive" "md5") "echo 5 > $out";
+  sha1-self = failing 1 (sh "ca-sha1-self" (mode "recursive" "sha1") "echo $out > $out");
+  flat-folder = failing 1 (sh "ca-flat-folder" (mode "flat" "sha256") "mkdir $out");
+  flat-executable = failing 1 (sh "ca-flat-executable" (mode "flat" "sha256") "echo x > $out; chmod +x $out");
+  flat-self = failing 1 (sh "ca-flat-self" (mode "flat" "sha256") "echo $out > $out");
+  text-self = failing 1 (sh "ca-text-self" (mode "text" "sha256") "echo $out > $out");
+  text-folder = failing 1 (sh "ca-text-folder" (mode "text" "sha256") "mkdir $out");
+  two-outputs = two;
+  two-outputs-refer = ca "ca-two-refer" { outputs = [ "out" "dev" "lib" ]; } "mkdir $out; echo $dev $out > $out/f; echo $lib $dev > $dev; echo $lib > $lib";
+  cycle = failing 1 (ca "ca-cycle" { outputs = [ "out" "dev" ]; } "echo $dev > $out; echo $out > $dev");
+  same-content = { build = { inherit first second; }; };
+  early-cut-off = { build = { one = user "ca-user" first; two = user "ca-user" second; }; };
+  chain = user "ca-chain-3" (user "ca-chain-2" (user "ca-chain-1" first));
+  uses-one-of-two = ca "ca-uses-dev" { dev = two.dev; } "cat $dev > $out; echo $dev >> $out";
+  deferred = sh "deferred" { input = first; } "cat $input > $out; echo $input $out >> $out";
+  deferred-twice = sh "deferred-twice" { input = sh "deferred-one" { input = first; } "echo $input > $out"; } "echo $input $out > $out";
+  deferred-same-inputs = { build = { one = sh "deferred-same" { input = first; } "echo $input > $out"; two = sh "deferred-same" { input = second; } "echo $input > $out"; }; };
+  deferred-outputs = sh "deferred-outputs" { outputs = [ "out" "dev" ]; input = first; } "echo $dev $input > $out; echo $input > $dev";
+  ca-of-deferred = ca "ca-of-deferred" { input = sh "deferred-for-ca" { input = first; } "echo $input > $out"; } "echo $input > $out";
+  in-arguments = derivation (floating // { name = "ca-arguments"; inherit system; builder = "/bin/sh"; args = [ "-c" "echo ${first} ${two.dev} $0 > ${placeholder "out"}" "${second}" ]; });
+  as-builder = derivation (floating // { name = "ca-builder"; inherit system; args = [ "x" ];
+    builder = "${ca "ca-the-builder" { } "mkdir $out; printf '#!/bin/sh\\necho $0 $1 > $out\\n' > $out/b; chmod +x $out/b"}/b"; });
+  structured = ca "ca-structured" { __structuredAttrs = true; input = first; list = [ first two ]; } "o=$(sed -n 's/.*\"out\":\"\\(\\/nix\\/store\\/[^\"]*\\)\".*/\\1/p' $NIX_ATTRS_JSON_FILE | head -n 1); sed 's/\"outputs\".*//' $NIX_ATTRS_JSON_FILE | grep -o '\"input\":\"[^\"]*\"' > $o";
+  pass-as-file = ca "ca-pass" { passAsFile = [ "p" ]; p = "in ${first}"; } "cat $pPath > $out";
+  graph = ca "ca-graph" { exportReferencesGraph = [ "g" (user "ca-graph-user" first) ]; } "sed '/^1[0-9]*$/d' /build/g > $out";
+  fixed-depends-on-floating = sh "ca-fixed" (fixed (sha256 "same\n") // { input = first; }) "cat $input > $out";
+  disallowed = failing 1 (ca "ca-disallowed" { input = first; disallowedReferences = [ first ]; } "echo $input > $out");
+  allowed = ca "ca-allowed" { input = first; allowedReferences = [ first "out" ]; } "echo $input $out > $out";
+  no-self-allowed = failing 1 (ca "ca-no-self" { allowedReferences = [ ]; } "echo $out > $out");
+  fails = failing 100 (ca "ca-fails" { } "echo $out | wc -c; exit 3");
+  dependency-fails = failing 100 (ca "ca-dependency-fails" { input = ca "ca-failed-input" { } "exit 4"; } "echo $input > $out");
+  missing = failing 1 (ca "ca-missing" { } "true");
+}
