@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Process;
 
+use super::flows::FlowPolicy;
+
 /// A builder to run.
 #[derive(Debug)]
 pub struct Request {
@@ -65,10 +67,6 @@ pub struct Network {
     /// The certificates of authorities that it trusts: a file, shown as `/etc/ssl/certs/ca-certificates.crt`.
     pub certificates: Option<PathBuf>,
 }
-
-/// What a builder with network may reach.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct FlowPolicy {}
 
 /// When a builder is ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

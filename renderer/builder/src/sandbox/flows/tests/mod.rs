@@ -1,0 +1,3 @@
+//! Policies and what keeps builders to them.
+
+mod policy;
