@@ -8,7 +8,7 @@
     reason = "tests without the usual harness"
 )]
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -16,7 +16,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix_builder::sandbox::{Cancel, End, Folder, Limits};
+use niphas_erofs::{Extent, ImageBuilder};
+use niphas_store::mount::View;
+use nix_builder::sandbox::{Cancel, End, Folder, Image, Limits, SandboxError, Scratch, sweep};
 use nix_formats::StorePath;
 
 mod support;
@@ -39,6 +41,11 @@ const TESTS: &[Test] = &[
         outputs_and_the_build_folder_stay,
     ),
     ("inputs_are_shown_read_only", inputs_are_shown_read_only),
+    ("inputs_of_an_image_are_shown", inputs_of_an_image_are_shown),
+    (
+        "scratch_folders_are_removed_kept_and_swept",
+        scratch_folders_are_removed_kept_and_swept,
+    ),
     (
         "limits_and_cancelling_end_all_processes",
         limits_and_cancelling_end_all_processes,
@@ -176,6 +183,91 @@ fn inputs_are_shown_read_only() {
         (expected.as_str(), End::Exited(0))
     );
     assert_eq!(fs::read_to_string(folder.join("inner")).unwrap(), "inner\n");
+}
+
+/// Root mounts an image; another user may not, which is an error.
+fn inputs_of_an_image_are_shown() {
+    let name = "1111111111111111111111111111111a-file";
+    // Not in memory: EROFS does not read files of tmpfs.
+    let parent = if is_root() {
+        env!("CARGO_TARGET_TMPDIR")
+    } else {
+        "/tmp"
+    };
+    let folder = tempfile::tempdir_in(parent).unwrap();
+    let pack = folder.path().join("pack");
+    let contents = "from a pack\n";
+    fs::write(&pack, format!("{contents:\0<4096}")).unwrap();
+    let mut image = ImageBuilder::new();
+    image.enter(b"store").unwrap();
+    let device = image.device(b"1", 4096).unwrap();
+    let extent = Extent::data(contents.len() as u64, device, 0);
+    image.file(name.as_bytes(), false, &[extent]).unwrap();
+    image.leave().unwrap();
+    let file = folder.path().join("image.erofs");
+    let mut to = File::create_new(&file).unwrap();
+    image.finish().unwrap().write_to(&mut to).unwrap();
+    drop(to);
+
+    let image = Image {
+        file,
+        devices: vec![pack],
+        view: View::FileBacked { direct_io: false },
+        paths: vec![StorePath::from_base_name(name).unwrap()],
+    };
+    let build = Build::new(&format!(
+        "cat /nix/store/{name}; stat -c '%u %g %a' /nix/store/{name}"
+    ));
+    let run = build
+        .change(|request| request.inputs.image = Some(image))
+        .run();
+    if is_root() {
+        assert_eq!(
+            (run.log.as_str(), run.end()),
+            ("from a pack\n65534 65534 444\n", End::Exited(0))
+        );
+    } else {
+        assert!(
+            matches!(run.result, Err(SandboxError::Setup { .. })),
+            "{:?}",
+            run.result
+        );
+    }
+}
+
+fn scratch_folders_are_removed_kept_and_swept() {
+    let parent = tempfile::tempdir().unwrap();
+    let names = || {
+        let entries = fs::read_dir(parent.path()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let script =
+        "mkdir -p a/b/c; touch a/b/c/file; chmod 0 a/b; chmod 555 a; echo left > file; exit 1";
+    let build = |scratch: &Scratch| {
+        let path = scratch.path().to_owned();
+        let run = Build::new(script)
+            .change(|request| request.scratch = path)
+            .run();
+        assert_eq!(run.end(), End::Exited(1));
+    };
+    let scratch = Scratch::new(parent.path()).unwrap();
+    build(&scratch);
+    assert_eq!(sweep(parent.path()).unwrap(), 0);
+    scratch.remove().unwrap();
+    assert_eq!(names(), Vec::<String>::new());
+
+    let scratch = Scratch::new(parent.path()).unwrap();
+    build(&scratch);
+    let kept = scratch.keep_build_dir().unwrap();
+    assert_eq!(fs::read_to_string(kept.join("file")).unwrap(), "left\n");
+
+    let scratch = Scratch::new(parent.path()).unwrap();
+    build(&scratch);
+    drop(scratch);
+    assert_eq!(sweep(parent.path()).unwrap(), 1);
+    assert_eq!(names().len(), 1);
 }
 
 fn limits_and_cancelling_end_all_processes() {

@@ -28,8 +28,10 @@ pub use place::{Mounted, mounted_at};
 pub use probe::{Probe, Refusal, probe};
 pub use table::{Mount, MountTable};
 
+use serde::{Deserialize, Serialize};
+
 /// How the files of a closure get into a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum View {
     /// The closure image and its packs are mounted as the files they are: Linux 6.12 and later.
     FileBacked {

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use niphas_store::mount::View;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ const MAX_MESSAGE: usize = 1 << 30;
 pub(super) struct Job {
     pub(super) process: Process,
     pub(super) scratch: PathBuf,
+    pub(super) image: Option<ImageSource>,
     pub(super) folders: Vec<Source>,
     pub(super) shell: Option<PathBuf>,
     pub(super) network: Option<Network>,
@@ -32,6 +34,15 @@ pub(super) struct Job {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Source {
     pub(super) folder: PathBuf,
+    pub(super) names: Vec<String>,
+}
+
+/// A closure image, mounted for one builder, with the paths that are bound from it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ImageSource {
+    pub(super) file: PathBuf,
+    pub(super) devices: Vec<PathBuf>,
+    pub(super) view: View,
     pub(super) names: Vec<String>,
 }
 
@@ -83,6 +94,8 @@ pub(super) enum Part {
     Proc,
     /// Other mounts.
     Mounts,
+    /// Closure images.
+    Images,
     /// Device nodes.
     Devices,
     /// The filter of system calls.

@@ -4,9 +4,11 @@
 //! process, in a mount namespace that its user namespace owns, binds single paths from there.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use niphas_store::mount::mount_image;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
@@ -18,7 +20,7 @@ use crate::BUILD_DIR;
 
 use super::devices;
 use super::files::{BUILD, ROOT, STORE, mount_point};
-use super::message::{Fault, Job, Part, Source, fault, fault_at};
+use super::message::{Fault, ImageSource, Job, Part, fault, fault_at};
 use super::system;
 
 /// A file or folder, and where in the sandbox it is shown, as a path below its root.
@@ -64,10 +66,15 @@ pub(super) fn prepare(job: &Job) -> Result<Vec<Bind>, Fault> {
         }
     }
     let mut inputs = Vec::new();
+    if let Some(image) = &job.image {
+        let stage = Path::new("image");
+        stage_image(image, stage)?;
+        bind_inputs(&mut inputs, &image.names, &stage.join("store"))?;
+    }
     for (number, source) in job.folders.iter().enumerate() {
         let stage = PathBuf::from(format!("inputs-{number}"));
         stage_folder(&source.folder, &stage)?;
-        bind_inputs(&mut inputs, source, &stage)?;
+        bind_inputs(&mut inputs, &source.names, &stage)?;
     }
     inputs.sort_by(|one, other| one.target.cmp(&other.target));
     binds.append(&mut inputs);
@@ -121,14 +128,24 @@ fn stage_folder(folder: &Path, stage: &Path) -> Result<(), Fault> {
     .map_err(fault_at(Part::Mounts, "mount", stage))
 }
 
-fn bind_inputs(binds: &mut Vec<Bind>, source: &Source, stage: &Path) -> Result<(), Fault> {
-    for name in &source.names {
+/// Mounts a closure image at a place of the supervisor. Only root may, of the machine.
+fn stage_image(image: &ImageSource, stage: &Path) -> Result<(), Fault> {
+    fs::create_dir(stage).map_err(fault_at(Part::Other, "create", stage))?;
+    mount_image(&image.file, &image.devices, image.view, stage).map_err(|error| {
+        let errno = error.io().and_then(io::Error::raw_os_error);
+        Fault {
+            part: Part::Images,
+            action: format!("mount the inputs: {error}"),
+            errno,
+        }
+    })
+}
+
+fn bind_inputs(binds: &mut Vec<Bind>, names: &[String], stage: &Path) -> Result<(), Fault> {
+    for name in names {
         let from = stage.join(name);
-        let metadata = fs::symlink_metadata(&from).map_err(fault_at(
-            Part::Mounts,
-            "read the input",
-            &source.folder.join(name),
-        ))?;
+        let metadata =
+            fs::symlink_metadata(&from).map_err(fault_at(Part::Mounts, "read the input", &from))?;
         let target = inside("/nix/store").join(name);
         if metadata.is_symlink() {
             copy_link(&from, &Path::new(STORE).join(name), &metadata)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use niphas_store::mount::View;
 use nix_formats::StorePath;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub struct Image {
     pub file: PathBuf,
     /// Its packs.
     pub devices: Vec<PathBuf>,
+    /// How they are mounted. Without `direct_io`, what one build read of a pack is in memory for the next.
+    pub view: View,
     /// The paths in it that are bound.
     pub paths: Vec<StorePath>,
 }

@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix_formats::StorePath;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
@@ -15,9 +16,9 @@ use super::cancel::Cancel;
 use super::child::ARGUMENT;
 use super::error::SandboxError;
 use super::files::{BUILD, STORE};
-use super::message::{Channel, Job, Report, Source};
+use super::message::{Channel, ImageSource, Job, Report, Source};
 use super::outcome::{End, Outcome};
-use super::request::{Limits, Request};
+use super::request::{Folder, Image, Limits, Request};
 use super::terminal::{Got, Terminal};
 
 /// How long processes that were killed may take to end.
@@ -79,13 +80,21 @@ fn start(slave: OwnedFd) -> Result<Process, SandboxError> {
 
 impl Job {
     fn of(request: &Request) -> Self {
-        let folder = |folder: &super::Folder| Source {
+        let names = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect();
+        let folder = |folder: &Folder| Source {
             folder: folder.folder.clone(),
-            names: folder.paths.iter().map(ToString::to_string).collect(),
+            names: names(&folder.paths),
+        };
+        let image = |image: &Image| ImageSource {
+            file: image.file.clone(),
+            devices: image.devices.clone(),
+            view: image.view,
+            names: names(&image.paths),
         };
         Self {
             process: request.process.clone(),
             scratch: request.scratch.clone(),
+            image: request.inputs.image.as_ref().map(image),
             folders: request.inputs.folders.iter().map(folder).collect(),
             shell: request.shell.clone(),
             network: request.network.clone(),

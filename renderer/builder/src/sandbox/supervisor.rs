@@ -1,6 +1,6 @@
 //! The supervisor: prepares a builder, starts it, and sees to its end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -18,6 +18,7 @@ use super::files::{self, Owner};
 use super::inside;
 use super::message::{Channel, Fault, GoOn, Job, Part, Report, Word, fault, fault_at};
 use super::mounts::{self, Bind};
+use super::scratch;
 use super::system::{self, Forked};
 use super::users::BuildUser;
 
@@ -31,6 +32,7 @@ struct Running {
     owner: u32,
     /// Held while it runs.
     _user: Option<BuildUser>,
+    _scratch: File,
 }
 
 /// Runs a builder to its end, and tells of it.
@@ -59,6 +61,8 @@ fn start(job: &Job, program: &Channel, access: Access) -> Result<Running, Fault>
     }
     // From here on all is named from this folder: the builder's process may have no right to come here.
     chdir(&job.scratch).map_err(fault_at(Part::Other, "enter", &job.scratch))?;
+    let lock =
+        scratch::lock(Path::new(".")).map_err(fault_at(Part::Other, "lock", &job.scratch))?;
     files::prepare(job, owner)?;
     let binds = mounts::prepare(job)?;
     let pid = start_builder(job, &binds, program, owner)?;
@@ -67,6 +71,7 @@ fn start(job: &Job, program: &Channel, access: Access) -> Result<Running, Fault>
         pid,
         owner,
         _user: user,
+        _scratch: lock,
     })
 }
 
