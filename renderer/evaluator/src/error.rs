@@ -29,8 +29,15 @@ pub enum ErrorKind {
     StackOverflow,
     /// Pure or restricted evaluation does not allow it.
     Restricted,
-    /// A build would have to run first.
+    /// A build would have to run first, and evaluation does not build.
     ImportFromDerivation,
+    /// A build that evaluation needs failed.
+    Build {
+        /// The status that Nix's programs exit with, such as 100.
+        status: u8,
+    },
+    /// A store path that a string refers to is not there.
+    InvalidPath,
     /// It takes more time or memory than it may.
     Limit,
     /// A file, store or fetch could not be read.

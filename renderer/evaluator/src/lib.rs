@@ -50,7 +50,7 @@ pub use json::JsonOptions;
 pub use limits::{Interrupt, Limits};
 pub use lint::{Lint, Lints, UnknownLint};
 pub use parse_cache::ParseCache;
-pub use path::{base_name, normalise, parent};
+pub use path::{base_name, join, normalise, parent};
 pub use position::{Origin, PosIdx, Position, Positions};
 pub use print::PrintOptions;
 pub use settings::Settings;

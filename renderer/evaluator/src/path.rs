@@ -45,7 +45,7 @@ pub(crate) fn literal_path(
 }
 
 /// The path of what is called `name` in a folder.
-pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+pub fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     let folder = folder.strip_suffix(b"/").unwrap_or(folder);
     [folder, b"/", name].concat()
 }

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use nix_formats::derivation::Placeholder;
 use nix_formats::nar::{self, Writer, WriterError};
 use nix_formats::{ContentAddressMethod, FixedOutput, Hash, HashAlgorithm, StorePath};
 use rustc_hash::FxHashMap;
 
+use crate::builtins::outside_error;
 use crate::context::{ContextBuilder, ContextElement};
 use crate::derivations::KnownDerivation;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
+use crate::feature::Feature;
 use crate::files::{self, Links};
-use crate::io::{EntryKind, FileType, StoreObject};
+use crate::io::{EntryKind, FileType, StoreObject, WantedOutput};
 use crate::path;
 use crate::position::PosIdx;
 use crate::value::Value;
@@ -45,6 +48,10 @@ pub(crate) struct Source<'s> {
     /// Which symbolic links in the path are followed.
     pub links: Links,
 }
+
+/// What stands in texts for outputs whose paths are known only once they are built, and those paths.
+#[derive(Default)]
+pub(crate) struct Placeholders(Vec<(String, String)>);
 
 /// Says for a path and its type whether it belongs to the tree.
 pub(crate) type PathFilter<'f, 'a> =
@@ -165,7 +172,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// A path to be read now. What has to be built first is an error.
+    /// A path to be read now: what has to be built first is built.
     pub(crate) fn realise_path(
         &mut self,
         value: Value<'a>,
@@ -173,10 +180,13 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Vec<u8>> {
         let mut context = ContextBuilder::default();
         let what = "while realising the context of a path";
-        let path = self.coerce_to_path(value, PosIdx::NONE, &mut context, what)?;
-        let realised = self.realise_context(&context).and_then(|()| match links {
-            Some(links) => self.resolve(&path, links),
-            None => Ok(path.clone()),
+        let mut path = self.coerce_to_path(value, PosIdx::NONE, &mut context, what)?;
+        let realised = self.realise_context(&context).and_then(|built| {
+            path = built.rewrite(std::mem::take(&mut path));
+            match links {
+                Some(links) => self.resolve(&path, links),
+                None => Ok(path.clone()),
+            }
         });
         realised.map_err(|error| {
             let path = self.io.shown_path(&path);
@@ -185,14 +195,14 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// Everything that a string refers to must be there without a build.
-    pub(crate) fn realise_context(&self, context: &ContextBuilder) -> Result<()> {
-        let mut to_build = None;
+    /// Makes sure that everything is there that a string refers to, and builds what has to be built.
+    pub(crate) fn realise_context(&self, context: &ContextBuilder) -> Result<Placeholders> {
+        let mut wanted = Vec::new();
         for element in self.contexts.elements_of(context) {
             let path = match element {
                 ContextElement::Opaque(path) | ContextElement::DrvDeep(path) => path,
                 ContextElement::Built { drv_path, output } => {
-                    to_build = to_build.or(Some((drv_path, output)));
+                    wanted.push((drv_path, output));
                     drv_path
                 }
             };
@@ -202,17 +212,40 @@ impl<'a> Evaluator<'a> {
                     .store_path_exists(&format!("{}/{path}", self.store_dir()));
             if !known {
                 let message = format!("path '{path}' is not valid");
-                return Err(EvalError::new(ErrorKind::Io, message));
+                return Err(EvalError::new(ErrorKind::InvalidPath, message));
             }
         }
-        let Some((drv_path, output)) = to_build else {
-            return Ok(());
+        match wanted.first() {
+            None => Ok(Placeholders::default()),
+            Some(first) => self.build(first, &wanted),
+        }
+    }
+
+    /// Builds outputs of derivations, or fetches them: `first` is the first of them.
+    fn build(&self, first: &(&str, &str), outputs: &[(&str, &str)]) -> Result<Placeholders> {
+        let store_dir = self.store_dir();
+        let wanted = outputs.iter().map(|(drv_path, output)| WantedOutput {
+            drv_path: format!("{store_dir}/{drv_path}"),
+            output: (*output).to_owned(),
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let built = self.io.build(&wanted);
+        let Some(built) = built.map_err(|error| outside_error(&error))? else {
+            let shown = format!("{store_dir}/{}^{}", first.0, first.1);
+            let message = format!(
+                "cannot build '{shown}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+            );
+            return Err(EvalError::new(ErrorKind::ImportFromDerivation, message));
         };
-        let built = format!("{}/{drv_path}^{output}", self.store_dir());
-        let message = format!(
-            "cannot build '{built}' during evaluation because the option 'allow-import-from-derivation' is disabled"
-        );
-        Err(EvalError::new(ErrorKind::ImportFromDerivation, message))
+        let mut placeholders = Placeholders::default();
+        if self.settings.features.contains(&Feature::CaDerivations) {
+            for ((drv_path, output), path) in outputs.iter().zip(built) {
+                let drv_path = self.store_path(drv_path)?;
+                let placeholder = Placeholder::unknown_ca_output(&drv_path, output);
+                placeholders.0.push((placeholder.render(), path));
+            }
+        }
+        Ok(placeholders)
     }
 
     /// `builtins.nixPath`: nothing in pure evaluation.
@@ -242,6 +275,23 @@ impl<'a> Evaluator<'a> {
             )));
         }
         self.list_of(&items)
+    }
+}
+
+impl Placeholders {
+    /// A text with paths in place of what stands for them.
+    pub(crate) fn rewrite(&self, text: Vec<u8>) -> Vec<u8> {
+        self.0.iter().fold(text, |text, (placeholder, path)| {
+            let mut rewritten = Vec::with_capacity(text.len());
+            let mut end = 0;
+            for start in memchr::memmem::find_iter(&text, placeholder) {
+                rewritten.extend_from_slice(&text[end..start]);
+                rewritten.extend_from_slice(path.as_bytes());
+                end = start + placeholder.len();
+            }
+            rewritten.extend_from_slice(&text[end..]);
+            rewritten
+        })
     }
 }
 

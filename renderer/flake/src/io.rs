@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use nix_evaluator::io::{
     EntryKind, EvalIo, FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest,
-    Fetched, FileType, HashMismatch, ParsedFlakeRef, StoreObject,
+    Fetched, FileType, HashMismatch, ParsedFlakeRef, StoreObject, WantedOutput,
 };
 use nix_formats::hash::HashFormat;
 
@@ -177,7 +177,7 @@ impl<'f, B: EvalIo> FlakeIo<'f, B> {
                 .base
                 .add_to_store(path, StoreObject::Tree { source, included });
         };
-        let place = tree.root().join(rest);
+        let place = tree.join(rest);
         let real_source = place.as_os_str().as_bytes();
         let real = |path: &Vec<u8>| {
             let below = path.strip_prefix(source).unwrap_or_default();
@@ -221,7 +221,7 @@ fn all_below(tree: &SourceTree, path: &Path) -> Result<BTreeSet<Vec<u8>>, FlakeE
     let mut all = BTreeSet::new();
     let mut pending = vec![path.to_owned()];
     while let Some(path) = pending.pop() {
-        all.insert(tree.root().join(&path).as_os_str().as_bytes().to_vec());
+        all.insert(tree.join(&path).as_os_str().as_bytes().to_vec());
         if tree.kind(&path)? == Some(FileKind::Directory) {
             let names = tree.names(&path)?;
             pending.extend(names.iter().map(|name| path.join(OsStr::from_bytes(name))));
@@ -382,7 +382,7 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
     fn add_to_store(&self, path: &str, object: StoreObject<'_>) -> io::Result<()> {
         match object {
             StoreObject::Tree { source, included } => self.add_tree(path, source, included),
-            StoreObject::Text(_) => self.base.add_to_store(path, object),
+            StoreObject::Text { .. } => self.base.add_to_store(path, object),
         }
     }
 
@@ -391,6 +391,14 @@ impl<B: EvalIo> EvalIo for FlakeIo<'_, B> {
             Ok(Some(_)) => true,
             _ => self.base.store_path_exists(path),
         }
+    }
+
+    fn build(&self, wanted: &[WantedOutput]) -> io::Result<Option<Vec<String>>> {
+        self.base.build(wanted)
+    }
+
+    fn references(&self, path: &[u8]) -> Option<Vec<String>> {
+        self.base.references(path)
     }
 
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {

@@ -165,7 +165,8 @@ impl SourceTree {
         Some(self.join(path))
     }
 
-    fn join(&self, path: &Path) -> PathBuf {
+    /// The place of `path`, in the tree or not.
+    pub(crate) fn join(&self, path: &Path) -> PathBuf {
         if path.as_os_str().is_empty() {
             self.root.clone()
         } else {

@@ -142,9 +142,6 @@ fn finish<'a>(evaluator: &mut Evaluator<'a>, mut derivation: Derivation) -> Resu
             path.map_err(|error| derivation_error(&error.into()))?,
         ));
     }
-    if evaluator.settings.write_store {
-        evaluator.put(&done.path, StoreObject::Text(&done.aterm))?;
-    }
     let mut attrs = Vec::with_capacity(outputs.len() + 1);
     let path = evaluator.printed(&done.path);
     let context = ContextElement::DrvDeep(done.path.base_name());
@@ -157,6 +154,13 @@ fn finish<'a>(evaluator: &mut Evaluator<'a>, mut derivation: Derivation) -> Resu
         attrs.push(Attr::new(symbol, NONE, value));
     }
     let known = KnownDerivation::new(&derivation, done.modulo, outputs);
+    if evaluator.settings.write_store {
+        let object = StoreObject::Text {
+            contents: &done.aterm,
+            references: &known.references,
+        };
+        evaluator.put(&done.path, object)?;
+    }
     evaluator.store.derivations.insert(done.path, known);
     Ok(Value::Attrs(Attrs::from_unsorted(evaluator.arena, attrs)))
 }

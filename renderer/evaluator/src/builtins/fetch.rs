@@ -10,7 +10,8 @@ use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
 use crate::io::{
-    FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest, Fetched, HashMismatch,
+    BuildFailure, FetchAttribute, FetchAttributes, FetchBuiltin, FetchInput, FetchRequest, Fetched,
+    HashMismatch,
 };
 use crate::json::JsonOptions;
 use crate::path::base_name;
@@ -41,26 +42,29 @@ pub(super) fn table<'a>() -> Vec<Row<'a>> {
 
 const NONE: PosIdx = PosIdx::NONE;
 
-/// Whether an error, or what caused it, is a hash that is not the one that was asked for.
-fn is_hash_mismatch(error: &std::io::Error) -> bool {
+/// What an error, or what caused it, says of its sort.
+fn kind_of(error: &std::io::Error) -> Option<ErrorKind> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         let error_of_io = error.downcast_ref::<std::io::Error>();
         let inner = error_of_io.and_then(std::io::Error::get_ref);
         if inner.is_some_and(|inner| inner.downcast_ref::<HashMismatch>().is_some()) {
-            return true;
+            return Some(ErrorKind::HashMismatch);
+        }
+        if let Some(failure) = inner.and_then(|inner| inner.downcast_ref::<BuildFailure>()) {
+            let status = failure.status;
+            return Some(ErrorKind::Build { status });
         }
         next = error.source();
     }
-    false
+    None
 }
 
 /// What the outside refused or could not do.
-pub(super) fn outside_error(error: &std::io::Error) -> Box<EvalError> {
+pub(crate) fn outside_error(error: &std::io::Error) -> Box<EvalError> {
     let kind = match error.kind() {
         std::io::ErrorKind::PermissionDenied => ErrorKind::Restricted,
-        _ if is_hash_mismatch(error) => ErrorKind::HashMismatch,
-        _ => ErrorKind::Io,
+        _ => kind_of(error).unwrap_or(ErrorKind::Io),
     };
     let mut messages = vec![error.to_string()];
     let mut cause = std::error::Error::source(error);

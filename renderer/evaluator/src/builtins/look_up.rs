@@ -40,7 +40,15 @@ fn find_file<'a>(
             what,
             Coercion::PLAIN,
         )?;
-        evaluator.realise_context(&context)?;
+        let location = match evaluator.realise_context(&context) {
+            Ok(built) => built.rewrite(location.to_vec()),
+            Err(error) if error.kind == ErrorKind::InvalidPath => {
+                let location = String::from_utf8_lossy(location);
+                let message = format!("cannot find '{location}', since {}", error.message);
+                return Err(EvalError::new(ErrorKind::Eval, message));
+            }
+            Err(error) => return Err(error),
+        };
         entries.push((prefix, location));
     }
     let what = "while evaluating the second argument passed to builtins.findFile";
@@ -49,7 +57,7 @@ fn find_file<'a>(
 }
 
 impl<'a> Evaluator<'a> {
-    fn look_up(&mut self, entries: &[(&[u8], &[u8])], wanted: &[u8]) -> Result<Value<'a>> {
+    fn look_up(&mut self, entries: &[(&[u8], Vec<u8>)], wanted: &[u8]) -> Result<Value<'a>> {
         for (prefix, location) in entries {
             let Some(suffix) = suffix(prefix, wanted) else {
                 continue;

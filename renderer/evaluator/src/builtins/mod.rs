@@ -19,6 +19,7 @@ mod types;
 mod versions;
 mod xml;
 
+pub(crate) use fetch::outside_error;
 pub use flakes::GetFlake;
 
 use crate::attrs::{Attr, Attrs};

@@ -235,9 +235,13 @@ fn to_file<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> 
         .store_dir
         .make_text_path(&name, contents.bytes, &references)
         .map_err(|error| failure(error.to_string()))?;
-    evaluator.put(&path, StoreObject::Text(contents.bytes))?;
+    let references: Vec<_> = references.into_iter().collect();
+    let object = StoreObject::Text {
+        contents: contents.bytes,
+        references: &references,
+    };
+    evaluator.put(&path, object)?;
     if !references.is_empty() {
-        let references = references.into_iter().collect();
         evaluator.store.references.insert(path.clone(), references);
     }
     Ok(evaluator.store_path_value(&path))
@@ -333,10 +337,11 @@ struct Addition<'p, 'a> {
 
 impl<'a> Addition<'_, 'a> {
     fn add(&self, evaluator: &mut Evaluator<'a>, context: &ContextBuilder) -> Result<Value<'a>> {
+        // A placeholder for a path that is known only once it is built is not in the store: Nix finds nothing there.
         let added = if evaluator.settings.store_dir.contains(self.path) {
             evaluator
                 .realise_context(context)
-                .and_then(|()| self.store_path(evaluator))
+                .and_then(|_| self.store_path(evaluator))
         } else {
             self.store_path(evaluator)
         };
@@ -410,11 +415,18 @@ impl Evaluator<'_> {
     /// What a file of the store refers to, as far as its contents still say so.
     fn references_in(&mut self, path: &[u8], contents: &[u8]) -> ContextBuilder {
         let mut context = ContextBuilder::default();
-        let store_path = self.settings.store_dir.parse_subpath(path);
-        let references = store_path
-            .ok()
-            .and_then(|(path, _)| self.store.references.get(&path));
-        for reference in references.cloned().unwrap_or_default() {
+        let Ok((store_path, _)) = self.settings.store_dir.parse_subpath(path) else {
+            return context;
+        };
+        let references = if let Some(references) = self.store.references.get(&store_path) {
+            references.clone()
+        } else {
+            let store_dir = &self.settings.store_dir;
+            let references = self.io.references(path).unwrap_or_default();
+            let parsed = references.iter().map(|path| store_dir.parse(path).ok());
+            parsed.flatten().collect()
+        };
+        for reference in references {
             let hash = reference.hash_part().as_bytes();
             if memchr::memmem::find(contents, hash).is_some() {
                 self.add_context(&mut context, &reference, ContextElement::Opaque);

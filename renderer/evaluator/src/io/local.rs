@@ -1,31 +1,31 @@
 //! The machine's own files and environment.
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix_formats::printable;
 
+use super::files::{Machine, TextFile, is_missing};
 use super::store_folder::StoreFolder;
+use super::store_objects::{Place, StoreObjects};
 use super::{
-    EntryKind, EvalIo, FetchAttributes, FetchRequest, Fetched, FileType, ParsedFlakeRef,
-    StoreObject,
+    Builds, EntryKind, EvalIo, FetchAttributes, FetchRequest, Fetched, FileType, Files,
+    ParsedFlakeRef, StoreObject, WantedOutput,
 };
-use crate::path::{base_name, join, parent};
+use crate::path::{base_name, join};
 
 /// Files as they lie on this machine. What the evaluation puts into the store can be read back: it is kept in memory,
-/// or rather where it came from is, and written to a folder where one is given. Nothing is fetched.
+/// or rather where it came from is, and written to a folder where one is given. Nothing is fetched, and nothing is built
+/// unless there is something to build with.
 #[derive(Default)]
 pub struct LocalIo {
-    objects: Mutex<HashMap<Vec<u8>, Object>>,
+    objects: Arc<StoreObjects>,
     folder: Option<StoreFolder>,
+    builds: Option<Arc<dyn Builds>>,
     /// Where messages go that do not go to standard error.
     messages: Option<Box<Hear>>,
 }
@@ -33,34 +33,8 @@ pub struct LocalIo {
 /// Receives messages.
 type Hear = dyn Fn(&str);
 
-/// What an evaluation put into the store.
-enum Object {
-    Text(Vec<u8>),
-    Tree {
-        source: Vec<u8>,
-        included: Option<BTreeSet<Vec<u8>>>,
-    },
-}
-
-/// Where to look for a path that is not a file of this machine.
-enum Place {
-    Text(Vec<u8>),
-    File(Vec<u8>),
-}
-
-fn native(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
-}
-
 fn unsupported(message: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, message)
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 impl LocalIo {
@@ -72,6 +46,20 @@ impl LocalIo {
         }
     }
 
+    /// The same, with objects that others put into the store, too, and that stay when it is gone.
+    #[must_use]
+    pub fn with_objects(mut self, objects: Arc<StoreObjects>) -> Self {
+        self.objects = objects;
+        self
+    }
+
+    /// The same, and what evaluations import is built.
+    #[must_use]
+    pub fn with_builds(mut self, builds: Arc<dyn Builds>) -> Self {
+        self.builds = Some(builds);
+        self
+    }
+
     /// The same, with messages for `hear`, not for standard error.
     #[must_use]
     pub fn with_messages(mut self, hear: impl Fn(&str) + 'static) -> Self {
@@ -79,43 +67,27 @@ impl LocalIo {
         self
     }
 
-    fn objects(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Object>> {
-        let objects = self.objects.lock();
-        objects.unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// Where the store has what lies at `path`.
     fn place(&self, path: &[u8]) -> Option<Place> {
-        let objects = self.objects();
-        let mut object = path;
-        while object != b"/" && !objects.is_empty() {
-            match objects.get(object) {
-                Some(Object::Text(text)) if object == path => {
-                    return Some(Place::Text(text.clone()));
-                }
-                Some(Object::Tree { source, included }) => {
-                    let file = [source, &path[object.len()..]].concat();
-                    let whole = included.as_ref().is_none_or(|set| set.contains(&file));
-                    return (whole || object == path).then_some(Place::File(file));
-                }
-                _ => object = parent(object),
-            }
-        }
-        drop(objects);
-        self.folder.as_ref()?.locate(path).map(Place::File)
+        self.objects
+            .place(path)
+            .or_else(|| self.folder.as_ref()?.locate(path).map(Place::File))
     }
 
-    /// Tries the machine's file first, then what the store has.
-    fn with_place<T>(
+    /// Reads where something is: in an output that was built, else on this machine, else where the store has it from.
+    fn look<T>(
         &self,
         path: &[u8],
-        on_text: impl FnOnce(Vec<u8>) -> io::Result<T>,
-        on_file: impl Fn(&[u8]) -> io::Result<T>,
+        read: impl Fn(&dyn Files, &[u8]) -> io::Result<T>,
     ) -> io::Result<T> {
-        match on_file(path) {
+        let outside = |path: &[u8]| match self.objects.outputs() {
+            Some(outputs) if outputs.holds(path) => read(outputs, path),
+            _ => read(&Machine, path),
+        };
+        match outside(path) {
             Err(error) if is_missing(&error) => match self.place(path) {
-                Some(Place::Text(text)) => on_text(text),
-                Some(Place::File(file)) => on_file(&file),
+                Some(Place::Text(text)) => read(&TextFile(text), path),
+                Some(Place::File(file)) => outside(&file),
                 None => Err(error),
             },
             result => result,
@@ -125,16 +97,11 @@ impl LocalIo {
 
 impl EvalIo for LocalIo {
     fn read_file(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        self.with_place(path, Ok, |path| read(native(path)))
+        self.look(path, |files, path| files.read_file(path))
     }
 
     fn file_type(&self, path: &[u8]) -> io::Result<Option<FileType>> {
-        let found = self.with_place(
-            path,
-            |_| Ok(FileType::Regular { executable: false }),
-            |path| fs::symlink_metadata(native(path)).map(|metadata| type_of(&metadata)),
-        );
-        match found {
+        match self.look(path, |files, path| files.file_type(path)) {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
@@ -142,11 +109,10 @@ impl EvalIo for LocalIo {
     }
 
     fn read_dir(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
-        let is_text = |_| Err(io::ErrorKind::NotADirectory.into());
         let from_store = Cell::new(false);
-        let mut entries = self.with_place(path, is_text, |file| {
+        let mut entries = self.look(path, |files, file| {
             from_store.set(file != path);
-            list(file)
+            files.read_dir(file)
         })?;
         if from_store.get() {
             entries.retain(|(name, _)| self.place(&join(path, name)).is_some());
@@ -155,10 +121,7 @@ impl EvalIo for LocalIo {
     }
 
     fn read_link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        let is_text = |_| Err(io::ErrorKind::InvalidInput.into());
-        self.with_place(path, is_text, |path| {
-            Ok(fs::read_link(native(path))?.into_os_string().into_vec())
-        })
+        self.look(path, |files, path| files.read_link(path))
     }
 
     fn env_var(&self, name: &[u8]) -> Option<Vec<u8>> {
@@ -172,22 +135,28 @@ impl EvalIo for LocalIo {
 
     fn add_to_store(&self, path: &str, object: StoreObject<'_>) -> io::Result<()> {
         if let Some(folder) = &self.folder {
-            return folder.put(base_name(path.as_bytes()), object);
+            folder.put(base_name(path.as_bytes()), object)?;
+            // What is built of it is made of what is kept.
+            if self.builds.is_none() {
+                return Ok(());
+            }
         }
-        let object = match object {
-            StoreObject::Text(text) => Object::Text(text.to_vec()),
-            StoreObject::Tree { source, included } => Object::Tree {
-                source: source.to_vec(),
-                included: included.cloned(),
-            },
-        };
-        self.objects().insert(path.as_bytes().to_vec(), object);
+        self.objects.put(path.as_bytes(), object);
         Ok(())
     }
 
     fn store_path_exists(&self, path: &str) -> bool {
         self.file_type(path.as_bytes())
             .is_ok_and(|found| found.is_some())
+    }
+
+    fn build(&self, wanted: &[WantedOutput]) -> io::Result<Option<Vec<String>>> {
+        let builds = self.builds.as_ref();
+        builds.map(|builds| builds.build(wanted)).transpose()
+    }
+
+    fn references(&self, path: &[u8]) -> Option<Vec<String>> {
+        self.objects.outputs()?.references(path)
     }
 
     fn fetch(&self, _: &FetchRequest) -> io::Result<Fetched> {
@@ -213,47 +182,5 @@ impl EvalIo for LocalIo {
             let text = printable(text.as_bytes(), io::stderr().is_terminal());
             eprintln!("{}", String::from_utf8_lossy(&text));
         }
-    }
-}
-
-/// The contents of a file. Like Nix, it finds nothing in a device such as `/dev/null`; it does not wait for a pipe.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.file_type().is_char_device() {
-        return Ok(Vec::new());
-    }
-    regular_file::read(path)
-}
-
-fn list(path: &[u8]) -> io::Result<Vec<(Vec<u8>, EntryKind)>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(native(path))? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let kind = if kind.is_dir() {
-            EntryKind::Directory
-        } else if kind.is_symlink() {
-            EntryKind::Symlink
-        } else if kind.is_file() {
-            EntryKind::Regular
-        } else {
-            EntryKind::Unknown
-        };
-        entries.push((entry.file_name().into_vec(), kind));
-    }
-    Ok(entries)
-}
-
-fn type_of(metadata: &fs::Metadata) -> FileType {
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        FileType::Directory
-    } else if kind.is_symlink() {
-        FileType::Symlink
-    } else if kind.is_file() {
-        FileType::Regular {
-            executable: metadata.permissions().mode() & 0o100 != 0,
-        }
-    } else {
-        FileType::Unknown
     }
 }

@@ -1,17 +1,23 @@
 //! Everything that an evaluation wants from outside, behind one trait.
 
+mod builds;
+mod files;
 mod local;
 mod restricted;
 mod store_folder;
+mod store_objects;
 
 use std::collections::BTreeMap;
 use std::io;
 
-use nix_formats::Hash;
+use nix_formats::{Hash, StorePath};
 
+pub use builds::{BuildFailure, Builds, Outputs, WantedOutput};
+pub use files::Files;
 pub use local::LocalIo;
 pub use restricted::{RestrictedIo, Restriction};
 pub use store_folder::StoreFolder;
+pub use store_objects::{KeptObject, StoreObjects};
 
 /// The inner error of a fetch that gave other contents than those of the hash that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +82,12 @@ impl EntryKind {
 #[derive(Clone, Copy, Debug)]
 pub enum StoreObject<'o> {
     /// A text: a derivation or what `toFile` makes.
-    Text(&'o [u8]),
+    Text {
+        /// The text.
+        contents: &'o [u8],
+        /// What it refers to.
+        references: &'o [StorePath],
+    },
     /// The archive (NAR) or, if `flat`, the bytes of a file tree.
     Tree {
         /// Where the tree is.
@@ -204,6 +215,19 @@ pub trait EvalIo {
     /// There is such a store path.
     fn store_path_exists(&self, path: &str) -> bool;
 
+    /// Builds outputs that the evaluation is about to read, or fetches them, and gives the path of each, in full. From then on their
+    /// files can be read, and those of all that they refer to. `None`: nothing is built while evaluating.
+    fn build(&self, wanted: &[WantedOutput]) -> io::Result<Option<Vec<String>>> {
+        let _ = wanted;
+        Ok(None)
+    }
+
+    /// What the store path refers to that a path is in, if it was built or fetched for an evaluation.
+    fn references(&self, path: &[u8]) -> Option<Vec<String>> {
+        let _ = path;
+        None
+    }
+
     /// Fetches a tree or file.
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched>;
 
@@ -270,6 +294,14 @@ impl<I: EvalIo + ?Sized> EvalIo for &I {
 
     fn store_path_exists(&self, path: &str) -> bool {
         (**self).store_path_exists(path)
+    }
+
+    fn build(&self, wanted: &[WantedOutput]) -> io::Result<Option<Vec<String>>> {
+        (**self).build(wanted)
+    }
+
+    fn references(&self, path: &[u8]) -> Option<Vec<String>> {
+        (**self).references(path)
     }
 
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     EntryKind, EvalIo, FetchAttribute, FetchAttributes, FetchInput, FetchRequest, Fetched,
-    FileType, ParsedFlakeRef, StoreObject,
+    FileType, ParsedFlakeRef, StoreObject, WantedOutput,
 };
 use crate::path::{join, parent};
 
@@ -61,6 +61,21 @@ impl<I: EvalIo> RestrictedIo<I> {
     /// Allows a URL and all that lies below it, or a whole scheme (`https:`), to restricted evaluation.
     pub fn allow_url(&mut self, prefix: &str) {
         self.allowed_urls.push(prefix.to_owned());
+    }
+
+    /// Allows store paths that were built, and all that they refer to.
+    fn allow_closures(&self, paths: Vec<String>) {
+        let mut seen = BTreeSet::new();
+        let mut pending = paths;
+        while let Some(path) = pending.pop() {
+            if seen.contains(&path) {
+                continue;
+            }
+            self.allow(path.as_bytes());
+            let references = self.inner.references(path.as_bytes());
+            pending.extend(references.unwrap_or_default());
+            seen.insert(path);
+        }
     }
 
     fn allowed(&self) -> MutexGuard<'_, BTreeSet<Vec<u8>>> {
@@ -210,6 +225,16 @@ impl<I: EvalIo> EvalIo for RestrictedIo<I> {
 
     fn store_path_exists(&self, path: &str) -> bool {
         self.inner.store_path_exists(path)
+    }
+
+    fn build(&self, wanted: &[WantedOutput]) -> io::Result<Option<Vec<String>>> {
+        let built = self.inner.build(wanted)?;
+        self.allow_closures(built.clone().unwrap_or_default());
+        Ok(built)
+    }
+
+    fn references(&self, path: &[u8]) -> Option<Vec<String>> {
+        self.inner.references(path)
     }
 
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {

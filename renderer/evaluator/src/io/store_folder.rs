@@ -57,7 +57,7 @@ impl StoreFolder {
         let process = std::process::id();
         let draft = self.folder.join(format!(".new-{process}-{number}"));
         let written = match object {
-            StoreObject::Text(text) => write_file(&draft, text, false),
+            StoreObject::Text { contents, .. } => write_file(&draft, contents, false),
             StoreObject::Tree { source, included } => {
                 copy(Path::new(OsStr::from_bytes(source)), &draft, included)
             }

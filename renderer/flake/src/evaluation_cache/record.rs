@@ -6,7 +6,7 @@ use std::io;
 
 use nix_evaluator::io::{
     EntryKind, EvalIo, FetchAttributes, FetchInput, FetchRequest, Fetched, FileType,
-    ParsedFlakeRef, StoreObject,
+    ParsedFlakeRef, StoreObject, WantedOutput,
 };
 use serde::{Deserialize, Serialize};
 
@@ -181,7 +181,7 @@ impl<'f, I: EvalIo> RecordingIo<'f, I> {
             return;
         }
         let below = self.root.below(path);
-        if below.is_none() && self.is_locked(path) {
+        if below.is_none() && (self.is_locked(path) || self.is_built(path)) {
             return;
         }
         log.reads.push(Read {
@@ -195,6 +195,13 @@ impl<'f, I: EvalIo> RecordingIo<'f, I> {
     fn is_locked(&self, path: &[u8]) -> bool {
         let store_path = self.fetcher.settings().store_dir.parse_subpath(path);
         store_path.is_ok_and(|(store_path, _)| self.fetcher.source(&store_path).is_some())
+    }
+}
+
+impl<I: EvalIo> RecordingIo<'_, I> {
+    /// What was built for the evaluation follows from the derivation, and so from what else was read.
+    fn is_built(&self, path: &[u8]) -> bool {
+        self.inner.references(path).is_some()
     }
 }
 
@@ -242,6 +249,14 @@ impl<I: EvalIo> EvalIo for RecordingIo<'_, I> {
         let exists = self.inner.store_path_exists(path);
         self.note(What::Exists, path.as_bytes(), || of_existence(exists));
         exists
+    }
+
+    fn build(&self, wanted: &[WantedOutput]) -> io::Result<Option<Vec<String>>> {
+        self.inner.build(wanted)
+    }
+
+    fn references(&self, path: &[u8]) -> Option<Vec<String>> {
+        self.inner.references(path)
     }
 
     fn fetch(&self, request: &FetchRequest) -> io::Result<Fetched> {
