@@ -225,6 +225,8 @@ impl EvaluationArgs {
             access,
             profile: self.profile.clone(),
             hear: Arc::new(hear),
+            record: None,
+            builds: None,
         })
     }
 }

@@ -6,12 +6,13 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nix_evaluator::io::{EvalIo, LocalIo, RestrictedIo, Restriction};
+use nix_evaluator::io::{Builds, EvalIo, LocalIo, RestrictedIo, Restriction};
 use nix_evaluator::{Bump, EvalError, Evaluator, Settings};
 use nix_flake::{Fetcher, FlakeIo, install_get_flake};
 use serde::Serialize;
 
 use crate::error::{EvaluationError, NixReport, WorkError};
+use crate::record::EvaluationRecord;
 use crate::trace::hide_what_is_not_the_users;
 
 /// Receives what evaluations say: warnings, and messages of `builtins.trace`. Several threads call it.
@@ -30,6 +31,11 @@ pub struct Evaluation {
     pub profile: Option<PathBuf>,
     /// Where messages go.
     pub hear: Arc<Hear>,
+    /// Keeps the derivations, sources and texts of the evaluation. What is known from earlier runs is not evaluated, and so
+    /// not in it.
+    pub record: Option<Arc<EvaluationRecord>>,
+    /// Builds what the evaluation imports from derivations; nothing is built if `None`. Needs a record.
+    pub builds: Option<Arc<dyn Builds>>,
 }
 
 impl fmt::Debug for Evaluation {
@@ -54,6 +60,9 @@ pub enum Access {
 struct AboutKey<'a> {
     about: &'a str,
     access: &'a Access,
+    /// Import from derivation is allowed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    builds: bool,
     /// Where it matters.
     search_path: Option<&'a [(Vec<u8>, Vec<u8>)]>,
 }
@@ -72,6 +81,7 @@ impl Evaluation {
     ) -> Result<T, EvaluationError> {
         let settings = self.settings.clone();
         let hear = Arc::clone(&self.hear);
+        let local = self.equip(local, fetcher);
         let local = local.with_messages(move |message| hear(message));
         let io = FlakeIo::new(fetcher, local, settings.pure);
         self.with_view(&io, |io| {
@@ -84,9 +94,10 @@ impl Evaluation {
         &self,
         io: &dyn EvalIo,
         fetcher: &Fetcher,
-        settings: Settings,
+        mut settings: Settings,
         work: impl FnOnce(&mut Evaluator<'_>) -> Result<T, WorkError>,
     ) -> Result<T, EvaluationError> {
+        settings.write_store |= self.record.is_some();
         let pure = settings.pure;
         let arena = Bump::with_capacity(FIRST_CHUNK);
         let mut evaluator = Evaluator::new(&arena, io, settings);
@@ -106,6 +117,18 @@ impl Evaluation {
             }
             WorkError::Other(error) => error,
         })
+    }
+
+    /// Lets a view of this machine keep what the evaluation adds to the store, and build.
+    pub(crate) fn equip(&self, mut local: LocalIo, fetcher: &Fetcher) -> LocalIo {
+        if let Some(record) = &self.record {
+            record.see(fetcher.sources().clone());
+            local = local.with_objects(Arc::clone(record.objects()));
+        }
+        match &self.builds {
+            Some(builds) => local.with_builds(Arc::clone(builds)),
+            None => local,
+        }
     }
 
     /// Does `work` with what the evaluation sees of `io`.
@@ -143,10 +166,13 @@ impl Evaluation {
             access,
             profile: _,
             hear: _,
+            record: _,
+            builds,
         } = self;
         let key = AboutKey {
             about,
             access,
+            builds: builds.is_some(),
             search_path: match access {
                 Access::Restricted(_) => Some(&settings.search_path),
                 Access::Everything | Access::Urls(_) => None,
@@ -186,6 +212,8 @@ mod tests {
             access,
             profile: None,
             hear: Arc::new(|_| ()),
+            record: None,
+            builds: None,
         }
     }
 

@@ -264,7 +264,7 @@ impl<'f> CachedEvaluation<'f> {
     ) -> Result<Evaluated<T>, EvaluationError> {
         let (fetcher, cache) = (&self.flake.fetcher, self.cache.as_ref());
         let messages = Arc::clone(&self.messages);
-        let local = LocalIo::default();
+        let local = self.evaluation.equip(LocalIo::default(), fetcher);
         let local = local.with_messages(move |message| messages.say(number, message));
         let io = FlakeIo::new(fetcher, local, settings.pure);
         self.evaluation.with_view(&io, |io| {

@@ -9,6 +9,8 @@
 //!
 //! [`EvaluatedEnvironments::roots`] says what has to be built for them.
 //!
+//! [`EvaluationRecord`] keeps what an evaluation adds to the store, for what is built of it.
+//!
 //! The crate prints nothing and reads no settings of its own: limits, caches and folders come from the caller, and what an
 //! evaluation says goes to [`Evaluation::hear`]. It holds no state outside of its values, so that one process can do this for
 //! several flakes at the same time.
@@ -26,6 +28,7 @@ mod last_rendering;
 mod opened_flake;
 mod origin;
 mod outputs;
+mod record;
 mod references;
 mod rendering;
 mod roots;
@@ -46,6 +49,7 @@ pub use installable::{Outputs, store_paths_of};
 pub use last_rendering::{BranchObjects, LastRendering, RenderKey, RepositoryKey};
 pub use opened_flake::OpenedFlake;
 pub use origin::Origin;
+pub use record::EvaluationRecord;
 pub use rendering::render;
 pub use roots::{BuiltOutput, Root};
 pub use step::Step;

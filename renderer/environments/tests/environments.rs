@@ -103,6 +103,8 @@ impl Project {
             access: Access::Everything,
             profile: None,
             hear: Arc::new(move |message| said.lock().unwrap().push(message.to_owned())),
+            record: None,
+            builds: None,
         }
     }
 

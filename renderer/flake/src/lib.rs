@@ -23,6 +23,7 @@ mod lock;
 mod lock_file;
 mod outputs;
 mod registry;
+mod source_trees;
 mod tree;
 mod url;
 
@@ -45,5 +46,6 @@ pub use lock::{LockOptions, LockedFlake, WrittenLock, lock};
 pub use lock_file::{Edge, LockFile, LockedInput, Node, NodeId};
 pub use outputs::install_get_flake;
 pub use registry::{RegistryEntry, RegistrySettings, UseRegistries};
+pub use source_trees::SourceTrees;
 pub use tree::{FileKind, SourceTree};
 pub use url::{Authority, Url};

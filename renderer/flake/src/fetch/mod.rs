@@ -37,6 +37,7 @@ use crate::error::FlakeError;
 use crate::flake_ref::clean;
 use crate::input::{Input, Scheme};
 use crate::registry::{Registry, UseRegistries, look_up};
+use crate::source_trees::SourceTrees;
 use crate::tree::SourceTree;
 
 pub use fetched::{Fetched, Resolved, TreeAttrOptions};
@@ -88,7 +89,7 @@ pub struct Fetcher {
     seen: Mutex<BTreeMap<Input, Resolved>>,
     /// What evaluations on several threads ask for: one that asks for the same as another waits for it.
     turns: Mutex<BTreeMap<Turn, Arc<Mutex<()>>>>,
-    sources: Mutex<BTreeMap<StorePath, Arc<SourceTree>>>,
+    sources: SourceTrees,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -108,7 +109,7 @@ impl Fetcher {
             global_registry: Mutex::default(),
             seen: Mutex::default(),
             turns: Mutex::default(),
-            sources: Mutex::default(),
+            sources: SourceTrees::default(),
         }
     }
 
@@ -127,7 +128,7 @@ impl Fetcher {
 
     /// The files behind a store path that a fetch gave.
     pub fn source(&self, path: &StorePath) -> Option<Arc<SourceTree>> {
-        lock(&self.sources).get(path).cloned()
+        self.sources.get(path)
     }
 
     /// A path as messages name it: of a folder or work tree of this machine where it is, of other sources by their URLs.
@@ -143,13 +144,9 @@ impl Fetcher {
         Some((self.source(&store_path)?, rest))
     }
 
-    /// All store paths that fetches gave so far.
-    pub fn sources(&self) -> Vec<(StorePath, Arc<SourceTree>)> {
-        let sources = lock(&self.sources);
-        sources
-            .iter()
-            .map(|(path, tree)| (path.clone(), Arc::clone(tree)))
-            .collect()
+    /// The trees behind all store paths that fetches gave so far, and will give.
+    pub fn sources(&self) -> &SourceTrees {
+        &self.sources
     }
 
     /// Fetches an input, a name through the registries.
@@ -288,7 +285,7 @@ impl Fetcher {
 
     fn mount(&self, path: &StorePath, tree: SourceTree) -> Arc<SourceTree> {
         let tree = Arc::new(tree);
-        lock(&self.sources).insert(path.clone(), Arc::clone(&tree));
+        self.sources.insert(path.clone(), Arc::clone(&tree));
         tree
     }
 
