@@ -18,12 +18,13 @@ use crate::error::Refusal;
 pub struct TrustPolicy {
     keys: PublicKeys,
     required: NonZeroUsize,
+    own: Option<PublicKey>,
 }
 
 /// Why a narinfo is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// Trusted keys signed it; their names, as many as the policy wants or more.
+    /// Trusted keys signed it; their names, as many as the policy wants or more, or that of the machine's own key alone.
     Signed(Vec<String>),
     /// Not enough did, but the content address makes the path, by an algorithm
     /// that is not weak. Contents count only once they were checked against it,
@@ -74,6 +75,7 @@ impl From<PublicKeys> for TrustPolicy {
         Self {
             keys,
             required: NonZeroUsize::MIN,
+            own: None,
         }
     }
 }
@@ -90,7 +92,20 @@ impl TrustPolicy {
                 keys: different.len(),
             });
         }
-        Ok(Self { keys, required })
+        Ok(Self {
+            keys,
+            required,
+            own: None,
+        })
+    }
+
+    /// The same policy, on a machine whose store signs with this key what the machine itself made. What is stored with its
+    /// signature is believed, however many signatures are required else. What a cache says is not: the key is none of
+    /// [`Self::keys`].
+    #[must_use]
+    pub fn with_own(mut self, key: PublicKey) -> Self {
+        self.own = Some(key);
+        self
     }
 
     /// The keys whose signatures count.
@@ -108,6 +123,7 @@ impl TrustPolicy {
         let mut keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
         keys.sort();
         keys.dedup();
+        keys.extend(self.own.iter().map(|own| format!("own {own}")));
         let mut hasher = Hasher::new(HashAlgorithm::Sha256);
         // No key and no store folder has a line end in it.
         hasher.update(format!("niphas-policy-1\n{store_dir}\n{}\n", self.required).as_bytes());
@@ -139,6 +155,12 @@ impl TrustPolicy {
     /// was stored is judged as well as one that just came.
     pub fn judge(&self, store_dir: &StoreDir, info: &NarInfo) -> Result<Trust, Refusal> {
         let fingerprint = info.fingerprint(store_dir);
+        if let Some(own) = &self.own {
+            let mut signatures = info.signatures.iter();
+            if signatures.any(|signature| own.verify(fingerprint.as_bytes(), signature)) {
+                return Ok(Trust::Signed(vec![own.name().to_owned()]));
+            }
+        }
         let signers = self
             .keys
             .that_signed(fingerprint.as_bytes(), &info.signatures);
@@ -313,6 +335,33 @@ mod tests {
             policy.judge(&StoreDir::default(), &info),
             Err(Refusal::Untrusted(names)) if names == ["a"]
         ));
+    }
+
+    #[test]
+    fn what_the_own_key_signed_is_believed_once_it_is_stored_and_from_no_cache() {
+        let (a, b, own) = (key("a", 1), key("b", 2), key("own", 3));
+        let store_dir = StoreDir::default();
+        let policy = policy(&[&a, &b], 2).unwrap();
+        let policy = policy.with_own(own.public_key());
+        let mut made = info();
+        made.sign(&store_dir, &own);
+        assert_eq!(
+            policy.judge(&store_dir, &made).unwrap(),
+            Trust::Signed(vec!["own".to_owned()])
+        );
+        // As caches' narinfos are judged: by the signatures of the keys that count for them.
+        let of_keys = policy.keys().that_signed(b"", &made.signatures);
+        let refused = policy.conclude(&store_dir, &made, of_keys);
+        assert!(matches!(refused, Err(Refusal::Untrusted(names)) if names == ["own"]));
+        // Another's signature in its name.
+        let mut false_one = info();
+        false_one.sign(&store_dir, &key("own", 4));
+        assert!(policy.judge(&store_dir, &false_one).is_err());
+        let without_keys = TrustPolicy::from(PublicKeys::default());
+        let alone = without_keys.clone().with_own(own.public_key());
+        assert!(alone.judge(&store_dir, &made).is_ok());
+        assert!(alone.judge(&store_dir, &info()).is_err());
+        assert_ne!(alone.id(&store_dir), without_keys.id(&store_dir));
     }
 
     #[test]
