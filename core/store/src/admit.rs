@@ -144,7 +144,11 @@ impl Store {
     }
 
     /// Keeps signatures that a policy counted, the newest of each key, and of those before as many as there is room for.
-    fn keep_signatures(&self, id: PackId, counted: Vec<Signature>) -> Result<(), FileError> {
+    pub(crate) fn keep_signatures(
+        &self,
+        id: PackId,
+        counted: Vec<Signature>,
+    ) -> Result<(), FileError> {
         let shared = &self.shared;
         let kept = {
             let mut index = shared.index_mut();

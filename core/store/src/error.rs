@@ -155,6 +155,14 @@ pub enum StoreError {
     /// A store path has a tree that cannot be written as files.
     #[error("cannot export the closure")]
     Export(#[source] tree_writer::TreeError),
+    /// The store's own key can't be read.
+    #[error("'{}' is no key; remove it to have another made, and what this store built is built again", path.display())]
+    BadKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it; nothing if it went while it was made.
+        source: Option<nix_formats::signature::SignatureError>,
+    },
     /// A root's file is damaged.
     #[error("the root '{}' is damaged: {reason}; as long as it is there, nothing is collected", path.display())]
     BadRoot {

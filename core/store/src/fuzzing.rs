@@ -115,7 +115,7 @@ pub fn nar(bytes: &[u8]) {
     let info = Arc::new(NarInfo::parse(&store_dir, &text).expect("it is well formed"));
     let id = store.shared.next_pack().expect("there is space");
     let path = store.shared.layout.tmp().join(id.to_string());
-    let read = PackWriter::new(id, path, None).read(bytes, &info);
+    let read = PackWriter::new(id, path, None).read(bytes, info.nar_size);
     let Ok(draft) = read.and_then(|read| read.finish(&store_dir, &info)) else {
         let left = std::fs::read_dir(store.shared.layout.tmp()).expect("it is there");
         assert_eq!(left.count(), 0);

@@ -39,7 +39,7 @@ pub fn add_path_with(
     let read = thread::scope(|scope| {
         scope.spawn(move || write(BufWriter::with_capacity(64 << 10, to), seed, files));
         let nar = BufReader::with_capacity(64 << 10, from);
-        PackWriter::new(id, path, known).read(nar, &info)
+        PackWriter::new(id, path, known).read(nar, info.nar_size)
     });
     let read = read.map_err(io::Error::other)?;
     let pin = if read.is_small() {

@@ -119,6 +119,11 @@ impl Layout {
         self.root.join("state")
     }
 
+    /// The key that signs what was made here: see [`crate::key`].
+    pub(crate) fn key(&self) -> PathBuf {
+        self.root.join("key")
+    }
+
     /// Packs that are whole.
     pub(crate) fn packs(&self) -> PathBuf {
         self.root.join("packs")

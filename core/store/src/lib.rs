@@ -4,7 +4,7 @@
 //! is written in the one pass that fetches, decompresses and verifies the path's NAR, and it becomes visible at once. A file
 //! whose contents an older pack holds is referred to, not written. Small paths are many to a file. Everything that reads back
 //! works from records and packs: NARs, single files, [closure images](Store::image) whose metadata point into the packs,
-//! [exports](Store::export).
+//! [exports](Store::export). Paths that were made here are [packed](Store::pack) and [added](Store::add) in the same way.
 //!
 //! [`Store`] is the entry. One process at a time writes to a store; any number may read.
 //!
@@ -50,8 +50,10 @@
 //! | `signatures/<id>` | signatures that came after the pack was written |
 //! | `index/` | a cache of what the records say: paths, and where contents lie |
 //! | `tmp/` | what is being made; emptied when a process opens the store to write |
+//! | `key` | the store's own key, which signs what was made here: see [`Store::add`] |
 //! | `state`, `lock` | what must be known of earlier processes; the process that writes |
 
+mod add;
 mod admit;
 mod allocator;
 mod catalog;
@@ -70,6 +72,7 @@ mod gc;
 pub mod generated;
 mod image;
 mod index;
+mod key;
 mod layout;
 mod leases;
 mod load;
@@ -88,6 +91,7 @@ mod usage;
 mod verdicts;
 mod verify;
 
+pub use add::{HeldPath, NewPath, PackError, Packed};
 pub use allocator::{ALLOCATOR_SETTINGS, Allocator};
 pub use error::{FileError, OpenError, StoreError};
 pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};

@@ -4,10 +4,12 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use std::time::{Duration, SystemTime};
 
-use nix_formats::{NarInfo, StoreDir, StorePath};
+use nix_formats::{NarInfo, SecretKey, StoreDir, StorePath};
 
 use crate::catalog::{Catalog, Known, Seal};
 use crate::common::Common;
@@ -87,6 +89,10 @@ pub(crate) struct Shared {
     pub(crate) making_image: Mutex<()>,
     /// Held while a closure's folder appears, gets an image, or goes.
     pub(crate) closure_folders: Mutex<()>,
+    /// Held while a path that was made here becomes one of the store's.
+    pub(crate) adding: Mutex<()>,
+    /// The store's own key, once it was needed.
+    pub(crate) key: OnceLock<SecretKey>,
     /// Held while one path goes, or the space of one pack is given back.
     pub(crate) discarding: Mutex<Discarding>,
 }
@@ -159,6 +165,8 @@ impl Store {
             collecting: Mutex::default(),
             making_image: Mutex::default(),
             closure_folders: Mutex::default(),
+            adding: Mutex::default(),
+            key: OnceLock::new(),
             discarding: Mutex::default(),
         });
         let unsynced = if lock.is_some() {
@@ -191,6 +199,11 @@ impl Store {
     /// The store's folder.
     pub fn dir(&self) -> &Path {
         self.shared.layout.root()
+    }
+
+    /// The folder that its paths name.
+    pub fn store_dir(&self) -> &StoreDir {
+        &self.shared.options.store_dir
     }
 
     pub(crate) fn sync_soon(&self, pack: PackId) {

@@ -117,10 +117,10 @@ impl<K: Known> PackWriter<K> {
         }
     }
 
-    /// Reads a NAR to its end. Whether it is the NAR that was wanted the caller finds out before it
-    /// [finishes](Self::finish) the pack.
-    pub(crate) fn read(mut self, nar: impl Read, info: &NarInfo) -> Result<Self, WriteError> {
-        let mut nar = Reader::of_size(nar, info.nar_size);
+    /// Reads a NAR, which should have this many bytes, to its end. Whether it is the NAR that was wanted the caller finds out
+    /// before it [finishes](Self::finish) the pack.
+    pub(crate) fn read(mut self, nar: impl Read, size: u64) -> Result<Self, WriteError> {
+        let mut nar = Reader::of_size(nar, size);
         let (mut name, mut open) = (Vec::new(), Vec::new());
         while let Some(event) = nar.next_event()? {
             match event {
@@ -166,7 +166,7 @@ impl<K: Known> PackWriter<K> {
             }
             self.spill()?;
         }
-        self.is_small = info.nar_size <= SMALL_NAR && self.written == 0 && self.known.shares();
+        self.is_small = nar.offset() <= SMALL_NAR && self.written == 0 && self.known.shares();
         if !self.is_small {
             self.flush()?;
         }

@@ -336,7 +336,7 @@ impl Store {
             };
             let read = id.and_then(|id| {
                 let path = shared.layout.tmp().join(id.to_string());
-                PackWriter::new(id, path, known).read(nar, &info)
+                PackWriter::new(id, path, known).read(nar, info.nar_size)
             });
             read.map_err(into_io)
         };

@@ -57,7 +57,7 @@ impl Collected {
 
 /// Bytes that a realisation is about to write.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     shared: Arc<Shared>,
     left: AtomicU64,
 }
@@ -98,9 +98,25 @@ impl Store {
         if let Some(room) = self.room_at_once(bytes)? {
             return Ok(room);
         }
+        Err(self.no_space(bytes)?)
+    }
+
+    /// As [`Self::room`], for a thread that may wait.
+    pub(crate) fn room_now(&self, bytes: u64) -> Result<Room, RealiseError> {
+        if let Some(room) = self.room_at_once(bytes)? {
+            return Ok(room);
+        }
+        self.collect_now(bytes, self.free_for(bytes)?)?;
+        match self.room_at_once(bytes)? {
+            Some(room) => Ok(room),
+            None => Err(self.no_space(bytes)?),
+        }
+    }
+
+    fn no_space(&self, bytes: u64) -> Result<RealiseError, FileError> {
         let disk = self.disk()?;
         let promised = *lock(&self.shared.running.space.promised);
-        Err(RealiseError::NoSpace {
+        Ok(RealiseError::NoSpace {
             needed: bytes,
             free: disk.free.saturating_sub(promised),
             reserve: disk.reserve,
@@ -132,22 +148,29 @@ impl Store {
         let Ok(_alone) = tokio::time::timeout(PATIENCE, space.collecting.lock()).await else {
             return Ok(());
         };
+        let wanted = self.free_for(bytes)?;
+        let store = self.clone();
+        // It goes on when its realisation ends.
+        let collected = tokio::task::spawn_blocking(move || store.collect_now(bytes, wanted));
+        Ok(collected.await.map_err(|_| RealiseError::Interrupted)??)
+    }
+
+    /// Bytes that must be free for this many more to have room.
+    fn free_for(&self, bytes: u64) -> Result<u64, FileError> {
         let reserve = self.disk()?.reserve;
-        let promised = *lock(&space.promised);
-        let wanted = promised.saturating_add(bytes).saturating_add(reserve);
+        let promised = *lock(&self.shared.running.space.promised);
+        Ok(promised.saturating_add(bytes).saturating_add(reserve))
+    }
+
+    fn collect_now(&self, bytes: u64, wanted: u64) -> Result<(), StoreError> {
         let options = GcOptions {
             above: Some(Watermark::Free(wanted)),
             down_to: Some(Watermark::Free(wanted)),
             ..GcOptions::default()
         };
-        let store = self.clone();
-        // Counted there, because it goes on when its realisation ends.
-        let collected = tokio::task::spawn_blocking(move || {
-            let collected = store.collect_garbage(&options);
-            lock(&store.shared.running.space.untold).add(&collected);
-            collected
-        });
-        let report = collected.await.map_err(|_| RealiseError::Interrupted)??;
+        let collected = self.collect_garbage(&options);
+        lock(&self.shared.running.space.untold).add(&collected);
+        let report = collected?;
         tracing::info!(
             wanted_bytes = bytes,
             freed_bytes = report.freed,
