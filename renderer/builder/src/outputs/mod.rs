@@ -1,9 +1,31 @@
 //! The outputs: what a builder left behind is checked as Nix checks it, and becomes store paths.
+//!
+//! The builder is gone when this begins, and all that it left is taken for hostile. Nothing of it is changed, but that its
+//! owner may read it.
+
+mod checks;
+mod compare;
+mod contents;
+mod error;
+mod order;
+mod pass;
+mod register;
+mod rewrite;
+mod survey;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
-use nix_formats::{ContentAddress, NarHash, StorePath};
+use niphas_store::{HeldPath, Store};
+use nix_formats::{ContentAddress, Derivation, NarHash, StorePath};
+
+pub use compare::Difference;
+pub use error::{OutputError, OutputFailure};
+
+use crate::environment::PathInfos;
+use crate::options::Options;
 
 /// What a builder left behind.
 #[derive(Debug, Clone)]
@@ -12,10 +34,38 @@ pub struct Left {
     pub folder: PathBuf,
     /// The path that each output was built at, by name of the output.
     pub scratch: BTreeMap<String, StorePath>,
-    /// The user that owns what the builder made, as the file system has it.
-    pub owner: u32,
+    /// The users that may own what the builder made, as the file system has them. The first owns the outputs themselves.
+    pub owners: RangeInclusive<u32>,
     /// What the outputs may refer to besides each other: the input closure, and what was added while building.
     pub inputs: BTreeSet<StorePath>,
+}
+
+/// A build whose builder succeeded.
+#[derive(Clone, Copy)]
+pub struct Build<'a> {
+    /// Where the outputs go.
+    pub store: &'a Store,
+    /// The path of the derivation.
+    pub path: &'a StorePath,
+    /// The derivation, resolved.
+    pub derivation: &'a Derivation,
+    /// What it asks for.
+    pub options: &'a Options,
+    /// Knows the input closure.
+    pub infos: &'a dyn PathInfos,
+    /// What the builder left behind.
+    pub left: &'a Left,
+    /// Outputs that are there already, by name. What the builder made of them is not looked at.
+    pub valid: &'a BTreeMap<String, StorePath>,
+}
+
+/// The outputs of a build.
+#[derive(Debug)]
+pub struct Finished {
+    /// Those that the builder made, by name.
+    pub outputs: BTreeMap<String, BuiltOutput>,
+    /// Keeps them in the store.
+    pub held: Vec<HeldPath>,
 }
 
 /// An output that was checked and is in the store.
@@ -31,4 +81,33 @@ pub struct BuiltOutput {
     pub references: BTreeSet<StorePath>,
     /// What its path was made of, if it is content-addressed.
     pub content_address: Option<ContentAddress>,
+}
+
+/// Checks the outputs of a build, and puts them into the store.
+///
+/// Outputs that are content-addressed are in the store even if a check fails in the end, the contents of a fixed output with
+/// the wrong hash among them; others are then not.
+pub fn finish(build: &Build<'_>) -> Result<Finished, OutputError> {
+    let mut made = register::outputs(build, true)?;
+    checks::check(build, &made.outputs)?;
+    made.add_all(build)?;
+    Ok(Finished {
+        outputs: made.outputs,
+        held: made.held,
+    })
+}
+
+/// Compares the outputs of a second build with those that are there, [`Build::valid`], and stores nothing. What differs is moved
+/// to `keep`, if that is given, under the name of its path and `.check`.
+pub fn compare(build: &Build<'_>, keep: Option<&Path>) -> Result<(), OutputError> {
+    let nothing_valid = BTreeMap::new();
+    let second = Build {
+        valid: &nothing_valid,
+        ..*build
+    };
+    let made = register::outputs(&second, false)?;
+    for (name, output) in &made.outputs {
+        compare::output(build, name, output, keep)?;
+    }
+    checks::check(build, &made.outputs)
 }
