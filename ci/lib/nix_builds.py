@@ -110,6 +110,12 @@ class Nix:
         return logs
 
 
+def our_logs(store):
+    """The logs that `niphas build` keeps: {base name of the derivation: bytes}."""
+    files = sorted((store / "logs").glob("*.drv.zst"))
+    return {file.name.removesuffix(".zst"): subprocess.run(["zstd", "-dcq", file], stdout=subprocess.PIPE, check=True).stdout for file in files}
+
+
 def derivation_name(path):
     """The name of a derivation, by its store path or base name."""
     return path.rsplit("/", 1)[-1][33:].removesuffix(".drv")
