@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# Builds: the same as Nix gives, and nothing gets out.
+# shellcheck disable=SC2154 # oracle is set by step_nix
+
+build_tools() {
+  local packages=() program
+  declare -A package_of=([busybox]=busybox-static [zstd]=zstd [ip]=iproute2 [gcc]=gcc [make]=make)
+  for program in "${!package_of[@]}"; do
+    command -v "$program" >/dev/null || packages+=("${package_of[$program]}")
+  done
+  ((${#packages[@]} == 0)) || { apt-get update -q && apt-get install --yes --no-install-recommends "${packages[@]}"; }
+  niphas
+}
+
+# Outputs, exit codes, messages and logs of some hundred derivations.
+step_build_parity() {
+  if [[ $("$oracle/nix" --version) != *" 2.34"* ]]; then
+    skip "builds are compared with Nix 2.34"
+    return
+  fi
+  build_tools
+  NIPHAS_ORACLE=$oracle ci/build-parity
+}
+
+# Builders that try to get out, and a builder that is killed.
+step_build_attacks() {
+  if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
+    skip "the attacks need namespaces of their own, which this machine does not allow"
+    return
+  fi
+  build_tools
+  ci/build-attacks --kills 30
+}
+
+# A tree of packages from source, by our builder alone, and the same by Nix.
+step_build_bootstrap() {
+  build_tools
+  NIPHAS_ORACLE=$oracle ci/build-bootstrap --compare
+}
