@@ -9,7 +9,6 @@
 //! those outputs are wanted that it names.
 
 mod error;
-mod machine;
 mod missing;
 mod node;
 mod order;
@@ -23,8 +22,9 @@ use std::sync::Arc;
 
 use nix_formats::{Derivation, StorePath};
 
+use crate::options::{Options, Refusal};
+
 pub use error::PlanError;
-pub use machine::{Machine, Rejection};
 pub use missing::render_size;
 pub use planner::Planner;
 pub use trace::OutputId;
@@ -120,8 +120,10 @@ pub struct Build {
     pub needs: Vec<usize>,
     /// The longest way from here to something that was asked for: how many builds are on it, this one included.
     pub height: usize,
+    /// What it asks for.
+    pub options: Arc<Options>,
     /// Why this machine cannot build it.
-    pub rejection: Option<Rejection>,
+    pub refusal: Option<Refusal>,
 }
 
 /// A path that is fetched.

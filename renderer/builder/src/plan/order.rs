@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use nix_formats::StorePath;
+use nix_formats::{StoreDir, StorePath};
 
 use super::node::Node;
-use super::{Build, Machine, PlanError};
+use super::{Build, PlanError};
+use crate::options::Machine;
 
 /// What is built, each after what it needs.
 pub(super) fn builds(
     nodes: &HashMap<StorePath, Node>,
     machine: &Machine,
+    store_dir: &StoreDir,
 ) -> Result<Vec<Build>, PlanError> {
     let built: BTreeMap<&StorePath, &Node> =
         nodes.iter().filter(|(_, node)| node.is_built).collect();
-    let sorted = sorted(&built)?;
+    let sorted = sorted(&built, store_dir)?;
     let places: HashMap<&StorePath, usize> = sorted
         .iter()
         .enumerate()
@@ -33,7 +35,13 @@ pub(super) fn builds(
                 .filter_map(|input| places.get(input).copied())
                 .collect(),
             height: 1,
-            rejection: machine.rejects(&node.derivation, node.features.iter().cloned()),
+            options: Arc::clone(&node.options),
+            refusal: machine.refuses(
+                &node.derivation.platform,
+                &node.derivation.builder,
+                &node.options,
+                node.kind,
+            ),
         });
     }
     for place in (0..builds.len()).rev() {
@@ -46,7 +54,10 @@ pub(super) fn builds(
 }
 
 /// Depth first from the smallest path on, each after what it refers to.
-fn sorted<'a>(built: &BTreeMap<&'a StorePath, &'a Node>) -> Result<Vec<&'a StorePath>, PlanError> {
+fn sorted<'a>(
+    built: &BTreeMap<&'a StorePath, &'a Node>,
+    store_dir: &StoreDir,
+) -> Result<Vec<&'a StorePath>, PlanError> {
     let mut sorted = Vec::with_capacity(built.len());
     let (mut opened, mut closed) = (BTreeSet::new(), BTreeSet::new());
     for root in built.keys() {
@@ -61,7 +72,7 @@ fn sorted<'a>(built: &BTreeMap<&'a StorePath, &'a Node>) -> Result<Vec<&'a Store
                 continue;
             }
             if !opened.insert(path) {
-                return Err(PlanError::Cycle(path.clone()));
+                return Err(PlanError::Cycle(store_dir.print(path)));
             }
             stack.push((path, true));
             let references: BTreeSet<StorePath> = built[path].derivation.references();

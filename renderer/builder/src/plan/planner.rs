@@ -9,8 +9,9 @@ use nix_formats::{StoreDir, StorePath};
 use super::node::Node;
 use super::order;
 use super::trace::Traces;
-use super::{Fetch, Machine, OutputId, Place, Plan, PlanError, Question, Wanted, WantedOutputs};
+use super::{Fetch, OutputId, Place, Plan, PlanError, Question, Wanted, WantedOutputs};
 use crate::Derivations;
+use crate::options::Machine;
 
 /// Finds out what has to be done. See [the module](super).
 pub struct Planner {
@@ -118,7 +119,11 @@ impl Planner {
             builds = self.break_path(path);
         } else if is_cached {
             let nodes = &self.nodes;
-            let may_not = |it: &&StorePath| nodes.get(*it).is_some_and(|it| !it.may_substitute);
+            let may_not = |it: &&StorePath| {
+                nodes
+                    .get(*it)
+                    .is_some_and(|it| !it.options.allow_substitutes)
+            };
             builds.extend(known.outputs_of.iter().filter(may_not).cloned());
         }
         self.build(builds)
@@ -165,7 +170,7 @@ impl Planner {
             }
         }
         self.add_fetches(&mut plan, wanted);
-        plan.builds = order::builds(&self.nodes, &self.machine)?;
+        plan.builds = order::builds(&self.nodes, &self.machine, &self.store_dir)?;
         Ok(plan)
     }
 
@@ -212,7 +217,7 @@ impl Planner {
                 self.unknown.insert(path.clone());
                 return Ok(None);
             };
-            let mut node = Node::new(path, derivation)?;
+            let mut node = Node::new(path, derivation, &self.store_dir)?;
             if node.has_unknown_paths() && node.kind != DerivationKind::Impure {
                 let derivations = &*self.derivations;
                 node.trace = Some(self.traces.of(path, derivations, &self.store_dir)?);
@@ -229,18 +234,19 @@ impl Planner {
                 continue;
             };
             let (derivation, trace) = (Arc::clone(&node.derivation), node.trace);
-            let (mut is_built, may_substitute) = (node.is_built, node.may_substitute);
+            let (mut is_built, may_substitute) = (node.is_built, node.options.allow_substitutes);
             for name in outputs {
                 if self.nodes[&path].wanted.contains_key(&name) {
                     continue;
                 }
                 let Some(output) = derivation.outputs.get(&name) else {
                     let output = name;
+                    let path = store_dir.print(&path);
                     return Err(PlanError::NoSuchOutput { path, output });
                 };
                 let known = output.path(&store_dir, &derivation.name, &name);
                 let known = known.map_err(|error| PlanError::Invalid {
-                    path: path.clone(),
+                    path: store_dir.print(&path),
                     source: error.into(),
                 })?;
                 if let Some(node) = self.nodes.get_mut(&path) {
@@ -291,7 +297,7 @@ impl Planner {
         let may_substitute = self
             .nodes
             .get(derivation)
-            .is_some_and(|it| it.may_substitute);
+            .is_some_and(|it| it.options.allow_substitutes);
         let known = self.ask(path);
         known.outputs_of.push(derivation.clone());
         let is_cached = matches!(known.place, Some(Place::Cached { .. }));
@@ -329,7 +335,7 @@ impl Planner {
         node.is_built = true;
         let (derivation, kind) = (Arc::clone(&node.derivation), node.kind);
         if derivation.has_dynamic_inputs() {
-            return Err(PlanError::Dynamic(path.clone()));
+            return Err(PlanError::Dynamic(self.store_dir.print(path)));
         }
         for (input, outputs) in &derivation.input_derivations {
             if let Some(found) = self.node(input)?
@@ -337,8 +343,8 @@ impl Planner {
                 && !matches!(kind, DerivationKind::Impure | DerivationKind::FixedOutput)
             {
                 return Err(PlanError::ImpureInput {
-                    path: path.clone(),
-                    input: input.clone(),
+                    path: self.store_dir.print(path),
+                    input: self.store_dir.print(input),
                 });
             }
             todo.push((input.clone(), outputs.names.clone()));

@@ -46,10 +46,10 @@ impl Traces {
             }
             let found = derivations.derivation(&path)?;
             let invalid = |source| PlanError::Invalid {
-                path: path.clone(),
+                path: store_dir.print(&path),
                 source,
             };
-            let unknown = || PlanError::UnknownInput(path.clone());
+            let unknown = || PlanError::UnknownInput(store_dir.print(&path));
             let derivation = found.ok_or_else(unknown)?;
             if !inputs_are_done {
                 stack.push((path.clone(), true));
@@ -66,6 +66,6 @@ impl Traces {
             self.0.insert(path.clone(), hash.map_err(invalid)?);
         }
         let done = self.0.get(path).map(|hash| hash.outputs);
-        done.ok_or_else(|| PlanError::UnknownInput(path.clone()))
+        done.ok_or_else(|| PlanError::UnknownInput(store_dir.print(path)))
     }
 }
