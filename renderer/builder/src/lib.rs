@@ -6,11 +6,14 @@
 //! - [`sandbox`]: runs one builder ([`Process`]) with its inputs mounted, and nothing else of the machine in sight;
 //! - [`outputs`]: checks what a builder left behind as Nix does, and makes store paths of it.
 //!
+//! The [`engine`] puts them together: it fetches, builds and keeps what is asked for.
+//!
 //! Between them: [`environment`] makes the [`Process`] of a derivation, and [`options`] reads what a derivation asks of its
 //! builder.
 
 pub mod builtin;
 mod derivations;
+pub mod engine;
 pub mod environment;
 mod json;
 pub mod options;

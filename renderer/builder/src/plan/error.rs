@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::UnreadDerivation;
 use crate::options::OptionsError;
 
-/// There is no plan for what is wanted. Where Nix has a message, it is Nix's own.
+/// There is no plan for a request. Where Nix has a message, it is Nix's own.
 #[derive(Debug, Error)]
 pub enum PlanError {
     /// A derivation cannot be read.

@@ -20,7 +20,7 @@ mod trace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nix_formats::{Derivation, StorePath};
+use nix_formats::{Derivation, Hash, StorePath};
 
 use crate::options::{Options, Refusal};
 
@@ -122,6 +122,8 @@ pub struct Build {
     pub height: usize,
     /// What it asks for.
     pub options: Arc<Options>,
+    /// What build traces know its outputs by; none if their paths are known without building, or new each time.
+    pub trace: Option<Hash>,
     /// Why this machine cannot build it.
     pub refusal: Option<Refusal>,
 }

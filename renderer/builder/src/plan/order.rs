@@ -36,6 +36,7 @@ pub(super) fn builds(
                 .collect(),
             height: 1,
             options: Arc::clone(&node.options),
+            trace: node.trace,
             refusal: machine.refuses(
                 &node.derivation.platform,
                 &node.derivation.builder,

@@ -7,9 +7,8 @@ use nix_formats::derivation::DerivationKind;
 use nix_formats::{StoreDir, StorePath};
 
 use super::node::Node;
-use super::order;
 use super::trace::Traces;
-use super::{Fetch, OutputId, Place, Plan, PlanError, Question, Wanted, WantedOutputs};
+use super::{Fetch, OutputId, Place, Plan, PlanError, Question, Wanted, WantedOutputs, order};
 use crate::Derivations;
 use crate::options::Machine;
 
@@ -39,7 +38,7 @@ struct Known {
     is_broken: bool,
     /// Paths that refer to it.
     referrers: Vec<StorePath>,
-    /// Derivations one of whose outputs it is that is wanted.
+    /// Derivations of which it is an output that the plan is for.
     outputs_of: Vec<StorePath>,
 }
 
@@ -47,7 +46,7 @@ struct Known {
 type Todo = Vec<(StorePath, BTreeSet<String>)>;
 
 impl Planner {
-    /// Nothing is wanted yet.
+    /// It is for nothing yet.
     pub fn new(derivations: Arc<dyn Derivations>, store_dir: StoreDir, machine: Machine) -> Self {
         Self {
             derivations,
@@ -63,7 +62,7 @@ impl Planner {
         }
     }
 
-    /// Something is wanted.
+    /// The plan is for this, too.
     pub fn want(&mut self, wanted: &Wanted) -> Result<(), PlanError> {
         match wanted {
             Wanted::Path(path) => {

@@ -35,6 +35,7 @@ pub use child::child_main;
 pub use error::SandboxError;
 pub use flows::FlowPolicy;
 pub use outcome::{End, Outcome};
+pub(crate) use remove::remove_tree;
 pub use request::{Folder, Image, Inputs, Limits, Network, Request};
 pub use run::run;
 pub use scratch::{Scratch, sweep};

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 const MAX_DEPTH: usize = 32;
 
 /// Removes a folder and all in it. No process may change it meanwhile, or it fails; symlinks are not followed.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     let top = open(CWD, path.as_os_str().as_encoded_bytes())?;
     let mut moved = Moved {
         top: &top,
