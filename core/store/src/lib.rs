@@ -82,6 +82,7 @@ mod pack;
 mod places;
 mod realise;
 mod record;
+mod report;
 mod roots;
 mod source;
 mod state;

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use niphas_api::Roots;
-use niphas_terminal::{OutputFormat, print_line, say, size};
-use serde_json::json;
+use niphas_terminal::{OutputFormat, print_bytes, say};
 
 use crate::arguments::{StoreArgs, parse_path};
 use crate::failure::Failure;
@@ -39,45 +38,10 @@ impl Args {
         }
         let roots: Vec<_> = closures.iter().map(|(_, roots)| roots.clone()).collect();
         let usage = store.disk_usage(&roots)?;
-        if self.output == OutputFormat::Json {
-            let closures = closures
-                .iter()
-                .zip(&usage.closures)
-                .map(|((name, _), closure)| {
-                    json!({
-                        "name": name,
-                        "paths": closure.paths,
-                        "fileBytes": closure.file_bytes,
-                        "storedBytes": closure.stored_bytes,
-                        "sharedBytes": closure.shared_bytes,
-                    })
-                });
-            say!(
-                "{}",
-                json!({
-                    "paths": usage.paths,
-                    "fileBytes": usage.file_bytes,
-                    "storedBytes": usage.stored_bytes,
-                    "packBytes": usage.pack_bytes,
-                    "imageBytes": usage.image_bytes,
-                    "closures": closures.collect::<Vec<_>>(),
-                })
-            );
-            return Ok(ExitCode::SUCCESS);
-        }
-        let line = |what: &str, bytes: u64| say!("{:>12}  {what}", size(bytes));
-        line(&format!("files of {} paths", usage.paths), usage.file_bytes);
-        line("contents, each once", usage.stored_bytes);
-        line("packs on disk", usage.pack_bytes);
-        line("closure images on disk", usage.image_bytes);
-        for ((name, _), closure) in closures.iter().zip(&usage.closures) {
-            print_line("");
-            line(
-                &format!("{name}: files of {} paths", closure.paths),
-                closure.file_bytes,
-            );
-            line("contents, each once", closure.stored_bytes);
-            line("of them shared with the others", closure.shared_bytes);
+        let names: Vec<String> = closures.into_iter().map(|(name, _)| name).collect();
+        match self.output {
+            OutputFormat::Text => print_bytes(usage.lines(&names)),
+            OutputFormat::Json => say!("{}", usage.to_json(&names)),
         }
         Ok(ExitCode::SUCCESS)
     }

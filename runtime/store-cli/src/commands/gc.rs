@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use niphas_store::{GcOptions, Watermark};
-use niphas_terminal::{OutputFormat, print_line, say, size};
+use niphas_terminal::{OutputFormat, print_line, say};
 use nix_formats::StoreDir;
-use serde_json::json;
 
 use crate::arguments::StoreArgs;
 use crate::failure::Failure;
@@ -45,32 +44,16 @@ impl Args {
         };
         let report = self.store.open()?.collect_garbage(&options)?;
         let store_dir = StoreDir::default();
-        let print = |path| store_dir.print(path);
         match self.output {
             OutputFormat::Text => {
                 if self.dry_run {
                     for path in &report.collected {
-                        print_line(print(path));
+                        print_line(store_dir.print(path));
                     }
                 }
-                let verb = if self.dry_run { "would free" } else { "freed" };
-                say!(
-                    "{} paths, {verb} {}; {} stay because of roots, {} for other reasons",
-                    report.collected.len(),
-                    size(report.freed),
-                    report.rooted,
-                    report.spared,
-                );
+                print_line(report.summary(self.dry_run));
             }
-            OutputFormat::Json => say!(
-                "{}",
-                json!({
-                    "collected": report.collected.iter().map(print).collect::<Vec<_>>(),
-                    "freedBytes": report.freed,
-                    "rooted": report.rooted,
-                    "spared": report.spared,
-                })
-            ),
+            OutputFormat::Json => say!("{}", report.to_json(&store_dir)),
         }
         Ok(ExitCode::SUCCESS)
     }
