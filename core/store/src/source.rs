@@ -3,26 +3,34 @@
 use std::io::{self, Write};
 
 use binary_cache::{NarSource, PathInfo, SourceError};
-use nix_formats::{StoreDir, StorePath};
+use nix_formats::{Signature, StoreDir, StorePath};
 
 use crate::store::Store;
 
-/// Of several contents of a path, those that were used last.
+/// Of several contents of a path, those that were used last. Signatures of the store's own key are left out: they say something to
+/// this machine alone.
 impl NarSource for Store {
     fn store_dir(&self) -> &StoreDir {
         &self.shared.options.store_dir
     }
 
     fn infos(&self, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>, SourceError> {
+        let own = self.own_key().ok();
+        let is_own = |signature: &Signature| {
+            let own = own.as_ref();
+            own.is_some_and(|own| own.name() == signature.key_name)
+        };
         let info = |path: &StorePath| {
             let info = self.info(path)?.info;
+            let mut signatures = info.signatures.clone();
+            signatures.retain(|signature| !is_own(signature));
             Some(PathInfo {
                 path: path.clone(),
                 nar_hash: info.nar_hash,
                 nar_size: info.nar_size,
                 references: info.references.iter().cloned().collect(),
                 deriver: info.deriver.clone(),
-                signatures: info.signatures.clone(),
+                signatures,
                 ca: info.ca,
             })
         };
