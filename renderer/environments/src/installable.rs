@@ -52,15 +52,7 @@ pub fn store_paths_of<'a>(
             }
         }
         Value::Attrs(_) | Value::List(_) | Value::Lambda(_) => {
-            let message = "expected a derivation, a store path or an environment of niphas";
-            let names = members(evaluator, value)?;
-            let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
-            return Err(error(if names.is_empty() {
-                message.to_owned()
-            } else {
-                let names = nix_formats::few(&names);
-                format!("{message}, found a set with the attributes {names}")
-            }));
+            return Err(nothing_to_build(evaluator, value)?);
         }
         value => {
             let what = "while evaluating a store path";
@@ -73,6 +65,22 @@ pub fn store_paths_of<'a>(
         return Err(error("the value refers to no store path".to_owned()));
     }
     Ok(referred.into_iter().map(|referred| referred.path).collect())
+}
+
+/// The error if a set, a list or a function stands for no store path.
+pub(crate) fn nothing_to_build<'a>(
+    evaluator: &mut Evaluator<'a>,
+    value: Value<'a>,
+) -> Result<Box<EvalError>, Box<EvalError>> {
+    let message = "expected a derivation, a store path or an environment of niphas";
+    let names = members(evaluator, value)?;
+    let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+    Ok(error(if names.is_empty() {
+        message.to_owned()
+    } else {
+        let names = nix_formats::few(&names);
+        format!("{message}, found a set with the attributes {names}")
+    }))
 }
 
 fn of_derivation<'a>(
@@ -111,7 +119,7 @@ fn of_derivation<'a>(
 }
 
 /// The outputs that Nix builds where none is named.
-fn usual_outputs<'a>(
+pub(crate) fn usual_outputs<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
 ) -> Result<Vec<String>, Box<EvalError>> {
@@ -137,7 +145,7 @@ fn usual_outputs<'a>(
     Ok(names)
 }
 
-fn text<'a>(
+pub(crate) fn text<'a>(
     evaluator: &mut Evaluator<'a>,
     value: Value<'a>,
     name: &str,
@@ -152,7 +160,7 @@ fn text<'a>(
     clippy::unnecessary_box_returns,
     reason = "the evaluator's errors are boxed"
 )]
-fn error(message: String) -> Box<EvalError> {
+pub(crate) fn error(message: String) -> Box<EvalError> {
     EvalError::new(ErrorKind::Eval, message)
 }
 

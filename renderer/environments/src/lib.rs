@@ -17,6 +17,7 @@
 
 mod answers;
 mod attributes;
+mod buildable;
 mod closures;
 mod environment;
 mod environments;
@@ -38,6 +39,7 @@ mod work_list;
 mod workload;
 
 pub use attributes::{attribute, members, select_first};
+pub use buildable::{Buildable, buildables_of};
 pub use closures::{Closures, closure_lines, resolve};
 pub use environments::{Environments, EvaluatedEnvironments, KnownEnvironments};
 pub use error::{
