@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use binary_cache::{CacheUrl, Caches, Limits, TrustPolicy, read_keys};
-use nix_formats::StoreDir;
+use nix_formats::{PublicKey, StoreDir};
 
 pub use error::CacheArgsError;
 pub use hint::{login_hint, unavailable_hint};
@@ -63,7 +63,8 @@ struct TrustArgs {
         value_name = "N",
         env = "NIPHAS_REQUIRED_SIGNATURES",
         default_value = "1",
-        hide_env = true
+        hide_env = true,
+        hide_short_help = true
     )]
     required_signatures: NonZeroUsize,
 }
@@ -79,6 +80,15 @@ impl CacheArgs {
 
     /// The caches, of which there may be none.
     pub fn open_any(&self) -> Result<Caches, CacheArgsError> {
+        self.open_with(None)
+    }
+
+    /// The caches, of which there may be none, for a machine whose store signs what the machine itself makes with this key.
+    pub fn open_with_own(&self, own: PublicKey) -> Result<Caches, CacheArgsError> {
+        self.open_with(Some(own))
+    }
+
+    fn open_with(&self, own: Option<PublicKey>) -> Result<Caches, CacheArgsError> {
         if words(&self.caches).any(has_several_urls) {
             return Err(CacheArgsError::Commas { what: "caches" });
         }
@@ -92,9 +102,17 @@ impl CacheArgs {
         let trust = &self.trust;
         let words: Vec<String> = words(&trust.keys).map(str::to_owned).collect();
         let keys = read_keys(&words, &trust.key_files)?;
-        let policy = TrustPolicy::new(keys, trust.required_signatures)?;
+        let mut policy = TrustPolicy::new(keys, trust.required_signatures)?;
+        if let Some(own) = own {
+            policy = policy.with_own(own);
+        }
         let limits = Limits::default();
         Ok(Caches::new(StoreDir::default(), urls, policy, limits)?)
+    }
+
+    /// A URL with the login for its server, if there is one.
+    pub fn with_login(&self, url: CacheUrl) -> Result<CacheUrl, CacheArgsError> {
+        self.login.with_login(url)
     }
 
     /// The caches' URLs, as given: passwords can be among them.

@@ -21,7 +21,13 @@ pub struct LoginArgs {
     /// ~/.netrc.
     ///
     /// Variable: `NIPHAS_NETRC_FILE`.
-    #[arg(long, value_name = "FILE", env = "NIPHAS_NETRC_FILE", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NIPHAS_NETRC_FILE",
+        hide_env = true,
+        hide_short_help = true
+    )]
     netrc_file: Option<PathBuf>,
     /// Log in to caches by the bearer token in a file
     ///
@@ -30,7 +36,8 @@ pub struct LoginArgs {
         long,
         value_name = "FILE",
         env = "NIPHAS_CACHE_TOKEN_FILE",
-        hide_env = true
+        hide_env = true,
+        hide_short_help = true
     )]
     cache_token_file: Option<PathBuf>,
 }
