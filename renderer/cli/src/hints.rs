@@ -2,6 +2,7 @@
 
 use binary_cache::{ClosureError, FetchError, PushError, Remedy, Unavailable};
 use niphas_cache_args::{CacheArgsError, login_hint, unavailable_hint};
+use nix_builder::engine::EngineError;
 
 use crate::selection::SelectionArgs;
 
@@ -12,6 +13,11 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<CacheArgsError>() {
         return error.hint();
+    }
+    if let Some(EngineError::Unknown(_)) = error.downcast_ref() {
+        let hint =
+            "name caches that have them, and whom to trust: --cache URL --trusted-public-key KEY";
+        return Some(hint.to_owned());
     }
     if let Some(error) = error.downcast_ref::<Unavailable>() {
         return Some(unavailable_hint(error));

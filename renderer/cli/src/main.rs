@@ -1,19 +1,25 @@
 //! The `niphas` command.
 mod build_args;
+mod build_logs;
+mod build_options;
+mod build_store;
 mod cli;
 mod commands;
 mod evaluation;
 mod evaluation_args;
 mod failure;
 mod flake;
+mod flake_evaluation;
 mod hints;
 mod huge_pages;
 mod json;
 mod memory;
 mod messages;
 mod nix_config;
+mod out_links;
 mod pager;
 mod progress;
+mod push_progress;
 #[cfg(test)]
 mod reference;
 mod selection;
@@ -26,6 +32,8 @@ use clap::Parser;
 static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 
 fn main() -> ExitCode {
+    // A sandbox's process is this program, in a mode of its own.
+    nix_builder::sandbox::child_main();
     let cli = cli::Cli::parse();
     cli.messages.start();
     let result = commands::run(&cli.command);

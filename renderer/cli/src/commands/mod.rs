@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod bootstrap;
+pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod crd;
@@ -10,9 +11,11 @@ pub(crate) mod flake;
 pub(crate) mod init;
 pub(crate) mod instantiate;
 pub(crate) mod key;
+pub(crate) mod log;
 pub(crate) mod render;
 pub(crate) mod repl;
 pub(crate) mod roots;
+pub(crate) mod store;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,8 @@ use crate::failure::Failure;
 pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Init(args) => args.run(),
+        Command::Build(args) => args.run(),
+        Command::Log(args) => args.run(),
         Command::Render(args) => args.run(),
         Command::Roots(args) => args.run(),
         Command::Repl(args) => args.run(),
@@ -33,6 +38,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Instantiate(args) => args.run(),
         Command::Derivation(args) => args.run(),
         Command::Cache(args) => args.run(),
+        Command::Store(args) => args.run(),
         Command::Key(args) => args.run(),
         Command::Bootstrap(args) => args.run(),
         Command::Crd(args) => args.run(),

@@ -60,7 +60,7 @@ impl Args {
 
 /// A runtime for commands that talk to caches: the work that takes time is done
 /// on its blocking threads, of which more than a few for each processor only wait for one another.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     Ok(tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,17 +1,15 @@
 //! `niphas cache push`
 
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use binary_cache::{
     Compressor, DaemonStore, Limits, LocalStore, PushOptions, PushProgress, PushReport, push,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_cache_args::LoginArgs;
 use niphas_terminal::{OutputFormat, say, size};
 use nix_formats::{Compression, SecretKey, StoreDir};
@@ -21,6 +19,7 @@ use super::installables::InstallableArgs;
 use super::runtime;
 use crate::commands::key::read_secret_key;
 use crate::failure::Failure;
+use crate::push_progress::PushBar;
 
 /// Push closures from a Nix store to a binary cache
 ///
@@ -87,7 +86,7 @@ impl Args {
             .store_paths(&self.store_dir, &self.paths()?)?;
         let source = Arc::new(self.open_store()?);
         let progress = Arc::new(PushProgress::default());
-        let bar = Bar::start(&progress);
+        let bar = PushBar::start(&progress);
         let runtime = runtime()?;
         let pushed = runtime.block_on(push(source, &roots, &to, options, progress));
         bar.clear();
@@ -198,41 +197,4 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
 
 fn parse_store_dir(text: &str) -> Result<StoreDir, String> {
     StoreDir::new(text).map_err(|error| error.to_string())
-}
-
-/// Bytes and paths so far, on a terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn start(progress: &Arc<PushProgress>) -> Self {
-        let template = "{bar:30} {bytes} of {total_bytes}, {msg} [{elapsed}]";
-        let style = ProgressStyle::with_template(template);
-        let bar =
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        if !std::io::stderr().is_terminal() || !tracing::enabled!(tracing::Level::WARN) {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-            return Self(bar);
-        }
-        let (shown, progress) = (bar.downgrade(), Arc::clone(progress));
-        std::thread::spawn(move || {
-            while let Some(bar) = shown.upgrade().filter(|bar| !bar.is_finished()) {
-                bar.set_length(progress.bytes());
-                bar.set_position(progress.bytes_done());
-                let (done, all) = (progress.paths_done(), progress.paths());
-                bar.set_message(format!("{done} of {all} paths"));
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        Self(bar)
-    }
-
-    fn clear(&self) {
-        self.0.finish_and_clear();
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.clear();
-    }
 }

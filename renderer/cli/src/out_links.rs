@@ -1,0 +1,169 @@
+//! Links to what was built: `result` and the like.
+//!
+//! A build store has no files to link to, so the closure of a link is exported: files, as they would lie in `/nix/store`. A link
+//! leads to its path there, and keeps the closure and its export, as long as it does.
+//!
+//! | in the store's folder | |
+//! |---|---|
+//! | `results/<digest>` | the files of a closure, as a pod sees them at `/nix` |
+//! | `links/<name>` | a symlink to an out-link; the store's root of the same name keeps the closure |
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use niphas_store::{RootHold, RootName, Store};
+use nix_formats::{HashAlgorithm, HashFormat, StorePath};
+
+use crate::failure::Failure;
+
+/// The out-links to what is in a build store.
+pub(crate) struct OutLinks<'s> {
+    store: &'s Store,
+}
+
+impl<'s> OutLinks<'s> {
+    pub(crate) fn of(store: &'s Store) -> Self {
+        Self { store }
+    }
+
+    fn exports(&self) -> PathBuf {
+        self.store.dir().join("results")
+    }
+
+    fn links(&self) -> PathBuf {
+        self.store.dir().join("links")
+    }
+
+    /// Exports the closure of a path, and links to the path in there. A link that is there is replaced.
+    pub(crate) fn make(&self, link: &Path, path: &StorePath) -> Result<(), Failure> {
+        check(link)?;
+        let link = std::path::absolute(link)?;
+        let closure = self.store.stored_closure(&path.clone().into())?;
+        let name = name_of(&link);
+        self.store.add_root(
+            &name.parse()?,
+            &RootHold {
+                roots: closure.roots.clone(),
+                digest: Some(closure.digest),
+                holder: format!("out-link {}", link.display()),
+            },
+        )?;
+        fs::create_dir_all(self.links())?;
+        replace(&self.links().join(&name), &link)?;
+        let export = self
+            .exports()
+            .join(closure.digest.to_string().replace(':', "-"));
+        if !export.is_dir() {
+            let new = self.exports().join(format!(".new-{}", std::process::id()));
+            remove_tree(&new)?;
+            let written = self.store.export(&closure, &new);
+            if let Err(error) = written {
+                remove_tree(&new)?;
+                return Err(error.into());
+            }
+            fs::rename(&new, &export)?;
+        }
+        replace(&link, &export.join("store").join(path.base_name()))
+    }
+
+    /// Lets go of what links kept that were removed, or lead elsewhere by now, and of exports that no link leads to.
+    pub(crate) fn forget_removed(&self) -> Result<(), Failure> {
+        let exports = self.exports();
+        let mut used = BTreeSet::new();
+        for name in names(&self.links())? {
+            let entry = self.links().join(&name);
+            let leads_to = fs::read_link(&entry).and_then(fs::read_link);
+            let export = leads_to.ok().and_then(|target| {
+                let inside = target.strip_prefix(&exports).ok()?;
+                Some(inside.components().next()?.as_os_str().to_owned())
+            });
+            if let Some(export) = export {
+                used.insert(export);
+                continue;
+            }
+            if let Some(Ok(root)) = name.to_str().map(str::parse::<RootName>) {
+                self.store.remove_root(&root)?;
+            }
+            fs::remove_file(&entry)?;
+        }
+        for name in names(&exports)? {
+            if !used.contains(&name) {
+                remove_tree(&exports.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fails if something else than an earlier link is where a link would be made: best called before anything is built.
+pub(crate) fn check(link: &Path) -> Result<(), Failure> {
+    match fs::symlink_metadata(link) {
+        Ok(found) if !found.is_symlink() => Err(Failure::with_hint(
+            anyhow!(
+                "cannot create symlink '{}': it already exists",
+                link.display()
+            ),
+            "name another with --out-link, or leave it out with --no-link",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The name of what keeps a link's closure.
+fn name_of(link: &Path) -> String {
+    let digest = HashAlgorithm::Sha256.digest(link.as_os_str().as_bytes());
+    let digest = digest.to_string(HashFormat::Base16, false);
+    format!("link-{}", &digest[..32])
+}
+
+/// Makes a symlink in one step, in place of an older one.
+fn replace(link: &Path, target: &Path) -> Result<(), Failure> {
+    let mut new = link.as_os_str().to_owned();
+    new.push(format!(".new-{}", std::process::id()));
+    let made = symlink(target, &new).and_then(|()| {
+        let moved = fs::rename(&new, link);
+        if moved.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        moved
+    });
+    Ok(made.with_context(|| format!("cannot create symlink '{}'", link.display()))?)
+}
+
+/// The names in a folder; none if it is not there.
+fn names(folder: &Path) -> Result<Vec<std::ffi::OsString>, Failure> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("failed to read '{}'", folder.display()))?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name()));
+    names.collect()
+}
+
+/// Removes exported files, of which folders are read-only. Nothing happens if there are none.
+fn remove_tree(path: &Path) -> Result<(), Failure> {
+    fn remove(path: &Path) -> io::Result<()> {
+        if !fs::symlink_metadata(path)?.is_dir() {
+            return fs::remove_file(path);
+        }
+        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(path)? {
+            remove(&entry?.path())?;
+        }
+        fs::remove_dir(path)
+    }
+    match remove(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            let error = anyhow::Error::new(error);
+            Err(error
+                .context(format!("failed to remove '{}'", path.display()))
+                .into())
+        }
+        _ => Ok(()),
+    }
+}
