@@ -10,6 +10,9 @@ use zstd::stream::write::Encoder;
 /// Bytes of a log that are kept.
 const MAX_LOG: u64 = 256 << 20;
 
+/// Logs are short, and written while builders wait.
+const LEVEL: i32 = 1;
+
 /// What stands at the end of a log that was longer.
 const CUT: &[u8] = b"\n(the rest of this log was not kept)\n";
 
@@ -22,10 +25,11 @@ pub fn log_file(store: &Path, derivation: &StorePath) -> PathBuf {
 
 /// A log that is being written. What was written is readable even if the process ends now.
 pub(super) struct Log {
-    file: Option<File>,
-    /// Made with the first byte: most of what a builder of nothing costs would be this.
+    path: PathBuf,
+    /// Made with the first byte: it is most of what a silent builder's log would cost.
     encoder: Option<Encoder<'static, File>>,
     written: u64,
+    is_cut: bool,
 }
 
 impl Log {
@@ -38,39 +42,50 @@ impl Log {
             _ => {}
         }
         Ok(Self {
-            file: Some(File::create_new(&path)?),
+            path,
             encoder: None,
             written: 0,
+            is_cut: false,
         })
     }
 
-    pub(super) fn write(&mut self, mut piece: &[u8]) -> io::Result<()> {
-        if let Some(file) = self.file.take() {
-            self.encoder = Some(Encoder::new(file, 3)?);
-        }
-        let Some(encoder) = &mut self.encoder else {
+    pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        if self.is_cut {
             return Ok(());
+        }
+        let left = MAX_LOG - self.written;
+        self.is_cut = piece.len() as u64 > left;
+        let piece = if self.is_cut {
+            &piece[..left as usize]
+        } else {
+            piece
         };
-        let left = MAX_LOG.saturating_sub(self.written);
         self.written += piece.len() as u64;
-        let is_cut = piece.len() as u64 > left;
-        if is_cut {
-            piece = &piece[..left as usize];
-        }
+        let encoder = self.encoder()?;
         encoder.write_all(piece)?;
-        if is_cut {
-            encoder.write_all(CUT)?;
-            return self.finish();
-        }
         encoder.flush()
     }
 
     /// There is no more.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.file = None;
-        match self.encoder.take() {
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        let is_cut = self.is_cut;
+        let encoder = self.encoder()?;
+        if is_cut {
+            encoder.write_all(CUT)?;
+        }
+        match self.encoder {
             Some(encoder) => encoder.finish().map(drop),
             None => Ok(()),
+        }
+    }
+
+    fn encoder(&mut self) -> io::Result<&mut Encoder<'static, File>> {
+        match &mut self.encoder {
+            Some(encoder) => Ok(encoder),
+            none => {
+                let file = File::create_new(&self.path)?;
+                Ok(none.insert(Encoder::new(file, LEVEL)?))
+            }
         }
     }
 }
@@ -100,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("logs")).unwrap();
         let mut log = Log::begin(folder.path(), &derivation()).unwrap();
-        assert_eq!(read(folder.path()), b"");
+        assert!(!log_file(folder.path(), &derivation()).exists());
         for piece in [&b"one\n"[..], b"two\n"] {
             log.write(piece).unwrap();
         }
@@ -109,6 +124,10 @@ mod tests {
         next.write(b"three").unwrap();
         next.finish().unwrap();
         assert_eq!(read(folder.path()), b"three");
+        let silent = Log::begin(folder.path(), &derivation()).unwrap();
+        silent.finish().unwrap();
+        let file = File::open(log_file(folder.path(), &derivation())).unwrap();
+        assert_eq!(zstd::decode_all(file).unwrap(), b"");
     }
 
     #[test]
@@ -120,6 +139,7 @@ mod tests {
         for _ in 0..300 {
             log.write(&piece).unwrap();
         }
+        log.finish().unwrap();
         let text = read(folder.path());
         assert_eq!(text.len() as u64, MAX_LOG + CUT.len() as u64);
         assert!(text.ends_with(CUT));

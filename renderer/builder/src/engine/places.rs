@@ -346,6 +346,20 @@ impl Places {
         Ok(folder.join("store"))
     }
 
+    /// Holds the closures of paths in the build store. What they need of the folder is copied.
+    pub(super) fn hold(&self, paths: &[StorePath]) -> Result<RealisedClosure, InputError> {
+        match self.closure(paths)? {
+            Ok(_) => Ok(self.stored(paths)?),
+            Err(missing) => Err(InputError::Unknown(self.names(&missing))),
+        }
+    }
+
+    /// Paths as messages name them.
+    pub(super) fn names(&self, paths: &[StorePath]) -> String {
+        let names: Vec<String> = paths.iter().map(|it| self.store_dir.print(it)).collect();
+        nix_formats::few(&names)
+    }
+
     fn stored(&self, paths: &[StorePath]) -> Result<RealisedClosure, StoreError> {
         let roots = Roots::try_from(paths.to_vec());
         self.store

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use niphas_store::{RealiseError, RealisedClosure, StoreError};
+use niphas_store::{RealiseError, RealisedClosure};
 use nix_formats::StorePath;
 use thiserror::Error;
 
-use super::{AskError, ExitStatus, Failure, FetchProgress};
+use super::{AskError, ExitStatus, Failure, FetchProgress, InputError};
 
 /// What came of a request.
 #[derive(Debug, Default)]
@@ -60,8 +60,8 @@ pub enum EngineError {
     #[error("don't know how to build these paths:{}", list(.0))]
     Unknown(Vec<String>),
     /// What was asked for is there, and cannot be held.
-    #[error("failed to look up what was asked for")]
-    Store(#[from] StoreError),
+    #[error("failed to keep what was asked for")]
+    Hold(#[source] Box<InputError>),
     /// Paths that were asked for did not come.
     #[error("failed to fetch what was asked for")]
     Fetch(#[source] Arc<RealiseError>),

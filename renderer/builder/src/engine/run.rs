@@ -187,13 +187,7 @@ impl Workshop<'_> {
         };
         match self.places.closure(job.inputs).map_err(failed)? {
             Ok(closure) => Ok(closure),
-            Err(missing) => {
-                let missing: Vec<String> = missing
-                    .iter()
-                    .map(|it| self.places.store_dir.print(it))
-                    .collect();
-                Err(failed(InputError::Unknown(nix_formats::few(&missing))))
-            }
+            Err(missing) => Err(failed(InputError::Unknown(self.places.names(&missing)))),
         }
     }
 

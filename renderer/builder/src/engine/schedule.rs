@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use niphas_api::Roots;
 use niphas_store::RealiseError;
 use nix_formats::StorePath;
 use tokio::sync::{Semaphore, mpsc};
@@ -431,13 +430,19 @@ impl Run<'_> {
                 }
             }
         }
-        let places = &self.context.shared.places;
-        paths.retain(|path| places.is_stored(path));
-        if let Ok(roots) = Roots::try_from(paths) {
-            report
-                .held
-                .push(Arc::new(places.store.stored_closure(&roots)?));
-        }
+        let places = Arc::clone(&self.context.shared.places);
+        let held = tokio::task::spawn_blocking(move || {
+            paths.retain(|path| places.is_stored(path));
+            (!paths.is_empty()).then(|| places.hold(&paths))
+        });
+        let held = match held.await {
+            Ok(held) => held
+                .transpose()
+                .map_err(|it| EngineError::Hold(Box::new(it)))?,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(EngineError::Cancelled),
+        };
+        report.held.extend(held.map(Arc::new));
         Ok(report)
     }
 }

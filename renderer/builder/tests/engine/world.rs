@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use binary_cache::{CacheUrl, Caches, TrustPolicy};
-use niphas_store::Store;
-use nix_builder::Derivations;
+use niphas_store::{OpenError, Store};
 use nix_builder::engine::{
-    Engine, EngineError, Event, MessageStyle, Origins, Report, Request, Said, Settings,
+    Engine, EngineError, Event, InputFolder, MessageStyle, Origins, Report, Request, Said, Settings,
 };
 use nix_builder::options::Machine;
 use nix_builder::plan::{Wanted, WantedOutputs};
+use nix_builder::{Derivations, Sources};
 use nix_formats::derivation::{DerivationError, HashModulo, Placeholder, hash_placeholder};
 use nix_formats::{
-    ContentAddressMethod, Derivation, DerivationOutput, HashAlgorithm, PublicKeys, StoreDir,
-    StorePath,
+    ContentAddressMethod, Derivation, DerivationOutput, HashAlgorithm, PublicKey, PublicKeys,
+    StoreDir, StorePath,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -181,34 +182,49 @@ pub(crate) fn request(derivations: &[&StorePath]) -> Request {
     }
 }
 
-/// An engine on the store in a folder.
-pub(crate) fn engine(
-    folder: &Path,
-    world: &World,
-    caches: &[CacheUrl],
-    settings: Settings,
-) -> Engine {
-    let store = Store::open(folder, niphas_store::Options::default()).unwrap();
-    engine_on(store, world, caches, settings)
+/// What an engine has besides derivations.
+#[derive(Default)]
+pub(crate) struct Extras {
+    pub(crate) caches: Vec<CacheUrl>,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) sources: Option<Arc<dyn Sources>>,
+    pub(crate) folder: Option<InputFolder>,
 }
 
-pub(crate) fn engine_on(
-    store: Store,
+/// An engine on the store in a folder.
+pub(crate) fn engine(folder: &Path, world: &World, settings: Settings) -> Engine {
+    engine_with(folder, world, Extras::default(), settings)
+}
+
+pub(crate) fn engine_with(
+    folder: &Path,
     world: &World,
-    caches: &[CacheUrl],
+    extras: Extras,
     settings: Settings,
 ) -> Engine {
-    let own = store.own_key().unwrap();
-    let policy = TrustPolicy::from(PublicKeys::default()).with_own(own);
+    let store = open(folder);
+    let keys: PublicKeys = extras.keys.into_iter().collect();
+    let policy = TrustPolicy::from(keys).with_own(store.own_key().unwrap());
     let limits = binary_cache::Limits::default();
-    let caches = Caches::new(StoreDir::default(), caches.to_vec(), policy, limits).unwrap();
+    let caches = Caches::new(StoreDir::default(), extras.caches, policy, limits).unwrap();
     let origins = Origins {
         caches: Arc::new(caches),
         derivations: Arc::new(world.derivations.clone()) as Arc<dyn Derivations>,
-        sources: None,
-        folder: None,
+        sources: extras.sources,
+        folder: extras.folder,
     };
     Engine::new(store, origins, settings).unwrap()
+}
+
+/// Opens a store, once an engine that was dropped has let go of it.
+pub(crate) fn open(folder: &Path) -> Store {
+    for _ in 0..100 {
+        match Store::open(folder, niphas_store::Options::default()) {
+            Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(50)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("{} stays in use", folder.display());
 }
 
 /// Builds with an engine.
