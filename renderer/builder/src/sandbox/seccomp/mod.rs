@@ -3,8 +3,9 @@
 //! The filter is installed in the builder's own process, last before it executes its program. It holds for all that the
 //! builder starts, and cannot be taken off.
 
-mod abi;
+pub(super) mod abi;
 mod kernel;
+pub(super) mod network;
 mod nix;
 mod program;
 
@@ -17,6 +18,7 @@ use program::{Action, Program};
 #[derive(Debug, Clone)]
 pub struct Filter {
     program: Program,
+    is_supervised: bool,
 }
 
 /// Why a filter was not installed.
@@ -24,8 +26,8 @@ pub struct Filter {
 pub enum InstallError {
     /// The kernel refused it.
     #[error(
-        "failed to install the filter of system calls; a kernel with CONFIG_SECCOMP_FILTER is needed, and a container \
-         must allow seccomp()"
+        "failed to install the filter of system calls; a kernel with CONFIG_SECCOMP_FILTER is needed, Linux 5.19 or later for \
+         builds with network, and a container must allow seccomp()"
     )]
     Filter(#[source] std::io::Error),
 }
@@ -41,39 +43,48 @@ impl Filter {
     /// A file can be created with those mode bits (`open` with `O_CREAT`), as in Nix: what keeps users of the machine from
     /// running it is that they cannot reach the folder, and that outputs get canonical modes.
     pub fn nix() -> Self {
-        Self::of(NATIVE)
+        Self::of(NATIVE, false)
     }
 
-    fn of(machine: Machine) -> Self {
+    /// Nix's filter, and what a supervisor ([`flows`](super::flows)) needs to keep the builder to a flow policy:
+    ///
+    /// - calls that name an address (`connect`, `sendto` with one, `sendmsg`, `sendmmsg`) are made by the supervisor
+    /// - there are sockets of TCP, UDP and ping, Unix sockets, and `NETLINK_ROUTE`, and no others
+    /// - options that send packets elsewhere (source routes) get EPERM
+    /// - there is no `io_uring` (ENOSYS), and on `x86_64` no x32 interface
+    pub fn supervised() -> Self {
+        Self::of(NATIVE, true)
+    }
+
+    fn of(machine: Machine, is_supervised: bool) -> Self {
         let mut program = program::Assembler::default();
-        let denied = program.label();
-        let unsupported = program.label();
         for abi in machine.abis() {
             let next = program.label();
             program.load_architecture();
             program.jump_unless_equal(abi.architecture, next);
-            program.load_number();
-            nix::rules(&mut program, abi, denied, unsupported);
+            if is_supervised {
+                network::rules(&mut program, abi);
+            }
+            nix::rules(&mut program, abi);
             program.bind(next);
         }
         program.answer(Action::KillThread);
-        program.bind(denied);
-        program.answer(Action::Errno(libc::EPERM as u16));
-        program.bind(unsupported);
-        program.answer(Action::Errno(libc::EOPNOTSUPP as u16));
         let program = program
             .finish()
             .expect("the rules are constants, and tests assemble all of them");
-        Self { program }
+        Self {
+            program,
+            is_supervised,
+        }
     }
 
-    /// Installs the filter for this thread and all that it starts from now on.
+    /// Installs the filter for this thread and all that it starts from now on. One that is
+    /// [supervised](Self::supervised) gives the listener that its supervisor needs; until that has it, the calls that it
+    /// makes wait.
     ///
     /// The process must have `no_new_privs` set, or be privileged in its user namespace.
     pub fn install(&self) -> Result<Option<OwnedFd>, InstallError> {
-        kernel::install(&self.program)
-            .map(|()| None)
-            .map_err(InstallError::Filter)
+        kernel::install(&self.program, self.is_supervised).map_err(InstallError::Filter)
     }
 }
 

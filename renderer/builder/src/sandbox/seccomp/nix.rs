@@ -1,13 +1,16 @@
 //! The rules of Nix 2.34.
 
 use super::abi::Abi;
-use super::program::{Action, Assembler, Label};
+use super::program::{Action, Assembler};
 
 const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
 
-/// Answers every call of an interface; the number of the call is loaded.
-pub(super) fn rules(program: &mut Assembler, abi: &Abi, denied: Label, unsupported: Label) {
+/// Answers every call of an interface.
+pub(super) fn rules(program: &mut Assembler, abi: &Abi) {
+    let denied = program.answering(Action::Errno(libc::EPERM as u16));
+    let unsupported = program.answering(Action::Errno(libc::EOPNOTSUPP as u16));
     let [mode_second, mode_third] = [program.label(), program.label()];
+    program.load_number();
     let bits = [Some(0), abi.second];
     for bit in bits.into_iter().flatten() {
         for (numbers, target) in [

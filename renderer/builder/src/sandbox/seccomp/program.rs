@@ -3,7 +3,8 @@
 use std::num::NonZeroU16;
 
 use libc::{
-    BPF_ABS, BPF_JA, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET,
+    BPF_W, sock_filter,
 };
 
 /// As many instructions as the kernel takes (`BPF_MAXINSNS`).
@@ -32,6 +33,8 @@ pub(super) enum Action {
     Allow,
     /// It is not done, and fails with this error.
     Errno(u16),
+    /// The supervisor makes it in the caller's place, or gives it an error.
+    Supervise,
     KillThread,
 }
 
@@ -40,6 +43,7 @@ impl Action {
         match self {
             Self::Allow => libc::SECCOMP_RET_ALLOW,
             Self::Errno(error) => libc::SECCOMP_RET_ERRNO | u32::from(error),
+            Self::Supervise => libc::SECCOMP_RET_USER_NOTIF,
             Self::KillThread => libc::SECCOMP_RET_KILL_THREAD,
         }
     }
@@ -67,6 +71,8 @@ pub(super) struct Assembler {
     /// The unconditional jumps, and where they go.
     jumps: Vec<(usize, Label)>,
     labels: Vec<Option<usize>>,
+    /// What is answered at the end of the program.
+    answers: Vec<(Action, Label)>,
 }
 
 impl Assembler {
@@ -79,6 +85,17 @@ impl Assembler {
     /// The label means the next instruction.
     pub(super) fn bind(&mut self, label: Label) {
         self.labels[label.0] = Some(self.code.len());
+    }
+
+    /// Where a call gets this answer.
+    pub(super) fn answering(&mut self, action: Action) -> Label {
+        let known = self.answers.iter().find(|(answer, _)| *answer == action);
+        if let Some((_, label)) = known {
+            return *label;
+        }
+        let label = self.label();
+        self.answers.push((action, label));
+        label
     }
 
     /// Loads the number of the call.
@@ -96,6 +113,21 @@ impl Assembler {
         self.load(16 + 8 * u32::from(index));
     }
 
+    /// Loads the upper half of an argument.
+    pub(super) fn load_upper_half(&mut self, index: u8) {
+        self.load(20 + 8 * u32::from(index));
+    }
+
+    /// Keeps some bits of what is loaded.
+    pub(super) fn keep(&mut self, bits: u32) {
+        self.push(BPF_ALU | BPF_AND | BPF_K, [0, 0], bits);
+    }
+
+    pub(super) fn jump(&mut self, target: Label) {
+        self.jumps.push((self.code.len(), target));
+        self.push(BPF_JMP | BPF_JA, [0, 0], 0);
+    }
+
     pub(super) fn jump_if_equal(&mut self, value: u32, target: Label) {
         self.push(BPF_JMP | BPF_JEQ | BPF_K, [0, 1], value);
         self.jump(target);
@@ -106,18 +138,27 @@ impl Assembler {
         self.jump(target);
     }
 
+    pub(super) fn jump_if_at_least(&mut self, value: u32, target: Label) {
+        self.push(BPF_JMP | BPF_JGE | BPF_K, [0, 1], value);
+        self.jump(target);
+    }
+
     /// Jumps if one of the bits is set.
     pub(super) fn jump_if_any_bit(&mut self, bits: u32, target: Label) {
         self.push(BPF_JMP | BPF_JSET | BPF_K, [0, 1], bits);
         self.jump(target);
     }
 
-    /// Ends the program.
+    /// Ends the program here.
     pub(super) fn answer(&mut self, action: Action) {
         self.push(BPF_RET | BPF_K, [0, 0], action.value());
     }
 
     pub(super) fn finish(mut self) -> Result<Program, ProgramError> {
+        for (action, label) in std::mem::take(&mut self.answers) {
+            self.bind(label);
+            self.answer(action);
+        }
         let length = u16::try_from(self.code.len())
             .ok()
             .and_then(NonZeroU16::new)
@@ -133,11 +174,6 @@ impl Assembler {
             code: self.code,
             length,
         })
-    }
-
-    fn jump(&mut self, target: Label) {
-        self.jumps.push((self.code.len(), target));
-        self.push(BPF_JMP | BPF_JA, [0, 0], 0);
     }
 
     fn load(&mut self, offset: u32) {

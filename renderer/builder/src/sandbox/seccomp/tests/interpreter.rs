@@ -1,7 +1,8 @@
 //! Runs programs as the kernel does, with its checks.
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET,
+    BPF_W,
 };
 use libc::{seccomp_data, sock_filter};
 
@@ -9,6 +10,7 @@ const LOAD: u32 = BPF_LD | BPF_W | BPF_ABS;
 const AND: u32 = BPF_ALU | BPF_AND | BPF_K;
 const ALWAYS: u32 = BPF_JMP | BPF_JA;
 const EQUAL: u32 = BPF_JMP | BPF_JEQ | BPF_K;
+const AT_LEAST: u32 = BPF_JMP | BPF_JGE | BPF_K;
 const ANY_BIT: u32 = BPF_JMP | BPF_JSET | BPF_K;
 const RETURN: u32 = BPF_RET | BPF_K;
 
@@ -24,6 +26,7 @@ pub(super) fn run(code: &[sock_filter], data: &seccomp_data) -> u32 {
             AND => accumulator &= k,
             ALWAYS => at += k as usize,
             EQUAL => at += branch(accumulator == k),
+            AT_LEAST => at += branch(accumulator >= k),
             ANY_BIT => at += branch(accumulator & k != 0),
             RETURN => return k,
             other => panic!("unknown instruction {other:x}"),
