@@ -59,7 +59,7 @@ pub fn take_listener(builder: Pid, number: RawFd) -> Result<OwnedFd, SuperviseEr
 /// it ends with this process, too.
 ///
 /// The thread has the rights of `user` (of this process if None), and of this process the capability alone to look into the
-/// builder (`CAP_SYS_PTRACE`): so what it does for the builder, the builder could do itself. `denied` is told of the first
+/// builder (`CAP_SYS_PTRACE`): so what it does for the builder, the builder could do itself. `denied` is called with the first
 /// addresses that the policy denied, each once.
 pub fn supervise(
     listener: OwnedFd,
@@ -115,7 +115,7 @@ fn mount_proc() -> Result<OwnedFd, Errno> {
     )
 }
 
-/// Makes this thread what it is to be: in `/proc`, and with the builder's rights.
+/// Moves this thread into `/proc`, and gives it the builder's rights.
 fn begin(proc: &OwnedFd, user: Option<BuildUser>) -> Result<(), SuperviseError> {
     let folder = "enter /proc";
     kernel::unshare_working_folder().map_err(failed(folder))?;

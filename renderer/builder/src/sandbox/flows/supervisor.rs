@@ -25,14 +25,14 @@ const REST: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mil
 /// signal has it.
 const RESTART: i32 = 512;
 
-/// As many different addresses that were denied are told of.
+/// How many different denied addresses are reported.
 const MAX_DENIED: usize = 16;
 
 /// Supervises a builder.
 pub(super) struct Supervisor<F> {
     pub(super) listener: Listener,
     pub(super) policy: FlowPolicy,
-    /// Told of each address that was denied, once.
+    /// Called with each address that the policy denied, once.
     pub(super) denied: F,
     denied_before: Vec<SocketAddr>,
     waiting: Vec<Waiting>,

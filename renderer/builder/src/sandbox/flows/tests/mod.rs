@@ -6,6 +6,8 @@ mod addresses;
 mod attacks;
 mod builder;
 mod calls;
+mod cost;
 mod policy;
+mod programs;
 mod unix;
 mod waiting;
