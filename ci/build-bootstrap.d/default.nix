@@ -37,9 +37,11 @@ let
     mkdir -p $out/bin
     cat > $out/bin/gcc <<EOF
     #!/bin/sh
-    link="${musl}/lib/crt1.o ${musl}/lib/crti.o"; end="${toolchain}/lib/gcc/libgcc.a ${musl}/lib/libc.a ${musl}/lib/crtn.o"
+    link="${musl}/lib/crt1.o ${musl}/lib/crti.o"; end="-x none ${toolchain}/lib/gcc/libgcc.a ${musl}/lib/libc.a ${musl}/lib/crtn.o"
     for a; do case \$a in -c|-S|-E|-M|-MM|-r) link= end= ;; esac; done
-    exec ${toolchain}/bin/gcc -nostdinc -isystem ${musl}/include -isystem ${toolchain}/lib/gcc/include -isystem ${headers} -nostdlib -static -fno-pie -no-pie \$link "\$@" \$end
+    exec ${toolchain}/lib/ld-linux-x86-64.so.2 --library-path ${toolchain}/lib --argv0 ${toolchain}/bin/gcc ${toolchain}/libexec/gcc \
+      -B${toolchain}/bin/ -fno-use-linker-plugin -nostdinc -isystem ${musl}/include -isystem ${toolchain}/lib/gcc/include -isystem ${headers} \
+      -L${musl}/lib -nostdlib -static -fno-pie -no-pie \$link "\$@" \$end
     EOF
     chmod +x $out/bin/gcc
     ln -s gcc $out/bin/cc'';
