@@ -21,7 +21,7 @@ in
   # The closure and nothing else.
   store-of-closure = run "graph-store" "echo ${c} > $out; ls /nix/store | sort | sed 's/.*-graph-store$/own/' >> $out; ls -la /nix/store | wc -l >> $out";
   store-without-inputs = run "graph-store-empty" "ls /nix/store > $out";
-  modes-of-inputs = run "graph-modes" "cd ${b}; ls -ln ${b} ${a} ${text "graph-modes-text" "x"} | sed -E 's/ (Jan|[A-Z][a-z]{2}) +.* (\\/|[a-z])/ \\2/'; stat -c '%a %u %g %Y %h %F' . ${a} ${a}/f ${b}/l > $out";
+  modes-of-inputs = run "graph-modes" "cd ${b}; stat -c '%a %u %g %Y %h %F' ${text "graph-modes-text" "x"}; stat -c '%a %u %g %Y %h %F' . ${a} ${a}/f ${b}/l > $out";
   inputs-are-read-only = run "graph-read-only" "(echo x > ${a}/f; rm ${a}/f; mkdir ${a}/d; chmod 777 ${a}; touch ${a}/f; mv ${a} ${a}-moved; rm -rf ${a}) > $out 2>&1 || true; cat ${a}/f >> $out; cat $out";
   input-by-hash-only = run "graph-hash-only" "echo ${builtins.substring 11 32 "${a}"} > $out";
   unused-input = sh "graph-unused" { inherit a b; } "echo nothing > $out";

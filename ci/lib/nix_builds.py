@@ -18,8 +18,10 @@ sandbox-fallback = false
 sandbox-paths = /bin/sh={shell}
 substituters =
 log-lines = 25
-experimental-features = nix-command flakes ca-derivations impure-derivations dynamic-derivations auto-allocate-uids
+experimental-features = nix-command flakes auto-allocate-uids {features}
 """
+# What changes what a derivation may be.
+FEATURES = "ca-derivations impure-derivations dynamic-derivations"
 SHELL = "/bin/busybox"
 
 
@@ -48,7 +50,7 @@ class Nix:
             sys.exit(f"{sys.argv[0]}: {SHELL} is missing: install busybox-static")
         self.programs, self.store = pathlib.Path(folder), work / "nix"
         (work / "conf").mkdir()
-        (work / "conf/nix.conf").write_text(CONFIG.format(shell=SHELL) + config)
+        (work / "conf/nix.conf").write_text(CONFIG.format(shell=SHELL, features=FEATURES) + config)
         (work / "home").mkdir(exist_ok=True)
         self.settings = {"PATH": os.environ["PATH"], "HOME": str(work / "home"), "NIX_CONF_DIR": str(work / "conf"), "NIX_PATH": ""}
         self.run("nix-instantiate", "--eval", "--read-write-mode", "-E", 'builtins.toFile "first" ""')
@@ -77,7 +79,7 @@ class Nix:
         return sqlite3.connect(self.store / "nix/var/nix/db/db.sqlite")
 
     def closure(self, database, paths):
-        """The names of the derivations that some paths of derivations need, theirs included."""
+        """The base names of the derivations that some paths of derivations need, theirs included."""
         seen, waiting = set(), list(paths)
         while waiting:
             path = waiting.pop()
@@ -85,7 +87,7 @@ class Nix:
                 seen.add(path)
                 found = "SELECT r.path FROM Refs JOIN ValidPaths v ON v.id = referrer JOIN ValidPaths r ON r.id = reference WHERE v.path = ?"
                 waiting += [other for (other,) in database.execute(found, (path,)) if other.endswith(".drv")]
-        return {derivation_name(path) for path in seen}
+        return {path.rsplit("/", 1)[-1] for path in seen}
 
     def info(self, database, path):
         """What the store knows of a path."""
@@ -100,20 +102,16 @@ class Nix:
             "references": [other for (other,) in database.execute(references, (row[0],))],
         }
 
-    def logs(self, names):
-        """The logs of all derivations with these names: {base name of the derivation: bytes}."""
-        logs = {}
-        for file in (self.store / "nix/var/log/nix/drvs").glob("*/*.bz2"):
-            base = file.parent.name + file.name.removesuffix(".bz2")
-            if derivation_name(base) in names:
-                logs[base] = bz2.decompress(file.read_bytes())
-        return logs
+    def logs(self):
+        """All logs: {base name of the derivation: bytes}."""
+        files = (self.store / "nix/var/log/nix/drvs").glob("*/*.bz2")
+        return {file.parent.name + file.name.removesuffix(".bz2"): bz2.decompress(file.read_bytes()) for file in files}
 
 
 def our_logs(store):
     """The logs that `niphas build` keeps: {base name of the derivation: bytes}."""
     files = sorted((store / "logs").glob("*.drv.zst"))
-    return {file.name.removesuffix(".zst"): subprocess.run(["zstd", "-dcq", file], stdout=subprocess.PIPE, check=True).stdout for file in files}
+    return {file.name.removesuffix(".zst"): subprocess.run(["zstd", "-dcq", file], capture_output=True, check=False).stdout for file in files}
 
 
 def derivation_name(path):
@@ -126,9 +124,9 @@ def errors(stderr):
     lines = re.sub(r"\x1b\[[0-9;]*m", "", stderr.decode(errors="replace")).splitlines()
     found = []
     for line in lines:
-        if re.match(r"(error|warning): ", line):
+        if re.match(r"(error|warning):", line):
             found.append([line])
-        elif found and found[-1] and line.startswith("      "):
+        elif found and found[-1] and (line.startswith("  ") or not line):
             found[-1].append(line)
         else:
             found.append([])
