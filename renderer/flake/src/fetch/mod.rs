@@ -3,7 +3,6 @@
 //! There is no Nix store. Folders and work trees are used where they are; all else is unpacked
 //! into the cache folder, under the hash of its contents, which is checked before each use.
 
-mod archive;
 mod cache;
 mod fetched;
 mod forge;
@@ -17,7 +16,6 @@ mod output;
 mod rate;
 mod settings;
 mod submodules;
-mod tar_stream;
 mod tarball;
 
 use std::cell::Cell;

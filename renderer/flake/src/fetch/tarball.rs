@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use niphas_archive::{ArchiveError, Top, unpack};
 use niphas_http::{Secret, redacted};
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashAlgorithm, HashFormat, Hasher};
@@ -12,7 +13,7 @@ use nix_formats::hash::{Hash, HashAlgorithm, HashFormat, Hasher};
 use super::cache::Key;
 use super::forge::asked_as;
 use super::http::Request;
-use super::{FetchedFile, Fetcher, Found, archive, cached_number};
+use super::{FetchedFile, Fetcher, Found, cached_number};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
 use crate::input::{Input, Scheme};
@@ -173,7 +174,8 @@ impl Fetcher {
         let (root, last_modified) = match shape {
             Shape::Archive => {
                 let limit = self.settings.max_unpacked;
-                let unpacked = archive::unpack(file, &redacted(url), scratch.path(), limit)?;
+                let unpacked = unpack(file, scratch.path(), limit, Top::LeftOut);
+                let unpacked = unpacked.map_err(|error| not_unpacked(file, url, error))?;
                 (unpacked.root, unpacked.last_modified)
             }
             Shape::File => {
@@ -355,4 +357,16 @@ fn local_file(url: &Url, shape: Shape) -> Result<PathBuf, FlakeError> {
         regular_file::check(&metadata).map_err(FlakeError::io("opening file", &path))?;
     }
     Ok(PathBuf::from(path))
+}
+
+/// What is wrong with an archive, which is named by its URL without secrets.
+fn not_unpacked(file: &Path, url: &str, error: ArchiveError) -> FlakeError {
+    match error {
+        ArchiveError::Open(error) => FlakeError::io("opening file", file)(error),
+        ArchiveError::Tree(error) => error.into(),
+        ArchiveError::NoArchive(reason) | ArchiveError::Refused(reason) => FlakeError::Archive {
+            archive: redacted(url),
+            reason,
+        },
+    }
 }

@@ -14,8 +14,8 @@ use nix_formats::nar::MAX_DEPTH;
 use tar::EntryType;
 use tree_writer::{Limits, Modes, TreeError, TreeWriter};
 
-use super::tar_stream::{Entry, TarError, TarStream};
-use crate::error::FlakeError;
+use crate::ArchiveError;
+use crate::tar_stream::{Entry, TarError, TarStream};
 
 const MAX_ENTRIES: u64 = 4_000_000;
 
@@ -28,11 +28,11 @@ const FOLDER: u64 = 700;
 
 /// What was unpacked.
 #[derive(Debug)]
-pub(super) struct Unpacked {
-    /// The tree: the archive's only top-level folder, or all of it.
-    pub(super) root: PathBuf,
+pub struct Unpacked {
+    /// The tree, below the scratch folder.
+    pub root: PathBuf,
     /// The newest entry's time; 0 if none says.
-    pub(super) last_modified: u64,
+    pub last_modified: u64,
 }
 
 enum Node {
@@ -45,21 +45,24 @@ enum Node {
     Symlink(Vec<u8>),
 }
 
-/// Unpacks the archive `file` into the folder `scratch`. `name` is for messages. `limit` is in bytes: of what is decompressed,
-/// of the contents that entries have, and of the tree.
-pub(super) fn unpack(
-    file: &Path,
-    name: &str,
-    scratch: &Path,
-    limit: u64,
-) -> Result<Unpacked, FlakeError> {
+/// What becomes of a folder that has all that is in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Top {
+    /// It is no part of the tree.
+    LeftOut,
+    /// It is in the tree, as in the archive.
+    Kept,
+}
+
+/// Unpacks the archive `file` into the folder `scratch`, where nothing else must be. `limit` is in bytes: of what is
+/// decompressed, of the contents that entries have, and of the tree.
+pub fn unpack(file: &Path, scratch: &Path, limit: u64, top: Top) -> Result<Unpacked, ArchiveError> {
     let limits = Limits {
         bytes: limit,
         entries: MAX_ENTRIES,
         depth: MAX_DEPTH,
     };
     let unpacker = Unpacker {
-        name,
         spool: TreeWriter::new(&scratch.join("spool"), Modes::Writable, limits)?,
         limits,
         root: BTreeMap::new(),
@@ -67,11 +70,10 @@ pub(super) fn unpack(
         memory: MAX_MEMORY,
         last_modified: 0,
     };
-    unpacker.run(file, &scratch.join("tree"))
+    unpacker.run(file, &scratch.join("tree"), top)
 }
 
-struct Unpacker<'a> {
-    name: &'a str,
+struct Unpacker {
     spool: TreeWriter,
     limits: Limits,
     root: BTreeMap<Vec<u8>, Node>,
@@ -81,32 +83,25 @@ struct Unpacker<'a> {
     last_modified: u64,
 }
 
-impl Unpacker<'_> {
-    fn error(&self, reason: impl std::fmt::Display) -> FlakeError {
-        FlakeError::Archive {
-            archive: self.name.to_owned(),
-            reason: reason.to_string(),
-        }
-    }
-
-    fn too_large(&self) -> FlakeError {
-        self.error(format!(
+impl Unpacker {
+    fn too_large(&self) -> ArchiveError {
+        refused(format!(
             "it unpacks to more than {} bytes",
             self.limits.bytes
         ))
     }
 
     /// Refusals are the archive's; what the system refuses is not.
-    fn tree_error(&self, error: TreeError) -> FlakeError {
+    fn tree_error(&self, error: TreeError) -> ArchiveError {
         match error {
             TreeError::TooManyBytes(_) => self.too_large(),
             error @ TreeError::Io { .. } => error.into(),
-            refused => self.error(refused),
+            error => refused(error),
         }
     }
 
-    fn run(mut self, file: &Path, target: &Path) -> Result<Unpacked, FlakeError> {
-        let input = regular_file::open(file).map_err(FlakeError::io("opening file", file))?;
+    fn run(mut self, file: &Path, target: &Path, top: Top) -> Result<Unpacked, ArchiveError> {
+        let input = regular_file::open(file).map_err(ArchiveError::Open)?;
         let decoded = self.decompress(BufReader::new(input))?;
         // The limit holds for what is between the files, too.
         let decoded = decoded.take(self.limits.bytes.saturating_add(1));
@@ -118,9 +113,9 @@ impl Unpacker<'_> {
         for (path, target) in read? {
             self.link(&path, &target)?;
         }
-        // A folder that is alone at the top is not part of the tree.
         let mut root = std::mem::take(&mut self.root);
-        if root.len() == 1
+        if top == Top::LeftOut
+            && root.len() == 1
             && let Some(Node::Directory(children)) = root.values_mut().next()
         {
             root = std::mem::take(children);
@@ -134,16 +129,21 @@ impl Unpacker<'_> {
     }
 
     /// Builds the tree of all entries but hard links, which are returned with their targets.
-    fn read(&mut self, archive: &mut TarStream<impl Read>) -> Result<HardLinks, FlakeError> {
+    fn read(&mut self, archive: &mut TarStream<impl Read>) -> Result<HardLinks, ArchiveError> {
         let mut hard_links = Vec::new();
         loop {
-            let entry = archive.next().map_err(|error| self.tar_error(error))?;
+            let entry = archive.next().map_err(|error| match error {
+                // Where not even the first entry can be read, it is something else than an archive.
+                TarError::Write(_) => self.tar_error(error),
+                error if self.entries == 0 => ArchiveError::NoArchive(error.to_string()),
+                error => self.tar_error(error),
+            })?;
             let Some(entry) = entry else {
                 return Ok(hard_links);
             };
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
-                return Err(self.error(format!("more than {MAX_ENTRIES} entries")));
+                return Err(refused(format!("more than {MAX_ENTRIES} entries")));
             }
             let path = self.components(&entry.path)?;
             self.last_modified = self.last_modified.max(entry.mtime);
@@ -158,13 +158,13 @@ impl Unpacker<'_> {
                 EntryType::Symlink => {
                     let target = entry
                         .link
-                        .ok_or_else(|| self.error("a symbolic link without target"))?;
+                        .ok_or_else(|| refused("a symbolic link without target"))?;
                     self.put(&path, Node::Symlink(target))?;
                 }
                 EntryType::Link => {
                     let target = entry
                         .link
-                        .ok_or_else(|| self.error("a hard link without target"))?;
+                        .ok_or_else(|| refused("a hard link without target"))?;
                     let target = self.components(&target)?;
                     for name in path.iter().chain(&target) {
                         self.take_memory(NODE + name.len() as u64)?;
@@ -172,7 +172,7 @@ impl Unpacker<'_> {
                     hard_links.push((path, target));
                 }
                 other => {
-                    return Err(self.error(format!(
+                    return Err(refused(format!(
                         "file '{}' has unsupported type {:?}",
                         show(&path),
                         other.as_byte() as char
@@ -200,17 +200,17 @@ impl Unpacker<'_> {
         })
     }
 
-    fn tar_error(&self, error: TarError) -> FlakeError {
+    fn tar_error(&self, error: TarError) -> ArchiveError {
         match error {
             TarError::Write(error) => self.tree_error(error),
-            error => self.error(error),
+            error => refused(error),
         }
     }
 
-    fn take_memory(&mut self, count: u64) -> Result<(), FlakeError> {
+    fn take_memory(&mut self, count: u64) -> Result<(), ArchiveError> {
         let left = self.memory.checked_sub(count);
         self.memory = left.ok_or_else(|| {
-            self.error(format!(
+            refused(format!(
                 "its names take more than {MAX_MEMORY} bytes of memory"
             ))
         })?;
@@ -220,43 +220,42 @@ impl Unpacker<'_> {
     fn decompress<'r>(
         &self,
         mut input: impl BufRead + 'r,
-    ) -> Result<Box<dyn Read + 'r>, FlakeError> {
-        let magic = input.fill_buf().map_err(|error| self.error(error))?;
+    ) -> Result<Box<dyn Read + 'r>, ArchiveError> {
+        let magic = input.fill_buf().map_err(refused)?;
         Ok(if magic.starts_with(&[0x1f, 0x8b]) {
             Box::new(flate2::bufread::MultiGzDecoder::new(input))
         } else if magic.starts_with(b"\xfd7zXZ\0") {
             let stream = Stream::new_stream_decoder(Compression::MOST_LOOKED_BACK, CONCATENATED)
-                .map_err(|error| self.error(error))?;
+                .map_err(refused)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
         } else if magic.starts_with(b"BZh") {
             Box::new(bzip2::bufread::MultiBzDecoder::new(input))
         } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(input)
-                .map_err(|error| self.error(error))?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(refused)?;
             Box::new(decoder)
         } else if magic.starts_with(b"PK\x03\x04") {
-            return Err(
-                self.error("zip archives are not supported; use a tar archive of the same source")
-            );
+            return Err(refused(
+                "zip archives are not supported; use a tar archive of the same source",
+            ));
         } else {
             Box::new(input)
         })
     }
 
     /// The parts of an entry's path: `.` and a leading slash mean nothing, `..` is refused.
-    fn components(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, FlakeError> {
+    fn components(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, ArchiveError> {
         let mut components = Vec::new();
         for component in path.split(|&b| b == b'/') {
             match component {
                 b"" | b"." => {}
                 b".." => {
-                    return Err(self.error(format!(
+                    return Err(refused(format!(
                         "entry '{}' leads out of it",
                         String::from_utf8_lossy(path)
                     )));
                 }
                 name if name.contains(&0) || name.len() > 255 => {
-                    return Err(self.error(format!(
+                    return Err(refused(format!(
                         "entry '{}' has an invalid name",
                         String::from_utf8_lossy(path)
                     )));
@@ -265,18 +264,20 @@ impl Unpacker<'_> {
             }
         }
         if components.len() > MAX_DEPTH {
-            return Err(self.error(format!("entries are nested more than {MAX_DEPTH} deep")));
+            return Err(refused(format!(
+                "entries are nested more than {MAX_DEPTH} deep"
+            )));
         }
         Ok(components)
     }
 
     /// Puts an entry into the tree. A later entry replaces an earlier one, less a folder that
     /// has something in it.
-    fn put(&mut self, path: &[Vec<u8>], node: Node) -> Result<(), FlakeError> {
+    fn put(&mut self, path: &[Vec<u8>], node: Node) -> Result<(), ArchiveError> {
         let Some((last, parents)) = path.split_last() else {
             return match node {
                 Node::Directory(_) => Ok(()),
-                _ => Err(self.error("an entry that is no folder has no name")),
+                _ => Err(refused("an entry that is no folder has no name")),
             };
         };
         let size = match &node {
@@ -285,17 +286,12 @@ impl Unpacker<'_> {
             Node::Symlink(target) => target.len() as u64,
         };
         self.take_memory(NODE + last.len() as u64 + size)?;
-        let name = self.name;
-        let error = |reason: String| FlakeError::Archive {
-            archive: name.to_owned(),
-            reason,
-        };
         let mut at = &mut self.root;
         for parent in parents {
             if !at.contains_key(parent) {
                 let size = NODE + FOLDER + parent.len() as u64;
                 self.memory = self.memory.checked_sub(size).ok_or_else(|| {
-                    error(format!(
+                    refused(format!(
                         "its names take more than {MAX_MEMORY} bytes of memory"
                     ))
                 })?;
@@ -304,7 +300,7 @@ impl Unpacker<'_> {
                 .entry(parent.clone())
                 .or_insert_with(|| Node::Directory(BTreeMap::new()));
             let Node::Directory(children) = child else {
-                return Err(error(format!(
+                return Err(refused(format!(
                     "parent of '{}' is not a directory",
                     show(path)
                 )));
@@ -316,7 +312,7 @@ impl Unpacker<'_> {
                 return Ok(());
             }
             if !children.is_empty() {
-                return Err(error(format!(
+                return Err(refused(format!(
                     "cannot create '{}', conflicting non-empty directory",
                     show(path)
                 )));
@@ -355,9 +351,9 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    fn link(&mut self, path: &[Vec<u8>], target: &[Vec<u8>]) -> Result<(), FlakeError> {
+    fn link(&mut self, path: &[Vec<u8>], target: &[Vec<u8>]) -> Result<(), ArchiveError> {
         let missing = || {
-            self.error(format!(
+            refused(format!(
                 "hard link '{}' to '{}', which is not a file of it",
                 show(path),
                 show(target)
@@ -378,6 +374,10 @@ impl Unpacker<'_> {
         };
         self.put(path, copy)
     }
+}
+
+fn refused(reason: impl std::fmt::Display) -> ArchiveError {
+    ArchiveError::Refused(reason.to_string())
 }
 
 /// Paths and targets.

@@ -19,7 +19,7 @@ const MAX_PIECES: usize = 1 << 20;
 
 /// Why an archive is refused.
 #[derive(Debug, Error)]
-pub(super) enum TarError {
+pub(crate) enum TarError {
     #[error("it ends too early")]
     EndsTooEarly,
     #[error("{0}")]
@@ -41,15 +41,15 @@ impl From<io::Error> for TarError {
 }
 
 /// What an archive says of a file.
-pub(super) struct Entry {
-    pub(super) path: Vec<u8>,
-    pub(super) link: Option<Vec<u8>>,
-    pub(super) kind: EntryType,
-    pub(super) executable: bool,
+pub(crate) struct Entry {
+    pub(crate) path: Vec<u8>,
+    pub(crate) link: Option<Vec<u8>>,
+    pub(crate) kind: EntryType,
+    pub(crate) executable: bool,
     /// In seconds since 1970.
-    pub(super) mtime: u64,
+    pub(crate) mtime: u64,
     /// Of the file, holes included.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// Where the bytes of a sparse file belong.
     pieces: Option<Vec<Piece>>,
 }
@@ -79,7 +79,7 @@ struct Extension {
     offset: Option<u64>,
 }
 
-pub(super) struct TarStream<R> {
+pub(crate) struct TarStream<R> {
     input: R,
     /// What is left of the contents of the last entry.
     left: u64,
@@ -87,7 +87,7 @@ pub(super) struct TarStream<R> {
 }
 
 impl<R: Read> TarStream<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self {
             input,
             left: 0,
@@ -95,12 +95,12 @@ impl<R: Read> TarStream<R> {
         }
     }
 
-    pub(super) fn input(&self) -> &R {
+    pub(crate) fn input(&self) -> &R {
         &self.input
     }
 
     /// The next entry. What was not read of the one before is skipped.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, TarError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut extension = Extension::default();
         loop {
             self.skip(self.left.saturating_add(self.padding))?;
@@ -168,7 +168,7 @@ impl<R: Read> TarStream<R> {
     }
 
     /// Writes the contents of the entry that came last.
-    pub(super) fn write_to(&mut self, entry: &Entry, out: &mut TreeFile) -> Result<(), TarError> {
+    pub(crate) fn write_to(&mut self, entry: &Entry, out: &mut TreeFile) -> Result<(), TarError> {
         let Some(pieces) = &entry.pieces else {
             return self.copy(entry.size, out);
         };
