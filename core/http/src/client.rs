@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
+use rustls::ClientConfig;
 use thiserror::Error;
 
 use crate::within::Names;
@@ -36,28 +37,32 @@ pub enum SetupError {
 pub fn client(limits: &Limits, needs_https: bool) -> Result<Client, SetupError> {
     let names = Names::default();
     let redirects = redirect::policy(names.clone());
-    let client = builder(limits, needs_https, redirects)?.dns_resolver(Arc::new(names));
+    let tls = tls::config(needs_https).map_err(SetupError::Certificates)?;
+    let client = builder(limits, tls, redirects).dns_resolver(Arc::new(names));
     client.build().map_err(SetupError::Client)
 }
 
 /// The same without redirects, for requests with tokens in headers of any name: follow redirects with [`crate::next_hop`].
 pub fn client_without_redirects(limits: &Limits) -> Result<Client, SetupError> {
-    let client = builder(limits, false, Policy::none())?;
+    let tls = tls::config(false).map_err(SetupError::Certificates)?;
+    let client = builder(limits, tls, Policy::none());
     client.build().map_err(SetupError::Client)
 }
 
-fn builder(
-    limits: &Limits,
-    needs_https: bool,
-    redirects: Policy,
-) -> Result<ClientBuilder, SetupError> {
-    let tls = tls::config(needs_https).map_err(SetupError::Certificates)?;
-    let builder = Client::builder()
+/// One that verifies servers by the certificates that are given, in PEM, and reads none of the machine's. It follows no
+/// redirects.
+pub fn client_of_certificates(limits: &Limits, certificates: &[u8]) -> Result<Client, SetupError> {
+    let tls = tls::config_of(certificates).map_err(SetupError::Certificates)?;
+    let client = builder(limits, tls, Policy::none());
+    client.build().map_err(SetupError::Client)
+}
+
+fn builder(limits: &Limits, tls: ClientConfig, redirects: Policy) -> ClientBuilder {
+    Client::builder()
         .user_agent(concat!("niphas/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.connect_timeout)
         .read_timeout(limits.read_timeout)
         .tcp_keepalive(Duration::from_secs(30))
         .redirect(redirects)
-        .tls_backend_preconfigured(tls);
-    Ok(builder)
+        .tls_backend_preconfigured(tls)
 }

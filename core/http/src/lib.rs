@@ -9,7 +9,7 @@ mod secret;
 mod tls;
 mod within;
 
-pub use client::{Limits, SetupError, client, client_without_redirects};
+pub use client::{Limits, SetupError, client, client_of_certificates, client_without_redirects};
 pub use redacted::{Redacted, is_secret_parameter, redacted};
 pub use redirect::{RedirectError, is_loopback, is_same_origin, next_hop};
 pub use retry::{Failure, Retries, RetryPolicy, is_of_certificates, retry_after};
