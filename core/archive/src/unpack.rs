@@ -102,7 +102,7 @@ impl Unpacker {
 
     fn run(mut self, file: &Path, target: &Path, top: Top) -> Result<Unpacked, ArchiveError> {
         let input = regular_file::open(file).map_err(ArchiveError::Open)?;
-        let decoded = self.decompress(BufReader::new(input))?;
+        let decoded = decompress(BufReader::new(input))?;
         // The limit holds for what is between the files, too.
         let decoded = decoded.take(self.limits.bytes.saturating_add(1));
         let mut archive = TarStream::new(BufReader::new(decoded));
@@ -134,7 +134,6 @@ impl Unpacker {
         loop {
             let entry = archive.next().map_err(|error| match error {
                 // Where not even the first entry can be read, it is something else than an archive.
-                TarError::Write(_) => self.tar_error(error),
                 error if self.entries == 0 => ArchiveError::NoArchive(error.to_string()),
                 error => self.tar_error(error),
             })?;
@@ -145,7 +144,7 @@ impl Unpacker {
             if self.entries > MAX_ENTRIES {
                 return Err(refused(format!("more than {MAX_ENTRIES} entries")));
             }
-            let path = self.components(&entry.path)?;
+            let path = components(&entry.path)?;
             self.last_modified = self.last_modified.max(entry.mtime);
             match entry.kind {
                 EntryType::Directory => self.put(&path, Node::Directory(BTreeMap::new()))?,
@@ -165,7 +164,7 @@ impl Unpacker {
                     let target = entry
                         .link
                         .ok_or_else(|| refused("a hard link without target"))?;
-                    let target = self.components(&target)?;
+                    let target = components(&target)?;
                     for name in path.iter().chain(&target) {
                         self.take_memory(NODE + name.len() as u64)?;
                     }
@@ -215,60 +214,6 @@ impl Unpacker {
             ))
         })?;
         Ok(())
-    }
-
-    fn decompress<'r>(
-        &self,
-        mut input: impl BufRead + 'r,
-    ) -> Result<Box<dyn Read + 'r>, ArchiveError> {
-        let magic = input.fill_buf().map_err(refused)?;
-        Ok(if magic.starts_with(&[0x1f, 0x8b]) {
-            Box::new(flate2::bufread::MultiGzDecoder::new(input))
-        } else if magic.starts_with(b"\xfd7zXZ\0") {
-            let stream = Stream::new_stream_decoder(Compression::MOST_LOOKED_BACK, CONCATENATED)
-                .map_err(refused)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
-        } else if magic.starts_with(b"BZh") {
-            Box::new(bzip2::bufread::MultiBzDecoder::new(input))
-        } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(refused)?;
-            Box::new(decoder)
-        } else if magic.starts_with(b"PK\x03\x04") {
-            return Err(refused(
-                "zip archives are not supported; use a tar archive of the same source",
-            ));
-        } else {
-            Box::new(input)
-        })
-    }
-
-    /// The parts of an entry's path: `.` and a leading slash mean nothing, `..` is refused.
-    fn components(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, ArchiveError> {
-        let mut components = Vec::new();
-        for component in path.split(|&b| b == b'/') {
-            match component {
-                b"" | b"." => {}
-                b".." => {
-                    return Err(refused(format!(
-                        "entry '{}' leads out of it",
-                        String::from_utf8_lossy(path)
-                    )));
-                }
-                name if name.contains(&0) || name.len() > 255 => {
-                    return Err(refused(format!(
-                        "entry '{}' has an invalid name",
-                        String::from_utf8_lossy(path)
-                    )));
-                }
-                name => components.push(name.to_owned()),
-            }
-        }
-        if components.len() > MAX_DEPTH {
-            return Err(refused(format!(
-                "entries are nested more than {MAX_DEPTH} deep"
-            )));
-        }
-        Ok(components)
     }
 
     /// Puts an entry into the tree. A later entry replaces an earlier one, less a folder that
@@ -374,6 +319,57 @@ impl Unpacker {
         };
         self.put(path, copy)
     }
+}
+
+fn decompress<'r>(mut input: impl BufRead + 'r) -> Result<Box<dyn Read + 'r>, ArchiveError> {
+    let magic = input.fill_buf().map_err(refused)?;
+    Ok(if magic.starts_with(&[0x1f, 0x8b]) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(input))
+    } else if magic.starts_with(b"\xfd7zXZ\0") {
+        let stream = Stream::new_stream_decoder(Compression::MOST_LOOKED_BACK, CONCATENATED)
+            .map_err(refused)?;
+        Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
+    } else if magic.starts_with(b"BZh") {
+        Box::new(bzip2::bufread::MultiBzDecoder::new(input))
+    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        let decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(refused)?;
+        Box::new(decoder)
+    } else if magic.starts_with(b"PK\x03\x04") {
+        return Err(refused(
+            "zip archives are not supported; use a tar archive of the same source",
+        ));
+    } else {
+        Box::new(input)
+    })
+}
+
+/// The parts of an entry's path: `.` and a leading slash mean nothing, `..` is refused.
+fn components(path: &[u8]) -> Result<Vec<Vec<u8>>, ArchiveError> {
+    let mut components = Vec::new();
+    for component in path.split(|&b| b == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                return Err(refused(format!(
+                    "entry '{}' leads out of it",
+                    String::from_utf8_lossy(path)
+                )));
+            }
+            name if name.contains(&0) || name.len() > 255 => {
+                return Err(refused(format!(
+                    "entry '{}' has an invalid name",
+                    String::from_utf8_lossy(path)
+                )));
+            }
+            name => components.push(name.to_owned()),
+        }
+    }
+    if components.len() > MAX_DEPTH {
+        return Err(refused(format!(
+            "entries are nested more than {MAX_DEPTH} deep"
+        )));
+    }
+    Ok(components)
 }
 
 fn refused(reason: impl std::fmt::Display) -> ArchiveError {

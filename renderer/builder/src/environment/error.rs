@@ -43,7 +43,7 @@ pub enum EnvironmentError {
         "placeholder '{0}' of an input stands where a store path is needed: resolve the derivation first"
     )]
     Unresolved(String),
-    /// An output is to be built nowhere.
+    /// No path to build an output at was given.
     #[error("output '{0}' has no scratch path")]
     NoScratchPath(String),
     /// A variable that no program can be given.

@@ -12,7 +12,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, stdout};
 use rustix::system::{setdomainname, sethostname};
 use rustix::thread::{set_no_new_privs, set_thread_gid, set_thread_uid};
 
-use crate::builtin;
+use crate::builtin::{self, description};
 
 use super::child::null;
 use super::message::{Channel, Fault, GoOn, Job, Part, Word, fault};
@@ -143,14 +143,5 @@ fn execute(job: &Job) -> io::Error {
     match strings() {
         Ok((program, args, env)) => system::execute(&program, &args, &env),
         Err(error) => io::Error::from(error),
-    }
-}
-
-/// What the C library calls an error of the system.
-fn description(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }
