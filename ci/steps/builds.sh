@@ -12,13 +12,15 @@ build_tools() {
   niphas
 }
 
-# Outputs, exit codes, messages and logs of some hundred derivations.
+# What builders see is what Nix shows them, and the outputs, exit codes, messages and logs of some hundred derivations are
+# the same.
 step_build_parity() {
   if [[ $("$oracle/nix" --version) != *" 2.34"* ]]; then
     skip "builds are compared with Nix 2.34"
     return
   fi
   build_tools
+  NIPHAS_ORACLE=$oracle ci/build-environment
   NIPHAS_ORACLE=$oracle ci/build-parity
 }
 
