@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use niphas_erofs::{Extent, ImageBuilder};
 use niphas_store::mount::View;
-use nix_builder::sandbox::{Cancel, End, Folder, Image, Limits, SandboxError, Scratch, sweep};
+use nix_builder::sandbox::{
+    Cancel, End, Folder, Image, Limits, SandboxError, Scratch, probe, sweep,
+};
 use nix_formats::StorePath;
 
 mod support;
@@ -42,6 +44,10 @@ const TESTS: &[Test] = &[
     ),
     ("inputs_are_shown_read_only", inputs_are_shown_read_only),
     ("inputs_of_an_image_are_shown", inputs_of_an_image_are_shown),
+    (
+        "a_probe_tells_what_can_be_done",
+        a_probe_tells_what_can_be_done,
+    ),
     (
         "scratch_folders_are_removed_kept_and_swept",
         scratch_folders_are_removed_kept_and_swept,
@@ -235,6 +241,43 @@ fn inputs_of_an_image_are_shown() {
     }
 }
 
+fn a_probe_tells_what_can_be_done() {
+    let parent = tempfile::tempdir().unwrap();
+    let abilities = probe(parent.path()).unwrap();
+    assert_eq!(abilities.build_users, is_root());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    // Limits hold, or there are none: never something between.
+    let limits = Limits {
+        memory: Some(64 << 20),
+        processes: Some(50),
+        ..Limits::default()
+    };
+    let run = |script: &str| {
+        Build::new(script)
+            .change(|request| request.limits = limits.clone())
+            .run()
+    };
+    match abilities.limits {
+        Ok(()) => {
+            assert_eq!(
+                run("dd if=/dev/zero of=/dev/shm/file bs=1M count=200").end(),
+                End::OutOfMemory
+            );
+            assert_ne!(
+                run("for i in $(seq 100); do sleep 1 & done").end(),
+                End::Exited(0)
+            );
+        }
+        Err(reason) => {
+            assert!(reason.contains("cgroup"), "{reason}");
+            assert!(matches!(
+                run("").result,
+                Err(SandboxError::Setup { hint: Some(_), .. })
+            ));
+        }
+    }
+}
+
 fn scratch_folders_are_removed_kept_and_swept() {
     let parent = tempfile::tempdir().unwrap();
     let names = || {
@@ -313,7 +356,7 @@ fn signals_and_missing_programs_are_told() {
     assert_eq!(
         (run.log.as_str(), run.end()),
         (
-            "error: executing '/no/such': No such file or directory\n",
+            "\x1b[31;1merror:\x1b[0m executing '\x1b[35;1m/no/such\x1b[0m': \x1b[35;1mNo such file or directory\x1b[0m",
             End::Exited(1)
         )
     );

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::hint::hint;
 use super::message::Fault;
 
 /// A builder could not be run, or not watched to its end.
@@ -11,10 +12,12 @@ pub enum SandboxError {
     #[error("failed to start the process of the sandbox (/proc/self/exe)")]
     Start(#[source] io::Error),
     /// A part of the isolation could not be set up.
-    #[error("failed to {action}")]
+    #[error("failed to {action}{}", hinted(hint.as_ref()))]
     Setup {
         /// What failed: a verb with its object.
         action: String,
+        /// What the machine lacks, and how to get it.
+        hint: Option<String>,
         /// The error.
         source: io::Error,
     },
@@ -34,6 +37,7 @@ pub enum SandboxError {
 impl From<Fault> for SandboxError {
     fn from(fault: Fault) -> Self {
         Self::Setup {
+            hint: hint(fault.part, fault.errno),
             action: fault.action,
             source: fault.errno.map_or_else(
                 || io::Error::other("the sandbox's process gives no reason"),
@@ -41,4 +45,8 @@ impl From<Fault> for SandboxError {
             ),
         }
     }
+}
+
+fn hinted(hint: Option<&String>) -> String {
+    hint.map_or_else(String::new, |hint| format!("; {hint}"))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process;
@@ -10,26 +10,24 @@ use std::process;
 use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, stdout};
 use rustix::system::{setdomainname, sethostname};
-use rustix::thread::{set_no_new_privs, set_thread_gid, set_thread_uid};
+use rustix::thread::{UnshareFlags, set_no_new_privs, set_thread_gid, set_thread_uid};
 
 use crate::builtin::{self, description};
 
-use super::child::null;
 use super::message::{Channel, Fault, GoOn, Job, Part, Word, fault};
 use super::mounts::{self, Bind};
 use super::seccomp::{Filter, InstallError};
 use super::supervisor::{GROUP, USER};
 use super::system;
 
-/// Sets up all of the isolation from within, and becomes the builder. `_program` is the supervisor's, and open only because
-/// this process began as a copy of it.
+/// Sets up all of the isolation from within, and becomes the builder, whose standard input is `null`.
 pub(super) fn become_builder(
     job: &Job,
     binds: &[Bind],
     mut supervisor: Channel,
-    _program: &Channel,
+    null: &OwnedFd,
 ) -> ! {
-    let told = match set_up(job, binds, &mut supervisor) {
+    let told = match set_up(job, binds, null, &mut supervisor) {
         Ok(()) => supervisor.send(&Word::Ready),
         Err(fault) => {
             // If the supervisor has gone, so will this process.
@@ -37,24 +35,34 @@ pub(super) fn become_builder(
             process::exit(1);
         }
     };
+    if job.is_trial && told.is_ok() {
+        process::exit(0);
+    }
     let said = match (told, &job.process.builtin) {
         (Err(error), _) => description(&error),
         (Ok(()), Some(builtin)) => match builtin::run(builtin) {
             Ok(()) => process::exit(0),
-            Err(said) => said,
+            Err(said) => format!("{said}\n"),
         },
         (Ok(()), None) => {
             let error = description(&execute(job));
             let program = OsStr::from_bytes(&job.process.program).display();
             // As Nix has it in the log.
-            format!("error: executing '{program}': {error}")
+            format!(
+                "\x1b[31;1merror:\x1b[0m executing '\x1b[35;1m{program}\x1b[0m': \x1b[35;1m{error}\x1b[0m"
+            )
         }
     };
-    let _ = writeln!(io::stderr(), "{said}");
+    let _ = io::stderr().write_all(said.as_bytes());
     process::exit(1);
 }
 
-fn set_up(job: &Job, binds: &[Bind], supervisor: &mut Channel) -> Result<(), Fault> {
+fn set_up(
+    job: &Job,
+    binds: &[Bind],
+    null: &OwnedFd,
+    supervisor: &mut Channel,
+) -> Result<(), Fault> {
     system::reset_signals().map_err(fault(Part::Other, "reset signals"))?;
     setsid().map_err(fault(Part::Other, "make a session"))?;
     let lost = || fault(Part::Other, "talk to the supervisor");
@@ -71,8 +79,7 @@ fn set_up(job: &Job, binds: &[Bind], supervisor: &mut Channel) -> Result<(), Fau
     let GoOn = supervisor.receive().map_err(lost())?;
 
     let streams = "set up the standard streams";
-    let null = null().map_err(fault(Part::Devices, "open '/dev/null'"))?;
-    dup2_stdin(null.as_fd()).map_err(fault(Part::Other, streams))?;
+    dup2_stdin(null).map_err(fault(Part::Other, streams))?;
     dup2_stderr(stdout()).map_err(fault(Part::Other, streams))?;
 
     if job.network.is_none() {
@@ -81,6 +88,10 @@ fn set_up(job: &Job, binds: &[Bind], supervisor: &mut Channel) -> Result<(), Fau
     }
     sethostname(b"localhost").map_err(fault(Part::Namespaces, "set the host name"))?;
     setdomainname(b"(none)").map_err(fault(Part::Namespaces, "set the domain name"))?;
+    if job.has_cgroup() {
+        system::unshare(UnshareFlags::NEWCGROUP)
+            .map_err(fault(Part::Cgroups, "make a cgroup namespace"))?;
+    }
     mounts::enter(binds)?;
     give_up(job)
 }

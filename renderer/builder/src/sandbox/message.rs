@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Process;
 
+use super::outcome::Usage;
 use super::request::Network;
 
 /// No message is larger: the environment and the files of a builder are in one.
@@ -28,6 +29,17 @@ pub(super) struct Job {
     pub(super) shell: Option<PathBuf>,
     pub(super) network: Option<Network>,
     pub(super) kvm: bool,
+    pub(super) memory: Option<u64>,
+    pub(super) processes: Option<u64>,
+    /// All is set up, and then it ends: no builder is started.
+    pub(super) is_trial: bool,
+}
+
+impl Job {
+    /// Whether the builder gets a cgroup of its own: only if something is limited by it.
+    pub(super) fn has_cgroup(&self) -> bool {
+        self.memory.is_some() || self.processes.is_some()
+    }
 }
 
 /// A folder with paths that are bound into the store, by their base names.
@@ -51,8 +63,15 @@ pub(super) struct ImageSource {
 pub(super) enum Report {
     /// It runs.
     Started { owner: u32 },
-    /// It ended with this status of `wait`.
-    Ended { status: i32 },
+    /// It ended.
+    Ended {
+        /// The status of `wait`.
+        status: i32,
+        /// What it used.
+        usage: Usage,
+        /// The kernel killed some of its processes, since it used all of its memory.
+        is_out_of_memory: bool,
+    },
     /// It could not be started.
     Failed(Fault),
 }
@@ -94,6 +113,8 @@ pub(super) enum Part {
     Proc,
     /// Other mounts.
     Mounts,
+    /// Limits by cgroup.
+    Cgroups,
     /// Closure images.
     Images,
     /// Device nodes.

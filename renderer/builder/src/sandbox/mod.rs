@@ -11,15 +11,18 @@
 
 mod access;
 mod cancel;
+mod cgroup;
 mod child;
 mod devices;
 mod error;
 mod files;
 pub mod flows;
+mod hint;
 mod inside;
 mod message;
 mod mounts;
 mod outcome;
+mod probe;
 mod remove;
 mod request;
 mod run;
@@ -34,7 +37,8 @@ pub use cancel::Cancel;
 pub use child::child_main;
 pub use error::SandboxError;
 pub use flows::FlowPolicy;
-pub use outcome::{End, Outcome};
+pub use outcome::{End, Outcome, Usage};
+pub use probe::{Abilities, probe};
 pub(crate) use remove::remove_tree;
 pub use request::{Folder, Image, Inputs, Limits, Network, Request};
 pub use run::run;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How a builder came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -36,4 +38,17 @@ pub struct Outcome {
     pub owner: u32,
     /// How long it ran.
     pub duration: Duration,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What a builder and its processes used. Without a cgroup, processes that no other waited for are not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Time of processors in its programs.
+    pub user: Duration,
+    /// Time of processors in the kernel.
+    pub system: Duration,
+    /// The most memory at a time, in bytes: of all together by cgroup, else of the largest process.
+    pub memory: u64,
 }

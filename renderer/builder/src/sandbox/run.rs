@@ -17,7 +17,7 @@ use super::child::ARGUMENT;
 use super::error::SandboxError;
 use super::files::{BUILD, STORE};
 use super::message::{Channel, ImageSource, Job, Report, Source};
-use super::outcome::{End, Outcome};
+use super::outcome::{End, Outcome, Usage};
 use super::request::{Folder, Image, Limits, Request};
 use super::terminal::{Got, Terminal};
 
@@ -32,28 +32,45 @@ pub fn run(
     log: &mut dyn FnMut(&[u8]),
     cancel: &Cancel,
 ) -> Result<Outcome, SandboxError> {
+    run_job(request, false, log, cancel)
+}
+
+/// As [`run`]; a trial ends with all set up, with no builder.
+pub(super) fn run_job(
+    request: &Request,
+    is_trial: bool,
+    log: &mut dyn FnMut(&[u8]),
+    cancel: &Cancel,
+) -> Result<Outcome, SandboxError> {
     let begun = Instant::now();
     let (terminal, slave) = Terminal::open().map_err(|source| SandboxError::Setup {
         action: "open a pseudoterminal (/dev/ptmx)".to_owned(),
+        hint: None,
         source,
     })?;
     let mut process = start(slave)?;
     process
         .supervisor
-        .send(&Job::of(request))
+        .send(&Job::of(request, is_trial))
         .map_err(SandboxError::Connection)?;
     let watched =
         Watch::new(&terminal, &request.limits, begun).watch(&mut process.supervisor, log, cancel);
     // It ends once it has lost the connection.
     drop(process.supervisor);
-    let (end, owner) = watched?;
-    process.child.wait().map_err(SandboxError::Connection)?;
+    if matches!(watched, Err(SandboxError::Stuck)) {
+        // It is not waited for: it waits for them.
+        let _ = process.child.kill();
+    } else {
+        process.child.wait().map_err(SandboxError::Connection)?;
+    }
+    let Ended { end, owner, usage } = watched?;
     Ok(Outcome {
         end,
         outputs: request.scratch.join(STORE),
         build_dir: request.scratch.join(BUILD),
         owner,
         duration: begun.elapsed(),
+        usage,
     })
 }
 
@@ -79,7 +96,7 @@ fn start(slave: OwnedFd) -> Result<Process, SandboxError> {
 }
 
 impl Job {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, is_trial: bool) -> Self {
         let names = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect();
         let folder = |folder: &Folder| Source {
             folder: folder.folder.clone(),
@@ -99,8 +116,18 @@ impl Job {
             shell: request.shell.clone(),
             network: request.network.clone(),
             kvm: request.kvm,
+            memory: request.limits.memory,
+            processes: request.limits.processes,
+            is_trial,
         }
     }
+}
+
+/// What is known of a builder at its end.
+struct Ended {
+    end: End,
+    owner: u32,
+    usage: Usage,
 }
 
 /// A builder that is watched.
@@ -130,13 +157,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Gives how the builder ended, and the user that owns what it made.
     fn watch(
         mut self,
         supervisor: &mut Channel,
         log: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
-    ) -> Result<(End, u32), SandboxError> {
+    ) -> Result<Ended, SandboxError> {
         loop {
             let [said, output, asked] = self.wait(supervisor, cancel)?;
             if output {
@@ -146,7 +172,15 @@ impl<'a> Watch<'a> {
                 match supervisor.receive() {
                     Ok(Report::Started { owner }) => self.owner = owner,
                     Ok(Report::Failed(fault)) => return Err(fault.into()),
-                    Ok(Report::Ended { status }) => return self.end(status, log),
+                    Ok(Report::Ended {
+                        status,
+                        usage,
+                        is_out_of_memory,
+                    }) => {
+                        let end = self.end(status, is_out_of_memory, log)?;
+                        let owner = self.owner;
+                        return Ok(Ended { end, owner, usage });
+                    }
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                         return Err(SandboxError::Vanished);
                     }
@@ -265,7 +299,12 @@ impl<'a> Watch<'a> {
     }
 
     /// The builder has ended: reads the rest of what it wrote.
-    fn end(mut self, status: i32, log: &mut dyn FnMut(&[u8])) -> Result<(End, u32), SandboxError> {
+    fn end(
+        &mut self,
+        status: i32,
+        is_out_of_memory: bool,
+        log: &mut dyn FnMut(&[u8]),
+    ) -> Result<End, SandboxError> {
         let mut before = None;
         // What the terminal holds is a few KiB, and nothing writes to it any more.
         while self.is_open && before != Some(self.written) {
@@ -284,6 +323,12 @@ impl<'a> Watch<'a> {
             (None, Some(code), _) => End::Exited(code),
             (None, None, signal) => End::Killed(signal.unwrap_or_default()),
         };
-        Ok((end, self.owner))
+        Ok(
+            if is_out_of_memory && reason.is_none() && end != End::Exited(0) {
+                End::OutOfMemory
+            } else {
+                end
+            },
+        )
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -13,11 +14,13 @@ use rustix::stdio::stdout;
 use rustix::thread::set_thread_groups;
 
 use super::access::Access;
-use super::child::let_go_of_standard_streams;
+use super::cgroup::Cgroup;
+use super::child::{let_go_of_standard_streams, null};
 use super::files::{self, Owner};
 use super::inside;
 use super::message::{Channel, Fault, GoOn, Job, Part, Report, Word, fault, fault_at};
 use super::mounts::{self, Bind};
+use super::outcome::Usage;
 use super::scratch;
 use super::system::{self, Forked};
 use super::users::BuildUser;
@@ -30,6 +33,7 @@ pub(super) const GROUP: u32 = 100;
 struct Running {
     pid: Pid,
     owner: u32,
+    cgroup: Option<Cgroup>,
     /// Held while it runs.
     _user: Option<BuildUser>,
     _scratch: File,
@@ -37,20 +41,25 @@ struct Running {
 
 /// Runs a builder to its end, and tells of it.
 pub(super) fn supervise(job: &Job, mut program: Channel, access: Access) -> io::Result<()> {
-    match start(job, &program, access) {
+    match start(job, access) {
         Ok(running) => {
             let_go_of_standard_streams()?;
             program.send(&Report::Started {
                 owner: running.owner,
             })?;
-            let status = watch(running.pid, &program)?;
-            program.send(&Report::Ended { status })
+            let (status, waited) = watch(running.pid, &program)?;
+            let cgroup = running.cgroup.as_ref();
+            program.send(&Report::Ended {
+                status,
+                usage: cgroup.map_or(waited, Cgroup::usage),
+                is_out_of_memory: cgroup.is_some_and(Cgroup::is_out_of_memory),
+            })
         }
         Err(fault) => program.send(&Report::Failed(fault)),
     }
 }
 
-fn start(job: &Job, program: &Channel, access: Access) -> Result<Running, Fault> {
+fn start(job: &Job, access: Access) -> Result<Running, Fault> {
     let user = match access {
         Access::BuildUsers => Some(BuildUser::take()?),
         Access::Own => None,
@@ -65,11 +74,17 @@ fn start(job: &Job, program: &Channel, access: Access) -> Result<Running, Fault>
         scratch::lock(Path::new(".")).map_err(fault_at(Part::Other, "lock", &job.scratch))?;
     files::prepare(job, owner)?;
     let binds = mounts::prepare(job)?;
-    let pid = start_builder(job, &binds, program, owner)?;
+    let cgroup = if job.has_cgroup() {
+        Some(Cgroup::new(job)?)
+    } else {
+        None
+    };
+    let pid = start_builder(job, &binds, cgroup.as_ref(), owner)?;
     let owner = owner.map_or_else(|| geteuid().as_raw(), |owner| owner.id);
     Ok(Running {
         pid,
         owner,
+        cgroup,
         _user: user,
         _scratch: lock,
     })
@@ -87,7 +102,7 @@ fn become_alone(owner: Owner) -> Result<(), Fault> {
 fn start_builder(
     job: &Job,
     binds: &[Bind],
-    program: &Channel,
+    cgroup: Option<&Cgroup>,
     owner: Option<Owner>,
 ) -> Result<Pid, Fault> {
     let (mut ours, theirs) =
@@ -100,11 +115,13 @@ fn start_builder(
     if job.network.is_none() {
         flags |= libc::CLONE_NEWNET;
     }
-    let forked = system::clone(flags)
+    // Opened here: its path is then one of the supervisor's mounts, as it is one of Nix's, which the builder can read.
+    let null = null().map_err(fault(Part::Devices, "open '/dev/null'"))?;
+    let forked = system::clone(flags, cgroup.map(|cgroup| cgroup.folder().as_fd()))
         .map_err(fault(Part::Namespaces, "make the namespaces of a builder"))?;
     let Forked::Parent(pid) = forked else {
         drop(ours);
-        inside::become_builder(job, binds, theirs, program);
+        inside::become_builder(job, binds, theirs, &null);
     };
     drop(theirs);
     set_up(&mut ours, owner).inspect_err(|_| {
@@ -149,7 +166,7 @@ fn map_users(pid: u32, owner: Option<Owner>) -> Result<(), Fault> {
 }
 
 /// Waits for the end of a builder, and brings it about when the program is no longer there or asks for it.
-fn watch(builder: Pid, program: &Channel) -> io::Result<i32> {
+fn watch(builder: Pid, program: &Channel) -> io::Result<(i32, Usage)> {
     let process = pidfd_open(builder, PidfdFlags::empty())?;
     let mut is_asked = false;
     loop {

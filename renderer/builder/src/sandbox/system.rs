@@ -4,10 +4,13 @@
 
 use std::ffi::{CString, c_char};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
+
+use super::outcome::Usage;
 
 /// Which of two processes goes on.
 pub(super) enum Forked {
@@ -19,15 +22,49 @@ pub(super) enum Forked {
 
 /// Makes a second process of this one, which has no other threads.
 pub(super) fn fork() -> io::Result<Forked> {
-    clone(0)
+    clone(0, None)
 }
 
-/// As [`fork`], with the new process in new namespaces: `flags` are those of `clone`.
-pub(super) fn clone(flags: libc::c_int) -> io::Result<Forked> {
-    let flags = i64::from(flags | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM the new process has a copy of all memory, and without a stack it goes on on the copy of this
-    // one's; no pointer is passed. This process has one thread, so no lock is held by a thread that the copy lacks.
-    let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0_i64, 0_i64, 0_i64, 0_i64) };
+/// As [`fork`], with the new process in new namespaces: `flags` are those of `clone`. It begins in `cgroup`, if that is given.
+pub(super) fn clone(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    let result = match cgroup {
+        // SAFETY: without CLONE_VM the new process has a copy of all memory, and without a stack it goes on on the copy of
+        // this one's; no pointer is passed. This process has one thread, so no lock is held by a thread that the copy lacks.
+        None => unsafe {
+            libc::syscall(
+                libc::SYS_clone,
+                i64::from(flags | libc::SIGCHLD),
+                0_i64,
+                0_i64,
+                0_i64,
+                0_i64,
+            )
+        },
+        Some(cgroup) => {
+            let args = libc::clone_args {
+                flags: flags as u64 | CLONE_INTO_CGROUP,
+                pidfd: 0,
+                child_tid: 0,
+                parent_tid: 0,
+                exit_signal: libc::SIGCHLD as u64,
+                stack: 0,
+                stack_size: 0,
+                tls: 0,
+                set_tid: 0,
+                set_tid_size: 0,
+                cgroup: cgroup.as_raw_fd() as u64,
+            };
+            // SAFETY: as above; the structure is the one that the call reads, of the size given.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_clone3,
+                    &raw const args,
+                    size_of::<libc::clone_args>(),
+                )
+            }
+        }
+    };
     match result {
         0 => Ok(Forked::Child),
         pid => Pid::from_raw(pid as i32)
@@ -44,14 +81,25 @@ pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(io::Error::from)
 }
 
-/// Waits until a child ended, and gives its status of `wait`.
-pub(super) fn wait_for(child: Pid) -> io::Result<i32> {
+/// Waits until a child ended, and gives its status of `wait`, and what it used.
+pub(super) fn wait_for(child: Pid) -> io::Result<(i32, Usage)> {
     let mut status = 0;
+    // SAFETY: all of its fields may be zero.
+    let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
     loop {
-        // SAFETY: `status` is written, and no more is.
-        let result = unsafe { libc::waitpid(child.as_raw_nonzero().get(), &raw mut status, 0) };
+        let pid = child.as_raw_nonzero().get();
+        // SAFETY: `status` and `usage` are written, and no more is.
+        let result = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
         if result >= 0 {
-            return Ok(status);
+            let time = |time: libc::timeval| {
+                Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+            };
+            let usage = Usage {
+                user: time(usage.ru_utime),
+                system: time(usage.ru_stime),
+                memory: usage.ru_maxrss as u64 * 1024,
+            };
+            return Ok((status, usage));
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
@@ -90,9 +138,20 @@ pub(super) fn keep_only_standard_streams() -> io::Result<()> {
 
 /// Sets all signals to what they do without a handler, and blocks none.
 pub(super) fn reset_signals() -> io::Result<()> {
+    // As the kernel has it: the handler, flags, and a set of 64 signals. Zero is the default action, on any architecture. The
+    // C library's function refuses the signals that it has for itself, and starts programs with these ignored.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: the default action needs no handler. A signal that may not be changed is refused, and has the default.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the structure is as large as the kernel's. A signal that may not be changed is refused, and has the default.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     // SAFETY: the set is initialised by sigemptyset before it is read.
     let result = unsafe {
