@@ -126,7 +126,7 @@ impl Drop for Cgroup {
         for _ in 0..100 {
             match fs::remove_dir(&self.path) {
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                    std::thread::sleep(Duration::from_millis(1))
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 _ => return,
             }

@@ -13,7 +13,7 @@ struct Machine {
     apparmor_restricts_users: Option<String>,
     /// A filter of system calls holds for this process.
     is_filtered: bool,
-    /// The AppArmor profile of this process, if there is one.
+    /// The `AppArmor` profile of this process, if there is one.
     profile: Option<String>,
     is_root: bool,
 }
