@@ -69,6 +69,7 @@ let
     unpack ${source "busybox.tar.bz2"}
     make defconfig HOSTCC=gcc SHELL=/bin/sh > /dev/null
     sed -i 's/# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/^CONFIG_FEATURE_HAVE_RPC=y/# &/; s/^CONFIG_FEATURE_INETD_RPC=y/# &/; s/^CONFIG_TC=y/# &/' .config
+    yes "" | make oldconfig HOSTCC=gcc SHELL=/bin/sh > /dev/null
     make -j$NIX_BUILD_CORES busybox HOSTCC=gcc CC=gcc AR=$AR SHELL=/bin/sh SKIP_STRIP=y EXTRA_CFLAGS=-w > log 2>&1 || { tail -n 30 log; exit 1; }
     mkdir -p $out/bin; cp busybox $out/bin/
     for tool in $(./busybox --list); do ln -s busybox $out/bin/$tool; done'';

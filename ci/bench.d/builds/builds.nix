@@ -36,5 +36,5 @@ rec {
 
   # What a service is made of: most of it in the cache, and itself to be built.
   libraries = closure "library" 60 100 2000000;
-  service = run "service" { inherit libraries nonce; } "mkdir -p $out/bin; echo \"#!$libraries/bin/sh $nonce\" > $out/bin/service; chmod +x $out/bin/service";
+  service = run "service" { inherit libraries nonce; } "mkdir -p $out/bin; echo \"#!$libraries/bin/sh $nonce\" > $out/bin/service; chmod +x $out/bin/service" // { meta.mainProgram = "service"; };
 }
