@@ -87,10 +87,10 @@ let
   zlib = own "zlib-1.2.13" ''
     unpack ${source "zlib.tar.bz2"}
     mkdir -p $out/lib $out/include
-    for file in adler32 compress crc32 deflate infback inffast inflate inftrees trees uncompr zutil; do
+    for file in adler32 compress crc32 deflate infback inffast inflate inftrees trees uncompr zutil gzclose gzlib gzread gzwrite; do
       tcc -c -DHAVE_UNISTD_H -o $file.o $file.c
     done
-    tcc -ar rcs $out/lib/libz.a *.o
+    tcc.real -ar rcs $out/lib/libz.a *.o
     cp zlib.h zconf.h $out/include/
     tcc -I. -o example test/example.c $out/lib/libz.a
     ./example'';
