@@ -12,7 +12,7 @@ use super::AskError;
 use crate::UnreadSource;
 use crate::environment::EnvironmentError;
 use crate::options::Refusal;
-use crate::outputs::OutputError;
+use crate::outputs::{OutputError, OutputFailure};
 use crate::sandbox::SandboxError;
 
 /// A derivation that is not built.
@@ -324,6 +324,7 @@ impl Failure {
             Reason::Builder { is_transient, .. } => *is_transient,
             Reason::Substitutes { .. } | Reason::Io { .. } | Reason::Cancelled => true,
             Reason::Inputs { source, .. } => !matches!(**source, InputError::Unknown(_)),
+            Reason::Outputs(error) => error.failure() == OutputFailure::Misc,
             Reason::Sandbox { source, .. } => {
                 matches!(source, SandboxError::Vanished | SandboxError::Stuck)
             }

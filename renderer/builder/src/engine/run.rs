@@ -174,6 +174,11 @@ impl Workshop<'_> {
                 "derivation '{derivation}' requested impure path '{path}', but it was not in allowed-impure-host-deps"
             )));
         }
+        if job.options.uses_uid_range() {
+            return Err(Reason::NotAllowed(format!(
+                "derivation '{derivation}' requires the system feature 'uid-range', and this sandbox has one user id only; build it with Nix, or without the feature"
+            )));
+        }
         for warning in &job.options.warnings {
             self.tell(Event::Warning((*warning).to_owned()));
         }

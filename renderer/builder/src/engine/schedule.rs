@@ -384,15 +384,32 @@ impl<'a> Run<'a> {
 }
 
 impl Run<'_> {
-    /// What came of it.
-    async fn report(mut self, request: &Request) -> Result<Report, EngineError> {
-        while let Some(fetched) = self.targets.join_next().await {
+    /// Waits for what is fetched and was asked for, unless the run has failed.
+    async fn await_targets(&mut self) -> Result<(), EngineError> {
+        let stop = self.context.stop.clone();
+        loop {
+            let fetched = tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    self.targets.shutdown().await;
+                    return Ok(());
+                }
+                fetched = self.targets.join_next() => fetched,
+            };
             match fetched {
-                Ok(fetched) => fetched.map_err(EngineError::Fetch)?,
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {}
+                None => return Ok(()),
+                Some(Ok(fetched)) => fetched.map_err(EngineError::Fetch)?,
+                Some(Err(error)) if error.is_panic() => {
+                    std::panic::resume_unwind(error.into_panic())
+                }
+                Some(Err(_)) => {}
             }
         }
+    }
+
+    /// What came of it.
+    async fn report(mut self, request: &Request) -> Result<Report, EngineError> {
+        self.await_targets().await?;
         let mut report = Report {
             failures: self.failures,
             built: self.built,

@@ -14,6 +14,8 @@ use crate::plan::OutputId;
 #[derive(Debug, Clone)]
 pub struct BuildTrace {
     folder: PathBuf,
+    /// What a process that is killed leaves here, the next removes.
+    tmp: PathBuf,
 }
 
 /// No entry has as many bytes.
@@ -24,6 +26,7 @@ impl BuildTrace {
     pub fn new(store: &Path) -> Self {
         Self {
             folder: store.join("realisations"),
+            tmp: store.join("tmp"),
         }
     }
 
@@ -59,9 +62,7 @@ impl BuildTrace {
         }
         fs::create_dir_all(&self.folder)?;
         let id = id.to_string();
-        let mut file = tempfile::Builder::new()
-            .prefix(".made-")
-            .tempfile_in(&self.folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.tmp)?;
         file.write_all(format!("{id}\n{path}\n").as_bytes())?;
         file.persist(self.file(&id))?;
         Ok(())
@@ -75,6 +76,7 @@ mod tests {
     #[test]
     fn entries_are_read_as_they_were_written_and_damaged_ones_are_none() {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("tmp")).unwrap();
         let trace = BuildTrace::new(folder.path());
         let id = |output: &str| OutputId {
             hash: HashAlgorithm::Sha256.digest(b"x"),

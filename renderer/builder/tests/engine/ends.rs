@@ -158,6 +158,8 @@ pub(crate) fn what_cannot_be_built_says_why() {
         .script("free", "echo > $out")
         .set("__noChroot", "1")
         .add();
+    let ids = world.script("ids", "echo > $out");
+    let ids = ids.set("requiredSystemFeatures", "uid-range").add();
     let needs = world
         .script("needs", "echo > $out")
         .input("foreign", &foreign, "out")
@@ -178,6 +180,13 @@ pub(crate) fn what_cannot_be_built_says_why() {
             "derivation '/nix/store/{free}' has '__noChroot' set, but that's not allowed when 'sandbox' is 'true'"
         );
         assert_eq!(done.messages(), [expected]);
+        assert!(done.started().is_empty());
+        let done = build(&engine, &request(&[&ids])).await;
+        assert!(
+            done.messages()[0].contains("one user id only"),
+            "{:?}",
+            done.messages()
+        );
         assert!(done.started().is_empty());
         let gone = StorePath::from_base_name("44r15qp3hx522xqaf9szcv8j812p14b7-gone.drv").unwrap();
         let done = build(&engine, &request(&[&gone])).await;
