@@ -8,6 +8,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 use std::thread;
 
+use nix_formats::nar::ReaderError;
 use nix_formats::{Compression, ContentAddress, HashAlgorithm, Hasher, NarHash, NarInfo};
 use nix_formats::{StorePath, nix32};
 use thiserror::Error;
@@ -15,7 +16,6 @@ use thiserror::Error;
 use crate::error::{FileError, StoreError};
 use crate::leases::Leases;
 use crate::pack::{PackWriter, WriteError};
-use crate::realise::RealiseError;
 use crate::store::{Pin, Store, StoredPath, lock};
 
 /// What is known of a path that was made here, besides what its NAR tells.
@@ -55,23 +55,23 @@ pub enum PackError {
     /// What it is read from.
     #[error("failed to read the NAR")]
     Read(#[source] io::Error),
-    /// It is none, or one that no store holds.
+    /// It is none.
+    #[error("failed to read the NAR")]
+    Nar(#[source] ReaderError),
+    /// It is one that no store holds.
     #[error("the NAR cannot be stored")]
     Unsuitable(#[source] io::Error),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The disk has no room for it, garbage aside.
-    #[error("the store's disk has no room for {0} bytes more")]
-    NoSpace(u64),
 }
 
 impl From<WriteError> for PackError {
     fn from(error: WriteError) -> Self {
-        use nix_formats::nar::ReaderError;
         match error {
             WriteError::File(error) => Self::Store(error.into()),
             WriteError::Nar(ReaderError::Io(error)) => Self::Read(error),
+            WriteError::Nar(error) => Self::Nar(error),
             error => Self::Unsuitable(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
     }
@@ -82,11 +82,7 @@ impl Store {
     /// made sure first that there is room for them; garbage goes for it if need be.
     pub fn pack(&self, nar: impl Read, size: Option<u64>) -> Result<Packed, PackError> {
         self.writable()?;
-        let bytes = size.unwrap_or(0);
-        let _room = self.room_now(bytes).map_err(|error| match error {
-            RealiseError::Store(error) => error.into(),
-            _ => PackError::NoSpace(bytes),
-        })?;
+        let _room = self.room_now(size.unwrap_or(0))?;
         let shared = &self.shared;
         let id = shared.next_pack().map_err(StoreError::from)?;
         let path = shared.layout.tmp().join(id.to_string());
@@ -125,7 +121,7 @@ impl Store {
                 .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
             match (packed, written) {
                 // What could not be read, or what was not sound, was not written to its end; or nothing read it on.
-                (Err(error @ (PackError::Store(_) | PackError::NoSpace(_))), _) => Err(error),
+                (Err(error @ PackError::Store(_)), _) => Err(error),
                 (_, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
                     Err(PackError::Read(error))
                 }

@@ -81,6 +81,7 @@ impl Store {
         shared.verdicts.forget(id);
         shared.delivered.forget(id);
         remove_file(&shared.layout.signatures_of(id))?;
+        self.remove_export(id)?;
         Ok(true)
     }
 

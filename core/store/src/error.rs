@@ -155,6 +155,9 @@ pub enum StoreError {
     /// A store path has a tree that cannot be written as files.
     #[error("cannot export the closure")]
     Export(#[source] tree_writer::TreeError),
+    /// The disk has no room for it, garbage aside.
+    #[error("the store's disk has no room for {0} bytes more")]
+    NoSpace(u64),
     /// The store's own key can't be read.
     #[error("'{}' is no key; remove it to have another made, and what this store built is built again", path.display())]
     BadKey {

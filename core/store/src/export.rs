@@ -42,7 +42,7 @@ impl Store {
     }
 }
 
-fn write(
+pub(crate) fn write(
     writer: &mut TreeWriter,
     packs: &mut PackFiles<'_>,
     base_name: &[u8],

@@ -94,7 +94,7 @@ impl Store {
         self.writable()?;
         let shared = &self.shared;
         let _one_at_a_time = lock(&shared.collecting);
-        let image_bytes = images(&shared.layout.closures());
+        let image_bytes = self.image_bytes();
         let before = image_bytes + shared.index().disk_bytes();
         if let Some(above) = options.above
             && !self.is_fuller_than(above, before)?
@@ -212,9 +212,14 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes that closure images take on disk, and exports.
+    pub(crate) fn image_bytes(&self) -> u64 {
+        images(&self.shared.layout.closures()) + self.exported_bytes()
+    }
+
     /// Bytes that packs and images take on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.shared.index().disk_bytes() + images(&self.shared.layout.closures())
+        self.shared.index().disk_bytes() + self.image_bytes()
     }
 
     fn is_fuller_than(&self, watermark: Watermark, bytes: u64) -> Result<bool, StoreError> {
@@ -238,7 +243,7 @@ impl Store {
 }
 
 /// Bytes that closure images take on disk.
-pub(crate) fn images(closures: &Path) -> u64 {
+fn images(closures: &Path) -> u64 {
     let folders = fs::read_dir(closures).into_iter().flatten().flatten();
     folders
         .flat_map(|folder| closures::images_in(&folder.path()).collect::<Vec<_>>())

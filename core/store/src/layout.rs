@@ -162,7 +162,16 @@ impl Layout {
         self.root.join("index")
     }
 
-    pub(crate) fn folders(&self) -> [PathBuf; 6] {
+    /// Paths as files, by pack: see [`crate::exports`].
+    pub(crate) fn exports(&self) -> PathBuf {
+        self.root.join("exports")
+    }
+
+    pub(crate) fn export(&self, id: PackId) -> PathBuf {
+        self.exports().join(id.to_string())
+    }
+
+    pub(crate) fn folders(&self) -> [PathBuf; 7] {
         [
             self.index(),
             self.packs(),
@@ -170,6 +179,7 @@ impl Layout {
             self.closures(),
             self.roots(),
             self.signatures(),
+            self.exports(),
         ]
     }
 }

@@ -50,6 +50,7 @@
 //! | `signatures/<id>` | signatures that came after the pack was written |
 //! | `index/` | a cache of what the records say: paths, and where contents lie |
 //! | `tmp/` | what is being made; emptied when a process opens the store to write |
+//! | `exports/<id>` | a path as files, for builds without mounts: see [`Store::exported`] |
 //! | `key` | the store's own key, which signs what was made here: see [`Store::add`] |
 //! | `state`, `lock` | what must be known of earlier processes; the process that writes |
 
@@ -64,6 +65,7 @@ mod delivered;
 mod discard;
 mod error;
 mod export;
+mod exports;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -95,6 +97,7 @@ mod verify;
 pub use add::{HeldPath, NewPath, PackError, Packed};
 pub use allocator::{ALLOCATOR_SETTINGS, Allocator};
 pub use error::{FileError, OpenError, StoreError};
+pub use exports::ExportedPath;
 pub use gc::{GcOptions, GcReport, Watermark, WatermarkError};
 pub use image::ClosureImage;
 pub use layout::PackId;

@@ -16,6 +16,7 @@ use crate::common::Common;
 use crate::delivered::Delivered;
 use crate::discard::Discarding;
 use crate::error::{FileError, OpenError, StoreError, failed};
+use crate::exports::{remove_exports, remove_tree};
 use crate::index::Index;
 use crate::layout::{Layout, PackId};
 use crate::load::load;
@@ -91,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) closure_folders: Mutex<()>,
     /// Held while a path that was made here becomes one of the store's.
     pub(crate) adding: Mutex<()>,
+    /// Held while a path is exported.
+    pub(crate) exporting: Mutex<()>,
     /// The store's own key, once it was needed.
     pub(crate) key: OnceLock<SecretKey>,
     /// Held while one path goes, or the space of one pack is given back.
@@ -140,10 +143,13 @@ impl Store {
         let loaded = load(&layout, &options.store_dir, boot_id, lock.is_some())?;
         let (mut state, mut left) = (loaded.state, 0..0);
         if lock.is_some() {
-            if state.has_rebooted() {
+            let has_rebooted = state.has_rebooted();
+            if has_rebooted {
                 crate::closures::remove_images(&layout)?;
                 crate::roots::remove_damaged(&layout)?;
             }
+            // Nothing waits for their files to be on disk, either.
+            remove_exports(&layout, &loaded.index, has_rebooted)?;
             left = state.take_numbers();
             match state.save(&layout) {
                 // Garbage can be collected all the same, and what needs a number tries again.
@@ -166,6 +172,7 @@ impl Store {
             making_image: Mutex::default(),
             closure_folders: Mutex::default(),
             adding: Mutex::default(),
+            exporting: Mutex::default(),
             key: OnceLock::new(),
             discarding: Mutex::default(),
         });
@@ -390,13 +397,7 @@ fn make_private(dir: &Path) -> Result<(), FileError> {
 
 fn empty(folder: &Path) -> Result<(), FileError> {
     for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
-        let path = entry.map_err(failed("read", folder))?.path();
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        removed.map_err(failed("remove", &path))?;
+        remove_tree(&entry.map_err(failed("read", folder))?.path())?;
     }
     Ok(())
 }

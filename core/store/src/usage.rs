@@ -4,7 +4,6 @@ use hashbrown::HashMap;
 use niphas_api::Roots;
 
 use crate::error::StoreError;
-use crate::gc::images;
 use crate::record::{FileNode, Place};
 use crate::store::{Store, StoredPath};
 
@@ -19,7 +18,7 @@ pub struct DiskUsage {
     pub stored_bytes: u64,
     /// Bytes that packs take on disk: contents, records, and the padding between.
     pub pack_bytes: u64,
-    /// Bytes that closure images take on disk.
+    /// Bytes that closure images take on disk, and paths that are exported.
     pub image_bytes: u64,
     /// The same for each set of paths that was asked for, in their order.
     pub closures: Vec<ClosureUsage>,
@@ -32,7 +31,7 @@ pub struct StoreSize {
     pub paths: u64,
     /// Bytes that packs take on disk.
     pub pack_bytes: u64,
-    /// Bytes that closure images take on disk.
+    /// Bytes that closure images take on disk, and paths that are exported.
     pub image_bytes: u64,
 }
 
@@ -66,7 +65,7 @@ struct Extent {
 impl Store {
     /// What the store takes on disk as a whole.
     pub fn size(&self) -> StoreSize {
-        let image_bytes = images(&self.shared.layout.closures());
+        let image_bytes = self.image_bytes();
         let index = self.shared.index();
         StoreSize {
             paths: index

@@ -157,7 +157,7 @@ async fn what_is_packed_and_not_added_leaves_nothing() {
     assert!(matches!(cut, PackError::Read(_)), "{cut}");
     let longer = nar.as_slice().chain(b"x".as_slice());
     let longer = store.pack(longer, size).unwrap_err();
-    assert!(matches!(longer, PackError::Unsuitable(_)), "{longer}");
+    assert!(matches!(longer, PackError::Nar(_)), "{longer}");
     let failing = io::Error::other("unplugged");
     struct Fails(Option<io::Error>);
     impl Read for Fails {
@@ -194,7 +194,7 @@ async fn a_nar_can_be_written_by_another_thread() {
             out.write_all(&[0; 4096])?;
         }
     });
-    assert!(matches!(error, Err(PackError::Unsuitable(_))), "{error:?}");
+    assert!(matches!(error, Err(PackError::Nar(_))), "{error:?}");
 }
 
 #[test]

@@ -98,32 +98,25 @@ impl Store {
         if let Some(room) = self.room_at_once(bytes)? {
             return Ok(room);
         }
-        Err(self.no_space(bytes)?)
-    }
-
-    /// As [`Self::room`], for a thread that may wait.
-    pub(crate) fn room_now(&self, bytes: u64) -> Result<Room, RealiseError> {
-        if let Some(room) = self.room_at_once(bytes)? {
-            return Ok(room);
-        }
-        self.collect_now(bytes, self.free_for(bytes)?)?;
-        match self.room_at_once(bytes)? {
-            Some(room) => Ok(room),
-            None => Err(self.no_space(bytes)?),
-        }
-    }
-
-    fn no_space(&self, bytes: u64) -> Result<RealiseError, FileError> {
         let disk = self.disk()?;
         let promised = *lock(&self.shared.running.space.promised);
-        Ok(RealiseError::NoSpace {
+        Err(RealiseError::NoSpace {
             needed: bytes,
             free: disk.free.saturating_sub(promised),
             reserve: disk.reserve,
         })
     }
 
-    fn room_at_once(&self, bytes: u64) -> Result<Option<Room>, RealiseError> {
+    /// As [`Self::room`], for a thread that may wait.
+    pub(crate) fn room_now(&self, bytes: u64) -> Result<Room, StoreError> {
+        if let Some(room) = self.room_at_once(bytes)? {
+            return Ok(room);
+        }
+        self.collect_now(bytes, self.free_for(bytes)?)?;
+        self.room_at_once(bytes)?.ok_or(StoreError::NoSpace(bytes))
+    }
+
+    fn room_at_once(&self, bytes: u64) -> Result<Option<Room>, FileError> {
         let mut left = 0;
         if self.shared.options.keep_free.is_some() {
             let disk = self.disk()?;
