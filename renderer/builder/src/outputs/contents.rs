@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use niphas_store::{PackError, Packed};
+use nix_formats::nar::ReaderError;
 use nix_formats::{Hash, HashAlgorithm, NarHash, StorePath};
 
 use super::Build;
@@ -15,6 +16,9 @@ use super::pass::{Watched, hash};
 use super::rewrite::{HashPart, NO_HASH, Rewrites, Rewriting};
 use super::survey::{Survey, survey};
 use super::tree::{Place, TreeReader, failed};
+
+/// The largest NAR: the contents of a pack of the store end there.
+const MAX_NAR_SIZE: u64 = 2 << 40;
 
 /// An output that was looked at.
 pub(super) struct Contents<'a> {
@@ -87,6 +91,14 @@ impl<'a> Contents<'a> {
             });
         }
         let survey = survey(root, &shown, &build.left.owners)?;
+        // Holes take no space, and may have more bytes than can ever be read.
+        if survey.nar_size > MAX_NAR_SIZE {
+            return Err(OutputError::TooManyBytes {
+                path: shown,
+                size: survey.nar_size,
+                limit: MAX_NAR_SIZE,
+            });
+        }
         let mut contents = Self {
             build,
             name,
@@ -207,6 +219,7 @@ impl<'a> Contents<'a> {
         let packed = self.build.store.pack(nar, Some(self.survey.nar_size));
         let packed = packed.map_err(|error| match error {
             PackError::Read(error) => self.unread(error),
+            PackError::Nar(ReaderError::NotSorted { .. }) => OutputError::NotSorted,
             source => OutputError::Pack {
                 output: self.name.to_owned(),
                 source,

@@ -52,6 +52,16 @@ pub enum OutputError {
         /// How many it may have.
         limit: u64,
     },
+    /// An output has more contents than a store path may have.
+    #[error("\"{}\" has {size} bytes, and a store path has {limit} at most", path.display())]
+    TooManyBytes {
+        /// The output.
+        path: PathBuf,
+        /// The size of its NAR.
+        size: u64,
+        /// The most that it may be.
+        limit: u64,
+    },
     /// Outputs refer to each other.
     #[error(
         "cycle detected in build of '{derivation}' in the references of output '{output}' from output '{parent}'"
@@ -72,6 +82,9 @@ pub enum OutputError {
     /// Text names no path that is made of its hash.
     #[error("self-reference not allowed with text hashing")]
     TextSelfReference,
+    /// Names are others once hash parts in them are rewritten, and in another order.
+    #[error("bad archive: NAR directory is not sorted")]
+    NotSorted,
     /// Trees of Git objects are not hashed here.
     #[error("output '{0}' is hashed as Git does, which cannot be done here")]
     Git(String),
@@ -223,6 +236,7 @@ impl OutputError {
             | Self::Cycle { .. }
             | Self::NotAPlainFile(_)
             | Self::TooManyFiles { .. }
+            | Self::TooManyBytes { .. }
             | Self::TooLarge { .. }
             | Self::ClosureTooLarge { .. }
             | Self::NoSuchOutput { .. }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use niphas_store::{HeldPath, Store};
 use nix_formats::{ContentAddress, Derivation, NarHash, StorePath};
 
-pub use compare::Difference;
+pub use compare::{Difference, DifferenceKind};
 pub use error::{OutputError, OutputFailure};
 
 use crate::environment::PathInfos;

@@ -182,3 +182,61 @@ fn make_readable(place: Place<'_>, stat: &Stat, needed: u32) -> io::Result<()> {
     let mode = (stat.st_mode & 0o777) | needed;
     std::fs::set_permissions(link, Permissions::from_mode(mode))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use nix_formats::nar::{Event, Reader};
+
+    use super::*;
+    use crate::outputs::tree::TreeReader;
+
+    #[test]
+    fn a_survey_tells_the_size_of_the_nar_that_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        for size in 0..20 {
+            fs::write(
+                root.join(format!("{size}{}", "n".repeat(size))),
+                vec![7; size],
+            )
+            .unwrap();
+            symlink("t".repeat(size + 1), root.join(format!("a/link-{size}"))).unwrap();
+        }
+        let run = root.join("a/b/run");
+        fs::write(&run, vec![1; 200_000]).unwrap();
+        fs::set_permissions(&run, Permissions::from_mode(0o755)).unwrap();
+        let owner = fs::metadata(&root).unwrap().uid();
+        let fd = fs::File::open(folder.path()).unwrap();
+        let look = |name: &str| {
+            let place = Place {
+                folder: fd.as_fd(),
+                name: OsStr::new(name),
+            };
+            let shown = folder.path().join(name);
+            let survey = survey(place, &shown, &(owner..=owner)).unwrap();
+            let mut nar = Vec::new();
+            TreeReader::new(place, &shown)
+                .read_to_end(&mut nar)
+                .unwrap();
+            assert_eq!(survey.nar_size, nar.len() as u64, "{name}");
+            let mut reader = Reader::new(nar.as_slice());
+            let mut entries = 0;
+            while let Some(event) = reader.next_event().unwrap() {
+                entries += usize::from(matches!(event, Event::Entry(_)));
+            }
+            (survey.plain_file, entries)
+        };
+        assert_eq!(look("root"), (None, 44));
+        fs::copy(&run, folder.path().join("program")).unwrap();
+        fs::write(folder.path().join("file"), "xyz").unwrap();
+        symlink("x", folder.path().join("link")).unwrap();
+        assert_eq!(look("program"), (None, 0));
+        assert_eq!(look("file"), (Some(3), 0));
+        assert_eq!(look("link"), (None, 0));
+    }
+}
