@@ -294,9 +294,7 @@ impl Places {
         });
         let content_address = match (written, &packed) {
             // It was not read on, and knows only that.
-            (Err(UnreadSource::Io { .. }), Err(PackError::Store(_) | PackError::NoSpace(_))) => {
-                None
-            }
+            (Err(UnreadSource::Io { .. }), Err(PackError::Store(_))) => None,
             (written, _) => Some(written?),
         };
         let packed = packed.map_err(|source| InputError::Pack {
