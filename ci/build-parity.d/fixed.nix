@@ -29,7 +29,7 @@ in
   symlink-in-flat-mode = failing 1 (flat "fixed-flat-symlink" "sha256" wrong "ln -s /etc/passwd $out");
   fails = failing 1 (flat "fixed-fails" "sha256" wrong "exit 7");
   missing = failing 1 (flat "fixed-missing" "sha256" wrong "true");
-  same-path-from-two = { build = { a = flat "fixed-same" "sha256" (sha256 "x") x; b = flat "fixed-same" "sha256" (sha256 "x") "${x} # in another way"; }; };
+  same-path-from-two = { options.varies = [ "log" ]; build = { a = flat "fixed-same" "sha256" (sha256 "x") x; b = flat "fixed-same" "sha256" (sha256 "x") "${x} # in another way"; }; };
   used = sh "fixed-used" { input = flat "fixed-an-input" "sha256" (sha256 "x") x; } "cat $input > $out; echo $input >> $out";
   # The hash decides the path of what uses it, not how it was made. Which of them is made is chance.
   used-made-otherwise = { options.varies = [ "log" ]; build = {
