@@ -24,6 +24,22 @@ step_build_parity() {
   NIPHAS_ORACLE=$oracle ci/build-parity
 }
 
+# A builder sees the same world as in Nix's sandbox: as root, as a user, and in a container.
+step_build_sandbox() {
+  if [[ $("$oracle/nix" --version) != *" 2.34"* ]]; then
+    skip "what builders see is compared with Nix 2.34"
+    return
+  fi
+  local packages=() program
+  declare -A package_of=([busybox]=busybox-static [gcc]=gcc [runc]=runc)
+  for program in "${!package_of[@]}"; do
+    command -v "$program" >/dev/null || packages+=("${package_of[$program]}")
+  done
+  ((${#packages[@]} == 0)) || { apt-get update -q && apt-get install --yes --no-install-recommends "${packages[@]}"; }
+  cargo build --workspace --locked --quiet --example run-builder
+  NIPHAS_ORACLE=$oracle NIPHAS_RUN_BUILDER=$CARGO_TARGET_DIR/debug/examples/run-builder ci/build-sandbox
+}
+
 # Builders that try to get out, and a builder that is killed.
 step_build_attacks() {
   if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then

@@ -9,6 +9,8 @@
 )]
 
 use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant};
 use niphas_erofs::{Extent, ImageBuilder};
 use niphas_store::mount::View;
 use nix_builder::sandbox::{
-    Cancel, End, Folder, Image, Limits, SandboxError, Scratch, probe, sweep,
+    Cancel, End, Folder, Image, Limits, Network, SandboxError, Scratch, probe, sweep,
 };
 use nix_formats::StorePath;
 
@@ -47,6 +49,10 @@ const TESTS: &[Test] = &[
     (
         "a_probe_tells_what_can_be_done",
         a_probe_tells_what_can_be_done,
+    ),
+    (
+        "a_builder_with_network_is_kept_to_the_policy",
+        a_builder_with_network_is_kept_to_the_policy,
     ),
     (
         "scratch_folders_are_removed_kept_and_swept",
@@ -276,6 +282,35 @@ fn a_probe_tells_what_can_be_done() {
             ));
         }
     }
+}
+
+fn a_builder_with_network_is_kept_to_the_policy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"from outside\n").unwrap();
+    });
+    let script = format!(
+        "nc 127.0.0.1 {port} < /dev/null; nc -w 2 169.254.169.254 80 < /dev/null 2> /dev/null || echo refused; cat /etc/nsswitch.conf"
+    );
+    let run = Build::new(&script)
+        .change(|request| request.network = Some(Network::default()))
+        .run();
+    assert!(run.log.starts_with("from outside\n"), "{}", run.log);
+    assert!(
+        run.log
+            .contains("note: the flow policy denies '169.254.169.254:80'\n"),
+        "{}",
+        run.log
+    );
+    assert!(
+        run.log
+            .ends_with("refused\nhosts: files dns\nservices: files\n"),
+        "{}",
+        run.log
+    );
+    served.join().unwrap();
 }
 
 fn scratch_folders_are_removed_kept_and_swept() {

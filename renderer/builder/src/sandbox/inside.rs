@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process;
@@ -93,11 +93,19 @@ fn set_up(
             .map_err(fault(Part::Cgroups, "make a cgroup namespace"))?;
     }
     mounts::enter(binds)?;
-    give_up(job)
+    if let Some(listener) = give_up(job)? {
+        // From here on this process makes no call that is supervised: reading and writing is not.
+        let number = listener.as_raw_fd();
+        supervisor
+            .send(&Word::Listener { number })
+            .map_err(lost())?;
+        let GoOn = supervisor.receive().map_err(lost())?;
+    }
+    Ok(())
 }
 
 /// Gives up what a builder must not have. The last of it, the filter of system calls, is the last of all.
-fn give_up(job: &Job) -> Result<(), Fault> {
+fn give_up(job: &Job) -> Result<Option<OwnedFd>, Fault> {
     // Where there are no keyrings, or a container refuses them, there is nothing to share.
     match system::own_session_keyring() {
         Err(error)
@@ -125,12 +133,18 @@ fn give_up(job: &Job) -> Result<(), Fault> {
         .map_err(fault(Part::Users, "become the group of the builder"))?;
     set_thread_uid(Uid::from_raw(USER))
         .map_err(fault(Part::Users, "become the user of the builder"))?;
-    Filter::nix()
-        .install()
-        .map(drop)
-        .map_err(|InstallError::Filter(error)| {
-            fault(Part::Filter, "install the filter of system calls")(error)
-        })
+    let is_supervised = job
+        .network
+        .as_ref()
+        .is_some_and(|network| !network.policy.allows_all());
+    let filter = if is_supervised {
+        Filter::supervised()
+    } else {
+        Filter::nix()
+    };
+    filter.install().map_err(|InstallError::Filter(error)| {
+        fault(Part::Filter, "install the filter of system calls")(error)
+    })
 }
 
 /// Becomes the builder. Comes back only with an error.

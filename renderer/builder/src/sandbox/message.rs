@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -63,6 +64,8 @@ pub(super) struct ImageSource {
 pub(super) enum Report {
     /// It runs.
     Started { owner: u32 },
+    /// The policy keeps it from this address.
+    Denied { address: SocketAddr },
     /// It ended.
     Ended {
         /// The status of `wait`.
@@ -81,13 +84,15 @@ pub(super) enum Report {
 pub(super) enum Word {
     /// Its process ID as `/proc` has it; it waits for an answer.
     Here { pid: u32 },
+    /// The filter of system calls has this descriptor as its listener; it waits for an answer.
+    Listener { number: i32 },
     /// All is set up.
     Ready,
     /// Something could not be set up.
     Failed(Fault),
 }
 
-/// The answer to [`Word::Here`]: its namespaces are ready for use.
+/// The answer to [`Word::Here`] and [`Word::Listener`]: what was asked for is done.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct GoOn;
 
@@ -165,6 +170,12 @@ impl Channel {
             None,
         )?;
         Ok((Self::from(one), Self::from(other)))
+    }
+
+    /// The same end once more. Messages of a few bytes do not mix.
+    pub(super) fn duplicate(&self) -> io::Result<Self> {
+        let socket = self.socket.try_clone()?;
+        Ok(Self { socket })
     }
 
     /// Sends a message.

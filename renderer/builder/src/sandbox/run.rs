@@ -171,6 +171,10 @@ impl<'a> Watch<'a> {
             if said {
                 match supervisor.receive() {
                     Ok(Report::Started { owner }) => self.owner = owner,
+                    Ok(Report::Denied { address }) => {
+                        let line = format!("note: the flow policy denies '{address}'\n");
+                        log(line.as_bytes());
+                    }
                     Ok(Report::Failed(fault)) => return Err(fault.into()),
                     Ok(Report::Ended {
                         status,

@@ -25,7 +25,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a folder in `parent`, which exists, and in which nobody else may write.
+    /// Makes a folder in `parent`, which exists, and in which no other user may write.
     pub fn new(parent: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {

@@ -17,6 +17,7 @@ use super::access::Access;
 use super::cgroup::Cgroup;
 use super::child::{let_go_of_standard_streams, null};
 use super::files::{self, Owner};
+use super::flows::{self, SuperviseError, take_listener};
 use super::inside;
 use super::message::{Channel, Fault, GoOn, Job, Part, Report, Word, fault, fault_at};
 use super::mounts::{self, Bind};
@@ -41,7 +42,7 @@ struct Running {
 
 /// Runs a builder to its end, and tells of it.
 pub(super) fn supervise(job: &Job, mut program: Channel, access: Access) -> io::Result<()> {
-    match start(job, access) {
+    match start(job, &program, access) {
         Ok(running) => {
             let_go_of_standard_streams()?;
             program.send(&Report::Started {
@@ -59,7 +60,7 @@ pub(super) fn supervise(job: &Job, mut program: Channel, access: Access) -> io::
     }
 }
 
-fn start(job: &Job, access: Access) -> Result<Running, Fault> {
+fn start(job: &Job, program: &Channel, access: Access) -> Result<Running, Fault> {
     let user = match access {
         Access::BuildUsers => Some(BuildUser::take()?),
         Access::Own => None,
@@ -79,7 +80,7 @@ fn start(job: &Job, access: Access) -> Result<Running, Fault> {
     } else {
         None
     };
-    let pid = start_builder(job, &binds, cgroup.as_ref(), owner)?;
+    let pid = start_builder(job, &binds, cgroup.as_ref(), owner, program)?;
     let owner = owner.map_or_else(|| geteuid().as_raw(), |owner| owner.id);
     Ok(Running {
         pid,
@@ -104,6 +105,7 @@ fn start_builder(
     binds: &[Bind],
     cgroup: Option<&Cgroup>,
     owner: Option<Owner>,
+    program: &Channel,
 ) -> Result<Pid, Fault> {
     let (mut ours, theirs) =
         Channel::pair().map_err(fault(Part::Other, "make a pair of sockets"))?;
@@ -124,7 +126,7 @@ fn start_builder(
         inside::become_builder(job, binds, theirs, &null);
     };
     drop(theirs);
-    set_up(&mut ours, owner).inspect_err(|_| {
+    set_up(&mut ours, pid, job, owner, program).inspect_err(|_| {
         // It ends by itself, having lost the connection; what it says of that is not heard.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     })?;
@@ -132,7 +134,13 @@ fn start_builder(
 }
 
 /// Sees the builder's process to where it becomes the builder.
-fn set_up(inside: &mut Channel, owner: Option<Owner>) -> Result<(), Fault> {
+fn set_up(
+    inside: &mut Channel,
+    builder: Pid,
+    job: &Job,
+    owner: Option<Owner>,
+    program: &Channel,
+) -> Result<(), Fault> {
     let lost = || fault(Part::Other, "talk to the process that becomes the builder");
     loop {
         match inside.receive().map_err(lost())? {
@@ -140,10 +148,44 @@ fn set_up(inside: &mut Channel, owner: Option<Owner>) -> Result<(), Fault> {
                 map_users(pid, owner)?;
                 inside.send(&GoOn).map_err(lost())?;
             }
+            Word::Listener { number } => {
+                keep_to_policy(builder, number, job, owner, program)?;
+                inside.send(&GoOn).map_err(lost())?;
+            }
             Word::Ready => return Ok(()),
             Word::Failed(fault) => return Err(fault),
         }
     }
+}
+
+/// Starts the thread that keeps a builder with network to the policy.
+fn keep_to_policy(
+    builder: Pid,
+    number: i32,
+    job: &Job,
+    owner: Option<Owner>,
+    program: &Channel,
+) -> Result<(), Fault> {
+    let failed = |error: SuperviseError| {
+        let action = format!("supervise the network of the builder: {}", error.action);
+        Fault::new(Part::Filter, action, error.source)
+    };
+    let mut program = program
+        .duplicate()
+        .map_err(fault(Part::Other, "duplicate a socket"))?;
+    let listener = take_listener(builder, number).map_err(failed)?;
+    let policy = job.network.as_ref().map(|network| network.policy.clone());
+    let user = owner.map(|Owner { id }| flows::BuildUser {
+        user: id,
+        group: id,
+    });
+    let denied = move |address| {
+        // If the program has gone, all ends.
+        let _ = program.send(&Report::Denied { address });
+    };
+    flows::supervise(listener, policy.unwrap_or_default(), user, denied)
+        .map(drop)
+        .map_err(failed)
 }
 
 fn map_users(pid: u32, owner: Option<Owner>) -> Result<(), Fault> {

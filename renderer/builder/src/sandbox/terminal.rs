@@ -17,7 +17,7 @@ pub(super) struct Terminal {
 /// What reading a terminal came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Got {
-    /// So many bytes.
+    /// A number of bytes.
     Bytes(usize),
     /// Nothing yet.
     Nothing,
