@@ -96,6 +96,9 @@ impl Engine {
                 plan.unknown.iter().map(print).collect(),
             ));
         }
+        for failure in &refused {
+            context.tell(Event::Failed(Arc::clone(failure))).await;
+        }
         let mut run = Run::new(context, request, &plan);
         run.failures = refused;
         if run.failures.is_empty() {
