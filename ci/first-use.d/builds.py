@@ -110,7 +110,9 @@ def what_is_built_is_kept_and_pushed(team):
     other = ("--store", team.home / "other", *store[2:])
     niphas(team, "build", *other, "app^out", "--no-link", *caches, said=["these 2 paths will be fetched"], unsaid=["building"])
     niphas(team, "log", *other, "base", *caches, said=["building base"])
-    niphas(team, "build", *other, "app^out", "--no-link", unsaid=["fetched", "building"], code=0, said=[])
+    # What is there counts by who signed it.
+    niphas(team, "build", *other, "app^out", "--no-link", "--key-file", "a.public", unsaid=["fetched", "building"])
+    niphas(team, "build", *other, "app^out", "--no-link", said=["building"])
 
 
 def a_build_that_is_interrupted(team):
