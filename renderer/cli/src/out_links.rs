@@ -21,6 +21,9 @@ use nix_formats::{HashAlgorithm, HashFormat, StorePath};
 
 use crate::failure::Failure;
 
+/// Digits of a SHA-256 hash.
+const HASH_DIGITS: usize = 64;
+
 /// The out-links to what is in a build store.
 pub(crate) struct OutLinks<'s> {
     store: &'s Store,
@@ -31,7 +34,7 @@ impl<'s> OutLinks<'s> {
         Self { store }
     }
 
-    fn exports(&self) -> PathBuf {
+    fn results(&self) -> PathBuf {
         self.store.dir().join("results")
     }
 
@@ -56,10 +59,10 @@ impl<'s> OutLinks<'s> {
         fs::create_dir_all(self.links())?;
         replace(&self.links().join(&name), &link)?;
         let export = self
-            .exports()
+            .results()
             .join(closure.digest.to_string().replace(':', "-"));
         if !export.is_dir() {
-            let new = self.exports().join(format!(".new-{}", std::process::id()));
+            let new = self.results().join(format!(".new-{}", std::process::id()));
             remove_tree(&new)?;
             let written = self.store.export(&closure, &new);
             if let Err(error) = written {
@@ -71,15 +74,28 @@ impl<'s> OutLinks<'s> {
         replace(&link, &export.join("store").join(path.base_name()))
     }
 
+    /// Removes the files of inputs that builds left, where those cannot be mounted: the next builds write them again. No build may
+    /// be running.
+    pub(crate) fn forget_inputs(&self) -> Result<(), Failure> {
+        let exports = self.store.dir().join("exports");
+        for name in names(&exports)? {
+            // Whole closures are named by a hash. Single paths, by their packs, are the store's own to collect.
+            if name.len() == HASH_DIGITS {
+                remove_tree(&exports.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets go of what links kept that were removed, or lead elsewhere by now, and of exports that no link leads to.
     pub(crate) fn forget_removed(&self) -> Result<(), Failure> {
-        let exports = self.exports();
+        let results = self.results();
         let mut used = BTreeSet::new();
         for name in names(&self.links())? {
             let entry = self.links().join(&name);
             let leads_to = fs::read_link(&entry).and_then(fs::read_link);
             let export = leads_to.ok().and_then(|target| {
-                let inside = target.strip_prefix(&exports).ok()?;
+                let inside = target.strip_prefix(&results).ok()?;
                 Some(inside.components().next()?.as_os_str().to_owned())
             });
             if let Some(export) = export {
@@ -91,9 +107,9 @@ impl<'s> OutLinks<'s> {
             }
             fs::remove_file(&entry)?;
         }
-        for name in names(&exports)? {
+        for name in names(&results)? {
             if !used.contains(&name) {
-                remove_tree(&exports.join(&name))?;
+                remove_tree(&results.join(&name))?;
             }
         }
         Ok(())
@@ -165,5 +181,73 @@ fn remove_tree(path: &Path) -> Result<(), Failure> {
                 .into())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use niphas_store::{NewPath, Options};
+    use nix_formats::nar::Writer;
+
+    use super::*;
+
+    /// A store with one path.
+    fn store(folder: &Path) -> (Store, StorePath) {
+        let store = Store::open(folder, Options::default()).unwrap();
+        let path = StorePath::from_base_name(format!("{}-text", "0".repeat(32))).unwrap();
+        let mut nar = Writer::new(Vec::new());
+        nar.begin_directory().unwrap();
+        nar.entry(b"file").unwrap();
+        nar.file(false, b"text").unwrap();
+        nar.end_directory().unwrap();
+        let nar = nar.finish().unwrap();
+        let packed = store.pack(&nar[..], Some(nar.len() as u64)).unwrap();
+        let new = NewPath {
+            path: path.clone(),
+            references: BTreeSet::new(),
+            deriver: None,
+            content_address: None,
+        };
+        store.add(packed, new).unwrap();
+        (store, path)
+    }
+
+    fn collected(store: &Store) -> usize {
+        let report = store.collect_garbage(&niphas_store::GcOptions::default());
+        report.unwrap().collected.len()
+    }
+
+    #[test]
+    fn a_link_keeps_what_it_leads_to_until_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, path) = store(&folder.path().join("store"));
+        let (links, link) = (OutLinks::of(&store), folder.path().join("result"));
+        symlink("elsewhere", &link).unwrap();
+        for _ in 0..2 {
+            links.make(&link, &path).unwrap();
+            assert_eq!(fs::read(link.join("file")).unwrap(), b"text");
+        }
+        links.forget_removed().unwrap();
+        assert_eq!(collected(&store), 0);
+        assert!(link.join("file").exists());
+
+        fs::remove_file(&link).unwrap();
+        symlink("elsewhere", &link).unwrap();
+        links.forget_removed().unwrap();
+        assert_eq!(collected(&store), 1);
+        assert_eq!(names(&links.results()).unwrap().len(), 0);
+        assert_eq!(names(&links.links()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_no_link_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, path) = store(&folder.path().join("store"));
+        let file = folder.path().join("result");
+        fs::write(&file, "mine").unwrap();
+        let error = OutLinks::of(&store).make(&file, &path).unwrap_err();
+        assert!(matches!(error, Failure::Other { hint: Some(_), .. }));
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+        assert!(store.roots().unwrap().is_empty());
     }
 }

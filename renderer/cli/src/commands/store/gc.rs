@@ -52,6 +52,10 @@ impl Args {
             dry_run: self.dry_run,
             ..GcOptions::default()
         })?;
+        let has_room = self.above.is_some() && report.collected.is_empty();
+        if !self.dry_run && !has_room {
+            OutLinks::of(&store).forget_inputs()?;
+        }
         let store_dir = StoreDir::default();
         match self.output {
             OutputFormat::Text => {
