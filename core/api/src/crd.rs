@@ -1,4 +1,4 @@
-//! The definition of `NiphasWorkload` for the API server.
+//! The definitions of our resources for the API server.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -6,11 +6,20 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::json;
 
+use crate::source::NiphasSource;
 use crate::workload::NiphasWorkload;
 
 /// The `CustomResourceDefinition` of [`NiphasWorkload`]: what `niphas crd` prints.
 pub fn crd() -> CustomResourceDefinition {
-    let mut crd = NiphasWorkload::crd();
+    definition(NiphasWorkload::crd())
+}
+
+/// The `CustomResourceDefinition` of [`NiphasSource`].
+pub fn source_crd() -> CustomResourceDefinition {
+    definition(NiphasSource::crd())
+}
+
+fn definition(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let schema = version
             .schema

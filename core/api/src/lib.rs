@@ -1,6 +1,7 @@
 //! What the renderer and the runtime agree on.
 //!
-//! - [`NiphasWorkload`], the one custom resource, and its definition ([`crd`]);
+//! - [`NiphasWorkload`], what runs, and its definition ([`crd`]);
+//! - [`source::NiphasSource`], a repository whose pushes become workloads, and its definition ([`source_crd`]);
 //! - [`ClosureLines`] and [`ClosureDigest`], which pin every byte that a workload runs;
 //! - [`children`], the plain Kubernetes objects that a workload consists of;
 //! - [`volume_attributes`] and [`VolumeAttributes`], through which a pod names its closure to the CSI driver;
@@ -13,6 +14,11 @@ mod closure;
 mod crd;
 mod quantity;
 mod roots;
+#[expect(
+    unreachable_pub,
+    reason = "kube's derive repeats the types in a private scope"
+)]
+pub mod source;
 mod status;
 mod volume;
 #[expect(
@@ -27,7 +33,7 @@ pub use children::{
     children, headless_service,
 };
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines, ClosureTextError};
-pub use crd::{QUANTITY_PATTERN, crd};
+pub use crd::{QUANTITY_PATTERN, crd, source_crd};
 pub use quantity::{Amount, BadQuantity};
 pub use roots::{NoRoots, Roots};
 pub use status::{NiphasWorkloadStatus, RunningClosure};

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use niphas_api::{NiphasWorkload, NiphasWorkloadSpec, crd, to_yaml};
+use niphas_api::{NiphasWorkload, NiphasWorkloadSpec, crd, source_crd, to_yaml};
 use serde_json::{Value, json};
 
 #[test]
@@ -187,4 +187,15 @@ fn texts_with_a_grammar_are_checked() {
         let error = serde_json::from_value::<NiphasWorkloadSpec>(spec).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
     }
+}
+
+#[test]
+fn definition_of_sources_is_as_committed() {
+    insta::assert_snapshot!("source_crd", to_yaml(&source_crd()).unwrap());
+}
+
+#[test]
+fn schema_of_sources_is_structural_and_described() {
+    let crd = serde_json::to_value(source_crd()).unwrap();
+    assert_structural("", &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
 }

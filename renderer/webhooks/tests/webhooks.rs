@@ -1,5 +1,7 @@
 //! Requests as the Git hosts send them, and as others would.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::collections::BTreeSet;
 
 use data_encoding::{BASE64, HEXLOWER};

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use batch::{ConcurrencyPolicy, CronJob, Job};
-use names::{ANNOTATION_KEYS, SUBDOMAIN};
+use names::ANNOTATION_KEYS;
+pub(crate) use names::SUBDOMAIN;
 pub use names::{BadSystem, Root, System};
 pub use network::{
     HttpRoute, Ingress, IngressHost, NetworkPolicy, ParentReference, Port, Protocol, Service,

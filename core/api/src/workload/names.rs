@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What Kubernetes asks of most names (RFC 1123 subdomain).
-pub(super) const SUBDOMAIN: &str =
+pub(crate) const SUBDOMAIN: &str =
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// What Kubernetes asks of namespaces (RFC 1123 label).
