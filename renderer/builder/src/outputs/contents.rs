@@ -144,7 +144,7 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    /// Whether it is a file that nobody may execute.
+    /// Whether it is a file without any execute bit.
     pub(super) fn is_plain_file(&self) -> bool {
         self.survey.plain_file.is_some()
     }

@@ -21,12 +21,12 @@ use super::tree::{MAX_ENTRIES, MAX_IN_FOLDER, Place, failed, is_executable, size
 pub(super) struct Survey {
     /// How many bytes its NAR has.
     pub(super) nar_size: u64,
-    /// Its size, if it is a plain file that nobody may execute.
+    /// Its size, if it is a plain file without any execute bit.
     pub(super) plain_file: Option<u64>,
 }
 
 /// Looks at the tree at `root`, which errors call `shown`. Its owner gets to read what is in it: the builder may have left
-/// folders that nobody may enter.
+/// folders without permissions.
 pub(super) fn survey(
     root: Place<'_>,
     shown: &Path,
@@ -107,7 +107,7 @@ struct Walk<'a> {
 type Entered = (Dir, OwnedFd, u64);
 
 impl Walk<'_> {
-    /// Looks at one thing, which is in so many folders of the tree, and enters it if it is a folder.
+    /// Looks at one thing at this depth of the tree, and enters it if it is a folder.
     fn node(
         &mut self,
         place: Place<'_>,

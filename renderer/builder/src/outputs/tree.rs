@@ -173,7 +173,7 @@ impl<'a> TreeReader<'a> {
         Ok(())
     }
 
-    /// Begins what is in so many folders of the tree. If it is a folder itself, that is to be entered.
+    /// Begins what is at this depth of the tree. A folder has to be entered next.
     fn node(&mut self, place: Place<'_>, depth: usize) -> Result<Option<Folder>, OutputError> {
         let action = "read";
         if depth >= MAX_DEPTH {
