@@ -1,10 +1,5 @@
 //! Paths as files that stay in the store.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "tests may; clippy knows only their functions"
-)]
-
 mod support;
 
 use std::fs;

@@ -37,7 +37,9 @@ async fn what_was_realised_can_be_pushed_and_is_the_same_again() {
     );
     assert_eq!(pushed.await.unwrap().pushed.len(), 2);
     // The signatures of the first cache are there, too.
-    let found = folder_client(other.path()).closure(&[root.clone()]).await;
+    let found = folder_client(other.path())
+        .closure(std::slice::from_ref(&root))
+        .await;
     let found = found.unwrap().paths;
     assert_eq!(found.len(), 2);
     for (path, line) in found.iter().zip(closure.lines.as_slice()) {

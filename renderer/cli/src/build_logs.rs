@@ -97,7 +97,7 @@ mod tests {
         let old = File::options()
             .write(true)
             .open(log_file(folder.path(), &path("old")));
-        let long_ago = SystemTime::now() - AGE - Duration::from_secs(60);
+        let long_ago = SystemTime::now() - AGE - Duration::from_mins(1);
         old.unwrap().set_modified(long_ago).unwrap();
         assert_eq!(logs.read(&path("old")).unwrap().unwrap(), b"one\n");
         logs.forget_old().unwrap();

@@ -132,7 +132,7 @@ mod tests {
             "StoreDir: /nix/store\n",
         )
         .unwrap();
-        let trusted = PublicKeys::from_iter(keys.iter().map(SecretKey::public_key));
+        let trusted: PublicKeys = keys.iter().map(SecretKey::public_key).collect();
         let caches = Caches::new(StoreDir::default(), [url], trusted, Limits::default()).unwrap();
         let found = caches.realisation(&output).await.unwrap().unwrap();
         assert_eq!(found.path, path("x"));
