@@ -16,7 +16,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use niphas_store::TreeEvent;
+use niphas_store::{GcOptions, TreeEvent};
 use nix_builder::outputs::{DifferenceKind, OutputError, OutputFailure, compare, finish};
 use nix_formats::{Derivation, DerivationOutput, StorePath};
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mkdirat, mknodat, openat};
@@ -239,6 +239,32 @@ fn many_files_are_one_pack() {
         }
     });
     assert_eq!(names.unwrap().len(), 20_021);
+}
+
+#[test]
+fn outputs_are_files_again_where_nothing_can_be_mounted() {
+    let case = case();
+    let test = Test::of(&case);
+    test.make_again(
+        "mkdir -p $D_out/a; echo x > $D_out/a/x; ln -s a $D_out/l; chmod 755 $D_out/a/x",
+    );
+    let finished = finish(&test.build()).unwrap();
+    let path = finished.outputs["out"].path.clone();
+    let closure = test.store.stored_closure(&path.clone().into()).unwrap();
+    let exported = test.store.exported(&closure).unwrap();
+    assert_eq!(test.store.exported(&closure).unwrap(), exported);
+    let file = exported[0].folder.join(path.base_name()).join("l/x");
+    assert_eq!(fs::read(&file).unwrap(), b"x\n");
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o7777,
+        0o555
+    );
+    assert_eq!(test.left_over(), [""; 0]);
+    drop((closure, finished));
+    let collected = test.store.collect_garbage(&GcOptions::default()).unwrap();
+    assert_eq!(collected.collected, [path]);
+    assert!(!exported[0].folder.exists());
+    assert_eq!(test.left_over(), [""; 0]);
 }
 
 #[test]

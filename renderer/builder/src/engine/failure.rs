@@ -160,9 +160,6 @@ pub enum InputError {
     /// Caches do not give it.
     #[error(transparent)]
     Fetch(#[from] Arc<RealiseError>),
-    /// Its files cannot be written for the builder.
-    #[error("failed to write the files of the inputs to the build store's folder")]
-    Export(#[source] std::io::Error),
     /// The build store.
     #[error(transparent)]
     Store(#[from] StoreError),

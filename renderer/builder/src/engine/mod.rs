@@ -11,7 +11,6 @@
 //! | `builds/kept-*` | the folders of builds that failed, if they are kept |
 //! | `logs/<derivation>.zst` | the log of the last build of a derivation |
 //! | `realisations/` | the [build trace](BuildTrace) |
-//! | `exports/` | closures as files, where images cannot be mounted |
 
 mod answers;
 mod event;

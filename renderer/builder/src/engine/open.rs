@@ -1,6 +1,6 @@
 //! Opening a build store, and what must be done before anything is built in it.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,6 @@ use niphas_store::mount::{self, View};
 use niphas_store::{OpenError, Options, Store};
 use thiserror::Error;
 
-use super::places::{EXPORTS, MADE};
 use super::run::BUILDS;
 use crate::sandbox;
 
@@ -81,7 +80,7 @@ pub async fn open_store(
 /// closures are mounted, if they can be.
 pub(super) fn prepare(store: &Path) -> Result<Option<View>, SetupError> {
     let builds = store.join(BUILDS);
-    for folder in [&builds, &store.join("logs"), &store.join(EXPORTS)] {
+    for folder in [&builds, &store.join("logs")] {
         let made = DirBuilder::new().mode(0o700).recursive(true).create(folder);
         made.map_err(|source| SetupError::Io {
             action: "create",
@@ -94,12 +93,6 @@ pub(super) fn prepare(store: &Path) -> Result<Option<View>, SetupError> {
         path: builds,
         source,
     })?;
-    let exports = store.join(EXPORTS);
-    remove_made(&exports).map_err(|source| SetupError::Io {
-        action: "remove unfinished exports in",
-        path: exports,
-        source,
-    })?;
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
@@ -110,18 +103,4 @@ pub(super) fn prepare(store: &Path) -> Result<Option<View>, SetupError> {
         View::Export => Ok(None),
         view => Ok(Some(view)),
     }
-}
-
-fn remove_made(exports: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(exports)? {
-        let entry = entry?;
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(MADE.as_bytes())
-        {
-            sandbox::remove_tree(&entry.path())?;
-        }
-    }
-    Ok(())
 }

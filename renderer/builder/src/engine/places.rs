@@ -1,14 +1,14 @@
 //! Where the paths are that builds need: in the build store, in a store of this machine, or still with the evaluation.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{fs, io};
 
 use binary_cache::{Caches, NarSource};
 use niphas_api::Roots;
 use niphas_store::{
-    ClosureImage, HeldPath, NewPath, PackError, RealisedClosure, Store, StoreError,
+    ClosureImage, ExportedPath, HeldPath, NewPath, PackError, RealisedClosure, Store, StoreError,
 };
 use nix_formats::{StoreDir, StorePath};
 
@@ -33,15 +33,7 @@ pub(super) struct Places {
     sources: Option<Arc<dyn Sources>>,
     folder: Option<InputFolder>,
     known: Mutex<HashMap<StorePath, Arc<Located>>>,
-    /// Held while a closure is exported.
-    exporting: Mutex<()>,
 }
-
-/// The folder of exported closures, in the store's.
-pub(super) const EXPORTS: &str = "exports";
-
-/// How names begin of what is being exported.
-pub(super) const MADE: &str = "made-";
 
 /// A path that is here.
 pub(super) struct Located {
@@ -74,7 +66,6 @@ impl Places {
             sources,
             folder,
             known: Mutex::default(),
-            exporting: Mutex::default(),
         }
     }
 
@@ -328,20 +319,9 @@ impl Places {
         Ok(self.store.image(&self.stored(paths)?)?)
     }
 
-    /// The folder with the files of such paths. It is made if it is not there.
-    pub(super) fn export(&self, paths: &[StorePath]) -> Result<PathBuf, InputError> {
-        let closure = self.stored(paths)?;
-        let exports = self.store.dir().join(EXPORTS);
-        let folder = exports.join(closure.digest.hex());
-        let _one_at_a_time = self.exporting.lock();
-        if !folder.is_dir() {
-            fs::create_dir_all(&exports).map_err(InputError::Export)?;
-            let made = tempfile::Builder::new().prefix(MADE).tempdir_in(&exports);
-            let made = made.map_err(InputError::Export)?.keep();
-            self.store.export(&closure, &made)?;
-            fs::rename(&made, &folder).map_err(InputError::Export)?;
-        }
-        Ok(folder.join("store"))
+    /// Such paths as files, which are made if they are not there.
+    pub(super) fn export(&self, paths: &[StorePath]) -> Result<Vec<ExportedPath>, InputError> {
+        Ok(self.store.exported(&self.stored(paths)?)?)
     }
 
     /// Holds the closures of paths in the build store. What they need of the folder is copied.

@@ -225,10 +225,13 @@ impl Workshop<'_> {
                     paths: closure.stored.clone(),
                 });
             }
-            None => inputs.folders.push(Folder {
-                folder: self.places.export(&closure.stored).map_err(failed)?,
-                paths: closure.stored.clone(),
-            }),
+            None => {
+                let exported = self.places.export(&closure.stored).map_err(failed)?;
+                inputs.folders.extend(exported.into_iter().map(|it| Folder {
+                    folder: it.folder,
+                    paths: vec![it.path],
+                }));
+            }
         }
         Ok(inputs)
     }

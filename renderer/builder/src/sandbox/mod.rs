@@ -39,7 +39,6 @@ pub use error::SandboxError;
 pub use flows::FlowPolicy;
 pub use outcome::{End, Outcome, Usage};
 pub use probe::{Abilities, probe};
-pub(crate) use remove::remove_tree;
 pub use request::{Folder, Image, Inputs, Limits, Network, Request};
 pub use run::run;
 pub use scratch::{Scratch, sweep};
