@@ -214,24 +214,21 @@ impl Workshop<'_> {
             derivation: self.places.store_dir.print(job.path),
             source: Box::new(source),
         };
-        match self.view {
-            Some(view) => {
-                let ClosureImage { file, devices, .. } =
-                    self.places.image(&closure.stored).map_err(failed)?;
-                inputs.image = Some(Image {
-                    file,
-                    devices,
-                    view,
-                    paths: closure.stored.clone(),
-                });
-            }
-            None => {
-                let exported = self.places.export(&closure.stored).map_err(failed)?;
-                inputs.folders.extend(exported.into_iter().map(|it| Folder {
-                    folder: it.folder,
-                    paths: vec![it.path],
-                }));
-            }
+        if let Some(view) = self.view {
+            let ClosureImage { file, devices, .. } =
+                self.places.image(&closure.stored).map_err(failed)?;
+            inputs.image = Some(Image {
+                file,
+                devices,
+                view,
+                paths: closure.stored.clone(),
+            });
+        } else {
+            let exported = self.places.export(&closure.stored).map_err(failed)?;
+            inputs.folders.extend(exported.into_iter().map(|it| Folder {
+                folder: it.folder,
+                paths: vec![it.path],
+            }));
         }
         Ok(inputs)
     }
