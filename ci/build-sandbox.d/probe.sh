@@ -13,7 +13,8 @@ cat /proc/1/limits /proc/1/oom_score_adj /proc/1/coredump_filter /proc/1/setgrou
 cut -d ' ' -f 4-8,18,19 /proc/1/stat
 for map in uid_map gid_map projid_map; do cat /proc/1/$map; done
 ls /proc/1/fd
-for fd in 0 1 2; do readlink /proc/1/fd/$fd; done
+# The number is that of a terminal outside.
+for fd in 0 1 2; do readlink /proc/1/fd/$fd | sed 's|pts/[0-9]*|pts/N|'; done
 cat /proc/self/cgroup
 section mounts
 while read -r _ _ _ root target options rest; do echo "$target $options ${rest% - *} | ${rest#* - }"; done </proc/1/mountinfo | sed -E "s/(shared|master):[0-9]+/\1/g" | sort
