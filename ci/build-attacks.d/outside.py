@@ -111,6 +111,13 @@ def cgroups():
     return {str(folder) for folder in pathlib.Path("/sys/fs/cgroup").glob("**/*niphas*") if folder.is_dir()}
 
 
+def has_controllers():
+    """Whether control groups of version 2 can limit memory and processes: with version 1 they belong to that."""
+    files = [pathlib.Path("/sys/fs/cgroup") / folder / "cgroup.controllers" for folder in ("", "unified")]
+    found = [file.read_text().split() for file in files if file.exists()]
+    return any({"memory", "pids"} <= set(controllers) for controllers in found)
+
+
 def mounts(folder):
     """Mounts that have to do with a folder."""
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
