@@ -91,9 +91,21 @@ impl Store {
             Node::Symlink(_) => return Err(not_a_file("a symlink")),
             Node::Directory => return Err(not_a_file("a directory")),
         };
+        self.read_found(path, name, &file, out)
+    }
+
+    /// The same for a file that was found in the [tree](Self::tree) of the path.
+    pub fn read_found(
+        &self,
+        path: &StoredPath,
+        name: &[u8],
+        file: &FileNode,
+        out: &mut dyn Write,
+    ) -> Result<(), StoreError> {
+        let _pin = self.pin(path)?;
         let mut packs = PackFiles::new(&self.shared, path.path());
         let mut hasher = blake3::Hasher::new();
-        packs.read(&file, |piece| {
+        packs.read(file, |piece| {
             hasher.update(piece);
             out.write_all(piece)
                 .map_err(|source| FileError::new("write", "the output", source).into())
@@ -101,7 +113,7 @@ impl Store {
         if *hasher.finalize().as_bytes() != file.hash {
             return Err(StoreError::Damaged {
                 path: path.path().clone(),
-                names: vec![shown()],
+                names: vec![String::from_utf8_lossy(name).into_owned()],
             });
         }
         Ok(())

@@ -24,6 +24,7 @@ mod environments;
 mod error;
 mod evaluation;
 mod evaluators;
+mod imports;
 mod installable;
 mod last_rendering;
 mod opened_flake;
@@ -47,6 +48,7 @@ pub use error::{
     UnresolvedClosure,
 };
 pub use evaluation::{Access, Evaluation, Hear};
+pub use imports::{HearBuild, HearBuilds, Imports, OpenEngine, OpenedEngine};
 pub use installable::{Outputs, store_paths_of};
 pub use last_rendering::{BranchObjects, LastRendering, RenderKey, RepositoryKey};
 pub use opened_flake::OpenedFlake;

@@ -54,6 +54,11 @@ impl EvaluationRecord {
         self.objects.is_full()
     }
 
+    /// The store that paths are of.
+    pub(crate) fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
     /// What evaluators put into the store.
     pub(crate) fn objects(&self) -> &Arc<StoreObjects> {
         &self.objects

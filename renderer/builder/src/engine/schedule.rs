@@ -452,6 +452,12 @@ impl Run<'_> {
         }
         let places = Arc::clone(&self.context.shared.places);
         let held = tokio::task::spawn_blocking(move || {
+            // A source that was asked for itself is in the store only once it is packed.
+            let is_source = |path: &&StorePath| places.source_references(path).is_some();
+            let sources: Vec<StorePath> = paths.iter().filter(is_source).cloned().collect();
+            if let Err(error) = places.closure(&sources) {
+                return Some(Err(error));
+            }
             paths.retain(|path| places.is_stored(path));
             (!paths.is_empty()).then(|| places.hold(&paths))
         });
