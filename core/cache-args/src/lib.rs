@@ -115,6 +115,16 @@ impl CacheArgs {
         self.login.with_login(url)
     }
 
+    /// The same, and another cache, if it is not one of them.
+    #[must_use]
+    pub fn with(&self, url: &str) -> Self {
+        let mut all = self.clone();
+        if !words(&self.caches).any(|known| known == url) {
+            all.caches.push(url.to_owned());
+        }
+        all
+    }
+
     /// The caches' URLs, as given: passwords can be among them.
     pub fn urls(&self) -> Vec<String> {
         words(&self.caches).map(str::to_owned).collect()

@@ -31,6 +31,9 @@ settings! {
     AccessTokens = "access-tokens", "none";
     /// Whether work trees with uncommitted changes may be used: `true` or `false`.
     AllowDirty = "allow-dirty", "`true`";
+    /// Whether evaluations may build what they import from derivations: `true` or `false`. `niphas render` builds nothing unless its
+    /// own option says so.
+    AllowImportFromDerivation = "allow-import-from-derivation", "`true`";
     /// The global registry of flakes: a URL, or the absolute path of a file; empty for none.
     FlakeRegistry = "flake-registry", "`https://channels.nixos.org/flake-registry.json`";
     /// A netrc file with logins for binary caches; empty for none.

@@ -1,6 +1,6 @@
-//! Options of Nix's builds, for scripts that give them to commands which only evaluate here.
+//! Options of Nix's builds, for scripts that give them to commands which evaluate.
 
-/// Options that Nix's commands take and that make no difference: nothing is built, copied or substituted.
+/// Options that Nix's commands take. Some count where the evaluation imports from a derivation; the others make no difference.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -37,8 +37,6 @@ pub(crate) struct BuildArgs {
     no_build_output: bool,
     #[arg(short = 'L', long, hide = true)]
     print_build_logs: bool,
-    #[arg(long, hide = true)]
-    no_allow_import_from_derivation: bool,
     #[arg(long, alias = "readonly-mode", hide = true)]
     read_only: bool,
 }
@@ -48,37 +46,45 @@ impl BuildArgs {
     pub(crate) fn mention(&self) {
         let given = self.given();
         if !given.is_empty() {
-            tracing::debug!(
-                "these options make no difference, for nothing is built: {}",
-                given.join(", ")
-            );
+            tracing::debug!("these options make no difference: {}", given.join(", "));
         }
     }
 
     fn given(&self) -> Vec<&'static str> {
         let all = [
-            ("--store", self.store.is_some()),
             ("--eval-store", self.eval_store.is_some()),
-            ("--max-jobs", self.max_jobs.is_some()),
-            ("--cores", self.cores.is_some()),
-            ("--timeout", self.timeout.is_some()),
-            ("--max-silent-time", self.max_silent_time.is_some()),
             ("--substituters", self.substituters.is_some()),
             ("--log-format", self.log_format.is_some()),
-            ("--no-substitute", self.no_substitute),
-            ("--keep-going", self.keep_going),
-            ("--keep-failed", self.keep_failed),
-            ("--fallback", self.fallback),
             ("--repair", self.repair),
-            ("--no-build-output", self.no_build_output),
-            ("--print-build-logs", self.print_build_logs),
-            (
-                "--no-allow-import-from-derivation",
-                self.no_allow_import_from_derivation,
-            ),
             ("--read-only", self.read_only),
         ];
         let given = all.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(name, _)| name).collect()
+    }
+
+    /// Those that count, as words of a command line that builds.
+    pub(crate) fn words(&self) -> Vec<String> {
+        // Stores of Nix are not built in.
+        let is_folder = |store: &&String| store.starts_with(['/', '.']);
+        let values = [
+            ("--store", self.store.as_ref().filter(is_folder)),
+            ("--max-jobs", self.max_jobs.as_ref()),
+            ("--cores", self.cores.as_ref()),
+            ("--timeout", self.timeout.as_ref()),
+            ("--max-silent-time", self.max_silent_time.as_ref()),
+        ];
+        let flags = [
+            ("--no-substitute", self.no_substitute),
+            ("--keep-going", self.keep_going),
+            ("--keep-failed", self.keep_failed),
+            ("--fallback", self.fallback),
+            ("--no-build-output", self.no_build_output),
+            ("--print-build-logs", self.print_build_logs),
+        ];
+        let values = values.into_iter();
+        let values = values.filter_map(|(name, value)| Some([name.to_owned(), value?.clone()]));
+        let flags = flags.into_iter().filter(|(_, is_given)| *is_given);
+        let flags = flags.map(|(name, _)| name.to_owned());
+        values.flatten().chain(flags).collect()
     }
 }

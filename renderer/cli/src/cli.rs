@@ -63,7 +63,10 @@ impl Command {
             Command::Render(args) => args.failure_code(),
             Command::Cache(args) => args.failure_code(),
             _ if failure.is_hash_mismatch() => ExitCode::from(HASH_MISMATCH),
-            _ => ExitCode::FAILURE,
+            _ => match failure {
+                Failure::Build(_, status) => ExitCode::from(*status),
+                _ => ExitCode::FAILURE,
+            },
         }
     }
 }

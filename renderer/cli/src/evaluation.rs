@@ -19,12 +19,13 @@ pub(crate) fn failure(error: EvaluationError) -> Failure {
     match error {
         EvaluationError::Nix(mut report) => {
             if report.kind == ErrorKind::ImportFromDerivation {
-                let hint = "\nhint: niphas evaluates without building; build the derivation beforehand and refer to its \
-                            output, or generate the file that is imported and commit it";
+                let hint = "\nhint: let it be built with --allow-import-from-derivation, or generate the file that is \
+                            imported and commit it";
                 report.text.extend_from_slice(hint.as_bytes());
             }
             match report.kind {
                 ErrorKind::HashMismatch => Failure::HashMismatch(report.text),
+                ErrorKind::Build { status } => Failure::Build(report.text, status),
                 _ => Failure::Nix(report.text),
             }
         }

@@ -45,12 +45,12 @@ pub(crate) struct EvaluationArgs {
 #[command(next_help_heading = "Evaluation")]
 struct LimitArgs {
     /// Give up after this many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, hide_short_help = true)]
     eval_timeout: Option<Duration>,
     /// Give up when values need more memory
     ///
     /// By default three quarters of what the machine or the control group has.
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", hide_short_help = true)]
     eval_memory: Option<usize>,
     /// Give up when calls are nested deeper
     #[arg(long, value_name = "N", hide_short_help = true)]
@@ -107,7 +107,7 @@ struct NixCompatibilityArgs {
     /// Set one of Nix's settings; repeatable
     ///
     /// Known are pure-eval, restrict-eval, allowed-uris, system, eval-system, show-trace, trace-verbose, max-call-depth,
-    /// experimental-features and the lints; others are ignored.
+    /// allow-import-from-derivation, experimental-features and the lints; others are ignored.
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append, hide_short_help = true)]
     option: Vec<String>,
     /// Print the messages of builtins.traceVerbose
@@ -203,6 +203,15 @@ impl EvaluationArgs {
     /// The system, if one is named.
     pub(crate) fn system(&self) -> Option<&str> {
         self.compatibility.system.as_deref()
+    }
+
+    /// The value that one of Nix's settings has by --option.
+    pub(crate) fn nix_option(&self, name: &str) -> Option<&str> {
+        let pairs = self.compatibility.option.chunks_exact(2);
+        pairs
+            .rev()
+            .find(|pair| pair[0] == name)
+            .map(|pair| &*pair[1])
     }
 
     /// What these options and `NIX_PATH` come to.

@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Nix(Vec<u8>),
     /// The same, of something that was fetched and has another hash than asked for.
     HashMismatch(Vec<u8>),
+    /// The same, of a build that an evaluation needs, with the status that Nix's programs exit with.
+    Build(Vec<u8>, u8),
     /// Anything else, with its causes, and what can be done about it.
     Other {
         /// What went wrong.
@@ -107,7 +109,7 @@ impl Failure {
     /// Whether something that was fetched has another hash than asked for.
     pub(crate) fn is_hash_mismatch(&self) -> bool {
         match self {
-            Failure::Nix(_) => false,
+            Failure::Nix(_) | Failure::Build(..) => false,
             Failure::HashMismatch(_) => true,
             Failure::Other { error, .. } => error
                 .downcast_ref()
@@ -115,10 +117,23 @@ impl Failure {
         }
     }
 
+    /// What went wrong, as one text.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Failure::Nix(report) | Failure::HashMismatch(report) | Failure::Build(report, _) => {
+                String::from_utf8_lossy(report).into_owned()
+            }
+            Failure::Other { error, hint } => {
+                let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}"));
+                format!("{error:#}{}", hint.unwrap_or_default())
+            }
+        }
+    }
+
     /// Prints the failure to standard error.
     pub(crate) fn report(&self) {
         match self {
-            Failure::Nix(report) | Failure::HashMismatch(report) => {
+            Failure::Nix(report) | Failure::HashMismatch(report) | Failure::Build(report, _) => {
                 niphas_terminal::report_text(report);
             }
             Failure::Other { error, hint } => {

@@ -25,6 +25,11 @@ impl FlakeEvaluationArgs {
         self.evaluation.evaluation(self.purity.is_pure())
     }
 
+    /// The options of evaluations.
+    pub(crate) fn options(&self) -> &EvaluationArgs {
+        &self.evaluation
+    }
+
     /// How to evaluate files of this machine.
     pub(crate) fn impure_evaluation(&self) -> Result<Evaluation, Failure> {
         self.evaluation.evaluation(false)

@@ -12,6 +12,7 @@ mod flake;
 mod flake_evaluation;
 mod hints;
 mod huge_pages;
+mod imports;
 mod json;
 mod memory;
 mod messages;

@@ -61,7 +61,7 @@ fn options_that_a_command_does_not_read_are_errors() {
             Failure::Other { error, .. } => {
                 assert!(error.to_string().contains("take no arguments"), "{error}");
             }
-            Failure::Nix(report) | Failure::HashMismatch(report) => {
+            Failure::Nix(report) | Failure::HashMismatch(report) | Failure::Build(report, _) => {
                 panic!("{}", String::from_utf8_lossy(&report))
             }
         }

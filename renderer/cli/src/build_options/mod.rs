@@ -37,13 +37,13 @@ pub(crate) struct BuildOptions {
     #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     cores: u32,
     /// Go on with builds that do not need one that failed
-    #[arg(short = 'k', long)]
+    #[arg(short = 'k', long, hide_short_help = true)]
     keep_going: bool,
     /// Keep the build directories of builds that fail, and say where they are
     #[arg(short = 'K', long, hide_short_help = true)]
     keep_failed: bool,
     /// Print the logs of builds while they run, with names
-    #[arg(short = 'L', long)]
+    #[arg(short = 'L', long, hide_short_help = true)]
     print_build_logs: bool,
     /// End builds that take longer
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide_short_help = true)]

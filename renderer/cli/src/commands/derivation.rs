@@ -13,11 +13,11 @@ use nix_formats::Derivation;
 use serde_json::{Map, json};
 
 use super::eval::attribute_paths;
-use crate::build_args::BuildArgs;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Installable, LockFileArgs, without_outputs};
+use crate::imports::ImportBuildArgs;
 use crate::json::JsonArgs;
 
 /// Work on derivations
@@ -61,7 +61,7 @@ struct ShowArgs {
     #[command(flatten)]
     lock_file: LockFileArgs,
     #[command(flatten)]
-    builds: BuildArgs,
+    imports: ImportBuildArgs,
 }
 
 type Shown = Map<String, serde_json::Value>;
@@ -69,7 +69,6 @@ type Shown = Map<String, serde_json::Value>;
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let Command::Show(args) = &self.command;
-        args.builds.mention();
         let mut shown = Shown::new();
         let mut installables: Vec<&str> = args.installables.iter().map(String::as_str).collect();
         if installables.is_empty() {
@@ -100,6 +99,7 @@ impl ShowArgs {
         let pure = self.file.is_none() && self.purity.is_pure();
         let mut evaluation = self.evaluation.evaluation(pure)?;
         evaluation.settings.write_store = true;
+        self.imports.equip(&mut evaluation, &self.evaluation)?;
         Ok(evaluation)
     }
 

@@ -43,7 +43,7 @@ impl Args {
         let (store, caches) = (self.store.open_read_only()?, self.caches.open_any()?);
         let runtime = runtime()?;
         let mut derivations = Vec::new();
-        for wanted in self.goals.goals(&self.evaluation)?.wanted {
+        for wanted in self.goals.wanted(&self.evaluation)? {
             derivations.push(match wanted {
                 Wanted::Outputs { derivation, .. } => derivation,
                 Wanted::Path(path) if path.is_derivation() => path,

@@ -82,7 +82,7 @@ impl Args {
         if let Some(caches) = caches {
             progress.say("asking the caches");
             let paths = roots.iter().map(|root| root.path.clone()).collect();
-            let missing = missing(caches, paths)?;
+            let missing = missing(&Arc::new(caches), paths)?;
             roots.retain(|root| missing.contains(root.path));
         }
         progress.clear();
@@ -146,13 +146,15 @@ impl Args {
 }
 
 /// Those of the paths that no cache gives with all of their closures.
-fn missing(caches: Caches, paths: BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, Failure> {
-    let caches = Arc::new(caches);
+pub(super) fn missing(
+    caches: &Arc<Caches>,
+    paths: BTreeSet<StorePath>,
+) -> Result<BTreeSet<StorePath>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let searches = stream::iter(paths).map(|path| {
-        let caches = Arc::clone(&caches);
+        let caches = Arc::clone(caches);
         async move {
             let found = caches.closure(std::slice::from_ref(&path)).await;
             match found {

@@ -21,11 +21,18 @@ use crate::evaluation_args::AutoCallArgs;
 use crate::failure::Failure;
 use crate::flake::{parse_with_fragment, without_outputs};
 use crate::flake_evaluation::FlakeEvaluationArgs;
+use crate::imports::{How, ImportArgs, ImportBuilds, ImportDefault, record};
 
-/// What to build, and what that begins with.
+/// What to build, and what builds it.
 pub(crate) struct Goals {
     /// In the order of the command line.
     pub(crate) wanted: Vec<Wanted>,
+    pub(crate) builds: Arc<ImportBuilds>,
+}
+
+/// What builds begin with.
+#[derive(Clone)]
+pub(crate) struct Beginnings {
     pub(crate) derivations: Vec<Arc<dyn Derivations>>,
     pub(crate) sources: Vec<Arc<dyn Sources>>,
 }
@@ -53,91 +60,125 @@ pub(crate) struct GoalEvaluationArgs {
     #[command(flatten)]
     auto_call: AutoCallArgs,
     #[command(flatten)]
+    imports: ImportArgs,
+    #[command(flatten)]
     evaluation: FlakeEvaluationArgs,
 }
 
 /// Words, and how they are evaluated.
 struct Evaluated<'a> {
     goals: &'a GoalArgs,
-    auto_call: &'a AutoCallArgs,
-    evaluation: &'a FlakeEvaluationArgs,
+    args: &'a GoalEvaluationArgs,
+    record: Arc<EvaluationRecord>,
+    /// Whether logs are printed of what the evaluation imports. None: nothing is built for it.
+    prints_logs: Option<bool>,
 }
 
 impl GoalArgs {
     /// Evaluates what has to be, and keeps what that makes for builds.
-    pub(crate) fn goals(&self, args: &GoalEvaluationArgs) -> Result<Goals, Failure> {
+    pub(crate) fn goals(&self, args: &GoalEvaluationArgs, how: How<'_>) -> Result<Goals, Failure> {
+        let allows = args
+            .imports
+            .allows(ImportDefault::Allowed, args.evaluation.options());
         let evaluated = Evaluated {
             goals: self,
-            auto_call: &args.auto_call,
-            evaluation: &args.evaluation,
+            args,
+            record: record(),
+            prints_logs: allows.then(|| how.options.prints_logs()),
         };
-        evaluated.goals()
+        evaluated.goals(|beginnings| ImportBuilds::of(beginnings, how))
+    }
+
+    /// What is meant, evaluated without building anything.
+    pub(crate) fn wanted(&self, args: &GoalEvaluationArgs) -> Result<Vec<Wanted>, Failure> {
+        let evaluated = Evaluated {
+            goals: self,
+            args,
+            record: record(),
+            prints_logs: None,
+        };
+        Ok(evaluated.goals(|_| ImportBuilds::none())?.wanted)
     }
 }
 
 impl Evaluated<'_> {
-    fn goals(&self) -> Result<Goals, Failure> {
+    fn goals(
+        &self,
+        builds_of: impl FnOnce(Beginnings) -> Arc<ImportBuilds>,
+    ) -> Result<Goals, Failure> {
         let mut words: Vec<&str> = self.goals.installables.iter().map(String::as_str).collect();
         words.extend(self.goals.attributes.iter().map(String::as_str));
         if words.is_empty() {
             words.push("");
         }
-        let record = Arc::new(EvaluationRecord::new(StoreDir::default()));
-        let mut goals = Goals {
-            wanted: Vec::new(),
-            derivations: vec![Arc::clone(&record) as _],
-            sources: vec![Arc::clone(&record) as _],
-        };
+        let mut beginnings = Beginnings::of(&self.record);
         if self.goals.file.is_some() || self.goals.expr.is_some() {
-            let found = self.evaluate_expression(&words, &record)?;
-            for buildable in found {
-                goals.want(buildable)?;
-            }
-            return Ok(goals);
+            let builds = builds_of(beginnings);
+            let found = self.evaluate_expression(&words, &builds)?;
+            let wanted = found
+                .into_iter()
+                .map(wanted)
+                .collect::<Result<_, Failure>>()?;
+            return Ok(Goals { wanted, builds });
         }
-        self.auto_call.refuse()?;
+        self.args.auto_call.refuse()?;
         let targets = words.iter().map(|word| Target::of(word));
         let targets = targets.collect::<Result<Vec<Target>, Failure>>()?;
+        let mut folders = BTreeSet::new();
+        for target in &targets {
+            if let Target::Derivation { folder, .. } = target
+                && folders.insert(folder.clone())
+            {
+                beginnings.read(folder);
+            }
+        }
         let evaluated = words.iter().zip(&targets);
         let evaluated: Vec<&str> = evaluated
             .filter(|(_, target)| **target == Target::Expression)
             .map(|(word, _)| *word)
             .collect();
-        let mut found = self.evaluate_flakes(&evaluated, &record)?;
-        let mut folders = BTreeSet::new();
+        let builds = builds_of(beginnings);
+        let mut found = self.evaluate_flakes(&evaluated, &builds)?;
+        let mut all = Vec::new();
         for (word, target) in words.into_iter().zip(targets) {
             match target {
                 Target::Expression => {
                     for buildable in found.remove(word).unwrap_or_default() {
-                        goals.want(buildable)?;
+                        all.push(wanted(buildable)?);
                     }
                 }
-                Target::Path(path) => goals.wanted.push(Wanted::Path(path)),
-                Target::Derivation { folder, wanted } => {
-                    if folders.insert(folder.clone()) {
-                        goals.read(&folder);
-                    }
-                    goals.wanted.push(wanted);
-                }
+                Target::Path(path) => all.push(Wanted::Path(path)),
+                Target::Derivation { wanted, .. } => all.push(wanted),
             }
         }
-        Ok(goals)
+        Ok(Goals {
+            wanted: all,
+            builds,
+        })
+    }
+
+    /// Lets an evaluation keep what it makes, and build what it imports.
+    fn equip(&self, evaluation: &mut Evaluation, builds: &Arc<ImportBuilds>) {
+        match self.prints_logs {
+            Some(prints_logs) => builds.equip(evaluation, &self.record, prints_logs),
+            None => evaluation.record = Some(Arc::clone(&self.record)),
+        }
     }
 
     fn evaluate_expression(
         &self,
         words: &[&str],
-        record: &Arc<EvaluationRecord>,
+        builds: &Arc<ImportBuilds>,
     ) -> Result<Vec<Buildable>, Failure> {
         let mut evaluation = match self.goals.file {
-            Some(_) => self.evaluation.impure_evaluation()?,
-            None => self.evaluation.evaluation()?,
+            Some(_) => self.args.evaluation.impure_evaluation()?,
+            None => self.args.evaluation.evaluation()?,
         };
-        evaluation.record = Some(Arc::clone(record));
+        self.equip(&mut evaluation, builds);
         for word in words {
             without_outputs(word)?;
         }
-        let fetcher = self.evaluation.fetcher()?;
+        let fetcher = self.args.evaluation.fetcher()?;
         Ok(evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
             let root = match (&self.goals.file, &self.goals.expr) {
                 (Some(file), _) => {
@@ -148,7 +189,7 @@ impl Evaluated<'_> {
                     evaluator.eval_source(text.as_bytes(), Origin::String, &here())?
                 }
             };
-            let args = self.auto_call.arguments(evaluator)?;
+            let args = self.args.auto_call.arguments(evaluator)?;
             let mut found = Vec::new();
             for word in words {
                 let (path, outputs) = Outputs::split(word);
@@ -179,7 +220,7 @@ impl Evaluated<'_> {
             _ => true,
         };
         if is_one {
-            return buildables_of(evaluator, value, outputs, self.evaluation.system());
+            return buildables_of(evaluator, value, outputs, self.args.evaluation.system());
         }
         let names = match outputs {
             Outputs::Named(names) => Some(names.clone()),
@@ -197,7 +238,7 @@ impl Evaluated<'_> {
     fn evaluate_flakes<'w>(
         &self,
         words: &[&'w str],
-        record: &Arc<EvaluationRecord>,
+        builds: &Arc<ImportBuilds>,
     ) -> Result<BTreeMap<&'w str, Vec<Buildable>>, Failure> {
         let mut by_flake: BTreeMap<&str, Vec<&'w str>> = BTreeMap::new();
         for word in words {
@@ -206,8 +247,8 @@ impl Evaluated<'_> {
         }
         let mut evaluated = BTreeMap::new();
         for words in by_flake.into_values() {
-            let mut evaluation = self.evaluation.evaluation()?;
-            evaluation.record = Some(Arc::clone(record));
+            let mut evaluation = self.args.evaluation.evaluation()?;
+            self.equip(&mut evaluation, builds);
             let found = self.evaluate_flake(&words, &evaluation)?;
             evaluated.extend(words.into_iter().zip(found));
         }
@@ -219,7 +260,7 @@ impl Evaluated<'_> {
         words: &[&str],
         evaluation: &Evaluation,
     ) -> Result<Vec<Vec<Buildable>>, Failure> {
-        let opened = self.evaluation.open(words[0])?.flake;
+        let opened = self.args.evaluation.open(words[0])?.flake;
         let name = opened.locked.flake.locked.to_string();
         let mut fragments = Vec::new();
         for word in words {
@@ -234,7 +275,7 @@ impl Evaluated<'_> {
             for (fragment, outputs) in &fragments {
                 let paths = attribute_paths(fragment, system);
                 let value = select_first(evaluator, &name, flake_outputs, &paths)?;
-                let system = self.evaluation.system();
+                let system = self.args.evaluation.system();
                 all.push(buildables_of(evaluator, value, outputs, system)?);
             }
             Ok(all)
@@ -243,20 +284,28 @@ impl Evaluated<'_> {
     }
 }
 
-impl Goals {
-    fn want(&mut self, buildable: Buildable) -> Result<(), Failure> {
-        let store_dir = StoreDir::default();
-        self.wanted.push(match buildable {
-            Buildable::Path(path) => Wanted::Path(store_dir.parse(path)?),
-            Buildable::Outputs { drv_path, outputs } => Wanted::Outputs {
-                derivation: store_dir.parse(drv_path)?,
-                outputs: match outputs {
-                    None => WantedOutputs::All,
-                    Some(names) => WantedOutputs::Named(names.into_iter().collect()),
-                },
+/// What gives something that was evaluated.
+fn wanted(buildable: Buildable) -> Result<Wanted, Failure> {
+    let store_dir = StoreDir::default();
+    Ok(match buildable {
+        Buildable::Path(path) => Wanted::Path(store_dir.parse(path)?),
+        Buildable::Outputs { drv_path, outputs } => Wanted::Outputs {
+            derivation: store_dir.parse(drv_path)?,
+            outputs: match outputs {
+                None => WantedOutputs::All,
+                Some(names) => WantedOutputs::Named(names.into_iter().collect()),
             },
-        });
-        Ok(())
+        },
+    })
+}
+
+impl Beginnings {
+    /// What evaluations make.
+    pub(crate) fn of(record: &Arc<EvaluationRecord>) -> Self {
+        Self {
+            derivations: vec![Arc::clone(record) as _],
+            sources: vec![Arc::clone(record) as _],
+        }
     }
 
     /// Reads derivations and sources from a folder, too.

@@ -2,7 +2,7 @@
 
 mod evaluate;
 mod push;
-mod results;
+pub(crate) mod results;
 mod run;
 mod source_folder;
 mod targets;
@@ -23,12 +23,14 @@ use nix_formats::StoreDir;
 use crate::build_options::{self, BuildOptions};
 use crate::build_store::BuildStoreArgs;
 use crate::failure::Failure;
+use crate::imports::How;
 use crate::json::JsonArgs;
 use crate::out_links;
-pub(crate) use evaluate::{GoalArgs, GoalEvaluationArgs};
-use push::PushArgs;
+pub(crate) use evaluate::{Beginnings, GoalArgs, GoalEvaluationArgs, Goals};
+pub(crate) use push::{Destination, PushArgs};
 use results::Outcome;
-use run::Run;
+pub(crate) use run::Run;
+pub(crate) use watch::Watch;
 
 /// Build derivations without Nix, in the sandbox that Nix has
 ///
@@ -100,14 +102,17 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
         let destination = self.push.destination(&self.caches)?;
-        let settings = self.options.settings()?;
-        let has_shell = settings.shell.is_some();
+        let has_shell = self.options.settings()?.shell.is_some();
         if !self.no_link && !self.dry_run {
             out_links::check(&self.out_link)?;
         }
-        let goals = self.goals.goals(&self.evaluation)?;
-        let wanted = goals.wanted.clone();
-        let run = Run::open(&self.store, &self.caches, &self.options, goals, settings)?;
+        let how = How {
+            store: &self.store,
+            caches: &self.caches,
+            options: &self.options,
+        };
+        let Goals { wanted, builds } = self.goals.goals(&self.evaluation, how)?;
+        let run = builds.run()?;
         if self.dry_run {
             return self.dry_run(&run, &wanted);
         }

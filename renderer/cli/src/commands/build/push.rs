@@ -18,19 +18,19 @@ use crate::push_progress::PushBar;
 /// Where to push to.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Builds")]
-pub(super) struct PushArgs {
+pub(crate) struct PushArgs {
     /// Push what was built and its logs to this binary cache
     ///
     /// With all that it refers to, as far as the cache lacks it; with the build trace of content-addressed derivations. At file:///…, http://…, https://… or s3://….
-    #[arg(long = "push", value_name = "URL")]
-    to: Option<String>,
+    #[arg(long, value_name = "URL")]
+    push: Option<String>,
     /// Sign what is pushed with a secret key; repeatable
-    #[arg(long = "sign-key", value_name = "FILE", requires = "to")]
+    #[arg(long = "sign-key", value_name = "FILE", requires = "push")]
     sign_keys: Vec<PathBuf>,
 }
 
 /// A cache that can be pushed to: address, login and keys are in order.
-pub(super) struct Destination {
+pub(crate) struct Destination {
     to: CacheUrl,
     keys: Arc<[SecretKey]>,
 }
@@ -46,9 +46,14 @@ pub(super) struct Pushed {
 }
 
 impl PushArgs {
+    /// The URL of the cache to push to, if there is one.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.push.as_deref()
+    }
+
     /// The cache to push to, if there is one. What is wrong with it is said before anything is built.
-    pub(super) fn destination(&self, caches: &CacheArgs) -> Result<Option<Destination>, Failure> {
-        let Some(to) = &self.to else {
+    pub(crate) fn destination(&self, caches: &CacheArgs) -> Result<Option<Destination>, Failure> {
+        let Some(to) = &self.push else {
             return Ok(None);
         };
         let to = caches.with_login(to.parse()?)?;

@@ -14,7 +14,7 @@ use crate::out_links::OutLinks;
 
 /// What a goal became. There is one for each, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Outputs of a derivation, by name. The paths of some are known only once they are built.
     Outputs {
         derivation: StorePath,
@@ -39,7 +39,7 @@ impl Outcome {
 }
 
 /// What goals became, as far as they are there.
-pub(super) fn of_report(wanted: &[Wanted], report: &Report) -> Vec<Outcome> {
+pub(crate) fn of_report(wanted: &[Wanted], report: &Report) -> Vec<Outcome> {
     of(wanted, |derivation| {
         let known = report.outputs.get(derivation).into_iter().flatten();
         let known = known.map(|(name, path)| (name.clone(), Some(path.clone())));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use binary_cache::{Caches, DerivationOutput, Limits, TrustPolicy};
 use niphas_cache_args::CacheArgs;
+use niphas_environments::OpenedEngine;
 use niphas_store::Store;
 use niphas_terminal::size;
 use nix_builder::engine::{
@@ -19,7 +20,7 @@ use nix_formats::{ContentAddress, PublicKeys, StoreDir, StorePath};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::evaluate::Goals;
+use super::evaluate::Beginnings;
 use super::push::{Destination, Pushed};
 use super::results::Outcome;
 use super::watch::Watch;
@@ -49,7 +50,7 @@ impl Run {
         store: &BuildStoreArgs,
         caches: &CacheArgs,
         options: &BuildOptions,
-        goals: Goals,
+        beginnings: Beginnings,
         settings: Settings,
     ) -> Result<Self, Failure> {
         let runtime = runtime()?;
@@ -63,8 +64,8 @@ impl Run {
         };
         let origins = Origins {
             caches: Arc::new(caches),
-            derivations: Arc::new(goals.derivations),
-            sources: Some(Arc::new(AllSources(goals.sources))),
+            derivations: Arc::new(beginnings.derivations),
+            sources: Some(Arc::new(AllSources(beginnings.sources))),
             folder: None,
         };
         let engine = {
@@ -115,6 +116,17 @@ impl Run {
             let _ = watched.await;
             report
         })
+    }
+
+    /// Makes a cache of the place that is pushed to, if it is none yet.
+    pub(crate) fn make_cache(&self, to: &Destination) -> Result<(), Failure> {
+        let nothing = Pushed {
+            paths: Vec::new(),
+            built: Vec::new(),
+            trace: Vec::new(),
+        };
+        self.runtime.block_on(to.push(&self.store, nothing))?;
+        Ok(())
     }
 
     /// Pushes what was built and what was asked for.
@@ -177,16 +189,18 @@ impl Run {
         Ok(found)
     }
 
+    /// The engine, its store and where it runs.
+    pub(crate) fn opened(&self) -> OpenedEngine {
+        OpenedEngine {
+            engine: self.engine.clone(),
+            store: self.store.clone(),
+            runtime: self.runtime.handle().clone(),
+        }
+    }
+
     /// Waits until what was built is on disk, and gives the exit code.
-    pub(crate) fn finish(self, report: &Report) -> Result<ExitCode, Failure> {
-        let Self {
-            runtime,
-            store,
-            engine,
-            ..
-        } = self;
-        drop(engine);
-        runtime.block_on(store.close())?;
+    pub(crate) fn finish(&self, report: &Report) -> Result<ExitCode, Failure> {
+        self.runtime.block_on(self.store.clone().close())?;
         Ok(if report.is_success() {
             ExitCode::SUCCESS
         } else {

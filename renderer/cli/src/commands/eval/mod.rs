@@ -14,11 +14,11 @@ use nix_evaluator::{
 };
 use serde::Serialize;
 
-use crate::build_args::BuildArgs;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AnswerArgs, AutoCallArgs, EvaluationArgs, PurityArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, Installable, LockFileArgs, without_outputs};
+use crate::imports::ImportBuildArgs;
 use crate::json::JsonArgs;
 
 /// Evaluate an output of a flake, a file or an expression, as nix eval does
@@ -61,12 +61,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     lock_file: LockFileArgs,
     #[command(flatten)]
-    builds: BuildArgs,
+    imports: ImportBuildArgs,
 }
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        self.builds.mention();
         if self.file.is_some() || self.expr.is_some() {
             self.run_expression()?;
         } else {
@@ -78,7 +77,8 @@ impl Args {
     fn run_expression(&self) -> Result<(), Failure> {
         let fetcher = self.flakes.fetcher()?;
         let pure = self.file.is_none() && self.purity.is_pure();
-        let evaluation = self.evaluation.evaluation(pure)?;
+        let mut evaluation = self.evaluation.evaluation(pure)?;
+        self.imports.equip(&mut evaluation, &self.evaluation)?;
         let path = without_outputs(self.installable.as_deref().unwrap_or_default())?;
         let answer = evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
             let value = match (&self.file, &self.expr) {
@@ -106,6 +106,7 @@ impl Args {
         let mut evaluation = self.evaluation.evaluation(self.purity.is_pure())?;
         let paths = attribute_paths(&fragment, &evaluation.settings.system);
         evaluation.uses_cache = self.answers.count();
+        self.imports.equip(&mut evaluation, &self.evaluation)?;
         if self.write_to.is_some() {
             let answer = evaluation.run(&flake.fetcher, LocalIo::default(), |evaluator| {
                 let value = flake.value(evaluator)?;
@@ -179,7 +180,8 @@ impl Args {
             evaluation: _,
             flakes: _,
             lock_file: _,
-            builds: _,
+            // Whether imports are built is in the key of all answers.
+            imports: _,
         } = self;
         let key = EvalKey {
             fragment,

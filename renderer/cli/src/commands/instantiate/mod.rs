@@ -15,11 +15,11 @@ use nix_evaluator::{
     Origin, PosIdx, Value, XmlOptions,
 };
 
-use crate::build_args::BuildArgs;
 use crate::evaluation::{absolute, here};
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
 use crate::flake::FetchArgs;
+use crate::imports::ImportBuildArgs;
 
 /// Evaluate Nix expressions to derivations or values, as nix-instantiate does
 ///
@@ -86,7 +86,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     fetching: FetchArgs,
     #[command(flatten)]
-    builds: BuildArgs,
+    imports: ImportBuildArgs,
 }
 
 /// A source text to work on.
@@ -97,17 +97,18 @@ enum Input {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<ExitCode, Failure> {
-        self.builds.mention();
         let mut evaluation = self.evaluation.evaluation(false)?;
+        self.imports.equip(&mut evaluation, &self.evaluation)?;
         let settings = &mut evaluation.settings;
         settings.pure &= !self.impure;
+        let writes = !self.eval || self.read_write_mode;
         let io = match &self.output_dir {
-            Some(folder) => {
+            Some(folder) if writes => {
                 LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?)
             }
-            None => LocalIo::default(),
+            _ => LocalIo::default(),
         };
-        settings.write_store = self.output_dir.is_some() && (!self.eval || self.read_write_mode);
+        settings.write_store = self.output_dir.is_some() && writes;
         // What is printed unforced must be what Nix leaves unforced.
         settings.delay_all = self.eval && !self.strict;
         let inputs = self.inputs()?;

@@ -1,5 +1,6 @@
 //! `niphas render`
 
+mod build;
 mod documents;
 mod patch;
 mod report;
@@ -25,6 +26,7 @@ use crate::failure::Failure;
 use crate::flake::{Installable, RenderedFlakeArgs};
 use crate::progress::{Phases, Progress};
 use crate::selection::SelectionArgs;
+use build::BuildArgs;
 use documents::{Output, ReportFile};
 use report::{Branches, Mode, Report};
 use repository::RepositoryArgs;
@@ -40,6 +42,7 @@ use repository::RepositoryArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   niphas render . --to ../gitops --cache https://cache.example.org --trusted-public-key example-1:AbC…=
+  niphas render . --to ../gitops --build --push https://cache.example.org --sign-key cache.secret
   niphas render github:example/shop --environment production --to git@github.com:example/gitops.git --diff
 Exit codes: 0 done, or nothing to do; 1 something went wrong.
 With --check or --diff: 0 nothing would change; 1 something would; 2 something went wrong.")]
@@ -84,6 +87,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     caches: CacheArgs,
     #[command(flatten)]
+    builds: BuildArgs,
+    #[command(flatten)]
     purity: PurityArgs,
     #[command(flatten)]
     answers: AnswerArgs,
@@ -109,7 +114,9 @@ impl Args {
         let (flake, selected) = self.open()?;
         phases.end("fetching");
         progress.say("evaluating");
-        let evaluation = self.evaluation()?;
+        let mut evaluation = self.evaluation()?;
+        let (options, caches_read) = (&self.evaluation, &self.caches);
+        let builds = self.builds.prepare(caches_read, options, &mut evaluation)?;
         let last = self.last_rendering(&flake, &selected, &caches)?;
         let environments = Environments::open(&flake, &evaluation, &selected)?;
         if let Some(known) = environments.known()
@@ -131,6 +138,9 @@ impl Args {
         let evaluated = environments.evaluate(&|step| progress.step(step))?;
         phases.end("evaluation");
         let asked = SystemTime::now();
+        let of = (&flake, &selected[..]);
+        let caches = builds.build(of, &evaluation, &evaluated, &caches, &progress)?;
+        phases.end("builds");
         let closures = self.resolve(&caches, &evaluated.environments, &progress)?;
         phases.end("closures");
         let folder = &self.repository.dir;
@@ -206,6 +216,8 @@ impl Args {
             report: _,
             repository,
             caches: cache_args,
+            // What is built is in the caches by then, as if it had been before.
+            builds: _,
             // What the flake evaluates to is compared itself.
             purity: _,
             answers: _,

@@ -1,0 +1,138 @@
+//! Import from derivation and `niphas render --build`, with real builds: they need root, and a static busybox as /bin/sh.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up is to fail"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// A folder with a build store of its own.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// Nothing where builds cannot be done as on every machine of CI.
+    fn new() -> Option<Self> {
+        let is_root = fs::metadata("/proc/self").is_ok_and(|it| {
+            use std::os::unix::fs::MetadataExt;
+            it.uid() == 0
+        });
+        if !is_root || !Path::new(BUSYBOX).exists() {
+            return None;
+        }
+        let folder = TempDir::new().unwrap();
+        Some(Self { folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn niphas(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
+        for variable in ["NIPHAS_CACHES", "NIX_CONFIG", "NIX_PATH"] {
+            command.env_remove(variable);
+        }
+        command
+            .env("NIPHAS_STORE", self.path("store"))
+            .env("NIPHAS_CACHE_DIR", self.path("cache"))
+            .env("NIPHAS_SANDBOX_SHELL", BUSYBOX)
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const SH: &str = r#"let sh = name: text: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" text ]; }; in "#;
+
+#[test]
+fn what_an_evaluation_imports_is_built() {
+    let Some(place) = Place::new() else { return };
+    let eval = |expression: &str| {
+        let expression = format!("{SH}{expression}");
+        place.niphas(&["eval", "--impure", "--expr", &expression])
+    };
+    let done = eval(
+        r#"import (sh "inner" "echo ${toString (import (sh "n" "echo 2 > $out"))} > $out") + 1"#,
+    );
+    assert_eq!(text(&done.stdout), "3\n", "{}", text(&done.stderr));
+
+    let failed = eval(r#"builtins.readFile (sh "fails" "echo said; exit 3")"#);
+    assert_eq!(failed.status.code(), Some(100));
+    let report = text(&failed.stderr);
+    assert!(
+        report.contains("Reason: builder failed with exit code 3.\n")
+            && report.contains("       > said\n"),
+        "{report}"
+    );
+
+    let refused = place.niphas(&[
+        "eval",
+        "--impure",
+        "--no-allow-import-from-derivation",
+        "--expr",
+        &format!(r#"{SH}import (sh "n" "echo 2 > $out")"#),
+    ]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("'allow-import-from-derivation' is disabled"));
+}
+
+const FLAKE: &str = r#"{ outputs = { self }: let SH
+  in { niphasConfigurations.production = {
+    _type = "niphas-environment"; version = 1; namespace = "shop"; systems = [ "x86_64-linux" ];
+    workloads.web.x86_64-linux = {
+      package = sh "web" "mkdir -p $out/bin; echo '#!' > $out/bin/web; chmod +x $out/bin/web";
+      mainProgram = "web";
+      attributes.replicas = import (sh "replicas" "echo 2 > $out");
+      attributes.args = [ "${builtins.toFile "conf" "x"}" ];
+    };
+  }; }; }"#;
+
+#[test]
+fn render_builds_and_pushes_what_the_caches_lack() {
+    let Some(place) = Place::new() else { return };
+    fs::create_dir(place.path("flake")).unwrap();
+    let sh = SH.trim_start_matches("let ").trim_end_matches(" in ");
+    fs::write(place.path("flake/flake.nix"), FLAKE.replace("SH", sh)).unwrap();
+    let made = place.niphas(&["key", "generate", "test-1"]);
+    let key = text(&made.stdout).trim().to_owned();
+    let render = |cache: &str, more: &[&str]| {
+        fs::create_dir_all(place.path(cache)).unwrap();
+        let cache = format!("file://{}", place.path(cache).display());
+        let mut arguments = vec!["render", "path:./flake", "--to", "./gitops", "--init"];
+        arguments.extend(["--author", "A <a@example.org>", "--cache", &cache]);
+        arguments.extend(["--trusted-public-key", &key, "--push", &cache]);
+        arguments.extend(["--sign-key", "test-1.secret"]);
+        arguments.extend(more);
+        place.niphas(&arguments)
+    };
+    let refused = render("one", &["--build"]);
+    assert!(text(&refused.stderr).contains("--allow-import-from-derivation"));
+
+    let all = ["--build", "--allow-import-from-derivation"];
+    let done = render("one", &all);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(text(&done.stderr).contains("pushed 2 paths"));
+    let again = render("one", &all);
+    assert!(text(&again.stdout).contains("nothing to commit"));
+
+    // The evaluation is known, and what another cache lacks has to be evaluated again to be built.
+    let other = render("two", &[&all[..], &["--refresh", "--dry-run"]].concat());
+    assert!(
+        text(&other.stderr).contains("pushed 2 paths"),
+        "{}",
+        text(&other.stderr)
+    );
+}
