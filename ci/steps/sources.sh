@@ -15,8 +15,8 @@ step_scripts() {
   python3 - <<'PYTHON'
 import ast, pathlib, subprocess
 for name in subprocess.run(["git", "ls-files", "ci"], capture_output=True, text=True, check=True).stdout.split():
-    text = pathlib.Path(name).read_text()
-    if name.endswith(".py") or text.startswith("#!/usr/bin/env python3"):
+    text = pathlib.Path(name).read_bytes()
+    if name.endswith(".py") or text.startswith(b"#!/usr/bin/env python3"):
         ast.parse(text, name)
 PYTHON
 }
