@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::thread;
 
 use nix_formats::nar::ReaderError;
-use nix_formats::{Compression, ContentAddress, HashAlgorithm, Hasher, NarHash, NarInfo};
-use nix_formats::{StorePath, nix32};
+use nix_formats::{
+    Compression, ContentAddress, HashAlgorithm, Hasher, NarHash, NarInfo, StorePath, nix32,
+};
 use thiserror::Error;
 
 use crate::error::{FileError, StoreError};

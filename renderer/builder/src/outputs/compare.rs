@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use niphas_store::{StoredPath, TreeEvent};
 use nix_formats::nar::{Event, Reader};

@@ -1,7 +1,6 @@
 //! What this process may do, and so whose files and processes those of a builder are.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};

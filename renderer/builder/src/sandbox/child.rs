@@ -1,9 +1,7 @@
 //! The hidden mode of the program in which it is the sandbox's process.
 
-use std::fs;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process;
+use std::{fs, io, process};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::fcntl_dupfd_cloexec;

@@ -7,10 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::BUILD_DIR;
-
 use super::message::{Fault, Job, Part, fault_at};
 use super::supervisor::{GROUP, USER};
+use crate::BUILD_DIR;
 
 /// What becomes `/`.
 pub(super) const ROOT: &str = "root";

@@ -12,13 +12,12 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, stdout};
 use rustix::system::{setdomainname, sethostname};
 use rustix::thread::{UnshareFlags, set_no_new_privs, set_thread_gid, set_thread_uid};
 
-use crate::builtin::{self, description};
-
 use super::message::{Channel, Fault, GoOn, Job, Part, Word, fault};
 use super::mounts::{self, Bind};
 use super::seccomp::{Filter, InstallError};
 use super::supervisor::{GROUP, USER};
 use super::system;
+use crate::builtin::{self, description};
 
 /// Sets up all of the isolation from within, and becomes the builder, whose standard input is `null`.
 pub(super) fn become_builder(

@@ -12,10 +12,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::Process;
-
 use super::outcome::Usage;
 use super::request::Network;
+use crate::Process;
 
 /// No message is larger: the environment and the files of a builder are in one.
 const MAX_MESSAGE: usize = 1 << 30;

@@ -16,12 +16,10 @@ use rustix::mount::{
 };
 use rustix::process::{chroot, pivot_root};
 
-use crate::BUILD_DIR;
-
-use super::devices;
 use super::files::{BUILD, ROOT, STORE, mount_point};
 use super::message::{Fault, ImageSource, Job, Part, fault, fault_at};
-use super::system;
+use super::{devices, system};
+use crate::BUILD_DIR;
 
 /// A file or folder, and where in the sandbox it is shown, as a path below its root.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::Process;
-
 use super::cancel::Cancel;
 use super::error::SandboxError;
 use super::outcome::End;
 use super::request::{Inputs, Limits, Request};
 use super::run::run_job;
 use super::scratch::Scratch;
+use crate::Process;
 
 /// What sandboxes this process can make.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,8 @@ use niphas_store::mount::View;
 use nix_formats::StorePath;
 use serde::{Deserialize, Serialize};
 
-use crate::Process;
-
 use super::flows::FlowPolicy;
+use crate::Process;
 
 /// A builder to run.
 #[derive(Debug)]

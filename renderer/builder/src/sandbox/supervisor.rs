@@ -18,13 +18,12 @@ use super::cgroup::Cgroup;
 use super::child::{let_go_of_standard_streams, null};
 use super::files::{self, Owner};
 use super::flows::{self, SuperviseError, take_listener};
-use super::inside;
 use super::message::{Channel, Fault, GoOn, Job, Part, Report, Word, fault, fault_at};
 use super::mounts::{self, Bind};
 use super::outcome::Usage;
-use super::scratch;
 use super::system::{self, Forked};
 use super::users::BuildUser;
+use super::{inside, scratch};
 
 /// The user and the group of a builder, as it sees them.
 pub(super) const USER: u32 = 1000;

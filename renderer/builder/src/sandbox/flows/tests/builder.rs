@@ -1,12 +1,11 @@
 //! Threads of this process that are supervised as builders are, and the calls that they make.
 
 use std::ffi::c_long;
-use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::channel;
-use std::thread;
+use std::{io, thread};
 
 use super::super::super::seccomp::Filter;
 use super::super::address::Encoded;

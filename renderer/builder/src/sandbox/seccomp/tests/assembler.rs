@@ -1,7 +1,8 @@
 //! The assembler itself.
 
 use super::super::program::{Action, Assembler, MAX_LENGTH, ProgramError};
-use super::{X86_64, call, interpreter::run};
+use super::interpreter::run;
+use super::{X86_64, call};
 
 #[test]
 fn jumps_reach_over_thousands_of_instructions() {

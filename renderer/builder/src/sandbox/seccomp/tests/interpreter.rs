@@ -2,9 +2,8 @@
 
 use libc::{
     BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET,
-    BPF_W,
+    BPF_W, seccomp_data, sock_filter,
 };
-use libc::{seccomp_data, sock_filter};
 
 const LOAD: u32 = BPF_LD | BPF_W | BPF_ABS;
 const AND: u32 = BPF_ALU | BPF_AND | BPF_K;

@@ -5,8 +5,10 @@ mod interpreter;
 mod kernel;
 mod network;
 
-use libc::{EOPNOTSUPP, EPERM, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_THREAD};
-use libc::{seccomp_data, sock_filter};
+use libc::{
+    EOPNOTSUPP, EPERM, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_THREAD, seccomp_data,
+    sock_filter,
+};
 
 use super::Filter;
 use super::abi::{Machine, X32};

@@ -9,7 +9,8 @@ use libc::{
 use super::super::Filter;
 use super::super::abi::{Abi, Machine, X32};
 use super::super::network::{REFUSED_OPTIONS, refuse_socket};
-use super::{AARCH64, I386, X86_64, call, errno, interpreter::run};
+use super::interpreter::run;
+use super::{AARCH64, I386, X86_64, call, errno};
 
 const MACHINES: [Machine; 2] = [Machine::X86_64, Machine::Aarch64];
 
