@@ -52,6 +52,7 @@ impl BuildArgs {
 
     fn given(&self) -> Vec<&'static str> {
         let all = [
+            ("--store", self.store.is_some() && self.folder().is_none()),
             ("--eval-store", self.eval_store.is_some()),
             ("--substituters", self.substituters.is_some()),
             ("--log-format", self.log_format.is_some()),
@@ -62,12 +63,16 @@ impl BuildArgs {
         given.map(|(name, _)| name).collect()
     }
 
+    /// The store, if it is a folder: stores of Nix are not built in.
+    fn folder(&self) -> Option<&String> {
+        let store = self.store.as_ref();
+        store.filter(|store| store.starts_with(['/', '.']))
+    }
+
     /// Those that count, as words of a command line that builds.
     pub(crate) fn words(&self) -> Vec<String> {
-        // Stores of Nix are not built in.
-        let is_folder = |store: &&String| store.starts_with(['/', '.']);
         let values = [
-            ("--store", self.store.as_ref().filter(is_folder)),
+            ("--store", self.folder()),
             ("--max-jobs", self.max_jobs.as_ref()),
             ("--cores", self.cores.as_ref()),
             ("--timeout", self.timeout.as_ref()),
