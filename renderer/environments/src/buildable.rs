@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(
             usual("{ inherit a; }"),
             [
-                "expected a derivation, a store path or an environment of niphas, found a set with the attributes 'a'"
+                "expected a derivation, a store path or an environment of niphas, found a set with the attributes a"
             ]
         );
         assert_eq!(
