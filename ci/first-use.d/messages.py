@@ -55,7 +55,7 @@ CASES = [
         "web = { pkgs, ... }: { package = removeAttrs pkgs.hello [ \"meta\" ]; };",
         ["no command, and package 'hello-1.0' has no meta.mainProgram", "hint: set 'command'"],
     ),
-    named("a package that must be built first", "{ pkgs, ... }: { env.X = builtins.readFile pkgs.hello; }", "niphas evaluates without building"),
+    named("a package that must be built first", "{ pkgs, ... }: { env.X = builtins.readFile pkgs.hello; }", "let it be built with --allow-import-from-derivation"),
     Case(
         "a derivation's own path",
         "web = { pkgs, ... }: {\n  env.X = pkgs.hello.drvPath; };",
