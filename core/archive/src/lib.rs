@@ -3,6 +3,7 @@
 
 mod tar_stream;
 mod unpack;
+mod uu;
 
 use std::io;
 

@@ -16,6 +16,7 @@ use tree_writer::{Limits, Modes, TreeError, TreeWriter};
 
 use crate::ArchiveError;
 use crate::tar_stream::{Entry, TarError, TarStream};
+use crate::uu::{UuDecoder, is_encoded};
 
 const MAX_ENTRIES: u64 = 4_000_000;
 
@@ -322,6 +323,14 @@ impl Unpacker {
 }
 
 fn decompress<'r>(mut input: impl BufRead + 'r) -> Result<Box<dyn Read + 'r>, ArchiveError> {
+    if is_encoded(input.fill_buf().map_err(refused)?) {
+        let decoder = UuDecoder::new(input).map_err(refused)?;
+        return decompress_bytes(BufReader::new(decoder));
+    }
+    decompress_bytes(input)
+}
+
+fn decompress_bytes<'r>(mut input: impl BufRead + 'r) -> Result<Box<dyn Read + 'r>, ArchiveError> {
     let magic = input.fill_buf().map_err(refused)?;
     Ok(if magic.starts_with(&[0x1f, 0x8b]) {
         Box::new(flate2::bufread::MultiGzDecoder::new(input))
