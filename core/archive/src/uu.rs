@@ -117,8 +117,9 @@ impl<R: BufRead> Read for UuDecoder<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::{UuDecoder, is_encoded};
     use std::io::Read;
+
+    use super::{UuDecoder, is_encoded};
 
     fn decoded(text: &str) -> Result<Vec<u8>, String> {
         assert!(is_encoded(text.as_bytes()));
