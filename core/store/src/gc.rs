@@ -219,7 +219,9 @@ impl Store {
 
     /// Bytes that packs and images take on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.shared.index().disk_bytes() + self.image_bytes()
+        // Not in one expression: the index would be held while it is asked for again, which waits for ever beside a writer.
+        let images = self.image_bytes();
+        images + self.shared.index().disk_bytes()
     }
 
     fn is_fuller_than(&self, watermark: Watermark, bytes: u64) -> Result<bool, StoreError> {
