@@ -8,10 +8,10 @@
     reason = "tests without the usual harness"
 )]
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -102,7 +102,12 @@ fn main() -> ExitCode {
     if !is_root() {
         return ExitCode::SUCCESS;
     }
-    let program = std::env::current_exe().expect("this program");
+    // Where the other user may come: folders of builds may be root's alone.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, everyone) = (folder.path().join("sandbox"), Permissions::from_mode(0o755));
+    let own = std::env::current_exe().expect("this program");
+    fs::copy(own, &program).expect("it can be copied");
+    fs::set_permissions(folder.path(), everyone).expect("a folder for everyone");
     let status = Command::new(program)
         .args(filters)
         .uid(OTHER_USER)
