@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{World, built, drv, fetched, out};
 use crate::plan::Place;
 
-/// What is to be found, said plainly: derivations that must be built, by asking again and again.
+/// A plain model of what a plan finds: it asks about the derivations that must be built again and again, until nothing changes.
 fn expected(world: &World, wanted: &[(usize, &str)]) -> (BTreeSet<StorePath>, BTreeSet<StorePath>) {
     fn closure(world: &World, path: &StorePath, seen: &mut BTreeSet<StorePath>) -> bool {
         if !seen.insert(path.clone()) {
