@@ -1,4 +1,4 @@
-//! What the programs of the cluster side share: logs, the stop signal, where the cluster is, metrics and the server of their page.
+//! What the programs that run in a cluster share: logs, the stop signal, where the cluster is, metrics and the server of their page.
 
 mod cluster;
 mod http;
