@@ -102,8 +102,9 @@ impl Machine {
     fn of_refusal(&self) -> Option<String> {
         if self.is_filtered {
             return Some(
-                "the seccomp profile of this container may refuse it: allow unshare, clone, clone3, setns, mount, umount2, \
-                 pivot_root, open_tree, move_mount, mount_setattr, sethostname, setdomainname and keyctl, or use Unconfined"
+                "the seccomp profile of this container may refuse it: use that of deploy/seccomp, which allows unshare, clone, \
+                 clone3, mount, umount2, pivot_root, chroot, open_tree, move_mount, mount_setattr, sethostname, \
+                 setdomainname and personality, or Unconfined"
                     .to_owned(),
             );
         }
