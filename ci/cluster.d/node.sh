@@ -96,6 +96,8 @@ node_runc() {
   if (($1 % 2)); then PATH=$PATH:/usr/sbin command -v runc; else "$HERE/runc"; fi
 }
 
+# Without CAP_SYS_RESOURCE no process can lower its score for the kernel's choice of what to kill: then runc ends with "can't get
+# final child's PID" for each container whose score shall be lower than containerd's, if containerd does not restrict it.
 containerd_configuration() {
   cat <<TOML
 version = 3

@@ -50,6 +50,24 @@ step_build_attacks() {
   ci/build-attacks --kills 30
 }
 
+# Limits of memory and processes hold, where control groups of version 2 give them.
+step_build_limits() {
+  if [[ $(uname -m) != x86_64 && ! -e /sys/fs/cgroup/cgroup.controllers ]]; then
+    skip "limits of builds need control groups of version 2, and user-mode-linux is one of x86_64"
+    return
+  fi
+  build_tools
+  ci/cgroup-v2 ci/build-attacks --as root memory shared-memory fork-bomb
+}
+
+# Builds in a pod of a real cluster, without capabilities, under the seccomp profile that we ship.
+step_build_pod() {
+  has_go || return 0
+  build_tools
+  ci/seccomp-profile
+  ci/build-pod
+}
+
 # A tree of packages from source, by our builder alone, and the same by Nix.
 step_build_bootstrap() {
   build_tools
