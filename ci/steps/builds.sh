@@ -38,6 +38,7 @@ step_build_sandbox() {
   ((${#packages[@]} == 0)) || { apt-get update -q && apt-get install --yes --no-install-recommends "${packages[@]}"; }
   cargo build --workspace --locked --quiet --example run-builder
   NIPHAS_ORACLE=$oracle NIPHAS_RUN_BUILDER=$CARGO_TARGET_DIR/debug/examples/run-builder ci/build-sandbox
+  NIPHAS_ORACLE=$oracle NIPHAS_RUN_BUILDER=$CARGO_TARGET_DIR/debug/examples/run-builder ci/build-sandbox --needed
 }
 
 # Builders that try to get out, and a builder that is killed.
