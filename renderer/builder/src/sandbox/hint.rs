@@ -59,6 +59,7 @@ impl Machine {
                  'pids' this program may pass on (a systemd unit with Delegate=yes): or build without these limits"
                     .to_owned(),
             ),
+            Part::Filter if is_refused && self.is_filtered => self.of_refusal(),
             Part::Filter => Some(
                 "a kernel with CONFIG_SECCOMP_FILTER is needed, and a container must allow seccomp()".to_owned(),
             ),
@@ -103,8 +104,8 @@ impl Machine {
         if self.is_filtered {
             return Some(
                 "the seccomp profile of this container may refuse it: use that of deploy/seccomp, which allows unshare, clone, \
-                 clone3, mount, umount2, pivot_root, chroot, open_tree, move_mount, mount_setattr, sethostname, \
-                 setdomainname and personality, or Unconfined"
+                 clone3, mount, umount2, pivot_root, chroot, open_tree, move_mount, mount_setattr, fsopen, fsconfig, fsmount, \
+                 sethostname, setdomainname, personality, pidfd_getfd and seccomp, or Unconfined"
                     .to_owned(),
             );
         }
@@ -155,6 +156,11 @@ mod tests {
             ..Machine::default()
         };
         assert!(hint_of(&filtered, Part::Namespaces, libc::EPERM).contains("seccomp profile"));
+        assert!(hint_of(&filtered, Part::Filter, libc::EPERM).contains("seccomp profile"));
+        assert!(
+            hint_of(&Machine::default(), Part::Filter, libc::EINVAL)
+                .contains("CONFIG_SECCOMP_FILTER")
+        );
         assert!(hint_of(&filtered, Part::Proc, libc::EPERM).contains("procMount: Unmasked"));
         let profiled = Machine {
             profile: Some("docker-default (enforce)".to_owned()),
