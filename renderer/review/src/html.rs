@@ -18,7 +18,8 @@ const PICTURES: usize = 8;
 /// Bytes of the patch.
 const PATCH_LIMIT: usize = 2 << 20;
 
-const STYLE: &str = include_str!("style.css");
+/// The look of reports, which other pages share: a style sheet for light, dark and print.
+pub const STYLE: &str = include_str!("style.css");
 
 impl Review {
     /// An HTML document. `facts` are said of it at the top, such as the revision: what, and which. `patch` stands at its end, cut off

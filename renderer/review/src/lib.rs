@@ -28,6 +28,7 @@ mod treemap;
 mod words;
 
 pub use files::{FilePair, workload_of};
+pub use html::STYLE;
 pub use markdown::{MARKDOWN_LIMIT, MARKER};
 pub use package::{Package, PackageChange, compare_closures, split_name};
 pub use picture::Picture;
