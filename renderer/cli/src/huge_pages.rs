@@ -1,14 +1,110 @@
 //! Where the program's memory comes from.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::OsStr;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-/// The system's allocator, with huge pages for large blocks.
+/// The system's allocator, with huge pages for large blocks where they are cheap.
 ///
-/// An evaluation fills its arena from one end to the other; a page fault for every 4 KiB of it costs more than zeroing.
+/// An evaluation fills its arena from one end to the other; a page fault for every 4 KiB of it costs more than zeroing. A
+/// huge page that the machine has ready costs a quarter of the small ones in its place. But a virtual machine that gives free
+/// memory back to its host has to ask for each huge page again, which takes six times as long as small ones: evaluations
+/// of whole systems took twice the time. So the first pages of each block are timed, and once one was dear there
+/// are no huge pages any more.
 pub(crate) struct HugePages;
 
 /// The size of a huge page, and of the smallest block that gets some.
 const HUGE_PAGE: usize = 2 << 20;
+
+/// All blocks together that get huge pages, for what is found out about the first page of a block need not hold for a
+/// block much larger than this.
+const MOST: usize = 64 << 20;
+
+/// More processor time than this for a huge page is dear: zeroing it takes a fifth of that, small pages in its place less.
+const DEAR_NANOSECONDS: i64 = 1_000_000;
+
+static POLICY: AtomicU8 = AtomicU8::new(AUTO);
+/// As long as they are cheap, up to [`MOST`].
+const AUTO: u8 = 0;
+/// For all large blocks.
+const ALWAYS: u8 = 1;
+/// For none, also where the system gives them without being asked.
+const NEVER: u8 = 2;
+
+/// What is left of [`MOST`].
+static LEFT: AtomicUsize = AtomicUsize::new(MOST);
+
+/// Sets when blocks get huge pages: `auto`, `always` or `never`. Empty is `auto`.
+pub(crate) fn configure(setting: &OsStr) -> anyhow::Result<()> {
+    let policy = match setting.as_encoded_bytes() {
+        b"" | b"auto" => AUTO,
+        b"always" => ALWAYS,
+        b"never" => NEVER,
+        _ => anyhow::bail!(
+            "expected auto, always or never in NIPHAS_HUGE_PAGES, found {}",
+            setting.display()
+        ),
+    };
+    POLICY.store(policy, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether a new block of this size gets huge pages; `None` leaves that to the system.
+fn wants_huge_pages(policy: u8, size: usize, left: &AtomicUsize) -> Option<bool> {
+    match policy {
+        ALWAYS => Some(true),
+        NEVER => Some(false),
+        _ => left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(size)
+            })
+            .is_ok()
+            .then_some(true),
+    }
+}
+
+#[expect(unsafe_code, reason = "advice to the kernel, and the price of a page")]
+/// Asks for the pages that a block gets.
+///
+/// # Safety
+///
+/// The block is of that size, a multiple of huge pages, and nothing is in it yet.
+unsafe fn prepare(block: *mut u8, size: usize) {
+    let advise = |advice| {
+        // SAFETY: the range is the block. Where there are no huge pages this fails, and nothing is lost.
+        unsafe { libc::madvise(block.cast(), size, advice) };
+    };
+    let policy = POLICY.load(Ordering::Relaxed);
+    match wants_huge_pages(policy, size, &LEFT) {
+        Some(true) => advise(libc::MADV_HUGEPAGE),
+        Some(false) => return advise(libc::MADV_NOHUGEPAGE),
+        None => {}
+    }
+    // Arenas fill their blocks from the end.
+    for page in [size - HUGE_PAGE, size / 2] {
+        if policy == AUTO && page < size {
+            let start = processor_time();
+            // SAFETY: the page is in the block, and nothing is in it.
+            unsafe { block.add(page).write_volatile(0) };
+            if processor_time() - start > DEAR_NANOSECONDS {
+                POLICY.store(NEVER, Ordering::Relaxed);
+                return advise(libc::MADV_NOHUGEPAGE);
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library has no clock of threads")]
+/// Nanoseconds that this thread has run.
+fn processor_time() -> i64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a place for the time.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
 
 /// What is asked of the system for a block: whole huge pages, if it is large.
 fn adjusted(layout: Layout) -> Option<Layout> {
@@ -33,8 +129,8 @@ unsafe impl GlobalAlloc for HugePages {
         // SAFETY: `adjusted` is not of size zero, for `layout` is not.
         let block = unsafe { System.alloc(adjusted) };
         if adjusted.size() >= HUGE_PAGE && !block.is_null() {
-            // SAFETY: the range is the block just allocated. Where there are no huge pages this fails, and nothing is lost.
-            unsafe { libc::madvise(block.cast(), adjusted.size(), libc::MADV_HUGEPAGE) };
+            // SAFETY: the block was just allocated, with this size.
+            unsafe { prepare(block, adjusted.size()) };
         }
         block
     }
@@ -75,6 +171,31 @@ unsafe impl GlobalAlloc for HugePages {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn huge_pages_are_asked_for_until_there_are_enough() {
+        let left = AtomicUsize::new(3 * HUGE_PAGE);
+        let wanted = |policy, pages| wants_huge_pages(policy, pages * HUGE_PAGE, &left);
+        assert_eq!(wanted(ALWAYS, 100), Some(true));
+        assert_eq!(wanted(NEVER, 1), Some(false));
+        assert_eq!(wanted(AUTO, 2), Some(true));
+        assert_eq!(wanted(AUTO, 2), None);
+        assert_eq!(wanted(AUTO, 1), Some(true));
+        assert_eq!(wanted(AUTO, 1), None);
+    }
+
+    #[test]
+    fn settings_are_one_of_three() {
+        for setting in ["", "auto", "always", "never"] {
+            configure(OsStr::new(setting)).unwrap();
+        }
+        configure(OsStr::new("auto")).unwrap();
+        let error = configure(OsStr::new("on")).unwrap_err().to_string();
+        let expected = "expected auto, always or never in NIPHAS_HUGE_PAGES, found on";
+        assert_eq!(error, expected);
+    }
+
     #[test]
     fn contents_stay_when_a_block_becomes_large_and_small_again() {
         let mut numbers: Vec<u32> = (0..1_000).collect();

@@ -37,7 +37,11 @@ fn main() -> ExitCode {
     nix_builder::sandbox::child_main();
     let cli = cli::Cli::parse();
     cli.messages.start();
-    let result = commands::run(&cli.command);
+    let huge_pages = std::env::var_os("NIPHAS_HUGE_PAGES").unwrap_or_default();
+    let result = match huge_pages::configure(&huge_pages) {
+        Ok(()) => commands::run(&cli.command),
+        Err(error) => Err(error.into()),
+    };
     match result.and_then(|code| Ok(niphas_terminal::check_output().map(|()| code)?)) {
         Ok(code) => code,
         Err(failure) => {
