@@ -1,11 +1,16 @@
 """Runs programs in turn, and says how long each takes and how much memory it holds at most."""
 
 import ctypes
+import dataclasses
 import os
+import pathlib
 import statistics
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36
+# Short programs run more often than they have to.
+MOST_RUNS = 31
+ENOUGH_SECONDS = 4.0
 
 
 class Failed(Exception):
@@ -27,14 +32,35 @@ def _check(status, command, output):
             raise Failed(f"{' '.join(command)}: {stderr.read()[-500:]}")
 
 
-def seconds(command, environment, output):
-    """The wall time of one run; its standard output goes to the file `output`."""
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Seconds of one run: on the clock, in the program, and in the kernel for it."""
+
+    wall: float
+    user: float
+    system: float
+
+
+def times(command, environment, output):
+    """The times of one run; its standard output goes to the file `output`."""
     start = time.perf_counter()
     process = _spawn(command, environment, output)
-    _, status = os.waitpid(process, 0)
+    _, status, usage = os.wait4(process, 0)
     taken = time.perf_counter() - start
     _check(status, command, output)
-    return taken
+    return Times(taken, usage.ru_utime, usage.ru_stime)
+
+
+def median_times(runs):
+    """The median of each time."""
+    return Times(*(statistics.median(getattr(run, field.name) for run in runs) for field in dataclasses.fields(Times)))
+
+
+def give_memory_back(seconds=5):
+    """Makes memory cold: drops the page cache, and waits until a virtual machine has given what is free to its host."""
+    os.sync()
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    time.sleep(seconds)
 
 
 def peak_mib(command, environment, output):
@@ -63,16 +89,19 @@ def once(command, environment, output):
     return taken, usage.ru_maxrss / 1024
 
 
-def compare(commands, environment, folder, least_runs=5, most_runs=31, enough_seconds=4.0):
-    """(seconds, MiB) of each command: medians of runs in turn, and peaks. All must print the same."""
+def compare(commands, environment, folder, least_runs=5, before_each=lambda: None):
+    """(times, MiB) of each command: medians of runs in turn, and peaks. All must print the same."""
     outputs = [f"{folder}/output-{number}" for number in range(len(commands))]
     peaks = [peak_mib(command, environment, output) for command, output in zip(commands, outputs)]
     texts = [open(output, "rb").read() for output in outputs]
     for text in texts[1:]:
         if text != texts[0]:
             raise Failed(f"the outputs differ: {texts[0][:200]!r}, {text[:200]!r}")
-    times = [[] for _ in commands]
-    while len(times[0]) < least_runs or (len(times[0]) < most_runs and sum(map(sum, times)) < enough_seconds):
-        for taken, command, output in zip(times, commands, outputs):
-            taken.append(seconds(command, environment, output))
-    return list(zip(map(statistics.median, times), peaks))
+    runs = [[] for _ in commands]
+    taken = 0.0
+    while len(runs[0]) < least_runs or (len(runs[0]) < MOST_RUNS and taken < ENOUGH_SECONDS):
+        for own, command, output in zip(runs, commands, outputs):
+            before_each()
+            own.append(times(command, environment, output))
+            taken += own[-1].wall
+    return list(zip(map(median_times, runs), peaks))
