@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use crate::position::PosIdx;
+use crate::shape::Shape;
 use crate::symbol::Symbol;
 use crate::value::{Slot, Value};
 
@@ -288,6 +289,8 @@ pub(crate) struct AttrsCode<'a> {
     pub recursive: bool,
     /// Sorted by symbol; for a recursive set binding n has slot n.
     pub bindings: &'a [BindingCode<'a>],
+    /// Their names and positions.
+    pub shape: &'a Shape<'a>,
     pub inherit_from: &'a [Lazy<'a>],
     pub dynamic: &'a [DynamicCode<'a>],
     /// Index of `__overrides` among the bindings of a recursive set.

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::ast_print::write_name;
-use crate::attrs::Attr;
+use crate::attrs::AttrRef;
 use crate::error::ErrorKind;
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
@@ -318,17 +318,17 @@ impl<'a> Printer<'_, 'a> {
             self.text("{ ... }");
             return Ok(());
         }
-        let mut sorted: Vec<&'a Attr<'a>> = attrs.entries(self.evaluator.arena).iter().collect();
+        let mut sorted: Vec<AttrRef<'a>> = attrs.entries(self.evaluator.arena).iter().collect();
         let symbols = &self.evaluator.symbols;
         if self.options.max_attrs == usize::MAX {
             sorted.sort_by(|l, r| symbols.compare(l.name, r.name));
         } else {
-            let rank = |attr: &Attr<'_>| !matches!(symbols.bytes(attr.name), b"type" | b"_type");
+            let rank = |attr: &AttrRef<'_>| !matches!(symbols.bytes(attr.name), b"type" | b"_type");
             sorted.sort_by(|l, r| rank(l).cmp(&rank(r)).then(symbols.compare(l.name, r.name)));
         }
         self.indent += self.options.indent;
         self.text("{");
-        let pretty = self.is_pretty(sorted.len(), sorted.first().map(|attr| &attr.value))?;
+        let pretty = self.is_pretty(sorted.len(), sorted.first().map(|attr| attr.value))?;
         for (index, attr) in sorted.iter().enumerate() {
             self.space(pretty);
             if self.attrs >= self.options.max_attrs {
@@ -337,7 +337,7 @@ impl<'a> Printer<'_, 'a> {
             }
             write_name(&mut self.out, self.evaluator.symbols.bytes(attr.name));
             self.text(" = ");
-            self.slot(&attr.value, depth + 1)?;
+            self.slot(attr.value, depth + 1)?;
             self.text(";");
             self.attrs += 1;
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use bumpalo::Bump;
 
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attrs, Entries};
 use crate::builtins::Builtin;
 use crate::context::Context;
 use crate::env::LevelId;
@@ -303,7 +303,7 @@ pub(crate) enum MappedOver<'a> {
     /// `map`, `concatMap`: the element of that number.
     Items(&'a [Slot<'a>]),
     /// `mapAttrs`: the name and the value of the attribute of that number.
-    Attrs(&'a [Attr<'a>]),
+    Attrs(Entries<'a>),
 }
 
 impl<'a> Value<'a> {

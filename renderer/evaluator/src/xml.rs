@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{AttrRef, Attrs};
 use crate::context::ContextBuilder;
 use crate::eval::{Evaluator, Result};
 use crate::position::{Origin, PosIdx};
@@ -169,7 +169,7 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn attrs(&mut self, attrs: &'a Attrs<'a>) -> Result<()> {
-        let mut sorted: Vec<&'a Attr<'a>> = attrs.entries(self.evaluator.arena).iter().collect();
+        let mut sorted: Vec<AttrRef<'a>> = attrs.entries(self.evaluator.arena).iter().collect();
         let symbols = &self.evaluator.symbols;
         sorted.sort_unstable_by(|l, r| symbols.compare(l.name, r.name));
         for attr in sorted {

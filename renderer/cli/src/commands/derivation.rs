@@ -134,7 +134,7 @@ impl ShowArgs {
             let flake = flake.value(evaluator)?;
             let outputs = attribute(evaluator, flake, "outputs")?.unwrap_or(flake);
             let value = select_first(evaluator, &name, outputs, &paths)?;
-            let none = Attrs::from_sorted(evaluator.arena(), &[]);
+            let none = Attrs::empty(evaluator.arena());
             self.texts(evaluator, value, none)
         })?;
         show_texts(texts, shown)

@@ -1,7 +1,7 @@
 //! Builtins on sets.
 
 use super::{Global, Row};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attr, AttrRef, Attrs, Entries};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
 use crate::value::{Mapped, MappedItem, MappedOver, PartialApplication, Slot, Value};
@@ -27,7 +27,7 @@ const NONE: PosIdx = PosIdx::NONE;
 
 impl<'a> Evaluator<'a> {
     /// The attributes in alphabetical order.
-    pub fn sorted_attrs(&self, attrs: &'a Attrs<'a>) -> Vec<&'a Attr<'a>> {
+    pub fn sorted_attrs(&self, attrs: &'a Attrs<'a>) -> Vec<AttrRef<'a>> {
         let entries = attrs.entries(self.arena).iter();
         let mut sorted: Vec<_> = entries
             .map(|attr| (self.symbols.prefix(attr.name), attr))
@@ -116,7 +116,7 @@ fn get_attr<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) ->
         "while evaluating the second argument passed to builtins.getAttr",
     )?;
     let attr = evaluator.required_attr(attrs, name, "in the attribute set under consideration")?;
-    evaluator.force_slot(&attr.value, NONE)
+    evaluator.force_slot(attr.value, NONE)
 }
 
 fn has_attr<'a>(evaluator: &mut Evaluator<'a>, args: &[Value<'a>], _: PosIdx) -> Result<Value<'a>> {
@@ -184,16 +184,13 @@ fn list_to_attrs<'a>(
     // The first of several pairs with one name counts.
     sources.sort_by_key(|&(name, _)| name);
     sources.dedup_by_key(|&mut (name, _)| name);
-    let mut result = bumpalo::collections::Vec::with_capacity_in(sources.len(), evaluator.arena);
+    let mut result = Vec::with_capacity(sources.len());
     for (name, attrs) in sources {
         let value =
             evaluator.required_attr(attrs, names.value, "in a {name=...; value=...;} pair")?;
         result.push(Attr::new(name, value.position, value.value.share()));
     }
-    Ok(Value::Attrs(Attrs::from_sorted(
-        evaluator.arena,
-        result.into_bump_slice(),
-    )))
+    Ok(Value::Attrs(Attrs::from_sorted(evaluator.arena, result)))
 }
 
 fn map_attrs<'a>(
@@ -212,16 +209,12 @@ fn map_attrs<'a>(
         called: std::cell::Cell::new(false),
         over: MappedOver::Attrs(entries),
     });
-    let results = evaluator
-        .arena
-        .alloc_slice_fill_with(entries.len(), |index| {
-            Attr::new(
-                entries[index].name,
-                NONE,
-                Value::Mapped(MappedItem::new(mapped, index)),
-            )
-        });
-    Ok(Value::Attrs(Attrs::from_sorted(evaluator.arena, results)))
+    let arena = evaluator.arena;
+    let results = arena.alloc_slice_fill_with(entries.len(), |index| {
+        Slot::new(Value::Mapped(MappedItem::new(mapped, index)))
+    });
+    let results = Entries::new(entries.shape().without_positions(arena), results);
+    Ok(Value::Attrs(Attrs::from_entries(arena, results)))
 }
 
 fn remove_attrs<'a>(
@@ -300,9 +293,8 @@ fn zip_attrs_with<'a>(
     }
     // Stable: the values of one name stay in the order of the list.
     all.sort_by_key(|attr| attr.name);
-    let groups = || all.chunk_by(|l: &&Attr<'a>, r: &&Attr<'a>| l.name == r.name);
-    let mut result = bumpalo::collections::Vec::with_capacity_in(groups().count(), arena);
-    for group in groups() {
+    let mut result = Vec::new();
+    for group in all.chunk_by(|l, r| l.name == r.name) {
         let values =
             arena.alloc_slice_fill_with(group.len(), |index| Slot::new(group[index].value.share()));
         let name = Value::String(evaluator.symbols.string(group[0].name));
@@ -310,6 +302,5 @@ fn zip_attrs_with<'a>(
         let call = arena.alloc(PartialApplication { function, args });
         result.push(Attr::new(group[0].name, NONE, Value::Application(call)));
     }
-    let result = result.into_bump_slice();
     Ok(Value::Attrs(Attrs::from_sorted(arena, result)))
 }

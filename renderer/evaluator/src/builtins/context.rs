@@ -6,7 +6,7 @@ use nix_formats::StorePath;
 use nix_formats::derivation::hash_placeholder;
 
 use super::{Global, Row, failure};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attr, AttrRef, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::position::PosIdx;
@@ -210,7 +210,7 @@ fn append_context<'a>(
 
 fn append_mention<'a>(
     evaluator: &mut Evaluator<'a>,
-    attr: &'a Attr<'a>,
+    attr: AttrRef<'a>,
     context: &mut ContextBuilder,
 ) -> Result<()> {
     let names = evaluator.names;

@@ -6,7 +6,7 @@ use nix_formats::derivation::{Derivation, DerivationError, DerivationOutput};
 use nix_formats::{Hash, HashAlgorithm, HashFormat, StorePath, check_name};
 
 use super::{Global, Row, failure};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attr, AttrRef, Attrs};
 use crate::context::ContextElement;
 use crate::derivations::{KnownDerivation, derivation_error};
 use crate::error::{ErrorKind, EvalError};
@@ -87,7 +87,7 @@ fn instantiate<'a>(
             continue;
         }
         let done = if ignore_nulls {
-            match evaluator.force_slot(&attr.value, NONE) {
+            match evaluator.force_slot(attr.value, NONE) {
                 Ok(Value::Null) => continue,
                 Ok(_) => draft.add(evaluator, attr, &mut env),
                 Err(error) => Err(error),
@@ -114,7 +114,7 @@ fn instantiate<'a>(
 
 fn flag<'a>(
     evaluator: &mut Evaluator<'a>,
-    attr: Option<&'a Attr<'a>>,
+    attr: Option<AttrRef<'a>>,
     what: &'static str,
 ) -> Result<bool> {
     attr.map_or(Ok(false), |attr| {

@@ -4,7 +4,7 @@ use nix_formats::store_path::StorePathError;
 use nix_formats::{ContentAddressMethod, Hash, HashAlgorithm, HashFormat, StorePath, check_name};
 
 use super::{Builtin, Global, Row, failure};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attr, AttrRef, Attrs};
 use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
@@ -236,7 +236,7 @@ fn input_attributes<'a>(
 
 fn input_attribute<'a>(
     evaluator: &mut Evaluator<'a>,
-    attr: &'a Attr<'a>,
+    attr: AttrRef<'a>,
     fetcher: &str,
 ) -> Result<FetchAttribute> {
     match evaluator.force(attr.value.share(), attr.position)? {

@@ -1,7 +1,7 @@
 //! Builtins on functions, and closures of sets.
 
 use super::{Global, Row};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attr, AttrRef, Attrs};
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Evaluator, Result};
 use crate::position::PosIdx;
@@ -41,17 +41,12 @@ fn function_args<'a>(
         .filter(|code| given + 1 == code.arity())
         .and_then(|code| code.pattern.as_ref());
     let formals = pattern.map_or(&[][..], |pattern| pattern.formals);
-    let entries = evaluator
-        .arena
-        .alloc_slice_fill_with(formals.len(), |index| {
-            let formal = &formals[index];
-            Attr::new(
-                formal.name,
-                formal.position,
-                Value::from(formal.default.is_some()),
-            )
-        });
-    Ok(Value::Attrs(Attrs::from_sorted(evaluator.arena, entries)))
+    let arguments = formals.iter().map(|formal| {
+        let has_default = Value::from(formal.default.is_some());
+        Attr::new(formal.name, formal.position, has_default)
+    });
+    let arguments = arguments.collect();
+    Ok(Value::Attrs(Attrs::from_sorted(evaluator.arena, arguments)))
 }
 
 /// Keys that were seen, in their order.
@@ -149,7 +144,7 @@ fn generic_closure<'a>(
     Ok(evaluator.list_of(&result))
 }
 
-fn closure_key<'a>(evaluator: &mut Evaluator<'a>, element: Value<'a>) -> Result<&'a Attr<'a>> {
+fn closure_key<'a>(evaluator: &mut Evaluator<'a>, element: Value<'a>) -> Result<AttrRef<'a>> {
     let attrs = evaluator.expect_attrs(element, NONE, "")?;
     evaluator.required_attr(attrs, evaluator.names.key, "")
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use nix_formats::{Hash, HashAlgorithm, HashFormat};
 
 use super::{Global, Row};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{AttrRef, Attrs};
 use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
@@ -310,6 +310,6 @@ fn required_text<'a>(
     evaluating: &'static str,
 ) -> Result<&'a [u8]> {
     let name = evaluator.symbols.intern(name);
-    let attr: &'a Attr<'a> = evaluator.required_attr(attrs, name, locating)?;
+    let attr: AttrRef<'a> = evaluator.required_attr(attrs, name, locating)?;
     evaluator.expect_string_no_context(attr.value.share(), NONE, evaluating)
 }

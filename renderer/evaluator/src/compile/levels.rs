@@ -8,6 +8,7 @@ use crate::expr::{
     Scope,
 };
 use crate::position::PosIdx;
+use crate::shape::Shape;
 use crate::symbol::Symbol;
 
 impl<'a> Compiler<'a, '_> {
@@ -245,6 +246,13 @@ impl<'a> Compiler<'a, '_> {
         Ok(compiled.into_bump_slice())
     }
 
+    fn shape(&self, bindings: &[BindingCode<'a>]) -> &'a Shape<'a> {
+        let names = bindings
+            .iter()
+            .map(|binding| (binding.name, binding.position));
+        Shape::of(self.input.arena, bindings.len(), names)
+    }
+
     /// A bound expression: functions learn their name.
     fn named(&mut self, id: NodeId, name: Symbol) -> Result<Lazy<'a>> {
         if matches!(
@@ -310,6 +318,7 @@ impl<'a> Compiler<'a, '_> {
             position,
             recursive: bindings.recursive,
             bindings: compiled,
+            shape: self.shape(compiled),
             inherit_from,
             dynamic: dynamic.into_bump_slice(),
             overrides,

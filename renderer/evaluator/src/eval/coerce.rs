@@ -232,7 +232,7 @@ impl<'a> Evaluator<'a> {
         attrs: &'a Attrs<'a>,
         name: Symbol,
         what: &'static str,
-    ) -> Result<&'a crate::attrs::Attr<'a>> {
+    ) -> Result<crate::attrs::AttrRef<'a>> {
         attrs.get(name).ok_or_else(|| {
             let message = format!("attribute '{}' missing", self.shown_name(name));
             EvalError::new(ErrorKind::Type, message).trace(PosIdx::NONE, what)

@@ -93,7 +93,7 @@ impl<'a> Evaluator<'a> {
             && self.is_derivation(right)?
             && let (Some(l), Some(r)) = (l.get(self.names.out_path), r.get(self.names.out_path))
         {
-            return self.equal_slots(&l.value, &r.value, position);
+            return self.equal_slots(l.value, r.value, position);
         }
         let (l, r) = (l.entries(self.arena), r.entries(self.arena));
         if l.len() != r.len() {
@@ -103,7 +103,7 @@ impl<'a> Evaluator<'a> {
             return Ok(false);
         }
         for (l, r) in l.iter().zip(r) {
-            if !self.equal_slots(&l.value, &r.value, position)? {
+            if !self.equal_slots(l.value, r.value, position)? {
                 return Ok(false);
             }
         }
@@ -118,7 +118,7 @@ impl<'a> Evaluator<'a> {
         let Some(attr) = attrs.get(self.names.type_) else {
             return Ok(false);
         };
-        let kind = self.force_slot(&attr.value, attr.position)?;
+        let kind = self.force_slot(attr.value, attr.position)?;
         Ok(matches!(kind, Value::String(string) if string.bytes == b"derivation"))
     }
 
@@ -229,7 +229,7 @@ impl<'a> Evaluator<'a> {
                 let text = format!("attribute name '{}' {text}", self.shown_name(name));
                 return Err(self.unequal(&text, left, right));
             }
-            if self.equal_slots(&attr.value, &other.value, position)? {
+            if self.equal_slots(attr.value, other.value, position)? {
                 continue;
             }
             self.assert_equal(attr.value.share(), other.value.share(), position)

@@ -1,7 +1,7 @@
 //! Making sets, lists and levels of variables.
 
 use super::{Evaluator, Result};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attr, Attrs, Entries};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{AttrsCode, BindingCode, DynamicCode, Expr, Lazy, LazyKind, LetCode, Scope};
@@ -130,15 +130,15 @@ impl<'a> Evaluator<'a> {
             }
             inner = &opened;
         }
-        let entries = self.new_entries(code.bindings);
-        for (entry, binding) in entries.iter().zip(code.bindings) {
+        let values = self.null_slots(code.bindings.len());
+        for (value, binding) in values.iter().zip(code.bindings) {
             let env = match binding.scope {
                 Scope::Inner => inner,
                 Scope::Outer => env,
             };
-            entry.value.set(self.delay(&binding.value, env));
+            value.set(self.delay(&binding.value, env));
         }
-        let attrs = Attrs::from_sorted(self.arena, entries);
+        let attrs = Attrs::from_entries(self.arena, Entries::new(code.shape, values));
         self.add_dynamic(attrs, code.dynamic, inner)
     }
 
@@ -149,18 +149,12 @@ impl<'a> Evaluator<'a> {
         code: &'a AttrsCode<'a>,
         env: &Env<'_, 'a>,
     ) -> Value<'a> {
-        let entries = self.new_entries(code.bindings);
-        for (entry, binding) in entries.iter().zip(code.bindings) {
-            entry.value.set(self.delay(&binding.value, env));
+        let values = self.null_slots(code.bindings.len());
+        for (value, binding) in values.iter().zip(code.bindings) {
+            value.set(self.delay(&binding.value, env));
         }
-        Value::Attrs(Attrs::from_sorted(self.arena, entries))
-    }
-
-    fn new_entries(&self, bindings: &[BindingCode<'a>]) -> &'a [Attr<'a>] {
-        self.arena.alloc_slice_fill_with(bindings.len(), |index| {
-            let binding = &bindings[index];
-            Attr::new(binding.name, binding.position, Value::Null)
-        })
+        let entries = Entries::new(code.shape, values);
+        Value::Attrs(Attrs::from_entries(self.arena, entries))
     }
 
     fn eval_recursive_attrs(
@@ -175,13 +169,10 @@ impl<'a> Evaluator<'a> {
         let scopes = [&inner, env];
         let bindings = (code.bindings, code.inherit_from);
         self.fill_level(bindings, slots, scopes, 0, shares);
-        let entries: &'a [Attr<'a>] =
-            self.arena
-                .alloc_slice_fill_with(code.bindings.len(), |index| {
-                    let binding = &code.bindings[index];
-                    Attr::new(binding.name, binding.position, slots[index].share())
-                });
-        let mut attrs = Attrs::from_sorted(self.arena, entries);
+        let values = self
+            .arena
+            .alloc_slice_fill_with(code.bindings.len(), |index| Slot::new(slots[index].share()));
+        let mut attrs = Attrs::from_entries(self.arena, Entries::new(code.shape, values));
         if let Some(index) = code.overrides {
             attrs = self.apply_overrides(attrs, index, code.bindings, slots)?;
         }
@@ -210,7 +201,7 @@ impl<'a> Evaluator<'a> {
                 slots[binding].set(attr.value.share());
             }
         }
-        Ok(attrs.update(self.arena, overrides))
+        Ok(attrs.update(self.arena, &mut self.shapes, overrides))
     }
 
     fn add_dynamic(
@@ -252,7 +243,11 @@ impl<'a> Evaluator<'a> {
             added.push(attr);
         }
         let added = Attrs::from_unsorted(self.arena, added);
-        Ok(Value::Attrs(attrs.update(self.arena, added)))
+        Ok(Value::Attrs(attrs.update(
+            self.arena,
+            &mut self.shapes,
+            added,
+        )))
     }
 
     /// `FILE:LINE:COLUMN`, or `«none»:0`.

@@ -27,7 +27,7 @@ impl<'a> Evaluator<'a> {
                     return Ok(());
                 }
                 for attr in attrs.entries(self.arena) {
-                    self.force_part(&attr.value, seen).map_err(|error| {
+                    self.force_part(attr.value, seen).map_err(|error| {
                         let name = self.shown_name(attr.name);
                         error.trace(
                             attr.position,

@@ -51,15 +51,14 @@ impl<'a> Evaluator<'a> {
                 else {
                     return None;
                 };
-                self.copied(&attrs.get_hinted(*name, hint)?.value)
+                self.copied(attrs.value_hinted(*name, hint)?)
             }
             Expr::WithVariable(variable) => {
                 let scope = env.slot(&self.levels, variable.scopes.first()?.0, 0).get();
                 let Value::Attrs(attrs) = known(scope) else {
                     return None;
                 };
-                let attr = attrs.get_hinted(variable.name, &variable.hint)?;
-                self.copied(&attr.value)
+                self.copied(attrs.value_hinted(variable.name, &variable.hint)?)
             }
             _ => None,
         }

@@ -100,7 +100,7 @@ impl<'a> Evaluator<'a> {
                     }
                     MappedOver::Attrs(attrs) => {
                         mapped.called.set(true);
-                        let attr = &attrs[index];
+                        let attr = attrs.at(index);
                         let name = Value::String(self.symbols.string(attr.name));
                         self.call_2(mapped.function, name, attr.value.share(), position)
                     }

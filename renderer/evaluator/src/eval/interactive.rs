@@ -1,7 +1,7 @@
 //! What an interactive session asks: source texts that see variables of its own, names to complete, documentation.
 
 use super::{Evaluator, Result};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{Attrs, Entries};
 use crate::env::{LevelId, Levels};
 use crate::expr::{Expr, ThunkId};
 use crate::position::Origin;
@@ -56,7 +56,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A level whose variables are attributes.
-    pub(super) fn level_of(&mut self, entries: &'a [Attr<'a>]) -> LevelId {
+    pub(super) fn level_of(&mut self, entries: Entries<'a>) -> LevelId {
         let (level, slots) = self.open_level(Levels::ROOT, entries.len());
         for (slot, entry) in slots.iter().zip(entries) {
             slot.set(entry.value.share());

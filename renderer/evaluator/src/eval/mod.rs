@@ -27,6 +27,7 @@ use crate::io::EvalIo;
 use crate::limits::Watch;
 use crate::position::{PosIdx, Positions};
 use crate::settings::Settings;
+use crate::shape::Shapes;
 use crate::symbol::{Symbol, Symbols};
 use crate::value::{Mapped, MappedId, MappedItem, Slot, Value};
 use crate::well_known::WellKnown;
@@ -51,6 +52,7 @@ pub struct Evaluator<'a> {
     pub(crate) io: &'a dyn EvalIo,
     pub(crate) settings: Settings,
     pub(crate) names: WellKnown,
+    pub(crate) shapes: Shapes<'a>,
     /// Expressions by [`crate::expr::ThunkId`].
     thunks: Vec<&'a Expr<'a>>,
     /// The variables that every file sees.
@@ -89,6 +91,7 @@ impl<'a> Evaluator<'a> {
             io,
             settings,
             names,
+            shapes: Shapes::default(),
             thunks: Vec::with_capacity(4096),
             globals: FxHashMap::default(),
             levels: Levels::new(arena),

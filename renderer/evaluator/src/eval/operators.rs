@@ -208,7 +208,7 @@ impl<'a> Evaluator<'a> {
             "in the right operand of the update (//) operator",
         )?;
         let l = self.operand_attrs(left, env, "in the left operand of the update (//) operator")?;
-        Ok(Value::Attrs(l.update(self.arena, r)))
+        Ok(Value::Attrs(l.update(self.arena, &mut self.shapes, r)))
     }
 
     fn operand_attrs(

@@ -1,7 +1,9 @@
 //! Attribute selection, and the variables of `with`.
 
+use std::cell::Cell;
+
 use super::{Evaluator, Result};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{AttrRef, Attrs};
 use crate::env::Env;
 use crate::error::{ErrorKind, EvalError};
 use crate::expr::{Expr, SelectPath, Step, WithVariable};
@@ -30,28 +32,29 @@ impl<'a> Evaluator<'a> {
             Value::Attrs(attrs) => attrs,
             other => return Err(self.select_from_other(other, position)),
         };
-        let Some(attr) = attrs.get_hinted(name, hint) else {
+        let Some(slot) = attrs.value_hinted(name, hint) else {
             return Err(self.missing_attribute(attrs, name).at(position));
         };
-        let value = attr.value.get();
+        let value = slot.get();
         if value.is_whnf() {
             return Ok(value);
         }
-        self.select_forced(attr, name, position)
+        self.select_forced(attrs, (name, hint), position)
     }
 
     fn select_forced(
         &mut self,
-        attr: &'a Attr<'a>,
-        name: Symbol,
+        attrs: &'a Attrs<'a>,
+        (name, hint): (Symbol, &Cell<u32>),
         position: PosIdx,
     ) -> Result<Value<'a>> {
+        let attr = attrs.get_hinted(name, hint).expect("it was found before");
         let at = if attr.position.is_some() {
             attr.position
         } else {
             position
         };
-        self.force_slot(&attr.value, at)
+        self.force_slot(attr.value, at)
             .map_err(|error| self.trace_select(error, attr.position, name))
     }
 
@@ -116,14 +119,14 @@ impl<'a> Evaluator<'a> {
         self.check_stack()?;
         let base = self.eval(select.base, env)?;
         let position = select.position;
-        let mut found: Option<&'a Attr<'a>> = None;
+        let mut found: Option<AttrRef<'a>> = None;
         for &step in select.path {
             let defined = found.map_or(PosIdx::NONE, |attr| attr.position);
             let name = match self.step_name(step, env) {
                 Ok(name) => name,
                 Err(error) => return Err(self.trace_steps(error, defined, select, env)),
             };
-            let here = match found.map(|attr| &attr.value) {
+            let here = match found.map(|attr| attr.value) {
                 None => base,
                 Some(slot) => match self.force_slot(slot, position) {
                     Ok(value) => value,
@@ -152,7 +155,7 @@ impl<'a> Evaluator<'a> {
         } else {
             position
         };
-        self.force_slot(&attr.value, at)
+        self.force_slot(attr.value, at)
             .map_err(|error| self.trace_steps(error, attr.position, select, env))
     }
 
@@ -204,7 +207,7 @@ impl<'a> Evaluator<'a> {
                 return Ok(Value::Bool(Bool::False));
             };
             if index + 1 < path.len() {
-                value = self.force_slot(&attr.value, base.position())?;
+                value = self.force_slot(attr.value, base.position())?;
             }
         }
         Ok(Value::Bool(Bool::True))
@@ -222,8 +225,8 @@ impl<'a> Evaluator<'a> {
                 scope = self.force_slot(env.arena_slot(&self.levels, depth, 0), position)?;
             }
             let attrs = self.expect_attrs(scope, position, WITH_SCOPE)?;
-            if let Some(attr) = attrs.get_hinted(variable.name, &variable.hint) {
-                return self.force_slot(&attr.value, variable.position);
+            if let Some(slot) = attrs.value_hinted(variable.name, &variable.hint) {
+                return self.force_slot(slot, variable.position);
             }
         }
         let name = self.symbols.text(variable.name);
@@ -237,7 +240,7 @@ impl<'a> Evaluator<'a> {
 
 /// The attribute that `step` names `name`.
 #[inline]
-fn find<'a>(attrs: &'a Attrs<'a>, step: Step<'a>, name: Symbol) -> Option<&'a Attr<'a>> {
+fn find<'a>(attrs: &'a Attrs<'a>, step: Step<'a>, name: Symbol) -> Option<AttrRef<'a>> {
     match step {
         Step::Static(_, hint) => attrs.get_hinted(name, hint),
         Step::Dynamic(_) => attrs.get(name),

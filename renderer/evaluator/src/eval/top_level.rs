@@ -4,7 +4,7 @@ use nix_formats::StorePath;
 use rustc_hash::FxHashSet;
 
 use super::{Coercion, Evaluator, Result};
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{AttrRef, Attrs};
 use crate::context::{ContextBuilder, ContextElement};
 use crate::error::{ErrorKind, EvalError};
 use crate::position::PosIdx;
@@ -63,7 +63,7 @@ impl<'a> Evaluator<'a> {
         };
         let mut given = Vec::new();
         if pattern.ellipsis {
-            given.extend(args.entries(self.arena).iter().map(Attr::shared));
+            given.extend(args.entries(self.arena).iter().map(AttrRef::shared));
         } else {
             for formal in pattern.formals {
                 match args.get(formal.name) {
@@ -89,7 +89,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// An attribute by name.
-    pub fn find_attr(&self, attrs: &'a Attrs<'a>, name: &str) -> Option<&'a Attr<'a>> {
+    pub fn find_attr(&self, attrs: &'a Attrs<'a>, name: &str) -> Option<AttrRef<'a>> {
         attrs.get(self.symbols.lookup(name.as_bytes())?)
     }
 
@@ -299,13 +299,13 @@ impl<'a> Evaluator<'a> {
 
     fn find_in_attribute(
         &mut self,
-        attr: &'a Attr<'a>,
+        attr: AttrRef<'a>,
         path: &str,
         args: &'a Attrs<'a>,
         found: &mut Vec<FoundDerivation>,
         seen: &mut FxHashSet<usize>,
     ) -> Result<()> {
-        let value = self.force_slot(&attr.value, PosIdx::NONE)?;
+        let value = self.force_slot(attr.value, PosIdx::NONE)?;
         if self.take_derivation(value, path, found, seen)? {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use nix_formats::write_json_float;
 
-use crate::attrs::{Attr, Attrs};
+use crate::attrs::{AttrRef, Attrs};
 use crate::context::ContextBuilder;
 use crate::error::{ErrorKind, EvalError};
 use crate::eval::{Coercion, Evaluator, Result};
@@ -158,7 +158,7 @@ impl<'a> Writer<'_, 'a> {
         if let Some(out_path) = attrs.get(self.evaluator.names.out_path) {
             return self.value(out_path.value.share(), out_path.position);
         }
-        let mut sorted: Vec<&'a Attr<'a>> = attrs.entries(self.evaluator.arena).iter().collect();
+        let mut sorted: Vec<AttrRef<'a>> = attrs.entries(self.evaluator.arena).iter().collect();
         let symbols = &self.evaluator.symbols;
         sorted.sort_unstable_by(|l, r| symbols.compare(l.name, r.name));
         self.out.push(b'{');

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use nix_evaluator::{
-    Attr, Attrs, Bool, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, Origin, PosIdx,
-    Result, Value,
+    AttrRef, Attrs, Bool, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, Origin,
+    PosIdx, Result, Value,
 };
 
 use crate::failure::Failure;
@@ -98,7 +98,7 @@ impl<'c, 'a> Checks<'c, 'a> {
     /// Does a check. What fails has its place, and is reported at once where the others go on.
     fn guarded(
         &mut self,
-        attr: &'a Attr<'a>,
+        attr: AttrRef<'a>,
         what: &str,
         check: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
@@ -115,7 +115,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         Ok(())
     }
 
-    fn output(&mut self, name: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn output(&mut self, name: &str, attr: AttrRef<'a>) -> Result<()> {
         let value = self.force(attr)?;
         match name {
             "checks" | "devShells" | "packages" => {
@@ -152,7 +152,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         path: &str,
         value: Value<'a>,
         position: PosIdx,
-        check: impl Fn(&mut Self, &str, &'a Attr<'a>) -> Result<()>,
+        check: impl Fn(&mut Self, &str, AttrRef<'a>) -> Result<()>,
     ) -> Result<()> {
         for (name, attr) in self.members(value, position)? {
             check(self, &format!("{path}.{name}"), attr)?;
@@ -166,7 +166,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         path: &str,
         value: Value<'a>,
         position: PosIdx,
-        check: impl Fn(&mut Self, &str, &'a Attr<'a>) -> Result<()>,
+        check: impl Fn(&mut Self, &str, AttrRef<'a>) -> Result<()>,
     ) -> Result<()> {
         for (system, attr) in self.members(value, position)? {
             if !system.contains('-') {
@@ -189,7 +189,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         path: &str,
         value: Value<'a>,
         position: PosIdx,
-        check: impl Fn(&mut Self, &str, &'a Attr<'a>) -> Result<()>,
+        check: impl Fn(&mut Self, &str, AttrRef<'a>) -> Result<()>,
     ) -> Result<()> {
         self.each_system(path, value, position, |checks, path, attr| {
             let value = checks.force(attr)?;
@@ -197,7 +197,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         })
     }
 
-    fn derivation(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn derivation(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         tracing::info!("checking derivation {path}...");
         self.guarded(attr, &format!("the derivation '{path}'"), |checks| {
             let value = checks.force(attr)?;
@@ -220,7 +220,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         })
     }
 
-    fn app(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn app(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         tracing::info!("checking app '{path}'...");
         self.guarded(attr, &format!("the app definition '{path}'"), |checks| {
             let value = checks.force(attr)?;
@@ -250,7 +250,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         })
     }
 
-    fn bundler(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn bundler(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         tracing::info!("checking bundler '{path}'...");
         self.guarded(attr, &format!("the bundler '{path}'"), |checks| {
             let value = checks.force(attr)?;
@@ -265,7 +265,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         })
     }
 
-    fn overlay(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn overlay(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         tracing::info!("checking overlay '{path}'...");
         self.guarded(attr, &format!("the overlay '{path}'"), |checks| {
             let value = checks.force(attr)?;
@@ -284,14 +284,14 @@ impl<'c, 'a> Checks<'c, 'a> {
         })
     }
 
-    fn module(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn module(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         tracing::info!("checking NixOS module '{path}'...");
         self.guarded(attr, &format!("the NixOS module '{path}'"), |checks| {
             checks.force(attr).map(drop)
         })
     }
 
-    fn template(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn template(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         tracing::info!("checking template '{path}'...");
         self.guarded(attr, &format!("the template '{path}'"), |checks| {
             let value = checks.force(attr)?;
@@ -317,7 +317,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         })
     }
 
-    fn configuration(&mut self, path: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn configuration(&mut self, path: &str, attr: AttrRef<'a>) -> Result<()> {
         const TOP_LEVEL: &str = "config.system.build.toplevel";
         tracing::info!("checking NixOS configuration '{path}'...");
         self.guarded(
@@ -325,7 +325,7 @@ impl<'c, 'a> Checks<'c, 'a> {
             &format!("the NixOS configuration '{path}'"),
             |checks| {
                 let value = checks.force(attr)?;
-                let none = Attrs::from_sorted(checks.evaluator.arena(), &[]);
+                let none = Attrs::empty(checks.evaluator.arena());
                 let top_level = checks.evaluator.select(TOP_LEVEL, none, value)?;
                 if checks.derivation_attrs(top_level)?.is_none() {
                     return Err(eval_error(format!(
@@ -337,7 +337,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         )
     }
 
-    fn jobs(&mut self, path: &str, attr: &'a Attr<'a>, depth: usize) -> Result<()> {
+    fn jobs(&mut self, path: &str, attr: AttrRef<'a>, depth: usize) -> Result<()> {
         tracing::info!("checking Hydra job '{path}'...");
         self.guarded(attr, &format!("the Hydra jobset '{path}'"), |checks| {
             if depth > MAX_DEPTH {
@@ -391,7 +391,7 @@ impl<'c, 'a> Checks<'c, 'a> {
         &mut self,
         value: Value<'a>,
         position: PosIdx,
-    ) -> Result<Vec<(String, &'a Attr<'a>)>> {
+    ) -> Result<Vec<(String, AttrRef<'a>)>> {
         let attrs = self.evaluator.expect_attrs(value, position, "")?;
         let sorted = self.evaluator.sorted_attrs(attrs).into_iter();
         let members = sorted.map(|attr| {
@@ -401,18 +401,18 @@ impl<'c, 'a> Checks<'c, 'a> {
         Ok(members.collect())
     }
 
-    fn force(&mut self, attr: &'a Attr<'a>) -> Result<Value<'a>> {
+    fn force(&mut self, attr: AttrRef<'a>) -> Result<Value<'a>> {
         self.evaluator.force(attr.value.share(), attr.position)
     }
 
-    fn string(&mut self, attr: &'a Attr<'a>) -> Result<String> {
+    fn string(&mut self, attr: AttrRef<'a>) -> Result<String> {
         let value = self.force(attr)?;
         let text = self.evaluator.expect_string(value, attr.position, "")?;
         Ok(String::from_utf8_lossy(text.bytes).into_owned())
     }
 
     /// Fails if a template has no files.
-    fn existing_path(&mut self, template: &str, attr: &'a Attr<'a>) -> Result<()> {
+    fn existing_path(&mut self, template: &str, attr: AttrRef<'a>) -> Result<()> {
         let path = self.path(attr, "")?;
         let value = self.force(attr)?;
         let exists = self
@@ -427,7 +427,7 @@ impl<'c, 'a> Checks<'c, 'a> {
     }
 
     /// A path, or a string that is one.
-    fn path(&mut self, attr: &'a Attr<'a>, what: &'static str) -> Result<String> {
+    fn path(&mut self, attr: AttrRef<'a>, what: &'static str) -> Result<String> {
         let value = self.force(attr)?;
         let mut context = ContextBuilder::default();
         let (position, plain) = (attr.position, Coercion::PLAIN);

@@ -8,7 +8,7 @@ use nix_formats::{ContentAddress, ContentAddressMethod, HashAlgorithm, StorePath
 
 use super::super::failure;
 use super::NONE;
-use crate::attrs::Attr;
+use crate::attrs::AttrRef;
 use crate::context::{ContextBuilder, ContextElement};
 use crate::eval::{Coercion, Evaluator, Result};
 use crate::feature::Feature;
@@ -56,7 +56,7 @@ impl Draft {
     pub(super) fn add<'a>(
         &mut self,
         evaluator: &mut Evaluator<'a>,
-        attr: &'a Attr<'a>,
+        attr: AttrRef<'a>,
         env: &mut Env,
     ) -> Result<()> {
         let names = evaluator.names;
@@ -98,7 +98,7 @@ impl Draft {
     fn add_variable<'a>(
         &mut self,
         evaluator: &mut Evaluator<'a>,
-        attr: &'a Attr<'a>,
+        attr: AttrRef<'a>,
         env: &mut Env,
     ) -> Result<()> {
         let names = evaluator.names;
@@ -136,7 +136,7 @@ impl Draft {
     fn set_fixed_output<'a>(
         &mut self,
         evaluator: &Evaluator<'a>,
-        attr: &'a Attr<'a>,
+        attr: AttrRef<'a>,
         text: &[u8],
     ) -> Result<()> {
         let names = evaluator.names;
@@ -158,7 +158,7 @@ impl Draft {
     fn add_structured<'a>(
         &mut self,
         evaluator: &mut Evaluator<'a>,
-        attr: &'a Attr<'a>,
+        attr: AttrRef<'a>,
     ) -> Result<()> {
         let names = evaluator.names;
         let value = attr.value.share();
