@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use super::{MAX_NAME_LEN, MAX_TARGET_LEN, Reader, ReaderError};
+use super::{Event, MAX_NAME_LEN, MAX_TARGET_LEN, Reader, ReaderError};
 
 /// More bytes than there are from any event of a NAR to the next, contents of files aside.
 const MOST_AT_ONCE: usize = MAX_TARGET_LEN + MAX_NAME_LEN + 1024;
@@ -16,6 +16,7 @@ const BATCH: usize = 4 * MOST_AT_ONCE;
 #[derive(Debug)]
 pub struct Checker {
     reader: Reader<Pending>,
+    objects: u64,
 }
 
 /// Bytes that were written and not yet read.
@@ -32,6 +33,7 @@ impl Default for Checker {
     fn default() -> Self {
         Self {
             reader: Reader::of_size(Pending::default(), BATCH as u64),
+            objects: 0,
         }
     }
 }
@@ -57,6 +59,11 @@ impl Checker {
         Ok(())
     }
 
+    /// How many files, directories and symlinks were seen so far, about: what came last may not have been looked at.
+    pub fn objects(&self) -> u64 {
+        self.objects
+    }
+
     /// The NAR is all there.
     pub fn finish(mut self) -> Result<(), ReaderError> {
         while self.reader.next_event()?.is_some() {}
@@ -72,7 +79,11 @@ impl Checker {
             if count < contents || self.buffered() < MOST_AT_ONCE {
                 return Ok(());
             }
-            self.reader.next_event()?;
+            if let Some(event) = self.reader.next_event()?
+                && !matches!(event, Event::Entry(_) | Event::EndDirectory)
+            {
+                self.objects += 1;
+            }
         }
     }
 

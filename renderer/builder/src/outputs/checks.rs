@@ -5,25 +5,25 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use nix_formats::{ContentAddress, DerivationOutput, HashFormat, StorePath};
 
 use super::error::OutputError;
-use super::{Build, BuiltOutput};
+use super::{BuiltOutput, Case};
 use crate::options::{OutputCheck, Reference};
 
 /// Checks outputs, in the order of their names.
 pub(super) fn check(
-    build: &Build<'_>,
+    case: &Case<'_>,
     outputs: &BTreeMap<String, BuiltOutput>,
 ) -> Result<(), OutputError> {
     for (name, output) in outputs {
         let checks = Checks {
-            build,
+            case,
             outputs,
             name,
             output,
         };
-        if let Some(DerivationOutput::FixedOutput(address)) = build.derivation.outputs.get(name) {
+        if let Some(DerivationOutput::FixedOutput(address)) = case.derivation.outputs.get(name) {
             checks.fixed(address)?;
         }
-        if let Some(check) = build.options.output_checks.of(name) {
+        if let Some(check) = case.options.output_checks.of(name) {
             checks.apply(check)?;
         }
     }
@@ -32,7 +32,7 @@ pub(super) fn check(
 
 /// The checks of one output.
 struct Checks<'a> {
-    build: &'a Build<'a>,
+    case: &'a Case<'a>,
     outputs: &'a BTreeMap<String, BuiltOutput>,
     name: &'a str,
     output: &'a BuiltOutput,
@@ -40,7 +40,7 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn fixed(&self, specified: &ContentAddress) -> Result<(), OutputError> {
-        let derivation = || self.build.print(self.build.path);
+        let derivation = || self.case.print(self.case.path);
         if let Some(got) = &self.output.content_address
             && got.hash != specified.hash
         {
@@ -55,14 +55,14 @@ impl Checks<'_> {
             return Err(OutputError::FixedReferences {
                 derivation: derivation(),
                 count: self.output.references.len(),
-                example: self.build.print(example),
+                example: self.case.print(example),
             });
         }
         Ok(())
     }
 
     fn apply(&self, check: &OutputCheck) -> Result<(), OutputError> {
-        let path = || self.build.print(&self.output.path);
+        let path = || self.case.print(&self.output.path);
         if let Some(limit) = check.max_size
             && self.output.nar_size > limit
         {
@@ -117,14 +117,14 @@ impl Checks<'_> {
 
     fn forbidden<'a>(&self, paths: impl Iterator<Item = &'a StorePath>) -> Result<(), OutputError> {
         let lines: Vec<String> = paths
-            .map(|path| format!("\n  {}", self.build.print(path)))
+            .map(|path| format!("\n  {}", self.case.print(path)))
             .collect();
         let paths = lines.concat();
         if paths.is_empty() {
             return Ok(());
         }
         Err(OutputError::Forbidden {
-            output: self.build.print(&self.output.path),
+            output: self.case.print(&self.output.path),
             paths,
         })
     }
@@ -136,7 +136,7 @@ impl Checks<'_> {
             Reference::Output(name) | Reference::Placeholder(name) => {
                 let output = self.outputs.get(name);
                 let output = output.ok_or_else(|| OutputError::NoSuchOutput {
-                    derivation: self.build.print(self.build.path),
+                    derivation: self.case.print(self.case.path),
                     output: self.name.to_owned(),
                     name: name.clone(),
                     valid: self
@@ -177,12 +177,12 @@ impl Checks<'_> {
                 size = size.saturating_add(output.nar_size);
                 left.extend(output.references.iter().cloned());
             } else {
-                let info = self.build.infos.path_info(&path);
+                let info = self.case.infos.path_info(&path);
                 let info = info.map_err(|source| OutputError::Info {
-                    path: self.build.print(&path),
+                    path: self.case.print(&path),
                     source,
                 })?;
-                let not_valid = || OutputError::NotValid(self.build.print(&path));
+                let not_valid = || OutputError::NotValid(self.case.print(&path));
                 let info = info.ok_or_else(not_valid)?;
                 size = size.saturating_add(info.nar_size);
                 left.extend(info.references.iter().cloned());

@@ -11,8 +11,8 @@ use niphas_store::{StoredPath, TreeEvent};
 use nix_formats::nar::{Event, Reader};
 use nix_formats::{StorePath, printable};
 
-use super::contents::open_folder;
 use super::error::OutputError;
+use super::left::open_folder;
 use super::tree::{Place, TreeReader, failed};
 use super::{Build, BuiltOutput};
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use niphas_store::{PackError, StoreError};
-use nix_formats::nar::MAX_DEPTH;
+use nix_formats::nar::{MAX_DEPTH, ReaderError};
 use nix_formats::store_path::StorePathError;
 use thiserror::Error;
 
@@ -24,6 +24,33 @@ pub enum OutputError {
         output: String,
         /// Where it should be.
         path: PathBuf,
+    },
+    /// It is not known where an output is.
+    #[error("output '{output}' of '{derivation}' is missing")]
+    Unknown {
+        /// The derivation.
+        derivation: String,
+        /// The output.
+        output: String,
+    },
+    /// An output is said to be another path than it is.
+    #[error("output '{output}' has the path '{path}', not '{said}'")]
+    OtherPath {
+        /// The output.
+        output: String,
+        /// Its path.
+        path: String,
+        /// What was said.
+        said: String,
+    },
+    /// The NAR of an output is not sound.
+    #[error("failed to read the NAR of output '{output}'")]
+    Nar {
+        /// The output.
+        output: String,
+        /// What is wrong.
+        #[source]
+        source: ReaderError,
     },
     /// Others than the builder may have changed an output.
     #[error(
@@ -231,6 +258,9 @@ impl OutputError {
     pub fn failure(&self) -> OutputFailure {
         match self {
             Self::Missing { .. }
+            | Self::Unknown { .. }
+            | Self::OtherPath { .. }
+            | Self::Nar { .. }
             | Self::Suspicious { .. }
             | Self::InvalidOwnership(_)
             | Self::Cycle { .. }

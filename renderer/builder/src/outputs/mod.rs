@@ -1,12 +1,14 @@
 //! The outputs: what a builder left behind is checked as Nix checks it, and becomes store paths.
 //!
 //! The builder is gone when this begins, and all that it left is taken for hostile. Nothing of it is changed, but that its
-//! owner may read it.
+//! owner may read it. [`judge`] checks the same of outputs that arrive as NARs.
 
 mod checks;
 mod compare;
 mod contents;
 mod error;
+mod left;
+mod nars;
 mod order;
 mod pass;
 mod register;
@@ -19,13 +21,15 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use niphas_store::{HeldPath, Store};
-use nix_formats::{ContentAddress, Derivation, NarHash, StorePath};
+use nix_formats::{ContentAddress, Derivation, NarHash, StoreDir, StorePath};
 
 pub use compare::{Difference, DifferenceKind};
 pub use error::{OutputError, OutputFailure};
+pub use nars::{Nars, judge};
 
 use crate::environment::PathInfos;
 use crate::options::Options;
+use left::LeftOutput;
 
 /// What a builder left behind.
 #[derive(Debug, Clone)]
@@ -88,9 +92,10 @@ pub struct BuiltOutput {
 /// Outputs that are content-addressed are in the store even if a check fails in the end, the contents of a fixed output with
 /// the wrong hash among them; others are then not.
 pub fn finish(build: &Build<'_>) -> Result<Finished, OutputError> {
-    let mut made = register::outputs(build, true)?;
-    checks::check(build, &made.outputs)?;
-    made.add_all(build)?;
+    let case = build.case();
+    let mut made = build.outputs(&case, Some(build.store))?;
+    checks::check(&case, &made.outputs)?;
+    made.add_all(&case)?;
     Ok(Finished {
         outputs: made.outputs,
         held: made.held,
@@ -105,9 +110,75 @@ pub fn compare(build: &Build<'_>, keep: Option<&Path>) -> Result<(), OutputError
         valid: &nothing_valid,
         ..*build
     };
-    let made = register::outputs(&second, false)?;
+    let case = second.case();
+    let made = second.outputs(&case, None)?;
     for (name, output) in &made.outputs {
         compare::output(build, name, output, keep)?;
     }
-    checks::check(build, &made.outputs)
+    checks::check(&case, &made.outputs)
+}
+
+/// What outputs are judged by, wherever their contents are.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    store_dir: &'a StoreDir,
+    /// Where outputs go, if they go to a store.
+    store: Option<&'a Store>,
+    path: &'a StorePath,
+    derivation: &'a Derivation,
+    options: &'a Options,
+    infos: &'a dyn PathInfos,
+    /// The path that each output was built at.
+    scratch: &'a BTreeMap<String, StorePath>,
+    inputs: &'a BTreeSet<StorePath>,
+    valid: &'a BTreeMap<String, StorePath>,
+}
+
+impl Case<'_> {
+    /// A path as a whole.
+    fn print(&self, path: &StorePath) -> String {
+        self.store_dir.print(path)
+    }
+
+    /// Where an output was built.
+    fn scratch(&self, output: &str) -> Result<&StorePath, OutputError> {
+        let scratch = self.scratch.get(output);
+        scratch.ok_or_else(|| OutputError::Unknown {
+            derivation: self.print(self.path),
+            output: output.to_owned(),
+        })
+    }
+}
+
+impl<'a> Build<'a> {
+    fn case(&self) -> Case<'a> {
+        Case {
+            store_dir: self.store.store_dir(),
+            store: Some(self.store),
+            path: self.path,
+            derivation: self.derivation,
+            options: self.options,
+            infos: self.infos,
+            scratch: &self.left.scratch,
+            inputs: &self.left.inputs,
+            valid: self.valid,
+        }
+    }
+
+    /// Looks at what was left. Contents are written to a store, if one is given.
+    fn outputs(
+        &self,
+        case: &Case<'_>,
+        store: Option<&Store>,
+    ) -> Result<register::Made, OutputError> {
+        let open = |name, scratch| {
+            let source = LeftOutput::look(self, name, scratch, store)?;
+            Ok(Box::new(source) as Box<dyn contents::Source>)
+        };
+        register::outputs(case, &register::passing(case)?, open)
+    }
+
+    fn print(&self, path: &StorePath) -> String {
+        self.store.store_dir().print(path)
+    }
 }

@@ -7,7 +7,7 @@ use nix_formats::references::RefScanner;
 use nix_formats::{Hash, HashAlgorithm, Hasher, StorePath};
 
 /// The bytes of a NAR of one plain file that come before its contents: `nix-archive-1 ( type regular contents`, and the size.
-const BEFORE_CONTENTS: u64 = 24 + 4 * 16 + 8;
+pub(super) const BEFORE_CONTENTS: u64 = 24 + 4 * 16 + 8;
 
 /// Reads a NAR, and notes which paths it names.
 pub(super) struct Watched<'a, R> {

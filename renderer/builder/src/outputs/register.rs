@@ -8,11 +8,11 @@ use nix_formats::{
     ContentAddress, ContentAddressMethod, DerivationOutput, FixedOutput, HashAlgorithm, StorePath,
 };
 
-use super::contents::{Contents, Wanted, hash_part};
+use super::contents::{Contents, Source, Wanted, hash_part};
 use super::error::OutputError;
 use super::order::sorted;
 use super::rewrite::Rewrites;
-use super::{Build, BuiltOutput};
+use super::{BuiltOutput, Case};
 
 /// Outputs whose paths are known.
 #[derive(Default)]
@@ -23,76 +23,62 @@ pub(super) struct Made {
     packed: BTreeMap<String, Packed>,
 }
 
-impl Build<'_> {
-    /// A path as a whole.
-    pub(super) fn print(&self, path: &StorePath) -> String {
-        self.store.store_dir().print(path)
-    }
-}
-
 /// Looks at all outputs, in the order of their names, and gives them their paths. Those that are content-addressed are added to
-/// the store.
-pub(super) fn outputs(build: &Build<'_>, stores: bool) -> Result<Made, OutputError> {
-    let passing = passing(build)?;
+/// the store, if there is one. `passing` has paths at which outputs were built, and that are not theirs.
+pub(super) fn outputs<'a>(
+    case: &'a Case<'a>,
+    passing: &BTreeSet<StorePath>,
+    open: impl Fn(&'a str, &'a StorePath) -> Result<Box<dyn Source + 'a>, OutputError>,
+) -> Result<Made, OutputError> {
     let mut looked_at = BTreeMap::new();
     let mut refers = BTreeMap::new();
-    for (name, output) in &build.derivation.outputs {
-        if build.valid.contains_key(name) {
+    for (name, output) in &case.derivation.outputs {
+        if case.valid.contains_key(name) {
             refers.insert(name.clone(), BTreeSet::new());
             continue;
         }
-        let scratch = scratch(build, name)?;
+        let scratch = case.scratch(name)?;
         let wanted = Wanted {
-            stores,
             file_hash: file_hash(output),
-            passing: &passing,
+            passing,
         };
-        let contents = Contents::look(build, name, scratch, &wanted)?;
-        let scratches = build.left.scratch.iter();
+        let source = open(name, scratch)?;
+        let contents = Contents::look(case, name, scratch, source, &wanted)?;
+        let scratches = case.scratch.iter();
         let named = scratches.filter(|(_, path)| contents.references.contains(*path));
         refers.insert(name.clone(), named.map(|(name, _)| name.clone()).collect());
         looked_at.insert(name.clone(), contents);
     }
     let order = sorted(&refers).map_err(|cycle| OutputError::Cycle {
-        derivation: build.print(build.path),
+        derivation: case.print(case.path),
         output: cycle.output.to_owned(),
         parent: cycle.parent.to_owned(),
     })?;
     let mut register = Register {
-        build,
+        case,
         rewrites: Rewrites::new(),
         made: Made::default(),
     };
     for name in order {
-        let output = &build.derivation.outputs[name];
+        let output = &case.derivation.outputs[name];
         match looked_at.remove(name) {
             Some(contents) => register.output(name, output, contents)?,
-            None => register.settle(scratch(build, name)?, &build.valid[name]),
+            None => register.settle(case.scratch(name)?, &case.valid[name]),
         }
     }
     Ok(register.made)
 }
 
-/// Where an output was built.
-fn scratch<'a>(build: &'a Build<'_>, output: &str) -> Result<&'a StorePath, OutputError> {
-    let scratch = build.left.scratch.get(output);
-    scratch.ok_or_else(|| OutputError::Missing {
-        derivation: build.print(build.path),
-        output: output.to_owned(),
-        path: build.left.folder.clone(),
-    })
-}
-
 /// Paths at which outputs were built, and that are not theirs.
-fn passing(build: &Build<'_>) -> Result<BTreeSet<StorePath>, OutputError> {
-    let (derivation, store_dir) = (build.derivation, build.store.store_dir());
+pub(super) fn passing(case: &Case<'_>) -> Result<BTreeSet<StorePath>, OutputError> {
+    let derivation = case.derivation;
     let mut passing = BTreeSet::new();
     for (name, output) in &derivation.outputs {
-        let known = match build.valid.get(name) {
+        let known = match case.valid.get(name) {
             Some(path) => Some(path.clone()),
-            None => output.path(store_dir, &derivation.name, name)?,
+            None => output.path(case.store_dir, &derivation.name, name)?,
         };
-        let scratch = scratch(build, name)?;
+        let scratch = case.scratch(name)?;
         if known.as_ref() != Some(scratch) {
             passing.insert(scratch.clone());
         }
@@ -120,7 +106,7 @@ fn is_flat(method: ContentAddressMethod) -> bool {
 
 /// What is known of outputs while they get their paths.
 struct Register<'a> {
-    build: &'a Build<'a>,
+    case: &'a Case<'a>,
     /// From the paths at which outputs were built to their own.
     rewrites: Rewrites,
     made: Made,
@@ -182,7 +168,7 @@ impl Register<'_> {
         contents: Contents<'_>,
     ) -> Result<(), OutputError> {
         if is_flat(method) && !contents.is_plain_file() {
-            return Err(OutputError::NotAPlainFile(contents.shown));
+            return Err(OutputError::NotAPlainFile(contents.shown().to_owned()));
         }
         let hash = match method {
             ContentAddressMethod::Flat | ContentAddressMethod::Text => {
@@ -203,9 +189,11 @@ impl Register<'_> {
             references: references.clone(),
             self_reference: names_itself,
         };
-        let path_name = output_path_name(&self.build.derivation.name, name);
-        let store_dir = self.build.store.store_dir();
-        let path = store_dir.make_fixed_output_path(&fixed, &path_name)?;
+        let path_name = output_path_name(&self.case.derivation.name, name);
+        let path = self
+            .case
+            .store_dir
+            .make_fixed_output_path(&fixed, &path_name)?;
         if names_itself {
             references.insert(path.clone());
         }
@@ -219,7 +207,7 @@ impl Register<'_> {
             content_address: Some(ContentAddress { method, hash }),
         };
         if let Some(packed) = nar.packed {
-            self.made.add(self.build, packed, &output)?;
+            self.made.add(self.case, packed, &output)?;
         }
         self.made.outputs.insert(name.to_owned(), output);
         Ok(())
@@ -229,11 +217,11 @@ impl Register<'_> {
     fn references(&self, contents: &Contents<'_>) -> (BTreeSet<StorePath>, bool) {
         let mut references = contents.references.clone();
         let names_itself = references.remove(contents.scratch);
-        let scratches = &self.build.left.scratch;
+        let scratches = self.case.scratch;
         for (name, scratch) in scratches {
             let path = match self.made.outputs.get(name) {
                 Some(output) => &output.path,
-                None => match self.build.valid.get(name) {
+                None => match self.case.valid.get(name) {
                     Some(path) => path,
                     None => continue,
                 },
@@ -255,27 +243,30 @@ impl Register<'_> {
 
 impl Made {
     /// Adds the outputs that are not in the store yet.
-    pub(super) fn add_all(&mut self, build: &Build<'_>) -> Result<(), OutputError> {
+    pub(super) fn add_all(&mut self, case: &Case<'_>) -> Result<(), OutputError> {
         for (name, packed) in std::mem::take(&mut self.packed) {
             let output = self.outputs[&name].clone();
-            self.add(build, packed, &output)?;
+            self.add(case, packed, &output)?;
         }
         Ok(())
     }
 
     fn add(
         &mut self,
-        build: &Build<'_>,
+        case: &Case<'_>,
         packed: Packed,
         output: &BuiltOutput,
     ) -> Result<(), OutputError> {
         let new = NewPath {
             path: output.path.clone(),
             references: output.references.clone(),
-            deriver: Some(build.path.clone()),
+            deriver: Some(case.path.clone()),
             content_address: output.content_address,
         };
-        self.held.push(build.store.add(packed, new)?);
+        // What is packed is so in the store.
+        if let Some(store) = case.store {
+            self.held.push(store.add(packed, new)?);
+        }
         Ok(())
     }
 }
