@@ -65,7 +65,7 @@ pub use niphas_http::RetryPolicy;
 pub use policy::{PolicyError, PolicyId, Trust, TrustPolicy};
 pub use push::{
     CacheWriter, Compressor, CompressorError, PushError, PushOptions, PushProgress, PushReport,
-    Recorded, push,
+    Recorded, push, push_paths,
 };
 pub use realisation::{DerivationOutput, DerivationOutputError, Realisation, RealisationError};
 pub use remedy::Remedy;

@@ -6,10 +6,13 @@ use std::thread::JoinHandle;
 use nix_formats::nar::{Event, Reader};
 use serde_json::{Map, Value, json};
 
+/// Entries that are listed. A listing is held in memory until the NAR is read.
+const MAX_ENTRIES: usize = 200_000;
+
 /// Parses a NAR on a thread of its own, from what is written to it.
 pub(crate) struct ListingBuilder {
     pipe: PipeWriter,
-    parser: JoinHandle<io::Result<Value>>,
+    parser: JoinHandle<io::Result<Option<Value>>>,
 }
 
 impl ListingBuilder {
@@ -29,16 +32,19 @@ impl ListingBuilder {
         self.pipe.write_all(bytes)
     }
 
-    /// The listing as Nix writes it.
-    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
+    /// The listing as Nix writes it; none if it would have more than [`MAX_ENTRIES`].
+    pub(crate) fn finish(self) -> io::Result<Option<Vec<u8>>> {
         drop(self.pipe);
         let root = self
             .parser
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the listing's thread failed")))?;
-        Ok(json!({ "root": root, "version": 1 })
-            .to_string()
-            .into_bytes())
+        let listing = |root| {
+            json!({ "root": root, "version": 1 })
+                .to_string()
+                .into_bytes()
+        };
+        Ok(root.map(listing))
     }
 }
 
@@ -48,8 +54,9 @@ struct Open {
     name: String,
 }
 
-fn list(reader: &mut Reader<impl io::Read>) -> io::Result<Value> {
+fn list(reader: &mut Reader<impl io::Read>) -> io::Result<Option<Value>> {
     let mut open: Vec<Open> = Vec::new();
+    let mut entries = 0;
     let mut root = Value::Null;
     while let Some(event) = reader.next_event().map_err(io::Error::other)? {
         let node = match event {
@@ -60,7 +67,13 @@ fn list(reader: &mut Reader<impl io::Read>) -> io::Result<Value> {
                 });
                 continue;
             }
+            Event::Entry(_) if entries == MAX_ENTRIES => {
+                // The rest is read, so that the other end of the pipe can write it.
+                while reader.next_event().map_err(io::Error::other)?.is_some() {}
+                return Ok(None);
+            }
             Event::Entry(name) => {
+                entries += 1;
                 if let Some(folder) = open.last_mut() {
                     folder.name = String::from_utf8_lossy(&name).into_owned();
                 }
@@ -94,5 +107,5 @@ fn list(reader: &mut Reader<impl io::Read>) -> io::Result<Value> {
             None => root = node,
         }
     }
-    Ok(root)
+    Ok(Some(root))
 }

@@ -13,7 +13,7 @@ mod run;
 mod writer;
 
 use crate::limits::Limits;
-use crate::source::{NarSource, walk_closure};
+use crate::source::{NarSource, PathInfo, walk_closure};
 use crate::transport::Transport;
 use crate::url::CacheUrl;
 pub use compress::{Compressor, CompressorError};
@@ -73,20 +73,40 @@ pub async fn push(
         let tell = move |infos| found.unbounded_send(infos).is_ok();
         blocking(move || walk_closure(&*source, &roots, tell))
     };
-    let transport = Transport::for_writing(to, &options.limits)?;
-    let push = Push {
-        source,
-        transport,
-        options,
-        progress,
-    };
+    let push = Push::new(source, to, options, progress)?;
     push.check_cache().await?;
     let walk = walk.map_err(PushError::Closure);
-    let (mut report, ()) = futures::try_join!(push.run(closure), walk)?;
+    let (report, ()) = futures::try_join!(push.run(closure), walk)?;
+    Ok(sorted(report))
+}
+
+/// Pushes these paths, and nothing that they refer to besides: the caller has seen that it is in the cache, or in another that all
+/// readers of the cache have. As with [`push`] a path's narinfo comes after its NAR, and after those of the other paths that it
+/// refers to.
+pub async fn push_paths(
+    source: Arc<dyn NarSource>,
+    paths: Vec<PathInfo>,
+    to: &CacheUrl,
+    options: PushOptions,
+    progress: Arc<PushProgress>,
+) -> Result<PushReport, PushError> {
+    let (found, infos) = mpsc::unbounded();
+    let others = paths.iter().flat_map(|info| &info.references);
+    let others = others.filter(|path| !paths.iter().any(|info| info.path == **path));
+    let others: Vec<StorePath> = others.cloned().collect();
+    // Its receiver is here.
+    let _ = found.unbounded_send(paths);
+    drop(found);
+    let push = Push::new(source, to, options, progress)?;
+    push.check_cache().await?;
+    Ok(sorted(push.run_beside(infos, &others).await?))
+}
+
+fn sorted(mut report: PushReport) -> PushReport {
     report.pushed.sort();
     report.present.sort();
     report.signed.sort();
-    Ok(report)
+    report
 }
 
 struct Push {
@@ -94,6 +114,23 @@ struct Push {
     transport: Transport,
     options: PushOptions,
     progress: Arc<PushProgress>,
+}
+
+impl Push {
+    fn new(
+        source: Arc<dyn NarSource>,
+        to: &CacheUrl,
+        options: PushOptions,
+        progress: Arc<PushProgress>,
+    ) -> Result<Self, PushError> {
+        let transport = Transport::for_writing(to, &options.limits)?;
+        Ok(Self {
+            source,
+            transport,
+            options,
+            progress,
+        })
+    }
 }
 
 /// Starts work that blocks; done when that is. A panic in it goes on here.
@@ -118,7 +155,7 @@ mod tests {
     use nix_formats::{HashAlgorithm, NarInfo, StoreDir};
 
     use super::*;
-    use crate::source::{PathInfo, SourceError};
+    use crate::source::SourceError;
 
     /// A store that lacks what its only path refers to.
     struct Torn(StoreDir);

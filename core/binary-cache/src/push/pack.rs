@@ -118,7 +118,7 @@ impl Packer {
         }
         checker.finish().map_err(unsound)?;
         let listing = listing.map(ListingBuilder::finish).transpose();
-        let listing = listing.map_err(failed)?;
+        let listing = listing.map_err(failed)?.flatten();
         let file = encoder.finish().map_err(failed)?;
         let (sink, file_hash, file_size) = file.finish();
         let payload = sink.finish(file_size).map_err(failed)?;

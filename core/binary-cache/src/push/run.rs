@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
-use nix_formats::NarInfo;
+use nix_formats::{NarInfo, StorePath};
 
 use super::batch::{Batch, Waiting, next_batch};
 use super::order::Order;
@@ -71,12 +71,24 @@ impl Push {
         &self,
         closure: UnboundedReceiver<Vec<PathInfo>>,
     ) -> Result<PushReport, PushError> {
+        self.run_beside(closure, &[]).await
+    }
+
+    /// As [`Self::run`]; `there` is in the cache.
+    pub(super) async fn run_beside(
+        &self,
+        closure: UnboundedReceiver<Vec<PathInfo>>,
+        there: &[StorePath],
+    ) -> Result<PushReport, PushError> {
         let (jobs, concurrency) = (self.options.jobs.get(), self.options.limits.concurrency);
         let mut checks = closure
             .flat_map(stream::iter)
             .map(|info| self.check(info))
             .buffer_unordered(concurrency.max(1));
         let (mut state, mut idle) = (State::default(), self.packers()?);
+        for path in there {
+            state.order.there(path);
+        }
         let mut packing = FuturesUnordered::new();
         let mut outgoing = VecDeque::new();
         let mut uploads = FuturesUnordered::new();

@@ -25,6 +25,8 @@ struct Inner {
     next: AtomicU64,
     lock: PathBuf,
     _locked: File,
+    /// Garbage is not collected meanwhile: who does locks the folder for itself alone.
+    _folder: Option<File>,
 }
 
 impl Stage {
@@ -84,6 +86,9 @@ impl Lane {
 impl Inner {
     /// `None` if it was taken for an abandoned one.
     fn new(cache: &Path) -> io::Result<Option<Self>> {
+        // Some file systems cannot lock folders: there no garbage is collected either.
+        let shared = File::open(cache)?;
+        let shared = shared.lock_shared().is_ok().then_some(shared);
         let mut name = tempfile::Builder::new();
         let (locked, lock) = name
             .prefix(PREFIX)
@@ -99,6 +104,7 @@ impl Inner {
             next: AtomicU64::new(0),
             lock,
             _locked: locked,
+            _folder: shared,
         };
         fs::create_dir(&inner.folder)?;
         Ok(Some(inner))
