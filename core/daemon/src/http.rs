@@ -1,5 +1,5 @@
-//! The HTTP server of metrics and health. Its port is open to the cluster's network, so what a peer can make it hold is bounded:
-//! connections, their time, and the bytes of each.
+//! HTTP servers. Their ports are open to the cluster's network, so what a peer can make them hold is bounded: connections, their
+//! time, and the bytes of each.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -13,20 +13,48 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// Connections in all. Prometheus and kubelet open one for each request.
-const MAX_CONNECTIONS: usize = 64;
+/// What peers can make a server hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one peer.
+    pub of_peer: usize,
+    /// How long a peer may take to send a request's head, and be silent before it.
+    pub head_time: Duration,
+    /// How long a connection may last. None: as long as bytes go either way.
+    pub lifetime: Option<Duration>,
+    /// How long bytes may be on their way to a peer that does not take them.
+    pub stall_time: Duration,
+    /// The size of a request's head, in bytes, and of what is read at once.
+    pub max_head: usize,
+    /// Connections carry several requests, one after the other.
+    pub keep_alive: bool,
+}
 
-/// Connections of one peer.
-const MAX_OF_PEER: usize = 16;
+impl Bounds {
+    /// For metrics and health: Prometheus and kubelet open a connection for each request, and read what is small.
+    pub const PAGES: Self = Self {
+        connections: 64,
+        of_peer: 16,
+        head_time: Duration::from_secs(5),
+        lifetime: Some(Duration::from_secs(15)),
+        stall_time: Duration::from_secs(15),
+        max_head: 8 * 1024,
+        keep_alive: false,
+    };
 
-/// How long a peer may take to send its request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a connection may last: a scrape, read slowly.
-const LIFETIME: Duration = Duration::from_secs(15);
-
-/// The size of a request's head, in bytes, and of what is read at once.
-const MAX_HEAD: usize = 8 * 1024;
+    /// For large files: nodes and build pods keep many connections, and each may last.
+    pub const FILES: Self = Self {
+        connections: 1024,
+        of_peer: 256,
+        head_time: Duration::from_secs(30),
+        lifetime: None,
+        stall_time: Duration::from_mins(1),
+        max_head: 64 * 1024,
+        keep_alive: true,
+    };
+}
 
 /// How long requests that were begun may take after the server's end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -35,11 +63,21 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves pages until `stop`; requests that were begun by then have a second to be answered.
-///
-/// A connection carries one request. Where there are too many connections, the oldest gives way to the newest: first of the same
-/// peer, then of the peer that has most. So a peer that floods the port loses its own connections, and others are answered.
 pub async fn serve(listener: TcpListener, pages: Router, stop: CancellationToken) {
-    let mut open = Open::default();
+    serve_within(listener, pages, Bounds::PAGES, stop).await;
+}
+
+/// As [`serve`], within other bounds.
+///
+/// Where there are too many connections, the oldest gives way to the newest: first of the same
+/// peer, then of the peer that has most. So a peer that floods the port loses its own connections, and others are answered.
+pub async fn serve_within(
+    listener: TcpListener,
+    pages: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+) {
+    let mut open = Open::within(bounds.clone());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -53,7 +91,9 @@ pub async fn serve(listener: TcpListener, pages: Router, stop: CancellationToken
             Ok((stream, address)) => {
                 let peer = peer(address.ip());
                 open.make_room(peer).await;
-                let task = open.tasks.spawn(answer(stream, pages.clone()));
+                let task = open
+                    .tasks
+                    .spawn(answer(stream, pages.clone(), bounds.clone()));
                 open.connections.push(Connection { peer, task });
             }
             Err(error) => {
@@ -67,21 +107,30 @@ pub async fn serve(listener: TcpListener, pages: Router, stop: CancellationToken
     let _ = tokio::time::timeout(FAREWELL, answered).await;
 }
 
-/// Answers one request.
-async fn answer(stream: TcpStream, pages: Router) {
+/// Answers the requests of a connection.
+async fn answer(stream: TcpStream, pages: Router, bounds: Bounds) {
+    // The kernel ends a connection whose peer takes nothing, whatever it says.
+    let stall_time = bounds.stall_time.as_millis() as u32;
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, stall_time) {
+        warn!(%error, "failed to bound a connection");
+        return;
+    }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .keep_alive(false)
+        .header_read_timeout(bounds.head_time)
+        .max_buf_size(bounds.max_head)
+        .keep_alive(bounds.keep_alive)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
     // Why a peer's request came to nothing is the peer's concern.
-    let _ = tokio::time::timeout(LIFETIME, connection).await;
+    let _ = match bounds.lifetime {
+        Some(lifetime) => tokio::time::timeout(lifetime, connection).await,
+        None => Ok(connection.await),
+    };
 }
 
 /// The connections that are open.
-#[derive(Default)]
 struct Open {
+    bounds: Bounds,
     tasks: JoinSet<()>,
     /// The oldest first.
     connections: Vec<Connection>,
@@ -93,6 +142,14 @@ struct Connection {
 }
 
 impl Open {
+    fn within(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            tasks: JoinSet::new(),
+            connections: Vec::new(),
+        }
+    }
+
     /// Ends connections until there is room for another one of a peer.
     async fn make_room(&mut self, peer: IpAddr) {
         while let Some(index) = self.in_the_way(peer) {
@@ -126,9 +183,9 @@ impl Open {
                 .filter(|connection| connection.peer == peer)
                 .count()
         };
-        let loser = if of(peer) >= MAX_OF_PEER {
+        let loser = if of(peer) >= self.bounds.of_peer {
             peer
-        } else if self.connections.len() >= MAX_CONNECTIONS {
+        } else if self.connections.len() >= self.bounds.connections {
             let peers = self.connections.iter().map(|connection| connection.peer);
             peers.max_by_key(|peer| of(*peer))?
         } else {

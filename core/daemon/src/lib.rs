@@ -7,7 +7,7 @@ mod metrics;
 mod stop;
 
 pub use cluster::cluster;
-pub use http::serve;
+pub use http::{Bounds, serve, serve_within};
 pub use logging::{LogFormat, start as start_logging, start_with as start_logging_with};
 pub use metrics::{metrics_page, process_metrics};
 pub use stop::stop_signal;
