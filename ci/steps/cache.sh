@@ -10,3 +10,10 @@ step_cache() {
   ci/cache 60
   if command -v go >/dev/null; then ci/cache-servers; else skip "the S3 server that caches are pushed to is built with Go"; fi
 }
+
+# The cache that we serve ourselves.
+step_cache_service() {
+  niphas
+  cargo build --locked --quiet -p niphas-cache-service --example cache-service
+  NIPHAS_CACHE_SERVICE=$CARGO_TARGET_DIR/debug/examples/cache-service NIPHAS_ORACLE=$oracle ci/cache-service
+}
