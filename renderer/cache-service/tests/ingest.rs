@@ -170,6 +170,10 @@ async fn what_a_pod_builds_is_in_the_cache_signed_with_its_log() {
             }
         );
     }
+    let source = Arc::new(Nars(BTreeMap::from([(case.out.clone(), contents.clone())])));
+    let infos = BTreeMap::from([("out".to_owned(), own)]);
+    let again = client.deliver(&case.build, source, &infos).await.unwrap();
+    assert_eq!(again, Outcome::Stored { outputs });
     let narinfo = case.service.narinfo(&case.out).unwrap();
     assert_eq!(
         narinfo.references,
@@ -524,7 +528,11 @@ async fn hostile_requests_are_refused() {
     let theirs = format!("/builds/{other_build}");
     let send = |pod, method, page: &str| service.send(pod, method, page);
     for (request, status, why) in [
-        (send("nobody", "GET", &page), 401, "expected a bearer token"),
+        (
+            send("stranger", "GET", &page),
+            401,
+            "expected a bearer token",
+        ),
         (send("", "GET", &page), 401, "expected a bearer token"),
         (send("pod", "GET", &theirs), 403, "does not build"),
         (

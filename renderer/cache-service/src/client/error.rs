@@ -59,6 +59,16 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// The status with which the service refused it, if it did.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, Error)]
 pub(super) enum Sent {

@@ -6,10 +6,13 @@ mod error;
 mod log;
 mod upload;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use binary_cache::{NarSource, PathInfo};
 use http::{HeaderMap, Method, StatusCode};
 use niphas_http::{Failure, Retries, RetryPolicy, Secret, retry_after};
 use reqwest::{RequestBuilder, Response};
@@ -17,7 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use url::Url;
 
-use crate::protocol::{BuildName, BuildRequest, BuildResult, Outcome, Problem};
+use crate::protocol::{BuildName, BuildRequest, BuildResult, Outcome, OutputClaim, Problem};
 pub use error::ClientError;
 use error::Sent;
 
@@ -82,6 +85,9 @@ impl fmt::Debug for Client {
     }
 }
 
+/// How often outputs are sent that arrive damaged.
+const DELIVERIES: u32 = 3;
+
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -106,6 +112,41 @@ impl Client {
         read(get.await?)
             .await
             .map_err(|error| error.doing("read the build"))
+    }
+
+    /// Uploads all outputs of a build that succeeded, and waits for what the service makes of them. What arrived damaged is sent
+    /// again; where there is an outcome already, that is it.
+    pub async fn deliver(
+        &self,
+        build: &BuildName,
+        source: Arc<dyn NarSource>,
+        outputs: &BTreeMap<String, PathInfo>,
+    ) -> Result<Outcome, ClientError> {
+        let claim = |info: &PathInfo| OutputClaim {
+            path: info.path.clone(),
+            nar_hash: info.nar_hash,
+            nar_size: info.nar_size,
+        };
+        let claims = outputs.iter();
+        let result = BuildResult::Built {
+            outputs: claims
+                .map(|(name, info)| (name.clone(), claim(info)))
+                .collect(),
+        };
+        let mut left = DELIVERIES;
+        loop {
+            left -= 1;
+            for (name, info) in outputs {
+                match self.upload(build, name, Arc::clone(&source), info).await {
+                    Err(error) if error.status() == Some(StatusCode::GONE) => break,
+                    uploaded => uploaded?,
+                }
+            }
+            match self.finish(build, &result).await {
+                Err(error) if left > 0 && error.status() == Some(StatusCode::CONFLICT) => {}
+                finished => return finished,
+            }
+        }
     }
 
     /// Says what came of a build, once its outputs are uploaded; waits for what the service makes of it.
