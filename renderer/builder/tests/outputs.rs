@@ -9,9 +9,8 @@
 mod left;
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
 
-use nix_builder::outputs::{Nars, OutputError, OutputFailure, compare, finish, judge};
+use nix_builder::outputs::{OutputFailure, compare, finish};
 use nix_formats::{Hash, HashFormat, NarHash, StoreDir};
 use serde_json::{Value, json};
 
@@ -136,65 +135,4 @@ fn outputs_that_are_there_are_neither_looked_at_nor_replaced() {
     test.valid.insert("dev".to_owned(), dev);
     let finished = finish(&test.build()).unwrap();
     assert_eq!(finished.outputs.keys().collect::<Vec<_>>(), ["out"]);
-}
-
-/// NARs of outputs are found to be what they were when they were left in a folder, and those of others are not.
-#[test]
-fn nars_are_judged_as_what_was_left() {
-    let store_dir = StoreDir::default();
-    let mut judged = 0;
-    for (name, value) in &expected() {
-        let case = Case::of(name, value);
-        let test = Test::of(&case);
-        let Ok(finished) = finish(&test.build()) else {
-            continue;
-        };
-        let nar = |held: &niphas_store::HeldPath| {
-            let mut nar = Vec::new();
-            test.store.write_nar(&held.stored, &mut nar).unwrap();
-            (held.stored.path().clone(), nar)
-        };
-        let nars: BTreeMap<_, _> = finished.held.iter().map(nar).collect();
-        let paths = finished.outputs.iter();
-        let paths: BTreeMap<_, _> = paths
-            .map(|(name, output)| (name.clone(), output.path.clone()))
-            .collect();
-        let open = |output: &str| {
-            let nar = nars[&paths[output]].clone();
-            Ok(Box::new(Cursor::new(nar)) as Box<dyn Read>)
-        };
-        let build = test.build();
-        let mut claimed = Nars {
-            store_dir: &store_dir,
-            path: build.path,
-            derivation: build.derivation,
-            options: build.options,
-            infos: build.infos,
-            inputs: &test.left.inputs,
-            paths: &paths,
-            open: &open,
-        };
-        assert_eq!(judge(&claimed).unwrap(), finished.outputs, "{name}");
-        judged += 1;
-        let other = case.path.clone();
-        let others: BTreeMap<_, _> = paths
-            .keys()
-            .map(|output| (output.clone(), other.clone()))
-            .collect();
-        let open = |output: &str| {
-            let nar = nars[&paths[output]].clone();
-            Ok(Box::new(Cursor::new(nar)) as Box<dyn Read>)
-        };
-        (claimed.paths, claimed.open) = (&others, &open);
-        let error = judge(&claimed).unwrap_err();
-        // Several outputs that are all said to be one path refer to each other, or are looked at one after the other.
-        assert!(
-            matches!(
-                error,
-                OutputError::OtherPath { .. } | OutputError::Cycle { .. }
-            ),
-            "{name}: {error}"
-        );
-    }
-    assert!(judged > 20, "{judged}");
 }
