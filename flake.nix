@@ -5,6 +5,14 @@
   outputs = { self }: {
     lib = import ./nixlib;
 
+    # For flake-parts. Imported twice it counts once.
+    flakeModules.default = {
+      _class = "flake";
+      _file = ./nixlib/flake-module.nix;
+      key = "niphas#flakeModules.default";
+      imports = [ (import ./nixlib/flake-module.nix self.lib) ];
+    };
+
     # What `niphas init` writes.
     templates = {
       default = self.templates.hello;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::answers::Answers;
 use crate::attributes::{attribute, to_json};
+use crate::definitions::{DEFINITIONS, defined_at, evaluate_definitions};
 use crate::error::EnvironmentProblems;
 use crate::outputs::names_of;
 use crate::roots::BuiltOutput;
@@ -19,7 +20,7 @@ use crate::workload::{Workload, workload_name};
 /// What is kept of an environment itself.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EnvironmentHead {
-    /// All attributes but `workloads`, `positions` and `roots`; or what it is if it is no set.
+    /// All attributes but `workloads`, `positions`, `definitions` and `roots`; or what it is if it is no set.
     pub(crate) attributes: Json,
     /// The workloads' names.
     pub(crate) workloads: Vec<String>,
@@ -103,7 +104,7 @@ impl<'a> OpenedEnvironment<'a> {
         for attr in evaluator.sorted_attrs(environment) {
             let name = evaluator.symbol_text(attr.name);
             // `roots` is for Nix.
-            if name == "positions" || name == "roots" {
+            if matches!(name.as_str(), "positions" | "roots" | DEFINITIONS) {
                 continue;
             }
             match evaluator.force(attr.value.share(), attr.position)? {
@@ -115,7 +116,7 @@ impl<'a> OpenedEnvironment<'a> {
             }
         }
         self.attributes = Json::Object(attributes);
-        Ok(())
+        evaluate_definitions(evaluator, self.value, &[])
     }
 
     /// Checks what has to be right before the workloads are evaluated.
@@ -214,6 +215,9 @@ pub(crate) fn position<'a>(
     environment: Value<'a>,
     path: &[Element],
 ) -> Option<String> {
+    if let Some(position) = defined_at(evaluator, environment, path) {
+        return evaluator.positions().describe(position);
+    }
     let (last, above) = path.split_last()?;
     let mut value = environment;
     for element in above {

@@ -10,6 +10,8 @@ use nix_evaluator::{EvalError, Evaluator, PosIdx, Value};
 use nix_flake::Digest;
 
 use crate::answers::Answers;
+use crate::attributes::attribute;
+use crate::definitions::{DEFINITIONS, evaluate_definitions};
 use crate::environment::{
     EnvironmentData, EnvironmentHead, OpenedEnvironment, Places, environment_name, position,
 };
@@ -221,7 +223,8 @@ impl<'a> UncheckedEnvironment<'a> {
         answers: &Answers<'_>,
     ) -> Result<Result<CheckedEnvironment, EnvironmentProblems>, Box<EvalError>> {
         let (name, value) = (self.name, self.value);
-        let again = (!self.found_elsewhere.is_empty()).then(|| self.data.clone());
+        let is_of_modules = attribute(evaluator, value, DEFINITIONS)?.is_some();
+        let again = (is_of_modules || !self.found_elsewhere.is_empty()).then(|| self.data.clone());
         let check = |data: EnvironmentData, evaluator: &Evaluator<'a>| {
             let places = Places {
                 position: &|path| position(evaluator, value, path),
@@ -233,6 +236,8 @@ impl<'a> UncheckedEnvironment<'a> {
         if let (Err(_), Some(data)) = (&result, again) {
             // Where something stands is only seen in what was evaluated here.
             evaluate_again(evaluator, (&name, value), &self.found_elsewhere)?;
+            let names: Vec<_> = data.workloads.keys().cloned().collect();
+            evaluate_definitions(evaluator, value, &names)?;
             result = check(data, evaluator);
         }
         Ok(result)

@@ -19,6 +19,7 @@ mod answers;
 mod attributes;
 mod buildable;
 mod closures;
+mod definitions;
 mod environment;
 mod environments;
 mod error;

@@ -3,11 +3,18 @@
 use nix_evaluator::{EvalError, Origin, PosIdx, Positions};
 
 /// The files of `niphas.lib`, in whichever folder or flake.
-const NIXLIB: [&[u8]; 4] = [
+const NIXLIB: [&[u8]; 11] = [
+    b"/nixlib/assemble.nix",
     b"/nixlib/default.nix",
     b"/nixlib/environment.nix",
     b"/nixlib/fitting.nix",
+    b"/nixlib/flake-module.nix",
     b"/nixlib/merge.nix",
+    b"/nixlib/modules/collect.nix",
+    b"/nixlib/modules/default.nix",
+    b"/nixlib/modules/environment.nix",
+    b"/nixlib/modules/merge.nix",
+    b"/nixlib/modules/workload.nix",
 ];
 
 /// Takes away the steps in what calls the user's code: Nix's own caller of flakes, and `niphas.lib` as far as a place in the
