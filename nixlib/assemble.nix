@@ -10,17 +10,49 @@ let
   programsOf =
     package: if package.outputSpecified or false then package else package.bin or package.out or package;
 
+  programOf = package: {
+    package = if package == null then null else programsOf package;
+    mainProgram = package.meta.mainProgram or null;
+  };
+
   describe =
     attributes:
     let
-      package = attributes.package or null;
       isSet = builtins.isAttrs attributes;
+      # The lists of containers that there are, and each with a function over its containers.
+      lists = if isSet then builtins.intersectAttrs { containers = null; initContainers = null; } attributes else { };
+      overContainers =
+        function:
+        builtins.mapAttrs (
+          # The renderer finds fault with what is no set.
+          _: list: if builtins.isAttrs list then builtins.mapAttrs (_: function) list else list
+        ) lists;
+      own = removeAttrs attributes [ "package" "roots" ];
     in
-    {
-      package = if package == null then null else programsOf package;
-      mainProgram = package.meta.mainProgram or null;
-      attributes = if isSet then removeAttrs attributes [ "package" ] else attributes;
-    };
+    programOf (attributes.package or null)
+    // {
+      attributes =
+        if !isSet then
+          attributes
+        else if lists == { } then
+          own
+        else
+          own
+          // overContainers (
+            container: if builtins.isAttrs container then removeAttrs container [ "package" ] else container
+          );
+    }
+    // (
+      if lists == { } then
+        { }
+      else
+        {
+          programs = overContainers (
+            container: if container == null then null else programOf (container.package or null)
+          );
+        }
+    )
+    // (if attributes.roots or null != null then { inherit (attributes) roots; } else { });
 in
 { head, pkgs, names, positionOf, attributesOf }:
 let

@@ -20,6 +20,7 @@ mod roots;
 )]
 pub mod source;
 mod status;
+mod view_name;
 mod volume;
 #[expect(
     unreachable_pub,
@@ -35,14 +36,16 @@ pub use children::{
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines, ClosureTextError};
 pub use crd::{QUANTITY_PATTERN, crd, source_crd};
 pub use quantity::{Amount, BadQuantity};
-pub use roots::{NoRoots, Roots};
+pub use roots::{BadRoot, NoRoots, Roots};
 pub use status::{NiphasWorkloadStatus, RunningClosure};
+pub use view_name::{BadViewName, ViewName};
 pub use volume::{BadVolumeAttributes, VolumeAttributes, VolumeAttributesError, volume_attributes};
 pub use workload::{
     AccessMode, Autoscaling, BadSystem, Closure, ConcurrencyPolicy, CronJob, DisruptionBudget,
-    EnvironmentVariable, HttpRoute, Ingress, IngressHost, Job, NetworkPolicy, NiphasWorkload,
-    NiphasWorkloadSpec, ParentReference, Port, Probes, Protocol, Root, Service, ServiceAccount,
-    ServiceType, Strategy, StrategyType, System, VolumeClaim, WorkloadFile, WorkloadKind,
+    EnvironmentVariable, FurtherContainer, HttpRoute, Ingress, IngressHost, Job, NetworkPolicy,
+    NiphasWorkload, NiphasWorkloadSpec, ParentReference, Port, Probes, Protocol, RestartPolicy,
+    Root, Service, ServiceAccount, ServiceType, Strategy, StrategyType, System, VolumeClaim,
+    WorkloadFile, WorkloadKind,
 };
 pub use yaml::to_yaml;
 
@@ -59,8 +62,11 @@ pub const SUSPEND_ANNOTATION: &str = "niphas.io/suspend";
 /// The CSI driver that mounts closures.
 pub const CSI_DRIVER: &str = "csi.niphas.io";
 
-/// The directory that a closure is mounted at: `store/` with its paths, and `root`.
+/// The directory that a closure is mounted at: `store/` with its paths, `root`, and `roots/` if roots have names.
 pub const VIEW: &str = "/nix";
 
 /// The first root of a workload's closure, as its containers see it.
 pub const VIEW_ROOT: &str = "/nix/root";
+
+/// The folder of the roots that have names, as the containers see it.
+pub const VIEW_ROOTS: &str = "/nix/roots";

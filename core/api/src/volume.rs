@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use nix_formats::store_path::StorePathError;
 use nix_formats::{StorePath, few, shortened};
 
 use crate::closure::{ClosureDigest, ClosureError};
-use crate::roots::Roots;
-use crate::workload::{Closure, Root, System};
+use crate::roots::{BadRoot, Roots};
+use crate::workload::{Closure, System};
 
 /// What the names of all attributes for the driver start with.
 const OURS: &str = "niphas.io/";
@@ -22,8 +21,8 @@ const LIMIT: usize = 3 * 1024;
 /// enforce.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Roots of one closure, as many as a NiphasWorkload may have.
-const MAX_ROOTS: usize = 64;
+/// Roots of one closure, as many as a NiphasWorkload may have, and names of roots.
+const MAX_ROOTS: usize = 64 + 32;
 
 /// Why a workload's closures don't fit into a volume's attributes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,10 +38,14 @@ pub enum VolumeAttributesError {
         /// The size of all keys and values in bytes.
         size: usize,
     },
+    /// There is none to realise.
+    #[error("the closure for {0} has no root")]
+    NoRoots(System),
 }
 
 /// The volume attributes for a workload's closures: for each system `niphas.io/roots.<system>`, the
-/// base names of its roots separated by spaces, the program's first, and `niphas.io/digest.<system>`.
+/// base names of its roots separated by spaces, the program's first, `<name>=` before those that have a
+/// name in the view, and `niphas.io/digest.<system>`.
 /// [`VolumeAttributes::parse`] reads them.
 ///
 /// They are part of the pod template, so a changed closure rolls out.
@@ -51,8 +54,17 @@ pub fn volume_attributes(
 ) -> Result<BTreeMap<String, String>, VolumeAttributesError> {
     let mut attributes = BTreeMap::new();
     for closure in closures {
-        let roots = closure.roots.iter().map(Root::path);
-        attributes.extend(encode(&closure.system, roots, &closure.digest));
+        let paths: Vec<StorePath> = closure
+            .roots
+            .iter()
+            .map(|root| root.path().clone())
+            .collect();
+        let roots = Roots::try_from(paths)
+            .map_err(|_| VolumeAttributesError::NoRoots(closure.system.clone()))?;
+        let names = closure.names.iter();
+        let names = names.map(|(name, root)| (name.clone(), root.path().clone()));
+        let roots = roots.with_names(names.collect());
+        attributes.extend(encode(&closure.system, &roots, &closure.digest));
     }
     let size = attributes
         .iter()
@@ -65,14 +77,9 @@ pub fn volume_attributes(
     Ok(attributes)
 }
 
-fn encode<'a>(
-    system: &System,
-    roots: impl Iterator<Item = &'a StorePath>,
-    digest: &ClosureDigest,
-) -> [(String, String); 2] {
-    let roots: Vec<&str> = roots.map(StorePath::base_name).collect();
+fn encode(system: &System, roots: &Roots, digest: &ClosureDigest) -> [(String, String); 2] {
     [
-        (format!("{ROOTS}{system}"), roots.join(" ")),
+        (format!("{ROOTS}{system}"), roots.texts().join(" ")),
         (format!("{DIGEST}{system}"), digest.to_string()),
     ]
 }
@@ -123,7 +130,7 @@ pub enum BadVolumeAttributes {
         /// The part that is wrong.
         text: String,
         /// Why.
-        source: StorePathError,
+        source: BadRoot,
     },
     /// Not a digest.
     #[error("{attribute} is no closure digest")]
@@ -157,7 +164,7 @@ pub struct VolumeAttributes {
 impl VolumeAttributes {
     /// The attributes' names and values, as [`parse`](Self::parse) reads them for this system.
     pub fn encode(&self, system: &System) -> [(String, String); 2] {
-        encode(system, self.roots.iter(), &self.digest)
+        encode(system, &self.roots, &self.digest)
     }
 
     /// Reads the attributes for a node's system. Other attributes than niphas' own may stand beside them, and those for other
@@ -219,15 +226,14 @@ fn parse_roots(text: &str, attribute: String) -> Result<Roots, BadVolumeAttribut
     if text.split_ascii_whitespace().nth(MAX_ROOTS).is_some() {
         return Err(BadVolumeAttributes::TooManyRoots(attribute));
     }
-    let roots = text.split_ascii_whitespace().map(|text| {
-        StorePath::from_base_name(text).map_err(|source| BadVolumeAttributes::Root {
-            attribute: attribute.clone(),
+    Roots::parse(text.split_ascii_whitespace()).map_err(|(text, source)| match source {
+        BadRoot::NoRoots(_) => BadVolumeAttributes::NoRoots(attribute),
+        source => BadVolumeAttributes::Root {
+            attribute,
             text: named(text),
             source,
-        })
-    });
-    let roots: Vec<StorePath> = roots.collect::<Result<_, _>>()?;
-    Roots::try_from(roots).map_err(|_| BadVolumeAttributes::NoRoots(attribute))
+        },
+    })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use niphas_api::{ClosureDigest, ClosureLines};
+use niphas_api::{ClosureDigest, ClosureLines, Roots};
+use nix_formats::chain;
 use nix_formats::hash::{HashAlgorithm, HashFormat};
-use nix_formats::{StorePath, chain};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use crate::error::{FileError, failed};
@@ -146,8 +146,8 @@ pub(crate) fn remembered(layout: &Layout) -> Result<Vec<(ClosureDigest, PathBuf)
 ///
 /// It is a hash of the whole name: the hash part of a store path is the same for two that differ in the rest, and the name
 /// itself would be too long for the source of a mount.
-pub(crate) fn image_name(first_root: &StorePath) -> String {
-    let hash = HashAlgorithm::Sha256.digest(first_root.base_name().as_bytes());
+pub(crate) fn image_name(roots: &Roots) -> String {
+    let hash = HashAlgorithm::Sha256.digest(roots.view().as_bytes());
     let hash = hash.to_string(HashFormat::Base16, false);
     format!("{}{IMAGE_SUFFIX}", &hash[..32])
 }

@@ -12,8 +12,8 @@ use crate::record::TreeEvent;
 use crate::store::Store;
 
 impl Store {
-    /// Writes a closure into a folder that is empty or not there yet: `store/` with its paths and `root`, a symlink to the
-    /// first that it was asked for by. All is as Nix has it: directories 0555, files 0444 or 0555, times 1 second after the
+    /// Writes a closure into a folder that is empty or not there yet: `store/` with its paths, `root`, a symlink to the
+    /// first that it was asked for by, and `roots/` with one for each that has a name. All is as Nix has it: directories 0555, files 0444 or 0555, times 1 second after the
     /// epoch.
     ///
     /// What was written when this fails stays, for the caller to remove.
@@ -37,6 +37,15 @@ impl Store {
         writer.leave()?;
         let root = closure.roots.first().base_name();
         writer.symlink(b"root", format!("store/{root}").as_bytes())?;
+        let mut names = closure.roots.names().peekable();
+        if names.peek().is_some() {
+            writer.enter(b"roots")?;
+            for (name, path) in names {
+                let target = format!("../store/{}", path.base_name());
+                writer.symlink(name.as_str().as_bytes(), target.as_bytes())?;
+            }
+            writer.leave()?;
+        }
         writer.finish()?;
         Ok(())
     }

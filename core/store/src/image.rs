@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
-use niphas_api::ClosureDigest;
+use niphas_api::{ClosureDigest, Roots};
 use niphas_erofs::{DeviceIndex, Extent, ImageBuilder};
 use nix_formats::StorePath;
 
@@ -19,7 +19,7 @@ use crate::record::TreeEvent;
 use crate::store::{Store, lock};
 
 /// A closure image and the packs that its contents lie in. Mounted at `/nix` it shows `store/` with the paths of the closure,
-/// and `root`, a symlink to the first that it was asked for by.
+/// `root`, a symlink to the first that it was asked for by, and `roots/` with a symlink for each that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosureImage {
     /// The closure.
@@ -31,12 +31,11 @@ pub struct ClosureImage {
 }
 
 impl Store {
-    /// The image of a closure as it was asked for: `root` leads to the first of its roots. It is made if it is not there, in
+    /// The image of a closure as it was asked for: `root` leads to the first of its roots, and `roots/<name>` to those that have names. It is made if it is not there, in
     /// time linear in the number of files.
     pub fn image(&self, closure: &RealisedClosure) -> Result<ClosureImage, StoreError> {
         let folder = self.shared.layout.closure(&closure.digest);
-        let root = closure.roots.first();
-        let file = folder.join(image_name(root));
+        let file = folder.join(image_name(&closure.roots));
         let packs = self.packs_of(closure);
         let is_there = devices_of(&file).is_some_and(|found| {
             let wanted = packs.iter().map(|(id, _)| *id);
@@ -44,7 +43,7 @@ impl Store {
         });
         if !is_there {
             self.writable()?;
-            self.make_image(closure, &packs, &file, root)?;
+            self.make_image(closure, &packs, &file)?;
         }
         let index = self.shared.index();
         let devices = packs
@@ -78,7 +77,6 @@ impl Store {
         closure: &RealisedClosure,
         packs: &[(PackId, u64)],
         file: &Path,
-        root: &StorePath,
     ) -> Result<(), StoreError> {
         let failed_to_build = |source| StoreError::Image {
             digest: closure.digest,
@@ -92,9 +90,7 @@ impl Store {
             let device = image.device(id.to_string().as_bytes(), length);
             devices.insert(id, device.map_err(failed_to_build)?);
         }
-        image
-            .symlink(b"root", format!("store/{}", root.base_name()).as_bytes())
-            .map_err(failed_to_build)?;
+        add_links(&mut image, &closure.roots).map_err(failed_to_build)?;
         image.enter(b"store").map_err(failed_to_build)?;
         for pack in closure.packs() {
             if let Some(path) = self.shared.stored(pack) {
@@ -139,6 +135,21 @@ impl Store {
         fs::remove_file(&path).map_err(failed("remove", &path))?;
         Ok(file)
     }
+}
+
+/// Adds the links to the roots, in the order of their names.
+fn add_links(image: &mut ImageBuilder, roots: &Roots) -> Result<(), niphas_erofs::Error> {
+    let target = |above: &str, path: &StorePath| format!("{above}store/{}", path.base_name());
+    image.symlink(b"root", target("", roots.first()).as_bytes())?;
+    let mut names = roots.names().peekable();
+    if names.peek().is_none() {
+        return Ok(());
+    }
+    image.enter(b"roots")?;
+    for (name, path) in names {
+        image.symlink(name.as_str().as_bytes(), target("../", path).as_bytes())?;
+    }
+    image.leave()
 }
 
 /// Adds a step of a store path to an image.

@@ -44,7 +44,7 @@ impl EvaluatedEnvironments {
         self.environments.iter().flat_map(move |environment| {
             let closures = environment.workloads.iter().flat_map(|(name, workload)| {
                 let systems = workload.roots.iter();
-                systems.map(move |(system, paths)| (name, system, paths))
+                systems.map(move |(system, roots)| (name, system, &roots.paths))
             });
             closures.flat_map(move |(workload, system, paths)| {
                 paths.iter().map(move |path| Root {

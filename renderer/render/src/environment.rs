@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use niphas_api::{System, architecture};
+use niphas_api::{System, ViewName, architecture};
 use nix_formats::StorePath;
 use serde_json::{Map, Value};
 
@@ -46,12 +46,21 @@ pub struct CheckedEnvironment {
 pub struct CheckedWorkload {
     /// The fields of its `spec`, less `closures`.
     pub(crate) spec: Map<String, Value>,
-    /// The roots of its closure on each system: the package first.
-    pub roots: BTreeMap<System, Vec<StorePath>>,
+    /// The roots of its closure on each system.
+    pub roots: BTreeMap<System, WorkloadRoots>,
     /// The store paths that stand in its texts.
     pub(crate) mentions: Mentions,
     /// Where the workload stands in the source.
     pub(crate) position: Option<String>,
+}
+
+/// The roots of a workload's closure on one system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkloadRoots {
+    /// The package first.
+    pub paths: Vec<StorePath>,
+    /// Those that have a name in the view.
+    pub names: BTreeMap<ViewName, StorePath>,
 }
 
 const VERSION: u64 = 1;

@@ -16,6 +16,7 @@ mod objects;
 mod output;
 mod places;
 mod problem;
+mod programs;
 mod rule_words;
 mod rules;
 mod schema;
@@ -26,7 +27,7 @@ mod workload;
 
 pub use attribute_path::{AttributePath, Element};
 pub use environment::{
-    CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, check, check_head,
+    CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, WorkloadRoots, check, check_head,
 };
 pub use lock::{FileHash, Lock, LockError};
 pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};

@@ -13,7 +13,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde_json::{Value, json};
 
 use crate::attribute_path::AttributePath;
-use crate::environment::{CheckedEnvironment, CheckedWorkload};
+use crate::environment::{CheckedEnvironment, CheckedWorkload, WorkloadRoots};
 use crate::lock::{Lock, is_repository_path};
 use crate::names::EnvironmentName;
 use crate::problem::{Problem, ProblemKind, Problems};
@@ -120,7 +120,7 @@ impl CheckedEnvironment {
                     workload: workload.clone(),
                     system: system.clone(),
                 };
-                (id, roots.as_slice())
+                (id, roots.paths.as_slice())
             })
         })
     }
@@ -268,10 +268,14 @@ fn without_idle_replicas(mut object: Value) -> Value {
     object
 }
 
-pub(crate) fn declare(system: &System, roots: &[StorePath], lines: &ClosureLines) -> Closure {
+pub(crate) fn declare(system: &System, roots: &WorkloadRoots, lines: &ClosureLines) -> Closure {
+    let names = roots.names.iter();
     Closure {
         system: system.clone(),
-        roots: roots.iter().cloned().map(Root::from).collect(),
+        roots: roots.paths.iter().cloned().map(Root::from).collect(),
+        names: names
+            .map(|(name, path)| (name.clone(), path.clone().into()))
+            .collect(),
         digest: lines.digest(),
         nar_size: lines.nar_size(),
         path_count: lines.path_count(),

@@ -58,6 +58,17 @@ pub(crate) fn workload_schema(mut object: Value) -> Value {
             properties[name]["additionalProperties"][SHORT_FORM] = json!(field);
         }
         properties["command"][SHORT_FORM] = json!([]);
+        // Handed on apart, as the package is.
+        properties.insert("roots".to_owned(), json!({}));
+        for list in ["containers", "initContainers"] {
+            let container = &mut properties[list]["additionalProperties"];
+            for (name, field) in [("env", "value"), ("ports", "port")] {
+                container["properties"][name]["additionalProperties"][SHORT_FORM] = json!(field);
+            }
+            container["properties"]["command"][SHORT_FORM] = json!([]);
+            container["properties"]["package"] = json!({});
+            container["required"] = json!([]);
+        }
         // In the definition it is any object, which would be too large otherwise.
         properties.insert(
             "podTemplate".to_owned(),

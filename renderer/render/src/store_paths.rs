@@ -1,6 +1,8 @@
 //! Store paths in the strings of a workload.
 
-use niphas_api::{ClosureLines, System, VIEW_ROOT};
+use std::collections::BTreeMap;
+
+use niphas_api::{ClosureLines, System, VIEW_ROOT, VIEW_ROOTS, ViewName};
 use nix_formats::{StoreDir, StorePath};
 use serde_json::{Map, Value};
 
@@ -8,17 +10,33 @@ use crate::attribute_path::AttributePath;
 use crate::places::as_written;
 use crate::problem::{Problem, ProblemKind};
 
-/// Writes the package's own store path as `/nix/root`, which it is in a pod on every system.
-pub(crate) fn replace_package(value: &mut Value, package: &StorePath) {
-    let path = StoreDir::default().print(package);
-    replace(value, &path);
+/// Writes the package's own store path as `/nix/root`, and those of roots with names as `/nix/roots/<name>`, which they are in
+/// a pod on every system.
+pub(crate) fn replace_roots(
+    value: &mut Value,
+    package: &StorePath,
+    names: &BTreeMap<ViewName, StorePath>,
+) {
+    let store = StoreDir::default();
+    replace(value, &store.print(package), VIEW_ROOT);
+    for (name, path) in names {
+        replace(value, &store.print(path), &format!("{VIEW_ROOTS}/{name}"));
+    }
 }
 
-fn replace(value: &mut Value, path: &str) {
+fn replace(value: &mut Value, path: &str, link: &str) {
     match value {
-        Value::String(text) if text.contains(path) => *text = text.replace(path, VIEW_ROOT),
-        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, path)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| replace(field, path)),
+        Value::String(text) if text.contains(path) => *text = text.replace(path, link),
+        Value::Array(items) => {
+            for item in items {
+                replace(item, path, link);
+            }
+        }
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                replace(field, path, link);
+            }
+        }
         _ => {}
     }
 }
@@ -134,18 +152,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn package_becomes_the_root_of_the_view_wherever_it_is_named() {
+    fn roots_become_links_of_the_view_wherever_they_are_named() {
         let base_name = "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0";
         let other = "/nix/store/9n2kxxqb2d7sl6jkdwi1k5fnabg9n0kr-data";
+        let certificates = "1n2kxxqb2d7sl6jkdwi1k5fnabg9n0kr-cacert";
         let path = format!("/nix/store/{base_name}");
         let mut value = json!({
             "command": [format!("{path}/bin/web"), format!("--path={path}:{path}/x")],
-            "env": { "DATA": other },
+            "env": { "DATA": other, "SSL_CERT_FILE": format!("/nix/store/{certificates}/ca.crt") },
         });
-        replace_package(&mut value, &StorePath::from_base_name(base_name).unwrap());
+        let names = [(
+            "cacert".parse().unwrap(),
+            StorePath::from_base_name(certificates).unwrap(),
+        )];
+        let package = StorePath::from_base_name(base_name).unwrap();
+        replace_roots(&mut value, &package, &names.into());
         let expected = json!({
             "command": ["/nix/root/bin/web", "--path=/nix/root:/nix/root/x"],
-            "env": { "DATA": other },
+            "env": { "DATA": other, "SSL_CERT_FILE": "/nix/roots/cacert/ca.crt" },
         });
         assert_eq!(value, expected);
     }

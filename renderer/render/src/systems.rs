@@ -21,12 +21,26 @@ pub(crate) fn compare_systems(
         return;
     };
     let one_system = one.system;
-    for OnSystem {
-        system: other_system,
-        spec: other,
-        ..
-    } in others
-    {
+    let names = |on_system: &OnSystem<'_>| -> Vec<String> {
+        let names = on_system.roots.names.keys();
+        names.map(ToString::to_string).collect()
+    };
+    for on_other in others {
+        let OnSystem {
+            system: other_system,
+            spec: other,
+            ..
+        } = on_other;
+        if names(one) != names(on_other) {
+            let kind = ProblemKind::DiffersBetweenSystems {
+                one: format!("the roots {}", names(one).join(", ")),
+                one_system: one_system.to_string(),
+                other: format!("the roots {}", names(on_other).join(", ")),
+                other_system: other_system.to_string(),
+                store_path: false,
+            };
+            checker.report(path, kind);
+        }
         let inner = attributes_of(path, one_system);
         let mut differences = Vec::new();
         compare_sets(&inner, &one.spec, other, &mut differences);

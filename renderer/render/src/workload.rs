@@ -7,10 +7,11 @@ use nix_formats::{StoreDir, StorePath};
 use serde_json::{Map, Value, json};
 
 use crate::attribute_path::AttributePath;
-use crate::environment::{CheckedWorkload, Evaluated};
+use crate::environment::{CheckedWorkload, Evaluated, WorkloadRoots};
 use crate::objects;
 use crate::places::as_written;
 use crate::problem::ProblemKind;
+use crate::programs;
 use crate::rules::Rules;
 use crate::schema::{Checker, describe, object_schema, workload_schema};
 use crate::store_paths::{self, Mentions};
@@ -40,7 +41,7 @@ impl Schema {
 pub(crate) struct OnSystem<'a> {
     pub(crate) system: &'a System,
     pub(crate) spec: Map<String, Value>,
-    pub(crate) roots: Vec<StorePath>,
+    pub(crate) roots: WorkloadRoots,
 }
 
 /// Where nixlib hands on the attributes that users wrote below `path`.
@@ -93,7 +94,7 @@ pub(crate) fn check(
                 .check(checker, path, &schema.object_rules, &object);
             let roots: Vec<_> = on_systems
                 .iter()
-                .map(|one| (one.system, one.roots.as_slice()))
+                .map(|one| (one.system, &one.roots))
                 .collect();
             let workload = objects::Workload {
                 name,
@@ -165,8 +166,9 @@ fn on_system<'a>(
             spec["command"] = Value::from(vec![command]);
         }
     }
-    store_paths::replace_package(&mut spec, &package);
-    let mut others = BTreeSet::new();
+    let names = programs::read(checker, path, &inner, workload, &mut spec);
+    store_paths::replace_roots(&mut spec, &package, &names);
+    let mut others: BTreeSet<StorePath> = names.values().cloned().collect();
     for reference in references {
         if let Ok(reference) = StoreDir::default().parse_canonical(&reference) {
             others.insert(reference);
@@ -176,7 +178,10 @@ fn on_system<'a>(
         }
     }
     others.remove(&package);
-    let roots = std::iter::once(package).chain(others).collect();
+    let roots = WorkloadRoots {
+        paths: std::iter::once(package).chain(others).collect(),
+        names,
+    };
     match spec {
         Value::Object(spec) => Some(OnSystem {
             system,

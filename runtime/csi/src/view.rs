@@ -16,19 +16,19 @@ use crate::record::failed;
 /// What garbage collection roots of the driver start with.
 pub(crate) const ROOT_PREFIX: &str = "csi-";
 
-/// Which view it is: a closure, and the root that `/nix/root` leads to. Two workloads may have one closure and differ in that.
-/// It names folders, so the root stands there by a hash of its name: the whole name does not fit beside the digest, and the hash
+/// Which view it is: a closure, and the roots that `/nix/root` and `/nix/roots` lead to. Two workloads may have one closure and
+/// differ in that. It names folders, so the roots stand there by a hash of their names: the whole names do not fit beside the digest, and the hash
 /// part of a store path alone is the same for two paths that differ in the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ViewKey {
     digest: ClosureDigest,
-    /// The first bytes of the SHA-256 of the first root's base name.
+    /// The first bytes of the SHA-256 of what the links are.
     root: [u8; 16],
 }
 
 impl ViewKey {
     pub(crate) fn new(digest: ClosureDigest, roots: &Roots) -> Self {
-        let hash = HashAlgorithm::Sha256.digest(roots.first().base_name().as_bytes());
+        let hash = HashAlgorithm::Sha256.digest(roots.view().as_bytes());
         let mut root = [0; 16];
         root.copy_from_slice(&hash.as_bytes()[..16]);
         Self { digest, root }
@@ -162,11 +162,20 @@ impl Views {
         Ok(())
     }
 
-    /// `/nix/root` is what a pod runs: it must lead to the program that was asked for.
+    /// `/nix/root` and what is in `/nix/roots` is what a pod runs: they must lead to the programs that were asked for.
     fn check(path: &Path, closure: &RealisedClosure) -> Result<(), VolumeError> {
-        let wanted = Path::new("store").join(closure.roots.first().base_name());
-        let link = path.join("root");
-        let found = fs::read_link(&link).map_err(failed("read", &link));
+        let roots = &closure.roots;
+        let first = Path::new("store").join(roots.first().base_name());
+        Self::check_link(path, &path.join("root"), first)?;
+        for (name, root) in roots.names() {
+            let wanted = Path::new("../store").join(root.base_name());
+            Self::check_link(path, &path.join("roots").join(name.as_str()), wanted)?;
+        }
+        Ok(())
+    }
+
+    fn check_link(path: &Path, link: &Path, wanted: PathBuf) -> Result<(), VolumeError> {
+        let found = fs::read_link(link).map_err(failed("read", link));
         if found.as_ref().is_ok_and(|found| *found == wanted) {
             return Ok(());
         }

@@ -57,9 +57,19 @@ pub(super) fn port_number(spec: &NiphasWorkloadSpec, name: &str, port: &Port) ->
     number.copied().unwrap_or(port.port)
 }
 
+/// Those of the workload's own program, and those of others that the Service gives a number.
 fn ports(spec: &NiphasWorkloadSpec, number: impl Fn(&str, &Port) -> i32) -> Vec<ServicePort> {
+    let given = spec.service.as_ref().map(|service| &service.ports);
+    let others = spec
+        .containers
+        .values()
+        .chain(spec.init_containers.values());
+    let others = others.flat_map(|other| &other.ports).filter(|(name, _)| {
+        !spec.ports.contains_key(*name) && given.is_some_and(|given| given.contains_key(*name))
+    });
     spec.ports
         .iter()
+        .chain(others)
         .map(|(name, port)| ServicePort {
             name: Some(name.clone()),
             port: number(name, port),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::workload::Root;
 
 const WEB: &str = "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0";
 const CONF: &str = "9n2kxxqb2d7sl6jkdwi1k5fnabg9n0kr-web.conf";
@@ -17,6 +18,7 @@ fn closure(system: &str, roots: usize) -> Closure {
     Closure {
         system: system.parse().unwrap(),
         roots,
+        names: BTreeMap::new(),
         digest,
         nar_size: 1,
         path_count: 1,
@@ -101,12 +103,50 @@ fn requests_that_would_cost_much_are_refused_before_they_are_read() {
         parse(&[(roots, &names), (digest_name, &digest)])
     };
     assert_eq!(with_roots(MAX_ROOTS).unwrap().roots.count(), MAX_ROOTS);
-    insta::assert_snapshot!(with_roots(MAX_ROOTS + 1).unwrap_err(), @"niphas.io/roots.x86_64-linux names more than 64 roots: let the program refer to some of them itself");
+    insta::assert_snapshot!(with_roots(MAX_ROOTS + 1).unwrap_err(), @"niphas.io/roots.x86_64-linux names more than 96 roots: let the program refer to some of them itself");
     insta::assert_snapshot!(with_roots(28_000).unwrap_err(), @"the volume's attributes have 1148127 bytes, and at most 16384 are allowed: name fewer roots");
     // Also those that are not for this driver.
     let long = "x".repeat(MAX_BYTES);
     insta::assert_snapshot!(refusal(&[(roots, WEB), (digest_name, &digest), ("other", &long)]), @"the volume's attributes have 16557 bytes, and at most 16384 are allowed: name fewer roots");
     insta::assert_snapshot!(refusal(&[(roots, WEB), (digest_name, &digest), (&long, "")]), @"the volume's attributes have 16552 bytes, and at most 16384 are allowed: name fewer roots");
+}
+
+#[test]
+fn roots_with_names_are_written_before_the_equals_sign_and_read() {
+    let conf = format!("/nix/store/{CONF}").parse::<Root>().unwrap();
+    let mut closure = closure("x86_64-linux", 2);
+    closure.names = [("conf".parse().unwrap(), conf.clone())].into();
+    let attributes = volume_attributes(std::slice::from_ref(&closure)).unwrap();
+    assert_eq!(
+        attributes["niphas.io/roots.x86_64-linux"],
+        format!(
+            "0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-0 0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1 conf={CONF}"
+        )
+    );
+    let read = VolumeAttributes::parse(&attributes.into_iter().collect(), &closure.system).unwrap();
+    let names: Vec<_> = read.roots.names().collect();
+    assert_eq!(names, [(&"conf".parse().unwrap(), conf.path())]);
+    assert_eq!(read.roots.count(), 3);
+}
+
+#[test]
+fn names_that_are_none_or_stand_twice_are_refused() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let refused = |roots: &str| {
+        refusal(&[
+            ("niphas.io/roots.x86_64-linux", roots),
+            ("niphas.io/digest.x86_64-linux", &digest),
+        ])
+    };
+    for name in ["../x", "A", "a/b", "", "-a"] {
+        let said = refused(&format!("{WEB} {name}={CONF}"));
+        assert!(
+            said.contains("which is no base name of a store path"),
+            "{said}"
+        );
+    }
+    let said = refused(&format!("{WEB} a={CONF} a={WEB}"));
+    assert!(said.contains(&format!("'a={WEB}'")), "{said}");
 }
 
 fn root() -> impl Strategy<Value = StorePath> {

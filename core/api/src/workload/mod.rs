@@ -1,6 +1,7 @@
 //! `NiphasWorkload`: what a workload runs, and how.
 
 mod batch;
+mod containers;
 mod names;
 mod network;
 mod scale;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use batch::{ConcurrencyPolicy, CronJob, Job};
+pub use containers::{FurtherContainer, RestartPolicy};
 use names::ANNOTATION_KEYS;
 pub(crate) use names::SUBDOMAIN;
 pub use names::{BadSystem, Root, System};
@@ -28,6 +30,7 @@ pub use scale::{Autoscaling, DisruptionBudget, Strategy, StrategyType};
 use crate::closure::ClosureDigest;
 use crate::crd::QUANTITY_PATTERN;
 use crate::status::NiphasWorkloadStatus;
+use crate::view_name::ViewName;
 
 /// What a workload runs, and how. CI wrote it: nothing in the cluster evaluates or resolves anything.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -96,8 +99,11 @@ use crate::status::NiphasWorkloadStatus;
     "!has(self.service) || (has(self.ports) && size(self.ports) > 0)"
 ).message("a service needs ports, and there are none").field_path(".service"))]
 #[x_kube(validation = Rule::new(
-    "!has(self.service) || !has(self.service.ports) || (has(self.ports) && self.service.ports.all(name, name in self.ports))"
+    "!has(self.service) || !has(self.service.ports) || self.service.ports.all(name, (has(self.ports) && name in self.ports) || (has(self.containers) && self.containers.exists(other, has(self.containers[other].ports) && name in self.containers[other].ports)) || (has(self.initContainers) && self.initContainers.exists(other, has(self.initContainers[other].ports) && name in self.initContainers[other].ports)))"
 ).message("the service names a port that is not among the ports").field_path(".service.ports"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.containers) || !has(self.initContainers) || self.containers.all(name, !(name in self.initContainers))"
+).message("a container and an init container have the same name").field_path(".containers"))]
 #[x_kube(validation = Rule::new(
     "!has(self.ingress) || has(self.service)"
 ).message("an ingress needs a service").field_path(".ingress"))]
@@ -295,6 +301,28 @@ pub struct NiphasWorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_job: Option<CronJob>,
 
+    /// Further programs that run beside the workload's own, by the names of their containers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = (
+        "self.all(name, size(name) <= 31 && name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && name != 'main')",
+        "names of containers have at most 31 lower-case letters, digits and '-'; main is the workload's own",
+    ))]
+    #[x_kube(validation = (
+        "self.all(name, !has(self[name].restartPolicy) && !has(self[name].order))",
+        "restartPolicy and order are for initContainers",
+    ))]
+    pub containers: BTreeMap<String, FurtherContainer>,
+
+    /// Programs that run before the workload's own, one after the other; with `restartPolicy: Always` also beside it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = (
+        "self.all(name, size(name) <= 31 && name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && name != 'main')",
+        "names of containers have at most 31 lower-case letters, digits and '-'; main is the workload's own",
+    ))]
+    pub init_containers: BTreeMap<String, FurtherContainer>,
+
     /// Merged deeply over the pod template that the operator makes: a `PodTemplateSpec`, or parts of one.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "anything")]
@@ -333,6 +361,10 @@ pub struct Closure {
     /// Store paths that the workload names: the program's first.
     #[schemars(length(min = 1, max = 64))]
     pub roots: Vec<Root>,
+    /// Roots by names that are the same on every system: `/nix/roots/<name>` leads to each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Root>", extend("maxProperties" = 32))]
+    pub names: BTreeMap<ViewName, Root>,
     /// SHA-256 over the lines `<storePath> <narHash> <narSize>` of all paths, sorted by path.
     pub digest: ClosureDigest,
     /// The NAR sizes of all paths together, in bytes.

@@ -25,7 +25,7 @@ pub(super) const LARGEST_ID: i64 = (1 << 31) - 1;
 /// How long a pod has to end if it says nothing.
 const GRACE_SECONDS: i64 = 30;
 
-/// Checks all containers of a pod. `attributes` are the workload's, of which the main container is made.
+/// Checks all containers of a pod. `attributes` are the workload's, of which niphas makes its containers.
 pub(super) fn check(
     checker: &mut Checker<'_>,
     pod: &Place<'_>,
@@ -41,10 +41,14 @@ pub(super) fn check(
                 container.report(checker, problem, "give one of the two another name");
             }
             let is_init = list == "initContainers";
-            let of_main = (name == MAIN_CONTAINER).then_some(attributes);
-            one(checker, &container, of_main, pod, volumes);
+            let further = attributes.field(list).present(name);
+            let own = match name {
+                MAIN_CONTAINER => Some(attributes),
+                _ => further.as_ref(),
+            };
+            one(checker, &container, own, pod, volumes);
             lifecycle(checker, &container, pod, is_init);
-            probes(checker, &container, of_main);
+            probes(checker, &container, own);
             security(checker, &container, pod);
         }
     }

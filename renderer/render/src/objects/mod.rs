@@ -29,6 +29,7 @@ use nix_formats::StorePath;
 use serde_json::{Map, Value, json};
 
 use crate::attribute_path::AttributePath;
+use crate::environment::WorkloadRoots;
 use crate::problem::ProblemKind;
 use crate::schema::Checker;
 pub(crate) use collisions::Names;
@@ -39,7 +40,7 @@ pub(crate) struct Workload<'a> {
     pub(crate) name: &'a str,
     /// Its spec, less `closures`.
     pub(crate) spec: &'a Map<String, Value>,
-    pub(crate) roots: &'a [(&'a System, &'a [StorePath])],
+    pub(crate) roots: &'a [(&'a System, &'a WorkloadRoots)],
     /// Where its attributes are.
     pub(crate) path: &'a AttributePath,
     /// Nothing is known to be wrong with its types.
@@ -126,7 +127,7 @@ fn pod_template(workload: &Workload<'_>) -> Result<Value, ProblemKind> {
     let closures = workload
         .roots
         .iter()
-        .map(|(system, roots)| Ok(crate::output::declare(system, roots, &lines(roots)?)))
+        .map(|(system, roots)| Ok(crate::output::declare(system, roots, &lines(&roots.paths)?)))
         .collect::<Result<Vec<_>, ProblemKind>>()?;
     let mut spec = Value::Object(workload.spec.clone());
     spec["closures"] = serde_json::to_value(closures).map_err(api)?;
