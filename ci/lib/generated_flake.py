@@ -40,6 +40,37 @@ FLAKE = """{
 }
 """
 
+# The same environment as modules, with nixpkgs' lib from a folder of the flake.
+MODULES = """{
+  inputs.niphas.url = "git+file://%(niphas)s";
+
+  outputs =
+    { self, niphas }:
+    let
+      packages = system: import ./packages { inherit system; };
+    in
+    {
+      closures = (packages "x86_64-linux").closures;
+
+      niphasConfigurations.production = niphas.lib.evalEnvironment {
+        lib = import ./nixpkgs-lib;
+        modules = [
+          {
+            systems = [ "x86_64-linux" ];
+            namespace = "shop";
+            pkgsFor = packages;
+            workloads = import ./workloads;
+            defaults = {
+              env.TZ = "UTC";
+              resources.requests = { cpu = "10m"; memory = "32Mi"; };
+            };
+          }
+        ];
+      };
+    };
+}
+"""
+
 PACKAGES = """{ system }:
 let
   build = name: dependencies: derivation {
@@ -135,11 +166,13 @@ def library(folder):
     return folder
 
 
-def flake(folder, niphas, count):
-    """A flake with this many workloads, committed; it still needs its lock file."""
+def flake(folder, niphas, count, lib=None):
+    """A flake with this many workloads; it still needs its lock file. With nixpkgs' lib it is written as modules."""
     for part in ("packages/services", "workloads"):
         (folder / part).mkdir(parents=True)
-    (folder / "flake.nix").write_text(FLAKE % {"niphas": niphas})
+    (folder / "flake.nix").write_text((MODULES if lib else FLAKE) % {"niphas": niphas})
+    if lib:
+        shutil.copytree(lib, folder / "nixpkgs-lib", ignore=shutil.ignore_patterns("tests"))
     (folder / "packages/default.nix").write_text(PACKAGES % {"libraries": LIBRARIES})
     (folder / "workloads/default.nix").write_text(WORKLOADS)
     for index in range(count):

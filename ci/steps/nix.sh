@@ -72,6 +72,15 @@ step_first_command() {
   [[ -n $(git status --porcelain) ]] || first_command_built=yes
 }
 
+# Environments as modules, with nixpkgs' lib and with flake-parts.
+step_modules() {
+  niphas
+  checkout nix-community/nixpkgs.lib || return 0
+  local lib=$source_folder
+  checkout hercules-ci/flake-parts || return 0
+  NIPHAS_ORACLE=$oracle ci/modules "$lib" "$source_folder"
+}
+
 # The mistakes of a first week: what is said of each, and what is committed.
 step_first_use() {
   niphas

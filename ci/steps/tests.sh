@@ -107,5 +107,7 @@ step_parity_trees() {
 # How long rendering takes, up to 2,000 workloads.
 step_bench_render() {
   niphas
-  ci/bench render
+  local lib=()
+  if checkout nix-community/nixpkgs.lib; then lib=(--lib "$source_folder"); fi
+  ci/bench render "${lib[@]}"
 }
