@@ -128,6 +128,49 @@ let
       };
     };
 
+    packages-of-containers-and-further-roots-are-apart-from-the-attributes = {
+      actual =
+        let
+          workload = web {
+            workloads.web = { pkgs, ... }: {
+              package = pkgs.web;
+              roots = { data = pkgs.web; gone = null; };
+              containers.exporter = { package = pkgs.web // { bin.outPath = "/bin"; }; args = [ "x" ]; };
+              containers.unset = null;
+              initContainers.migrate = { args = [ ]; };
+            };
+          };
+        in
+        removeAttrs workload [ "package" "mainProgram" ]
+        // {
+          roots = builtins.attrNames workload.roots;
+        };
+      expected = {
+        attributes = {
+          containers = { exporter.args = [ "x" ]; unset = null; };
+          initContainers.migrate.args = [ ];
+        };
+        programs = {
+          containers = {
+            exporter = { mainProgram = "web"; package.outPath = "/bin"; };
+            unset = null;
+          };
+          initContainers.migrate = { mainProgram = null; package = null; };
+        };
+        roots = [ "data" "gone" ];
+      };
+    };
+
+    what-is-no-set-of-containers-is-handed-on = {
+      actual = (web { workloads.web = { containers = 5; initContainers.x = 6; }; }).attributes;
+      expected = { containers = 5; initContainers.x = 6; };
+    };
+
+    containers-keep-the-positions-of-their-attributes = {
+      actual = columnOf "args" (web { workloads.web.containers.x = { args = [ ]; }; }).attributes.containers.x;
+      expected = 70;
+    };
+
     defaults-are-for-the-kinds-that-have-them = {
       actual =
         let
