@@ -1,6 +1,6 @@
 # `assemble { head, pkgs, names, positionOf, attributesOf }`: what an environment evaluates to, as the renderer reads it.
 #
-#   head                         set: `namespace` and `systems` where the user gave them, with their positions
+#   head                         set: what the user gave of `namespace`, `systems`, `objects` and `manifests`, with their positions
 #   pkgs                         set: by system
 #   names                        set: its names are the workloads'
 #   positionOf name              where a workload is defined, or null
@@ -75,4 +75,5 @@ in
   ) pkgs;
 }
 # So they keep the positions that the user wrote them at.
-// builtins.intersectAttrs { namespace = null; systems = null; } head
+// builtins.intersectAttrs { namespace = null; objects = null; systems = null; } head
+// (if head ? manifests then { manifests = import ./manifests.nix head.manifests; } else { })

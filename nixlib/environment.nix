@@ -15,6 +15,8 @@ let
       workloads,
       defaults ? { },
       namespace ? null,
+      objects ? [ ],
+      manifests ? [ ],
     }:
     let
       # One `pkgs` per system, however many workloads share it.

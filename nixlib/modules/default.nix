@@ -80,7 +80,7 @@ let
       workloads = builtins.mapAttrs (name: _: builtins.mapAttrs (system: _: evaluate name system) pkgs) members;
 
       # Of a module's definitions only these, and only without properties: their positions are read from them.
-      head = map (builtins.intersectAttrs { namespace = null; systems = null; }) (
+      head = map (builtins.intersectAttrs { namespace = null; objects = null; systems = null; }) (
         builtins.filter builtins.isAttrs (
           map (one: one.value) (
             builtins.concatMap (one: discharge { value = one.config; }) (lib.reverseList collected)
@@ -90,7 +90,7 @@ let
     in
     assemble {
       inherit pkgs;
-      head = { inherit systems; inherit (config) namespace; };
+      head = { inherit systems; inherit (config) manifests namespace objects; };
       names = members;
       positionOf =
         name:

@@ -1,6 +1,7 @@
 # The options of an environment.
 { lib, options, ... }:
 let
+  inherit (import ./merge.nix) merge;
   inherit (lib) mkOption types;
 
   modulesBelow = "modules for workloads";
@@ -55,6 +56,23 @@ in
       default = null;
       example = "shop";
       description = "The namespace of every object; with null the objects name none.";
+    };
+    objects = mkOption {
+      type = lib.mkOptionType {
+        name = "objects";
+        description = "list of objects, or set by kind and name";
+        merge =
+          loc: definitions:
+          merge loc (map (one: { inherit (one) file value; level = 0; }) definitions);
+      };
+      default = [ ];
+      description = "Objects that are no workloads.";
+    };
+    manifests = mkOption {
+      type = types.listOf types.path;
+      default = [ ];
+      example = lib.literalExpression "[ ./manifests ]";
+      description = "YAML files with objects, and folders with such.";
     };
     pkgsFor = mkOption {
       type = types.functionTo types.raw;

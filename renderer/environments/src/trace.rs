@@ -3,12 +3,13 @@
 use nix_evaluator::{EvalError, Origin, PosIdx, Positions};
 
 /// The files of `niphas.lib`, in whichever folder or flake.
-const NIXLIB: [&[u8]; 11] = [
+const NIXLIB: [&[u8]; 12] = [
     b"/nixlib/assemble.nix",
     b"/nixlib/default.nix",
     b"/nixlib/environment.nix",
     b"/nixlib/fitting.nix",
     b"/nixlib/flake-module.nix",
+    b"/nixlib/manifests.nix",
     b"/nixlib/merge.nix",
     b"/nixlib/modules/collect.nix",
     b"/nixlib/modules/default.nix",

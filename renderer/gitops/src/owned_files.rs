@@ -254,6 +254,12 @@ fn carries_marker(yaml: &[u8], environment: &str) -> bool {
     let (Ok(yaml), Ok(annotation)) = (str::from_utf8(yaml), to_yaml(&annotation)) else {
         return false;
     };
+    // Where the object itself must not change.
+    let comment = format!("# {}", annotation.trim_end());
+    let comments = yaml.lines().take_while(|line| line.starts_with('#'));
+    if comments.into_iter().any(|line| line == comment) {
+        return true;
+    }
     let annotation = format!("    {}", annotation.trim_end());
     yaml.lines()
         .skip_while(|line| *line != "metadata:")

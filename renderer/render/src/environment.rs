@@ -7,6 +7,7 @@ use nix_formats::StorePath;
 use serde_json::{Map, Value};
 
 use crate::attribute_path::{AttributePath, Element};
+use crate::further_objects::{self, Common, FOLDER, FurtherObject};
 use crate::names::{why_bad_name, why_no_label};
 use crate::objects::Names;
 use crate::places::locate;
@@ -39,6 +40,8 @@ pub struct CheckedEnvironment {
     pub namespace: Option<String>,
     /// Its workloads by name.
     pub workloads: BTreeMap<String, CheckedWorkload>,
+    /// Its objects that are no workloads.
+    pub objects: Vec<FurtherObject>,
 }
 
 /// A workload that fits the API.
@@ -116,12 +119,26 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
         }
         checked.insert(name.clone(), workload);
     }
+    let common = Common {
+        environment: evaluated.name,
+        namespace: namespace.as_deref(),
+    };
+    let objects = further_objects::read(&mut checker, evaluated.value, common);
+    if !objects.is_empty() && checked.contains_key(FOLDER) {
+        let kind = ProblemKind::BadName {
+            name: FOLDER.to_owned(),
+            what: "a workload",
+            reason: "the folder of this name has the environment's other objects",
+        };
+        checker.report(&top.attribute("workloads").attribute(FOLDER), kind);
+    }
     match Problems::from_found(checker.problems) {
         Some(problems) => Err(problems),
         None => Ok(CheckedEnvironment {
             name: evaluated.name.to_owned(),
             namespace,
             workloads: checked,
+            objects,
         }),
     }
 }

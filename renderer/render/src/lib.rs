@@ -10,6 +10,8 @@
 
 mod attribute_path;
 mod environment;
+mod further_objects;
+mod kinds;
 mod lock;
 mod names;
 mod objects;
@@ -29,6 +31,7 @@ pub use attribute_path::{AttributePath, Element};
 pub use environment::{
     CheckedEnvironment, CheckedWorkload, ENVIRONMENT, Evaluated, WorkloadRoots, check, check_head,
 };
+pub use further_objects::FurtherObject;
 pub use lock::{FileHash, Lock, LockError};
 pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};
 pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment, places};

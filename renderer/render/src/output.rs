@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::attribute_path::AttributePath;
 use crate::environment::{CheckedEnvironment, CheckedWorkload, WorkloadRoots};
+use crate::further_objects::FOLDER;
 use crate::lock::{Lock, is_repository_path};
 use crate::names::EnvironmentName;
 use crate::problem::{Problem, ProblemKind, Problems};
@@ -147,6 +148,24 @@ impl CheckedEnvironment {
             match of_workload {
                 Ok(of_workload) => files.extend(of_workload),
                 Err(found) => problems.extend(found),
+            }
+        }
+        for object in &self.objects {
+            let path = folder.join(&format!("{}/{FOLDER}/{}", self.name, object.file));
+            let yaml = match &object.verbatim {
+                // What says that it may be removed cannot be in it.
+                Some(text) => Ok(format!("# {ENVIRONMENT_ANNOTATION}: {}\n{text}", self.name)),
+                None => self.manifest(object.object.clone()).map(|(_, yaml)| yaml),
+            };
+            match yaml {
+                Ok(yaml) => {
+                    files.insert(path, yaml.into_bytes());
+                }
+                Err(kind) => problems.push(Problem {
+                    path: AttributePath::of(&["objects", &object.file]),
+                    position: None,
+                    kind,
+                }),
             }
         }
         match Problems::from_found(problems) {

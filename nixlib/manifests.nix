@@ -1,0 +1,24 @@
+# `manifests paths`: the YAML and JSON files at these paths, and in the folders among them, with their texts. Names of files begin
+# with that of the file or folder that was named, so that they say nothing of where the flake lies.
+paths:
+let
+  isManifest = name: builtins.match ".*[.](yaml|yml|json)" name != null;
+
+  read =
+    name: path: type:
+    if type == "directory" then
+      let
+        entries = builtins.readDir path;
+        entry = inner: read "${name}/${inner}" (path + "/${inner}") entries.${inner};
+        # What begins with a dot is hidden.
+        shown = builtins.filter (inner: builtins.substring 0 1 inner != ".") (builtins.attrNames entries);
+      in
+      builtins.concatMap entry (
+        builtins.filter (inner: entries.${inner} == "directory" || isManifest inner) shown
+      )
+    else
+      [ { file = name; text = builtins.readFile path; } ];
+in
+builtins.concatMap (path: read (baseNameOf path) path (builtins.readFileType path)) (
+  if builtins.isList paths then paths else throw "`manifests` is a list of paths of YAML files and of folders with such"
+)

@@ -1,0 +1,546 @@
+//! Objects of an environment that are no workloads: written in Nix (`objects`), or read from YAML (`manifests`).
+
+use std::collections::BTreeSet;
+
+use niphas_api::ENVIRONMENT_ANNOTATION;
+use serde_json::{Map, Value, json};
+
+use crate::attribute_path::AttributePath;
+use crate::kinds;
+use crate::problem::{Problem, ProblemKind};
+use crate::schema::{Checker, describe};
+use crate::store_paths::names_store_path;
+use crate::suggestion::nearest;
+
+/// The folder of an environment that they are in.
+pub(crate) const FOLDER: &str = "objects";
+
+/// What all files of an environment may hold together is bounded by the evaluator; this bounds what one of them expands to.
+const MOST_NODES: usize = 500_000;
+const MOST_DOCUMENTS: usize = 1_000;
+
+/// Has Argo CD take an object whose kind it learns from the same commit.
+const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+const SKIP_DRY_RUN: &str = "SkipDryRunOnMissingResource=true";
+
+/// An object that is no workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FurtherObject {
+    /// The object.
+    pub(crate) object: Value,
+    /// Its file's text, where that must not change: what is encrypted has a checksum.
+    pub(crate) verbatim: Option<String>,
+    /// The name of its file.
+    pub(crate) file: String,
+}
+
+/// Where an object is written.
+struct Origin {
+    path: AttributePath,
+    /// The manifest that it is in.
+    file: Option<String>,
+}
+
+/// What an environment has of its own for all of its objects.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub(crate) environment: &'a str,
+    pub(crate) namespace: Option<&'a str>,
+}
+
+/// Reads the further objects of an environment, and reports all that is wrong with them.
+pub(crate) fn read(
+    checker: &mut Checker<'_>,
+    environment: &Value,
+    common: Common<'_>,
+) -> Vec<FurtherObject> {
+    let mut written = Vec::new();
+    of_nix(checker, &environment["objects"], &mut written);
+    of_files(checker, &environment["manifests"], &mut written);
+    let defined = defined_kinds(&written);
+    let mut names = BTreeSet::new();
+    let mut objects = Vec::new();
+    for (origin, object, verbatim) in written {
+        let found = checker.problems.len();
+        let object = match &verbatim {
+            Some(_) => object,
+            None => completed(object, common, &defined),
+        };
+        check(checker, &origin, &object, verbatim.is_some());
+        if checker.problems.len() > found {
+            continue;
+        }
+        let file = file_name(&object, common.namespace);
+        if !names.insert(file.clone()) {
+            let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+            let problem = format!("there are two objects {kind} {name:?}");
+            refuse(
+                checker,
+                &origin,
+                problem,
+                "give one of the two another name",
+            );
+            continue;
+        }
+        objects.push(FurtherObject {
+            object,
+            verbatim,
+            file,
+        });
+    }
+    objects
+}
+
+type Written = (Origin, Value, Option<String>);
+
+/// `objects`: a list, or a set by kind and name.
+fn of_nix(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>) {
+    let top = AttributePath::of(&["objects"]);
+    let mut add = |path: AttributePath, object: Value| {
+        let origin = Origin { path, file: None };
+        written.push((origin, without_null(object), None));
+    };
+    match value {
+        Value::Null => {}
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                add(top.index(index), item.clone());
+            }
+        }
+        Value::Object(kinds) => {
+            for (kind, of_kind) in kinds {
+                let path = top.attribute(kind);
+                let Some(of_kind) = of_kind.as_object() else {
+                    wrong_type(checker, &path, "a set of objects by name", of_kind);
+                    continue;
+                };
+                for (name, object) in of_kind.iter().filter(|(_, object)| !object.is_null()) {
+                    let path = path.attribute(name);
+                    match object.as_object() {
+                        Some(fields) => add(path, of_kind_and_name(kind, name, fields.clone())),
+                        None => wrong_type(checker, &path, "a set", object),
+                    }
+                }
+            }
+        }
+        other => wrong_type(
+            checker,
+            &top,
+            "a list of objects, or a set by kind and name",
+            other,
+        ),
+    }
+}
+
+/// An object that stands in a set under its kind and name.
+fn of_kind_and_name(kind: &str, name: &str, mut fields: Map<String, Value>) -> Value {
+    fields.entry("kind").or_insert_with(|| kind.into());
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.entry("name").or_insert_with(|| name.into());
+    }
+    Value::Object(fields)
+}
+
+/// `manifests`: YAML files with their names.
+fn of_files(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>) {
+    for manifest in value.as_array().into_iter().flatten() {
+        let (file, text) = (text(&manifest["file"]), text(&manifest["text"]));
+        let origin = || Origin {
+            path: AttributePath::of(&["manifests"]),
+            file: Some(file.to_owned()),
+        };
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_documents: MOST_DOCUMENTS,
+                max_nodes: MOST_NODES,
+            },
+        };
+        let documents: Vec<Value> = match serde_saphyr::from_multiple_with_options(text, options) {
+            Ok(documents) => documents,
+            Err(error) => {
+                let error = error.to_string();
+                let error = error.lines().next().unwrap_or_default();
+                let problem = format!("{file:?} cannot be read as YAML: {error}");
+                refuse(checker, &origin(), problem, "");
+                continue;
+            }
+        };
+        let is_encrypted = documents.iter().any(|document| !document["sops"].is_null());
+        if is_encrypted && documents.len() > 1 {
+            let problem = format!("{file:?} has an encrypted object among others");
+            let remedy = "put each object that SOPS encrypted into a file of its own, which is committed as it is";
+            refuse(checker, &origin(), problem, remedy);
+            continue;
+        }
+        for document in documents {
+            match document {
+                Value::Null => {}
+                list if list["kind"] == "List" && list["items"].is_array() => {
+                    for item in list["items"].as_array().into_iter().flatten() {
+                        written.push((origin(), item.clone(), None));
+                    }
+                }
+                object => {
+                    let verbatim = is_encrypted.then(|| text.to_owned());
+                    written.push((origin(), object, verbatim));
+                }
+            }
+        }
+    }
+}
+
+/// The kinds of definitions among objects, and whether their objects have a namespace.
+fn defined_kinds(written: &[Written]) -> Vec<(String, bool)> {
+    let definitions = written
+        .iter()
+        .map(|(_, object, _)| object)
+        .filter(|object| object["kind"] == "CustomResourceDefinition");
+    definitions
+        .map(|definition| {
+            let spec = &definition["spec"];
+            let kind = text(&spec["names"]["kind"]).to_owned();
+            (kind, spec["scope"] != "Cluster")
+        })
+        .collect()
+}
+
+/// An object with what need not be written: the version of kinds that Kubernetes has itself, and what the environment has.
+fn completed(mut object: Value, common: Common<'_>, defined: &[(String, bool)]) -> Value {
+    let kind = text(&object["kind"]).to_owned();
+    let defined = defined.iter().find(|(name, _)| *name == kind);
+    let Some(fields) = object.as_object_mut() else {
+        return object;
+    };
+    if !fields.contains_key("apiVersion")
+        && let Some(version) = kinds::version(&kind)
+    {
+        fields.insert("apiVersion".to_owned(), version.into());
+    }
+    let has_namespace = match defined {
+        Some((_, has_namespace)) => *has_namespace,
+        None => !kinds::has_no_namespace(&kind),
+    };
+    let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return object;
+    };
+    if let Some(namespace) = common.namespace.filter(|_| has_namespace) {
+        metadata
+            .entry("namespace")
+            .or_insert_with(|| namespace.into());
+    }
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(ENVIRONMENT_ANNOTATION.to_owned(), common.environment.into());
+        if defined.is_some() {
+            annotations
+                .entry(SYNC_OPTIONS)
+                .or_insert_with(|| SKIP_DRY_RUN.into());
+        }
+    }
+    object
+}
+
+fn check(checker: &mut Checker<'_>, origin: &Origin, object: &Value, is_encrypted: bool) {
+    let Some(fields) = object.as_object() else {
+        let problem = format!(
+            "expected an object of Kubernetes, found {}",
+            describe(object)
+        );
+        return refuse(checker, origin, problem, "");
+    };
+    for name in ["apiVersion", "kind", "metadata"] {
+        if fields.get(name).is_none_or(Value::is_null) {
+            let near = nearest(name, fields.keys().map(String::as_str));
+            let remedy = match near {
+                Some(near) => format!("did you mean {name} where it says {near}?"),
+                None => format!("write {name}"),
+            };
+            return refuse(
+                checker,
+                origin,
+                format!("the object has no {name}"),
+                &remedy,
+            );
+        }
+    }
+    let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+    if !is_kind(kind) {
+        let problem = format!("{} is no kind of objects", describe(&object["kind"]));
+        return refuse(checker, origin, problem, "write it like ConfigMap");
+    }
+    if !is_name(name) {
+        let found = describe(&object["metadata"]["name"]);
+        let problem = format!("an object {kind} cannot have the name {found}");
+        let remedy = "write lower-case letters, digits, '-' and '.' as metadata.name";
+        return refuse(checker, origin, problem, remedy);
+    }
+    if is_encrypted {
+        return;
+    }
+    if kind == "Secret" && object["apiVersion"] == "v1" {
+        let is_there = |field: &str| !object[field].as_object().is_none_or(Map::is_empty);
+        if is_there("data") || is_there("stringData") {
+            let problem = format!("the Secret {name:?} would be committed in clear text");
+            let remedy = "encrypt it with SOPS and name the file in manifests, or write a SealedSecret or an ExternalSecret";
+            return refuse(checker, origin, problem, remedy);
+        }
+    }
+    if let Some(path) = store_path(object) {
+        let problem = format!("{kind} {name:?} names the store path {path}");
+        let remedy = "only workloads have closures: nothing would fetch it";
+        return refuse(checker, origin, problem, remedy);
+    }
+    types(checker, origin, kind, object);
+}
+
+/// Checks the parts of an object whose types are known here.
+fn types(checker: &mut Checker<'_>, origin: &Origin, kind: &str, object: &Value) {
+    let found = checker.problems.len();
+    let metadata = json!({ "$ref": "ObjectMeta" });
+    checker.check(
+        &origin.path.attribute("metadata"),
+        &metadata,
+        &object["metadata"],
+    );
+    let path: &[&str] = match kind {
+        "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "StatefulSet" => &["spec", "template"],
+        "CronJob" => &["spec", "jobTemplate", "spec", "template"],
+        _ => &[],
+    };
+    if !path.is_empty() {
+        let template = path.iter().fold(object, |value, name| &value[*name]);
+        let place = path
+            .iter()
+            .fold(origin.path.clone(), |place, name| place.attribute(name));
+        let schema = json!({ "$ref": "PodTemplateSpec" });
+        checker.check(&place, &schema, template);
+    }
+    // Places in files are not known to Nix.
+    if let Some(file) = &origin.file {
+        for problem in &mut checker.problems[found..] {
+            problem.position = Some(file.clone());
+        }
+    }
+}
+
+fn refuse(checker: &mut Checker<'_>, origin: &Origin, problem: String, remedy: &str) {
+    let remedy = (!remedy.is_empty()).then(|| remedy.to_owned());
+    let position = match &origin.file {
+        Some(file) => Some(file.clone()),
+        None => (checker.locate)(&origin.path),
+    };
+    checker.problems.push(Problem {
+        path: origin.path.clone(),
+        position,
+        kind: ProblemKind::Refused { problem, remedy },
+    });
+}
+
+fn wrong_type(checker: &mut Checker<'_>, path: &AttributePath, expected: &str, value: &Value) {
+    let (expected, found) = (expected.to_owned(), describe(value));
+    let kind = ProblemKind::WrongType {
+        expected,
+        found,
+        hint: None,
+    };
+    checker.report(path, kind);
+}
+
+/// `null` in Nix is an attribute that is not set; elements of lists stay.
+fn without_null(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .filter(|(_, field)| !field.is_null())
+                .map(|(name, field)| (name, without_null(field)))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_null).collect()),
+        other => other,
+    }
+}
+
+/// The name of an object's file; that of a namespace is in it where it is not the environment's.
+fn file_name(object: &Value, namespace: Option<&str>) -> String {
+    let metadata = &object["metadata"];
+    let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
+    let name = name.replace(':', "_");
+    match metadata["namespace"].as_str() {
+        Some(other) if Some(other) != namespace => format!("{kind}-{other}-{name}.yaml"),
+        _ => format!("{kind}-{name}.yaml"),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn is_kind(kind: &str) -> bool {
+    kind.starts_with(|first: char| first.is_ascii_uppercase())
+        && kind.len() <= 63
+        && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether an object can have this name. Some kinds allow `:` and capitals; all names are file names as well.
+fn is_name(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:_".contains(&byte);
+    !name.is_empty()
+        && name.len() <= 253
+        && name.bytes().all(is_inner)
+        && !name.starts_with(['.', '-'])
+        && !name.ends_with(['.', '-'])
+}
+
+/// A text in a value that names a path in the store.
+fn store_path(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if names_store_path(text) => {
+            let start = text.find("/nix/store/")?;
+            let path = text[start..].split(|c: char| c.is_whitespace() || "\"':,".contains(c));
+            path.into_iter().next().map(ToOwned::to_owned)
+        }
+        Value::Array(items) => items.iter().find_map(store_path),
+        Value::Object(fields) => fields.values().find_map(store_path),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(environment: &Value) -> Result<Vec<FurtherObject>, Vec<String>> {
+        let locate = |_: &AttributePath| Some("flake.nix:1:1".to_owned());
+        let mut checker = Checker::new(&locate);
+        let common = Common {
+            environment: "prod",
+            namespace: Some("shop"),
+        };
+        let objects = read(&mut checker, environment, common);
+        if checker.problems.is_empty() {
+            Ok(objects)
+        } else {
+            Err(checker.problems.iter().map(ToString::to_string).collect())
+        }
+    }
+
+    fn manifest(text: &str) -> Value {
+        json!({ "manifests": [{ "file": "base/x.yaml", "text": text }] })
+    }
+
+    #[test]
+    fn objects_get_what_the_environment_has() {
+        let objects = read_all(&json!({ "objects": {
+            "ConfigMap": { "settings": { "data": { "a": "b" }, "immutable": null }, "gone": null },
+            "Namespace": { "shop": {} },
+        }}))
+        .unwrap();
+        let [settings, namespace] = objects.as_slice() else {
+            panic!("{objects:?}");
+        };
+        let expected = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": "settings",
+                "namespace": "shop",
+                "annotations": { "niphas.io/environment": "prod" },
+            },
+            "data": { "a": "b" },
+        });
+        assert_eq!(settings.object, expected);
+        assert_eq!(settings.file, "ConfigMap-settings.yaml");
+        assert_eq!(namespace.object["metadata"]["namespace"], Value::Null);
+    }
+
+    #[test]
+    fn kinds_that_the_environment_defines_wait_for_their_definition() {
+        let objects = read_all(&manifest(
+            "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: { name: x.a.io }\n\
+             spec: { scope: Cluster, names: { kind: Thing } }\n---\n# nothing\n---\n\
+             kind: Thing\napiVersion: a.io/v1\nmetadata: { name: x }\n",
+        ))
+        .unwrap();
+        let thing = &objects[1].object["metadata"];
+        assert_eq!(thing["annotations"][SYNC_OPTIONS], SKIP_DRY_RUN);
+        assert_eq!(thing["namespace"], Value::Null);
+    }
+
+    #[test]
+    fn what_sops_encrypted_is_committed_as_it_is() {
+        let text = "kind: Secret\napiVersion: v1\nmetadata:\n    name: db\ndata: {password: 'ENC[x]'}\nsops: {mac: y}\n";
+        let objects = read_all(&manifest(text)).unwrap();
+        assert_eq!(objects[0].verbatim.as_deref(), Some(text));
+        let among_others = format!("{text}---\nkind: A\n");
+        let problems = read_all(&manifest(&among_others)).unwrap_err();
+        assert!(problems[0].contains("a file of its own"), "{problems:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_committed_is_refused_with_its_place() {
+        let said = |environment: &Value| read_all(environment).unwrap_err().join("\n");
+        let secret = json!({ "objects": [{ "kind": "Secret", "metadata": { "name": "db" }, "stringData": { "a": "b" } }] });
+        let text = said(&secret);
+        assert!(
+            text.contains("objects[0]: the Secret \"db\" would be committed in clear text"),
+            "{text}"
+        );
+        assert!(
+            text.contains("flake.nix:1:1") && text.contains("hint: encrypt it with SOPS"),
+            "{text}"
+        );
+
+        let text = said(&manifest("kind: X\nkind: [\n"));
+        assert!(
+            text.contains("\"base/x.yaml\" cannot be read as YAML"),
+            "{text}"
+        );
+        let text = said(&manifest(
+            "kind: Deployment\napiVersion: apps/v1\nmetadata: { name: x }\nspec: { template: { spec: { contaners: [] } } }\n",
+        ));
+        assert!(
+            text.contains("did you mean 'containers'?") && text.contains("at base/x.yaml"),
+            "{text}"
+        );
+
+        for (object, words) in [
+            (
+                json!(5),
+                "expected an object of Kubernetes, found the integer 5",
+            ),
+            (json!({ "kind": "ConfigMap" }), "has no metadata"),
+            (
+                json!({ "kind": "Thing", "metadata": { "name": "x" } }),
+                "has no apiVersion",
+            ),
+            (
+                json!({ "kind": "ConfigMap", "metadata": { "name": "../x" } }),
+                "cannot have the name",
+            ),
+            (
+                json!({ "kind": "Config/Map", "apiVersion": "v1", "metadata": { "name": "x" } }),
+                "no kind of objects",
+            ),
+            (
+                json!({ "kind": "ConfigMap", "metadata": { "name": "x" }, "data": { "a": "see /nix/store/abc-d/e" } }),
+                "names the store path /nix/store/abc-d/e",
+            ),
+        ] {
+            let text = said(&json!({ "objects": [object] }));
+            assert!(text.contains(words), "{text}");
+        }
+        let twice = json!({ "kind": "ConfigMap", "metadata": { "name": "x" } });
+        let text = said(&json!({ "objects": [twice, twice] }));
+        assert!(
+            text.contains("there are two objects ConfigMap \"x\""),
+            "{text}"
+        );
+        let text = said(&json!({ "objects": 5 }));
+        assert!(
+            text.contains("expected a list of objects, or a set by kind and name"),
+            "{text}"
+        );
+    }
+}
