@@ -16,6 +16,9 @@ class Case:
     # Nix: attributes of `defaults` beside the package.
     defaults: str = ""
     options: tuple = ()
+    # Nix: further attributes of the environment, which has the namespace shop then; and files in ./manifests.
+    environment: str = ""
+    manifests: dict = dataclasses.field(default_factory=dict)
     # The end of a committed file's path, and texts that must be in it; with '!' before them: must not be.
     files: dict = dataclasses.field(default_factory=dict)
 

@@ -3,6 +3,23 @@ let
   inherit (import ../default.nix) mkEnvironment;
   merge = import ../merge.nix;
 
+  # As modules merge definitions, `[ [ level value ] … ]`, with what nixpkgs' lib makes of `mkIf` and the like.
+  ofModules = import ../modules/merge.nix;
+  merged =
+    function: definitions:
+    function [ ] (
+      map (one: {
+        level = builtins.head one;
+        value = builtins.elemAt one 1;
+        file = "test.nix";
+      }) definitions
+    );
+  mkIf = condition: content: { _type = "if"; inherit condition content; };
+  mkMerge = contents: { _type = "merge"; inherit contents; };
+  mkOverride = priority: content: { _type = "override"; inherit priority content; };
+  mkOrder = priority: content: { _type = "order"; inherit priority content; };
+  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
+
   package =
     system: name: extra:
     derivation {
@@ -308,6 +325,90 @@ let
         A = 36;
         B = 41;
         merged = null;
+      };
+    };
+
+    modules-merge-sets-of-all-levels-and-the-nearest-value-counts = {
+      actual = merged ofModules.merge [
+        [ 2 { env = { A = "far"; B = "far"; }; args = [ "far" ]; replicas = 1; kind = "Job"; } ]
+        [ 0 { env.B = "near"; args = [ "near" ]; replicas = 2; } ]
+        [ 0 { args = [ "too" ]; kind = null; } ]
+      ];
+      expected = {
+        env = { A = "far"; B = "near"; };
+        args = [ "near" "too" ];
+        replicas = 2;
+        kind = null;
+      };
+    };
+
+    modules-know-priorities-before-levels = {
+      actual = merged ofModules.merge [
+        [ 2 { a = mkOverride 50 "forced"; b = "far"; c = mkOverride 50 { x = 1; }; } ]
+        [ 0 { a = "near"; b = mkOverride 1000 "default"; c.y = 2; } ]
+      ];
+      expected = { a = "forced"; b = "far"; c.x = 1; };
+    };
+
+    modules-know-conditions-merges-and-orders-at-every-depth = {
+      actual = merged ofModules.merge [
+        [ 0 (mkIf true { a.b = mkIf false 1; a.c = mkMerge [ (mkIf true 2) (mkIf false 3) ]; }) ]
+        [ 0 (mkIf false { d = throw "not asked for"; }) ]
+        [ 0 (mkMerge [ { list = mkOrder 1500 [ "last" ]; } { list = [ "first" (mkIf false "never") { x = mkIf false 1; } ]; } ]) ]
+      ];
+      expected = {
+        a.c = 2;
+        list = [ "first" { } "last" ];
+      };
+    };
+
+    modules-stop-at-what-is-no-set = {
+      actual = merged ofModules.merge [
+        [ 3 { strategy.type = "Recreate"; resources.limits.cpu = "1"; } ]
+        [ 2 { strategy = null; } ]
+        [ 0 { strategy.maxSurge = 1; resources.limits = { memory = "1Gi"; }; } ]
+      ];
+      expected = {
+        strategy.maxSurge = 1;
+        resources.limits = { cpu = "1"; memory = "1Gi"; };
+      };
+    };
+
+    modules-refuse-values-that-differ = {
+      actual = map fails [
+        (merged ofModules.merge [ [ 0 { a = 1; } ] [ 0 { a = 2; } ] ])
+        (merged ofModules.merge [ [ 0 { a = 1; } ] [ 0 { a = { }; } ] ])
+        (merged ofModules.merge [ [ 0 { a = 1; } ] [ 0 { a = 1; } ] ])
+        (merged ofModules.merge [ [ 1 { a = 1; } ] [ 0 { a = 2; } ] ])
+      ];
+      expected = [ true true false false ];
+    };
+
+    modules-may-refer-to-what-they-define = {
+      actual =
+        let
+          config = merged ofModules.mergeLazily [ [ 0 { env = { A = "a"; B = "${config.env.A}-b"; C = mkIf false "c"; }; } ] ];
+        in
+        config.env;
+      expected = { A = "a"; B = "a-b"; C = null; };
+    };
+
+    objects-and-manifests-are-handed-on = {
+      actual =
+        let
+          with' = environment { objects.ConfigMap.a = { }; manifests = [ ./manifests ]; };
+        in
+        {
+          inherit (with') objects manifests;
+          column = columnOf "objects" with' != null;
+        };
+      expected = {
+        objects.ConfigMap.a = { };
+        manifests = [
+          { file = "manifests/a.yaml"; text = "kind: A\n"; }
+          { file = "manifests/inner/b.json"; text = "{\"kind\": \"B\"}\n"; }
+        ];
+        column = true;
       };
     };
 

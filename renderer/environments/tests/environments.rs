@@ -54,6 +54,39 @@ const FLAKE: &str = r#"{
 }
 "#;
 
+/// An environment as nixlib makes it of modules: no attribute has a position, and the definitions have.
+const OF_MODULES: &str = r#"{
+  outputs = { self }: let
+    niphasConfigurations.production = {
+      _type = "niphas-environment";
+      version = 1;
+      namespace = "shop";
+      systems = [ "x86_64-linux" ];
+      workloads.web.x86_64-linux = {
+        package = builtins.appendContext "%" { "%" = { path = true; }; };
+        mainProgram = "web";
+        # Merging evaluates the definitions.
+        attributes = builtins.deepSeq definitions builtins.fromJSON ''{ "replicas": "2", "args": 5, "kind": "Jobb", "env": { "A": 1 } }'';
+      };
+      definitions.environment = [ ];
+      definitions.workloads.web.x86_64-linux = definitions;
+    };
+
+    definitions = [
+        { replicas = { _type = "override"; priority = 1000; content = 1; };
+          env = { _type = "if"; condition = true; content = { A = 1; }; }; }
+        { replicas = "2";
+          kind = { _type = "if"; condition = false; content = 1; }; }
+        { _type = "merge"; contents = [
+          { args = [ ];
+            kind = "Deployment"; }
+          { args = 5;
+            kind = { _type = "override"; priority = 50; content = "Jobb"; }; } ]; }
+    ];
+  in { inherit niphasConfigurations; };
+}
+"#;
+
 /// A flake in a folder, and a cache folder beside it.
 struct Project {
     folder: TempDir,
@@ -132,6 +165,25 @@ impl Project {
         let mut said = std::mem::take(&mut *self.said.lock().unwrap());
         said.sort();
         said
+    }
+}
+
+#[test]
+fn problems_are_at_the_definition_that_counts() {
+    let flake = OF_MODULES.replace('%', HELLO);
+    let project = Project::new(&flake);
+    let text = project.failure(&[]).to_string();
+    for written in [
+        "A = 1; }; };",
+        "replicas = \"2\"",
+        "args = 5;\n",
+        "kind = { _type = \"override\"",
+    ] {
+        let before = flake.split(written).next().unwrap();
+        let line = before.lines().count();
+        let column = before.lines().last().unwrap().len() + 1;
+        let place = format!("flake.nix:{line}:{column}\n");
+        assert!(text.contains(&place), "{written} at {place}: {text}");
     }
 }
 
