@@ -14,20 +14,14 @@ use crate::schema::{Checker, describe};
 const CONTAINERS: [&str; 2] = ["containers", "initContainers"];
 
 /// Reads the programs and roots that nixlib hands on apart, and gives each container of `spec` its command where it has none.
-/// `path` is the workload's place, and `inner` that of its attributes.
+/// `inner` is the place of the workload's attributes.
 pub(crate) fn read(
     checker: &mut Checker<'_>,
-    path: &AttributePath,
     inner: &AttributePath,
     workload: &Value,
     spec: &mut Value,
 ) -> BTreeMap<ViewName, StorePath> {
     let mut names = BTreeMap::new();
-    let taken = |checker: &mut Checker<'_>, path: &AttributePath, name: &ViewName| {
-        let problem = format!("two roots have the name {name}");
-        let remedy = Some("give the container or the root another name".to_owned());
-        checker.report(path, ProblemKind::Refused { problem, remedy });
-    };
     for list in CONTAINERS {
         for (name, program) in members(&workload["programs"][list]) {
             let place = inner.attribute(list).attribute(name);
@@ -40,7 +34,13 @@ pub(crate) fn read(
             };
             let container = spec.get_mut(list).and_then(|list| list.get_mut(name));
             if let Some(container) = container {
-                set_command(checker, &place, container, program, (name, &package));
+                set_command(
+                    checker,
+                    &place,
+                    container,
+                    program,
+                    (name.as_str(), &package),
+                );
             }
             // A name that is none is the schema's to refuse.
             if let Ok(name) = name.parse::<ViewName>()
@@ -51,7 +51,7 @@ pub(crate) fn read(
         }
     }
     for (name, root) in members(&workload["roots"]) {
-        let place = path.attribute("roots").attribute(name);
+        let place = inner.attribute("roots").attribute(name);
         if root.is_null() {
             continue;
         }
@@ -72,6 +72,12 @@ pub(crate) fn read(
         }
     }
     names
+}
+
+fn taken(checker: &mut Checker<'_>, path: &AttributePath, name: &ViewName) {
+    let problem = format!("two roots have the name {name}");
+    let remedy = Some("give the container or the root another name".to_owned());
+    checker.report(path, ProblemKind::Refused { problem, remedy });
 }
 
 fn members(set: &Value) -> impl Iterator<Item = (&String, &Value)> {

@@ -166,7 +166,7 @@ fn on_system<'a>(
             spec["command"] = Value::from(vec![command]);
         }
     }
-    let names = programs::read(checker, path, &inner, workload, &mut spec);
+    let names = programs::read(checker, &inner, workload, &mut spec);
     store_paths::replace_roots(&mut spec, &package, &names);
     let mut others: BTreeSet<StorePath> = names.values().cloned().collect();
     for reference in references {
