@@ -151,6 +151,8 @@ fn of_files(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>
             file: Some(file.to_owned()),
         };
         let options = serde_saphyr::options! {
+            // As Kubernetes reads `defaultMode: 0644`.
+            legacy_octal_numbers: true,
             budget: serde_saphyr::budget! {
                 max_documents: MOST_DOCUMENTS,
                 max_nodes: MOST_NODES,
@@ -466,6 +468,13 @@ mod tests {
         let thing = &objects[1].object["metadata"];
         assert_eq!(thing["annotations"][SYNC_OPTIONS], SKIP_DRY_RUN);
         assert_eq!(thing["namespace"], Value::Null);
+    }
+
+    #[test]
+    fn yaml_is_read_as_kubernetes_reads_it() {
+        let text = "kind: ConfigMap\napiVersion: v1\nmetadata: { name: x }\ndata: { a: yes, b: 0644, c: \"no\" }\n";
+        let data = &read_all(&manifest(text)).unwrap()[0].object["data"];
+        assert_eq!(*data, json!({ "a": true, "b": 420, "c": "no" }));
     }
 
     #[test]
