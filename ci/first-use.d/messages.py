@@ -237,7 +237,7 @@ def places_are_paths_of_the_flakes_folder(shop):
     shop.environments(shop=WEB.replace("hello;", "nosuch;"))
     here = shop.flake / "flake.nix"
     shop.render(said=[f"at {here}:", "workload 'web' of environment 'shop' for aarch64-linux"], unsaid=["/nix/store", "nixlib", "call-flake"])
-    shop.render("--show-trace", said=["nixlib/environment.nix"])
+    shop.render("--show-trace", said=["nixlib/assemble.nix"])
     # What the flake itself can see is as in Nix.
     shop.raw(' p = builtins.unsafeGetAttrPos "p" self.outputs; t = toString ./.; l = ./flake.nix; f = x: x; ')
     shop.niphas("eval", ".#p.file", code=0, said=["/nix/store/"])
