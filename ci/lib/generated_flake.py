@@ -174,7 +174,8 @@ def flake(folder, niphas, count, lib=None):
     if lib:
         shutil.copytree(lib, folder / "nixpkgs-lib", ignore=shutil.ignore_patterns("tests"))
     (folder / "packages/default.nix").write_text(PACKAGES % {"libraries": LIBRARIES})
-    (folder / "workloads/default.nix").write_text(WORKLOADS)
+    # Modules are paths: they name their files in messages, and are only read where they are needed.
+    (folder / "workloads/default.nix").write_text(WORKLOADS.replace("import (", "(") if lib else WORKLOADS)
     for index in range(count):
         write_workload(folder, index)
     return folder
