@@ -8,14 +8,13 @@ use serde_json::{Map, Value, json};
 
 use crate::attribute_path::AttributePath;
 use crate::environment::{CheckedWorkload, Evaluated, WorkloadRoots};
-use crate::objects;
 use crate::places::as_written;
 use crate::problem::ProblemKind;
-use crate::programs;
 use crate::rules::Rules;
 use crate::schema::{Checker, describe, object_schema, workload_schema};
 use crate::store_paths::{self, Mentions};
 use crate::systems::compare_systems;
+use crate::{objects, programs};
 
 /// What workloads are checked against.
 pub(crate) struct Schema {
