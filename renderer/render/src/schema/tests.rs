@@ -95,11 +95,11 @@ fn unknown_attributes_name_the_nearest_or_all_known_ones() {
         "service": { "kind": "x" },
     })), @r"
     closures: unknown attribute
-      hint: known here: args, autoscaling, command, cronJob, disruptionBudget, env, files, httpRoute, ingress, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, service, serviceAccount, strategy, volumeClaims
+      hint: known here: args, autoscaling, command, containers, cronJob, disruptionBudget, env, files, httpRoute, ingress, initContainers, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, roots, service, serviceAccount, strategy, volumeClaims
     env.A.valu: unknown attribute
       hint: did you mean 'value'?
     image: unknown attribute
-      hint: known here: args, autoscaling, command, cronJob, disruptionBudget, env, files, httpRoute, ingress, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, service, serviceAccount, strategy, volumeClaims
+      hint: known here: args, autoscaling, command, containers, cronJob, disruptionBudget, env, files, httpRoute, ingress, initContainers, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, roots, service, serviceAccount, strategy, volumeClaims
     probes.liveness.httpGet.pth: unknown attribute
       hint: did you mean 'path'?
     probes.rediness: unknown attribute
