@@ -15,6 +15,12 @@ step_crd() {
   ci/crd
 }
 
+# Jobs of builds, with Kubernetes' own Job controller.
+step_build_jobs() {
+  has_go || return 0
+  ci/build-jobs
+}
+
 # Everything rendered, and deploy/, against the API server's schemas.
 step_kubeconform() {
   has_go || return 0
