@@ -167,9 +167,10 @@ async fn ends(cluster: &Cluster, name: &str, fates: &[Fate], policy: &Policy) ->
     (ended.await, cluster.kubelet.pods(&x.path))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_job_controller_ends_jobs_as_their_policy_says() {
-    let cluster = cluster!("ends");
+/// A name, what happens to the pods, the policy, how the Job ends, and after how many pods.
+type Ending = (&'static str, Vec<Fate>, Policy, Standing, usize);
+
+fn endings() -> Vec<Ending> {
     let policy = Policy {
         replacements: 1,
         ..Policy::default()
@@ -183,19 +184,19 @@ async fn the_job_controller_ends_jobs_as_their_policy_says() {
         pending_timeout: source::Duration::from_secs(1),
         ..policy.clone()
     };
-    let cases: [(&str, Vec<Fate>, &Policy, Standing, usize); 9] = [
-        ("well", vec![exit(0)], &policy, Standing::Built, 1),
+    vec![
+        ("well", vec![exit(0)], policy.clone(), Standing::Built, 1),
         (
             "fails",
             vec![exit(100), exit(0)],
-            &policy,
+            policy.clone(),
             failed(Cause::Build(100), "the build failed"),
             1,
         ),
         (
             "says",
             vec![said, exit(0)],
-            &policy,
+            policy.clone(),
             failed(
                 Cause::Build(102),
                 "hash mismatch in fixed-output derivation",
@@ -205,14 +206,14 @@ async fn the_job_controller_ends_jobs_as_their_policy_says() {
         (
             "slow",
             vec![exit(101), exit(0)],
-            &policy,
+            policy.clone(),
             failed(Cause::TimedOut, "the build took longer than it may"),
             1,
         ),
         (
             "hungry",
             vec![Fate::OutOfMemory, exit(0)],
-            &policy,
+            policy.clone(),
             failed(Cause::OutOfMemory, "the build took more memory than it may"),
             1,
         ),
@@ -220,35 +221,41 @@ async fn the_job_controller_ends_jobs_as_their_policy_says() {
         (
             "evicted",
             vec![Fate::Evicted, Fate::Evicted, exit(0)],
-            &policy,
+            policy.clone(),
             Standing::Built,
             3,
         ),
         (
             "breaks",
             vec![exit(10), exit(10), exit(0)],
-            &policy,
+            policy.clone(),
             failed(Cause::Machine, broke),
             2,
         ),
         (
             "recovers",
             vec![exit(10), exit(0)],
-            &policy,
+            policy.clone(),
             Standing::Built,
             2,
         ),
         (
             "unpulled",
             vec![Fate::NoImage],
-            &brief,
+            brief,
             Standing::Overdue(Failure::new(
                 Cause::Unstarted,
                 "the build was not started in 0 minutes: the image of the agent cannot be pulled: Back-off pulling image \"x\"",
             )),
             1,
         ),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_controller_ends_jobs_as_their_policy_says() {
+    let cluster = cluster!("ends");
+    let cases = endings();
     let all = cases
         .iter()
         .map(|(name, fates, policy, ..)| ends(&cluster, name, fates, policy));
@@ -325,16 +332,23 @@ async fn a_name_that_is_taken_is_attached_to() {
         (started == Started::Created).then_some(())
     })
     .await;
-    // What others made of that name is left alone.
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_made_of_that_name_is_left_alone() {
+    let cluster = cluster!("foreign");
     let z = build(derivation("z", "x86_64-linux", &[]));
-    let of_z = job(
-        &Work { build: &z, ..work },
-        &Policy::default(),
-        &cluster.settings(),
-    )
-    .unwrap();
+    let work = Work {
+        build: &z,
+        members: &[],
+        inputs: None,
+        attempt: Attempt::FIRST,
+    };
+    let of_z = job(&work, &Policy::default(), &cluster.settings()).unwrap();
     let mut foreign = of_z.clone();
     foreign.metadata.annotations = None;
+    let executor = Executor::new(cluster.client.clone(), &cluster.namespace);
+    let jobs = cluster.jobs();
     jobs.create(&PostParams::default(), &foreign).await.unwrap();
     let error = executor
         .start(&z.path, &of_z, async { Ok(false) })

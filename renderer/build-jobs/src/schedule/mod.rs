@@ -379,7 +379,10 @@ impl Schedule {
     /// A Job ended.
     pub fn ended(&mut self, derivation: &StorePath, end: &JobEnd) {
         if let JobEnd::Failed(failure) = end {
-            let failed = failure.derivation.as_ref().unwrap_or(derivation);
+            // What was delivered did not fail, whatever the pod says then.
+            let is_built = |it: &&StorePath| self.progress(it) == Some(Progress::Built);
+            let member = failure.derivation.as_ref().filter(|it| !is_built(it));
+            let failed = member.unwrap_or(derivation);
             self.failures.insert(failed.clone(), failure.clone());
         }
         let Some(host) = self.graph.find(derivation) else {

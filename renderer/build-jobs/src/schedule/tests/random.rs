@@ -186,12 +186,18 @@ impl Cluster {
         })
     }
 
+    /// The first member of a Job that the cache lacks.
+    fn undelivered(&self, job: &Start) -> Option<usize> {
+        let mut members = job.members.iter();
+        members.position(|it| !self.cache.contains(&Self::number(it)))
+    }
+
     fn end(&mut self, job: &Start, kind: u8) {
         self.jobs.remove(&job.derivation);
         let end = match kind {
             // A member failed, after what it needs.
-            0..40 if !job.members.is_empty() => {
-                let at = usize::from(kind) % job.members.len();
+            0..40 if self.undelivered(job).is_some() => {
+                let at = self.undelivered(job).unwrap();
                 self.cache
                     .extend(job.members[..at].iter().map(Self::number));
                 for path in &job.members[..at] {
