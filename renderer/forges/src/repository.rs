@@ -137,11 +137,13 @@ fn remote(url: &str) -> Result<Remote, &'static str> {
     if parsed.query().is_some() || parsed.fragment().is_some() {
         return Err("it has more than a path");
     }
-    // Not the parsed path: `..` in it would be gone.
-    let rest = url
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('/'));
-    let path = segments(rest.map_or("", |(_, path)| path))?;
+    // Not the parsed path: `..` in it would be gone, and a slash too many would be taken for none.
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if authority.is_empty() {
+        return Err("it names no host");
+    }
+    let path = segments(path)?;
     Ok(Remote { web, host, path })
 }
 

@@ -191,13 +191,13 @@ mod tests {
         assert_eq!(
             text.event(b"st\n\nthi"),
             Some(
-                "id: 21\ndata: {\"lines\":[[{\"text\":\"first\",\"class\":\"f1\"}],[]]}\n\n"
+                "id: 22\ndata: {\"lines\":[[{\"text\":\"first\",\"class\":\"f1\"}],[]]}\n\n"
                     .to_owned()
             )
         );
         assert_eq!(
             text.end(),
-            "id: 24\ndata: {\"lines\":[[{\"text\":\"thi\",\"class\":\"f1\"}]]}\n\nevent: end\ndata: {}\n\n"
+            "id: 25\ndata: {\"lines\":[[{\"text\":\"thi\",\"class\":\"f1\"}]]}\n\nevent: end\ndata: {}\n\n"
         );
         let mut endless = LogText::new(0);
         assert_eq!(endless.event(&[b'x'; PENDING]), None);
