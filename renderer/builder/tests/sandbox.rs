@@ -51,6 +51,10 @@ const TESTS: &[Test] = &[
         a_probe_tells_what_can_be_done,
     ),
     (
+        "processes_are_limited_in_the_builder_alone",
+        processes_are_limited_in_the_builder_alone,
+    ),
+    (
         "a_builder_with_network_is_kept_to_the_policy",
         a_builder_with_network_is_kept_to_the_policy,
     ),
@@ -257,10 +261,9 @@ fn a_probe_tells_what_can_be_done() {
     let abilities = probe(parent.path()).unwrap();
     assert_eq!(abilities.build_users, is_root());
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
-    // Limits hold, or there are none: never something between.
+    // The limit holds, or there is none: never something between.
     let limits = Limits {
         memory: Some(64 << 20),
-        processes: Some(50),
         ..Limits::default()
     };
     let run = |script: &str| {
@@ -268,15 +271,11 @@ fn a_probe_tells_what_can_be_done() {
             .change(|request| request.limits = limits.clone())
             .run()
     };
-    match abilities.limits {
+    match abilities.memory_limit {
         Ok(()) => {
             assert_eq!(
                 run("dd if=/dev/zero of=/dev/shm/file bs=1M count=200").end(),
                 End::OutOfMemory
-            );
-            assert_ne!(
-                run("for i in $(seq 100); do sleep 1 & done").end(),
-                End::Exited(0)
             );
         }
         Err(reason) => {
@@ -287,6 +286,21 @@ fn a_probe_tells_what_can_be_done() {
             ));
         }
     }
+}
+
+fn processes_are_limited_in_the_builder_alone() {
+    let run = |count: u32, says: &str| {
+        let script = format!("for i in $(seq {count}); do sleep 0.5 & done; wait; {says}");
+        Build::new(&script)
+            .change(|request| request.limits.processes = Some(8))
+            .run()
+    };
+    let too_many = run(8, "true");
+    assert!(too_many.log.contains("can't fork"), "{}", too_many.log);
+    assert_ne!(too_many.end(), End::Exited(0));
+    // The processes of other builders, and of the same user of the machine, do not count.
+    let run = run(6, "ulimit -u; ulimit -H -u");
+    assert_eq!((run.log.as_str(), run.end()), ("8\n8\n", End::Exited(0)));
 }
 
 fn a_builder_with_network_is_kept_to_the_policy() {

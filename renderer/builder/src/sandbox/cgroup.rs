@@ -13,6 +13,7 @@ use super::outcome::Usage;
 
 /// What the names of these cgroups begin with: a later run removes those that a killed one left.
 const PREFIX: &str = "niphas-build-";
+const CONTROLLER: &str = "memory";
 
 /// A cgroup of one builder. It is removed when the value is dropped, once its processes have ended.
 #[derive(Debug)]
@@ -23,17 +24,15 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes one with the limits of `job`.
+    /// Makes one with the limit of `job`.
     pub(super) fn new(job: &Job) -> Result<Self, Fault> {
-        let needed = [job.memory.map(|_| "memory"), job.processes.map(|_| "pids")];
-        let needed: Vec<&str> = needed.into_iter().flatten().collect();
         let mut reason = Fault::new(
             Part::Cgroups,
             "find a cgroup of version 2 that this program is in",
             Errno::NOENT,
         );
         for parent in parents().map_err(fault(Part::Cgroups, "read the cgroup of this program"))? {
-            match Self::below(&parent, &needed) {
+            match Self::below(&parent) {
                 Ok(cgroup) => {
                     cgroup.limit(job)?;
                     return Ok(cgroup);
@@ -44,15 +43,13 @@ impl Cgroup {
         Err(reason)
     }
 
-    fn below(parent: &Path, needed: &[&str]) -> Result<Self, Fault> {
+    fn below(parent: &Path) -> Result<Self, Fault> {
         sweep(parent);
-        for controller in needed {
-            // It is on already, or not this program's to switch on: which of both is seen below.
-            let _ = fs::write(
-                parent.join("cgroup.subtree_control"),
-                format!("+{controller}"),
-            );
-        }
+        // It is on already, or not this program's to switch on: which of both is seen below.
+        let _ = fs::write(
+            parent.join("cgroup.subtree_control"),
+            format!("+{CONTROLLER}"),
+        );
         let link = fs::read_link("/proc/self").map_err(fault(Part::Proc, "read '/proc/self'"))?;
         let path = parent.join(format!("{PREFIX}{}", link.display()));
         fs::create_dir(&path).map_err(fault_at(Part::Cgroups, "create the cgroup", &path))?;
@@ -63,19 +60,14 @@ impl Cgroup {
         let folder = folder.map_err(fault_at(Part::Cgroups, "open the cgroup", &path))?;
         let cgroup = Self { path, folder };
         let there = cgroup.read("cgroup.controllers");
-        match needed
-            .iter()
-            .find(|name| !there.split_whitespace().any(|there| there == **name))
-        {
-            None => Ok(cgroup),
-            Some(controller) => {
-                let action = format!(
-                    "get the controller '{controller}' for the cgroup '{}'",
-                    cgroup.path.display()
-                );
-                Err(Fault::new(Part::Cgroups, action, Errno::OPNOTSUPP))
-            }
+        if there.split_whitespace().any(|name| name == CONTROLLER) {
+            return Ok(cgroup);
         }
+        let action = format!(
+            "get the controller '{CONTROLLER}' for the cgroup '{}'",
+            cgroup.path.display()
+        );
+        Err(Fault::new(Part::Cgroups, action, Errno::OPNOTSUPP))
     }
 
     fn limit(&self, job: &Job) -> Result<(), Fault> {
@@ -90,8 +82,7 @@ impl Cgroup {
             // A build that lost one of its processes is none.
             write("memory.oom.group", "1")?;
         }
-        job.processes
-            .map_or(Ok(()), |count| write("pids.max", &count.to_string()))
+        Ok(())
     }
 
     /// The open folder: a process can be started in it.

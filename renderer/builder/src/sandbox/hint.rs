@@ -55,8 +55,8 @@ impl Machine {
             ),
             Part::Images => Some("closure images need Linux 6.12 with EROFS, or loop devices: have the inputs as files in a folder".to_owned()),
             Part::Cgroups => Some(
-                "limits of memory and processes need cgroups of version 2, and a cgroup whose controllers 'memory' and \
-                 'pids' this program may pass on (a systemd unit with Delegate=yes): or build without these limits"
+                "a limit of memory needs cgroups of version 2, and a cgroup whose controller 'memory' this program may pass \
+                 on (a systemd unit with Delegate=yes): or build without this limit"
                     .to_owned(),
             ),
             Part::Filter if is_refused && self.is_filtered => self.of_refusal(),

@@ -128,6 +128,14 @@ fn give_up(job: &Job) -> Result<Option<OwnedFd>, Fault> {
         ..getrlimit(Resource::Core)
     };
     setrlimit(Resource::Core, core).map_err(fault(Part::Other, "limit core files"))?;
+    if job.processes.is_some() {
+        let processes = Rlimit {
+            current: job.processes,
+            maximum: job.processes,
+        };
+        setrlimit(Resource::Nproc, processes)
+            .map_err(fault(Part::Other, "limit the processes of the builder"))?;
+    }
     set_thread_gid(Gid::from_raw(GROUP))
         .map_err(fault(Part::Users, "become the group of the builder"))?;
     set_thread_uid(Uid::from_raw(USER))

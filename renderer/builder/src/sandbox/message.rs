@@ -36,9 +36,9 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Whether the builder gets a cgroup of its own: only if something is limited by it.
+    /// Whether the builder gets a cgroup of its own: only if its memory is limited.
     pub(super) fn has_cgroup(&self) -> bool {
-        self.memory.is_some() || self.processes.is_some()
+        self.memory.is_some()
     }
 }
 

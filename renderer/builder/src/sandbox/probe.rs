@@ -18,8 +18,8 @@ use crate::Process;
 pub struct Abilities {
     /// Builders are users of their own, so this is root, which can also mount closure images. Else they are the calling user.
     pub build_users: bool,
-    /// Memory and processes of a builder can be limited. Else, why not.
-    pub limits: Result<(), String>,
+    /// The memory of a builder can be limited. Else, why not.
+    pub memory_limit: Result<(), String>,
     /// `/dev/kvm` can be used.
     pub kvm: bool,
 }
@@ -30,12 +30,11 @@ pub fn probe(parent: &Path) -> Result<Abilities, SandboxError> {
     let owner = try_with(parent, Limits::default())?;
     let limited = Limits {
         memory: Some(1 << 30),
-        processes: Some(1 << 10),
         ..Limits::default()
     };
     Ok(Abilities {
         build_users: owner != rustix::process::geteuid().as_raw(),
-        limits: try_with(parent, limited)
+        memory_limit: try_with(parent, limited)
             .map(drop)
             .map_err(|error| error.to_string()),
         kvm: access("/dev/kvm", Access::READ_OK | Access::WRITE_OK).is_ok(),

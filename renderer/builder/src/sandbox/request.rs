@@ -81,6 +81,6 @@ pub struct Limits {
     pub max_log_size: Option<u64>,
     /// Bytes of memory, by cgroup.
     pub memory: Option<u64>,
-    /// Processes and threads, by cgroup.
+    /// Processes and threads, as `RLIMIT_NPROC` of the builder. Its user is alone in its user namespace, so no others count.
     pub processes: Option<u64>,
 }

@@ -57,7 +57,7 @@ pub(crate) struct BuildOptions {
     /// End builds that need more memory, such as 8GiB; needs control groups
     #[arg(long, value_name = "SIZE", value_parser = bytes, hide_short_help = true)]
     memory: Option<Limit<u64>>,
-    /// Let a build have no more processes and threads; needs control groups
+    /// Let a build have no more processes and threads
     #[arg(long, value_name = "N", hide_short_help = true)]
     processes: Option<NonZeroU64>,
     /// The shell that builders see as /bin/sh: a program that is linked statically [default: this machine's static busybox]
