@@ -7,7 +7,7 @@ use std::time::Duration;
 use niphas_api::Roots;
 use niphas_store::{RealiseError, RealisedClosure, Terms};
 use nix_formats::derivation::DerivationKind;
-use nix_formats::{Derivation, StorePath};
+use nix_formats::{Derivation, Hash, StorePath};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,7 @@ impl Context {
                 derivation: &build.derivation,
                 options: &build.options,
                 inputs,
+                trace: build.trace,
                 height: build.height,
                 is_check,
             };
@@ -149,6 +150,7 @@ impl Context {
             derivation: &derivation,
             options: &again.options,
             inputs: derivation.input_sources.iter().cloned().collect(),
+            trace: again.trace,
             height: build.height,
             is_check,
         });
@@ -301,11 +303,12 @@ impl Context {
             Arc::clone(target.derivation),
             Arc::clone(target.options),
         );
-        let (inputs, is_check) = (target.inputs.clone(), target.is_check);
+        let (inputs, trace, is_check) = (target.inputs.clone(), target.trace, target.is_check);
         let built = tokio::task::spawn_blocking(move || {
             let _slot = slot;
             let workshop = Workshop {
                 places: &shared.places,
+                trace: &shared.trace,
                 derivations: &*shared.derivations,
                 settings: &shared.settings,
                 view: shared.view,
@@ -317,6 +320,7 @@ impl Context {
                 derivation: &derivation,
                 options: &options,
                 inputs: &inputs,
+                trace,
                 is_check,
             };
             workshop.build_or_find(&job)
@@ -413,6 +417,8 @@ struct Target<'a> {
     options: &'a Arc<Options>,
     /// The paths of its inputs.
     inputs: Vec<StorePath>,
+    /// What the build trace knows its outputs by.
+    trace: Option<Hash>,
     height: usize,
     is_check: bool,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use niphas_store::ClosureImage;
 use niphas_store::mount::View;
 use nix_formats::derivation::DerivationKind;
-use nix_formats::{Derivation, StorePath};
+use nix_formats::{Derivation, Hash, StorePath};
 use rustix::fs::statvfs;
 use tokio::sync::mpsc;
 
@@ -15,9 +15,10 @@ use super::failure::{BuilderStatus, InputError, Reason};
 use super::lines::Lines;
 use super::log::Log;
 use super::places::{Closure, Places};
-use super::{Event, Settings};
+use super::{BuildTrace, Event, Settings};
 use crate::options::Options;
 use crate::outputs::{self, BuiltOutput, Left, OutputError};
+use crate::plan::OutputId;
 use crate::sandbox::{self, Cancel, End, Folder, Image, Inputs, Outcome, Scratch};
 use crate::{Derivations, environment};
 
@@ -28,6 +29,8 @@ pub(super) struct Job<'a> {
     pub(super) options: &'a Options,
     /// The paths of its inputs.
     pub(super) inputs: &'a [StorePath],
+    /// What the build trace knows its outputs by, if their paths are known only once they are built.
+    pub(super) trace: Option<Hash>,
     /// Its outputs are there, and are compared.
     pub(super) is_check: bool,
 }
@@ -35,6 +38,7 @@ pub(super) struct Job<'a> {
 /// What builds need of the engine.
 pub(super) struct Workshop<'a> {
     pub(super) places: &'a Places,
+    pub(super) trace: &'a BuildTrace,
     pub(super) derivations: &'a dyn Derivations,
     pub(super) settings: &'a Settings,
     /// How closure images are mounted. None: inputs are exported to files.
@@ -97,11 +101,28 @@ impl Workshop<'_> {
         let mut known = BTreeMap::new();
         for (name, output) in &job.derivation.outputs {
             let path = output.path(&self.places.store_dir, &job.derivation.name, name);
-            if let Some(path) = path.map_err(|error| Reason::from(OutputError::from(error)))? {
+            let mut path = path.map_err(|error| Reason::from(OutputError::from(error)))?;
+            if path.is_none() {
+                path = self.became(job, name)?;
+            }
+            if let Some(path) = path {
                 known.insert(name.clone(), path);
             }
         }
         Ok(known)
+    }
+
+    /// What an output became that is compared, and whose path says nothing of where it is.
+    fn became(&self, job: &Job<'_>, output: &str) -> Result<Option<StorePath>, Reason> {
+        let Some(hash) = job.trace.filter(|_| job.is_check) else {
+            return Ok(None);
+        };
+        let id = OutputId {
+            hash,
+            output: output.to_owned(),
+        };
+        let became = self.trace.get(&id);
+        became.map_err(|error| io("read the build trace of the store", error))
     }
 
     fn build(&self, job: &Job<'_>, known: BTreeMap<String, StorePath>) -> Result<Done, Failed> {
