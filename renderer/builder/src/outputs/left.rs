@@ -12,6 +12,7 @@ use nix_formats::{HashAlgorithm, StorePath};
 use super::Build;
 use super::contents::{Nar, Source, unread};
 use super::error::OutputError;
+use super::links::LinkedOutputs;
 use super::pass::hash;
 use super::survey::{Survey, survey};
 use super::tree::{Place, TreeReader, failed};
@@ -37,6 +38,7 @@ impl<'a> LeftOutput<'a> {
         name: &'a str,
         scratch: &'a StorePath,
         store: Option<&'a Store>,
+        links: &mut LinkedOutputs,
     ) -> Result<Self, OutputError> {
         let shown = build.left.folder.join(scratch.base_name());
         let folder = open_folder(build)?;
@@ -56,13 +58,14 @@ impl<'a> LeftOutput<'a> {
         };
         let is_symlink = stat.st_mode & 0o170_000 == 0o120_000;
         let is_writable_for_others = stat.st_mode & 0o022 != 0;
-        if !is_symlink && is_writable_for_others || stat.st_uid != *build.left.owners.start() {
+        let is_others = stat.st_uid != *build.left.owners.start() || links.has_seen(&stat);
+        if !is_symlink && is_writable_for_others || is_others {
             return Err(OutputError::Suspicious {
                 output: name.to_owned(),
                 path: shown,
             });
         }
-        let survey = survey(root, &shown, &build.left.owners)?;
+        let survey = survey(root, &shown, &build.left.owners, links)?;
         // Holes take no space, and may have more bytes than can ever be read.
         if survey.nar_size > MAX_NAR_SIZE {
             return Err(OutputError::TooManyBytes {
@@ -130,6 +133,25 @@ impl Source for LeftOutput<'_> {
             packed: Some(packed),
         })
     }
+}
+
+/// Those of the outputs that have several names.
+pub(super) fn linked(build: &Build<'_>) -> Result<LinkedOutputs, OutputError> {
+    if build.derivation.outputs.len() < 2 {
+        return Ok(LinkedOutputs::default());
+    }
+    let folder = open_folder(build)?;
+    let outputs = build.left.scratch.iter();
+    let outputs = outputs.filter(|(name, _)| !build.valid.contains_key(*name));
+    // Outputs that are missing are an error where they are looked at.
+    let stats = outputs.filter_map(|(_, scratch)| {
+        let place = Place {
+            folder: folder.as_fd(),
+            name: OsStr::new(scratch.base_name()),
+        };
+        place.stat().ok()
+    });
+    Ok(LinkedOutputs::of(stats))
 }
 
 /// The folder with the outputs. It is ours, and so is its name.

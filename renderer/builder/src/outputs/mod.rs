@@ -8,6 +8,7 @@ mod compare;
 mod contents;
 mod error;
 mod left;
+mod links;
 mod nars;
 mod order;
 mod pass;
@@ -171,8 +172,9 @@ impl<'a> Build<'a> {
         case: &Case<'_>,
         store: Option<&Store>,
     ) -> Result<register::Made, OutputError> {
+        let mut links = left::linked(self)?;
         let open = |name, scratch| {
-            let source = LeftOutput::look(self, name, scratch, store)?;
+            let source = LeftOutput::look(self, name, scratch, store, &mut links)?;
             Ok(Box::new(source) as Box<dyn contents::Source>)
         };
         register::outputs(case, &register::passing(case)?, open)

@@ -28,7 +28,7 @@ pub(super) struct Made {
 pub(super) fn outputs<'a>(
     case: &'a Case<'a>,
     passing: &BTreeSet<StorePath>,
-    open: impl Fn(&'a str, &'a StorePath) -> Result<Box<dyn Source + 'a>, OutputError>,
+    mut open: impl FnMut(&'a str, &'a StorePath) -> Result<Box<dyn Source + 'a>, OutputError>,
 ) -> Result<Made, OutputError> {
     let mut looked_at = BTreeMap::new();
     let mut refers = BTreeMap::new();

@@ -14,6 +14,7 @@ use nix_formats::nar::{MAGIC, MAX_DEPTH};
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, openat};
 
 use super::error::OutputError;
+use super::links::LinkedOutputs;
 use super::tree::{MAX_ENTRIES, MAX_IN_FOLDER, Place, failed, is_executable, size};
 
 /// What a look at a tree tells.
@@ -31,9 +32,11 @@ pub(super) fn survey(
     root: Place<'_>,
     shown: &Path,
     owners: &RangeInclusive<u32>,
+    links: &mut LinkedOutputs,
 ) -> Result<Survey, OutputError> {
     let mut walk = Walk {
         owners,
+        links,
         shown: shown.to_owned(),
         entries: 0,
         nar_size: token(MAGIC.len() as u64),
@@ -99,6 +102,7 @@ fn token(length: u64) -> u64 {
 
 struct Walk<'a> {
     owners: &'a RangeInclusive<u32>,
+    links: &'a mut LinkedOutputs,
     shown: PathBuf,
     entries: u64,
     nar_size: u64,
@@ -131,6 +135,7 @@ impl Walk<'_> {
         if !self.owners.contains(&stat.st_uid) {
             return Err(OutputError::InvalidOwnership(self.shown.clone()));
         }
+        self.links.see(&stat);
         // The walk that makes metadata canonical has no limit in Nix; the one that reads has.
         if depth >= MAX_DEPTH {
             return Err(OutputError::TooDeep(self.shown.clone()));
@@ -218,7 +223,13 @@ mod tests {
                 name: OsStr::new(name),
             };
             let shown = folder.path().join(name);
-            let survey = survey(place, &shown, &(owner..=owner)).unwrap();
+            let survey = survey(
+                place,
+                &shown,
+                &(owner..=owner),
+                &mut LinkedOutputs::default(),
+            )
+            .unwrap();
             let mut nar = Vec::new();
             TreeReader::new(place, &shown)
                 .read_to_end(&mut nar)
