@@ -87,7 +87,7 @@ impl Refused {
         };
         let mut text = format!("HTTP error {}{}", shown(status), shown(""));
         let body = String::from_utf8_lossy(body);
-        if body.len() < SHOWN || body.contains("<html>") {
+        if !body.is_empty() && (body.len() < SHOWN || body.contains("<html>")) {
             text.extend(["\n\nresponse body:\n\n", &shown(body.trim_end())]);
         }
         Self { text, pause }
