@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use binary_cache::{ClosureError, Unavailable};
 use niphas_environments::{EvaluationError, UnresolvedClosure};
+use nix_builder::engine::{AskError, EngineError};
+use nix_builder::plan::PlanError;
 use nix_flake::FlakeError;
 use nix_formats::StorePath;
 
@@ -39,12 +41,31 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let error: anyhow::Error = error.into();
         match error.downcast::<EvaluationError>() {
             Ok(error) => evaluation::failure(error),
-            Err(error) => {
-                let hint = hint(&error);
-                Failure::Other { error, hint }
-            }
+            Err(error) => match traced(&error) {
+                Some(report) => Failure::Nix(report.into_bytes()),
+                None => {
+                    let hint = hint(&error);
+                    Failure::Other { error, hint }
+                }
+            },
         }
     }
+}
+
+/// The report of an error whose causes Nix prints as a trace: what was done, and then the fault.
+fn traced(error: &anyhow::Error) -> Option<String> {
+    let is_traced = matches!(
+        error.downcast_ref(),
+        Some(EngineError::Plan(AskError::Plan(PlanError::Options { .. })))
+    );
+    let mut texts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let fault = texts.pop().filter(|_| is_traced)?;
+    let doing: String = texts
+        .iter()
+        .map(|text| format!("\n       … {text}\n"))
+        .collect();
+    let fault = fault.replace('\n', "\n       ");
+    Some(format!("error:{doing}\n       error: {fault}"))
 }
 
 impl Failure {
@@ -140,5 +161,27 @@ impl Failure {
                 niphas_terminal::report(error.as_ref(), hint.as_deref());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix_builder::options::OptionsError;
+
+    use super::*;
+
+    /// As Nix 2.34.8 prints it.
+    #[test]
+    fn what_a_derivation_asks_for_wrongly_is_a_trace() {
+        let source = OptionsError::GraphTokens("g".to_owned());
+        let path = "/nix/store/wjkgp14hc5jqzgg0lf5hnnwcv26pbi6h-x.drv".to_owned();
+        let error = EngineError::Plan(AskError::Plan(PlanError::Options { path, source }));
+        assert_eq!(
+            Failure::from(error).message(),
+            "error:\n       … while parsing derivation '/nix/store/wjkgp14hc5jqzgg0lf5hnnwcv26pbi6h-x.drv'\n\n       \
+             error: odd number of tokens in 'exportReferencesGraph': 'g'"
+        );
+        let other = Failure::from(EngineError::Cancelled);
+        assert_eq!(other.message(), "the build was cancelled");
     }
 }
