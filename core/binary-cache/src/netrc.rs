@@ -75,6 +75,11 @@ const MAX_SIZE: usize = 1 << 20;
 impl Netrc {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, NetrcError> {
+        Self::parse(&Self::read_text(path)?)
+    }
+
+    /// Reads a file's text, for who parses it elsewhere.
+    pub fn read_text(path: &Path) -> Result<String, NetrcError> {
         let mut text = Vec::new();
         let read =
             File::open(path).and_then(|file| file.take(MAX_SIZE as u64 + 1).read_to_end(&mut text));
@@ -82,7 +87,7 @@ impl Netrc {
             path: path.display().to_string(),
             source,
         })?;
-        Self::parse(&String::from_utf8_lossy(&text))
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Reads a file's text.

@@ -34,12 +34,26 @@ settings! {
     /// Whether evaluations may build what they import from derivations: `true` or `false`. `niphas render` builds nothing unless its
     /// own option says so.
     AllowImportFromDerivation = "allow-import-from-derivation", "`true`";
+    /// Processors that each builder may use; 0 for all.
+    Cores = "cores", "`0`";
+    /// Whether builds are done of what caches have and cannot give: `true` or `false`.
+    Fallback = "fallback", "`false`";
     /// The global registry of flakes: a URL, or the absolute path of a file; empty for none.
     FlakeRegistry = "flake-registry", "`https://channels.nixos.org/flake-registry.json`";
-    /// A netrc file with logins for binary caches; empty for none.
+    /// Servers that may have a file under its hash, `URL/sha256/HASH`, with spaces between them: `builtin:fetchurl` asks them first.
+    HashedMirrors = "hashed-mirrors", "none";
+    /// Bytes that a builder may print; 0 for any number. K, M, G and T may follow.
+    MaxBuildLogSize = "max-build-log-size", "`0`";
+    /// Builders that run at the same time: a number, or `auto` for one for each processor.
+    MaxJobs = "max-jobs", "`1`";
+    /// Seconds for which a builder may print nothing; 0 for any number.
+    MaxSilentTime = "max-silent-time", "`0`";
+    /// A netrc file with logins for binary caches, and for what `builtin:fetchurl` fetches; empty for none.
     NetrcFile = "netrc-file", "`netrc` beside the machine's nix.conf";
     /// Seconds for which a source that was fetched without an exact version is used again.
     TarballTtl = "tarball-ttl", "`3600`";
+    /// Seconds that a builder may take; 0 for any number.
+    Timeout = "timeout", "`0`";
 }
 
 /// Settings by name. Tokens are among them, so it is never printed.
@@ -207,7 +221,8 @@ mod tests {
 # Settings of Nix
 
 A test makes this page of the settings of nix.conf that are read; all others are ignored. `niphas-store` and the commands of
-`niphas` that read caches use `netrc-file`; the others concern the fetching of flakes.
+`niphas` that read caches use `netrc-file`; builds use `cores`, `fallback`, `hashed-mirrors`, `netrc-file`, `timeout` and those that
+begin with `max-`, unless an option of theirs says otherwise; the others concern the fetching of flakes.
 
 Settings come from these places, and later ones replace earlier ones:
 

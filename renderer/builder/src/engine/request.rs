@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::builtin::FetchSettings;
 use crate::options::Machine;
 use crate::plan::Wanted;
 use crate::sandbox::{Limits, Network};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub shell: Option<PathBuf>,
     /// The network of derivations whose outputs are fixed, or impure.
     pub network: Network,
+    /// What `builtin:fetchurl` gets of the machine.
+    pub fetch: FetchSettings,
     /// Variables that such derivations may ask their caller for.
     pub caller_variables: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The last lines of a log that a failure repeats.
@@ -54,6 +57,7 @@ impl Settings {
             limits: Limits::default(),
             shell: None,
             network: Network::default(),
+            fetch: FetchSettings::default(),
             caller_variables: BTreeMap::new(),
             log_lines: 25,
             keep_failed: false,

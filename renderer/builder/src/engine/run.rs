@@ -132,7 +132,7 @@ impl Workshop<'_> {
         let scratch_paths =
             environment::scratch_paths(job.derivation, job.path, &self.places.store_dir)
                 .map_err(|error| Reason::from(OutputError::from(error)))?;
-        let process = environment::process(&environment::Build {
+        let mut process = environment::process(&environment::Build {
             derivation: job.derivation,
             options: job.options,
             scratch: &scratch_paths,
@@ -145,6 +145,9 @@ impl Workshop<'_> {
         })
         .map_err(Reason::from)?;
 
+        if let Some(builtin) = &mut process.builtin {
+            builtin.fetch = self.settings.fetch.clone();
+        }
         let builds = self.places.store.dir().join(BUILDS);
         let scratch =
             Scratch::new(&builds).map_err(|error| io("create a folder to build in", error))?;

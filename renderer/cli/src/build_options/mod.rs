@@ -1,5 +1,6 @@
 //! How builds are done: options of the commands that build.
 
+mod configured;
 mod emulators;
 mod shell;
 
@@ -16,6 +17,7 @@ use nix_builder::options::Machine;
 use nix_builder::sandbox::{FlowPolicy, Limits, Network};
 
 use crate::failure::Failure;
+use configured::Configured;
 pub(crate) use shell::hint as shell_hint;
 
 /// Options of all commands that build.
@@ -23,19 +25,19 @@ pub(crate) use shell::hint as shell_hint;
 #[command(next_help_heading = "Builds")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of nix build")]
 pub(crate) struct BuildOptions {
-    /// Build at most this many derivations at the same time; `auto` for one for each processor, 0 to build nothing
+    /// Build at most this many derivations at the same time; `auto` for one for each processor, 0 to build nothing [default: max-jobs
+    /// of nix.conf, else 1]
     #[arg(
         short = 'j',
         long,
         value_name = "N",
-        default_value = "1",
         value_parser = jobs,
         hide_short_help = true
     )]
-    max_jobs: usize,
-    /// Let each builder use this many processors; 0 for all
-    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
-    cores: u32,
+    max_jobs: Option<usize>,
+    /// Let each builder use this many processors; 0 for all [default: cores of nix.conf, else 0]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    cores: Option<u32>,
     /// Go on with builds that do not need one that failed
     #[arg(short = 'k', long, hide_short_help = true)]
     keep_going: bool,
@@ -45,13 +47,13 @@ pub(crate) struct BuildOptions {
     /// Print the logs of builds while they run, with names
     #[arg(short = 'L', long, hide_short_help = true)]
     print_build_logs: bool,
-    /// End builds that take longer
+    /// End builds that take longer [default: timeout of nix.conf, else none]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide_short_help = true)]
     timeout: Option<Limit<Duration>>,
-    /// End builds that print nothing for longer
+    /// End builds that print nothing for longer [default: max-silent-time of nix.conf, else none]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide_short_help = true)]
     max_silent_time: Option<Limit<Duration>>,
-    /// End builds that print more, such as 64MiB
+    /// End builds that print more, such as 64MiB [default: max-build-log-size of nix.conf, else none]
     #[arg(long, value_name = "SIZE", value_parser = bytes, hide_short_help = true)]
     max_build_log_size: Option<Limit<u64>>,
     /// End builds that need more memory, such as 8GiB; needs control groups
@@ -79,7 +81,7 @@ pub(crate) struct BuildOptions {
     /// Ask no binary cache: build everything
     #[arg(long, hide_short_help = true)]
     no_substitute: bool,
-    /// Build what caches have and cannot give
+    /// Build what caches have and cannot give; also if nix.conf has fallback
     #[arg(long, hide_short_help = true)]
     fallback: bool,
     /// Print no logs of builds, as without any option
@@ -101,19 +103,21 @@ const CERTIFICATES: [&str; 4] = [
 impl BuildOptions {
     /// How to build on this machine.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let configured = Configured::read()?;
         let mut settings = Settings::new(machine());
-        settings.max_jobs = self.max_jobs;
-        if self.cores > 0 {
-            settings.cores = self.cores;
+        settings.max_jobs = self.max_jobs.or(configured.max_jobs).unwrap_or(1);
+        if let Some(cores) = self.cores.or(configured.cores).filter(|&cores| cores > 0) {
+            settings.cores = cores;
         }
-        settings.limits = self.limits();
+        settings.limits = self.limits(&configured);
         settings.shell = shell::find(self.sandbox_shell.as_deref())?;
         settings.network = Network {
             policy: self.network_policy.clone().unwrap_or_default(),
             certificates: certificates(),
         };
         settings.keep_failed = self.keep_failed;
-        settings.fallback = self.fallback;
+        settings.fallback = self.fallback || configured.fallback;
+        settings.fetch = configured.fetch;
         // What derivations ask for by `impureEnvVars`.
         settings.caller_variables = std::env::vars_os()
             .map(|(name, value)| (name.into_vec(), value.into_vec()))
@@ -136,11 +140,20 @@ impl BuildOptions {
         !self.no_substitute
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self, configured: &Configured) -> Limits {
         Limits {
-            timeout: self.timeout.and_then(|limit| limit.0),
-            max_silent_time: self.max_silent_time.and_then(|limit| limit.0),
-            max_log_size: self.max_build_log_size.and_then(|limit| limit.0),
+            timeout: self
+                .timeout
+                .or(configured.timeout)
+                .and_then(|limit| limit.0),
+            max_silent_time: self
+                .max_silent_time
+                .or(configured.max_silent_time)
+                .and_then(|limit| limit.0),
+            max_log_size: self
+                .max_build_log_size
+                .or(configured.max_log_size)
+                .and_then(|limit| limit.0),
             memory: self.memory.and_then(|limit| limit.0),
             processes: self.processes.map(NonZeroU64::get),
         }
