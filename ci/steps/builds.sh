@@ -22,6 +22,9 @@ step_build_parity() {
   build_tools
   NIPHAS_ORACLE=$oracle ci/build-environment
   NIPHAS_ORACLE=$oracle ci/build-parity
+  # What is taken from a store of Nix, and what not.
+  NIPHAS_ORACLE=$oracle ci/build-inputs
+  NIPHAS_ORACLE=$oracle ci/build-outputs
 }
 
 # A builder sees the same world as in Nix's sandbox: as root, as a user, and in a container.

@@ -24,6 +24,11 @@ impl LocalStore {
         let folder = root.join(daemon.store_dir().as_str().trim_start_matches('/'));
         Self { daemon, folder }
     }
+
+    /// The folder with its paths.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
 }
 
 impl NarSource for LocalStore {

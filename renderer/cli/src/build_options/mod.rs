@@ -2,6 +2,7 @@
 
 mod configured;
 mod emulators;
+mod nix_store;
 mod shell;
 
 use std::fs::{self, File};
@@ -12,7 +13,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use niphas_store::Watermark;
-use nix_builder::engine::Settings;
+use nix_builder::engine::{InputFolder, Settings};
 use nix_builder::options::Machine;
 use nix_builder::sandbox::{FlowPolicy, Limits, Network};
 
@@ -84,6 +85,19 @@ pub(crate) struct BuildOptions {
     /// Build what caches have and cannot give; also if nix.conf has fallback
     #[arg(long, hide_short_help = true)]
     fallback: bool,
+    /// Use the valid paths of a Nix store of this machine as inputs: of the one at /, or below ROOT
+    ///
+    /// They are taken where they are, without asking for signatures, and kept from being collected until the end. Nix's daemon
+    /// says which are valid, or without one nix-daemon of PATH; nothing is written to the store.
+    #[arg(
+        long,
+        value_name = "ROOT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "/",
+        hide_short_help = true
+    )]
+    nix_store: Option<PathBuf>,
     /// Print no logs of builds, as without any option
     #[arg(short = 'Q', long, hide = true, overrides_with = "print_build_logs")]
     no_build_output: bool,
@@ -138,6 +152,11 @@ impl BuildOptions {
     /// Whether caches count.
     pub(crate) fn substitutes(&self) -> bool {
         !self.no_substitute
+    }
+
+    /// Where to look for inputs besides the build store.
+    pub(crate) fn inputs(&self) -> Result<Option<InputFolder>, Failure> {
+        self.nix_store.as_deref().map(nix_store::open).transpose()
     }
 
     fn limits(&self, configured: &Configured) -> Limits {

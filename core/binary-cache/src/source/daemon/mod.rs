@@ -28,6 +28,7 @@ const OUR_VERSION: u64 = 0x123;
 /// Nix 2.4's, the oldest with errors as they are now.
 const OLDEST_VERSION: u64 = 0x11a;
 
+const ADD_TEMP_ROOT: u64 = 11;
 const QUERY_PATH_INFO: u64 = 26;
 const NAR_FROM_PATH: u64 = 38;
 
@@ -41,6 +42,8 @@ const AHEAD: usize = 32;
 pub struct DaemonStore {
     store_dir: StoreDir,
     connect: Box<Connect>,
+    /// Whether what it is asked about is kept from being collected.
+    holds: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -141,16 +144,21 @@ impl DaemonStore {
     }
 
     /// A daemon of our own: `program --stdio`, as `nix-daemon` knows it. Where
-    /// no daemon listens, it reads the store itself.
-    pub fn run(store_dir: StoreDir, program: &Path) -> Result<Self, DaemonError> {
-        let program = program.to_owned();
+    /// no daemon listens, it reads the store itself. The store's files are
+    /// below `root` (`/` as a rule).
+    pub fn run(store_dir: StoreDir, program: &Path, root: &Path) -> Result<Self, DaemonError> {
+        let (program, root) = (program.to_owned(), root.to_owned());
         Self::with(store_dir, move || {
             let failed = |source| DaemonError::Run {
                 program: program.display().to_string(),
                 source,
             };
-            let mut process = Command::new(&program)
-                .arg("--stdio")
+            let mut command = Command::new(&program);
+            command.arg("--stdio");
+            if root != Path::new("/") {
+                command.arg("--store").arg(&root);
+            }
+            let mut process = command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -188,8 +196,19 @@ impl DaemonStore {
         Ok(Self {
             store_dir,
             connect: Box::new(connect),
+            holds: false,
             idle: Mutex::new(vec![first]),
         })
+    }
+
+    /// From now on, paths that it is asked about are kept from being
+    /// collected: each as long as the connection that asked, which is kept.
+    #[must_use]
+    pub fn holding(self) -> Self {
+        Self {
+            holds: true,
+            ..self
+        }
     }
 
     /// Calls `ask` with a connection, which is kept if all went well.
@@ -225,12 +244,21 @@ impl NarSource for DaemonStore {
             let mut infos = Vec::with_capacity(paths.len());
             for paths in paths.chunks(AHEAD) {
                 for path in paths {
+                    let printed = self.store_dir.print(path);
+                    // Held first, or it could be collected between the two.
+                    if self.holds {
+                        connection.wire.put_number(ADD_TEMP_ROOT)?;
+                        connection.wire.put_text(printed.as_bytes())?;
+                    }
                     connection.wire.put_number(QUERY_PATH_INFO)?;
-                    let path = self.store_dir.print(path);
-                    connection.wire.put_text(path.as_bytes())?;
+                    connection.wire.put_text(printed.as_bytes())?;
                 }
                 connection.wire.flush()?;
                 for path in paths {
+                    if self.holds {
+                        connection.wire.until_done()?;
+                        let _one = connection.wire.number()?;
+                    }
                     infos.push(connection.path_info(&self.store_dir, path)?);
                 }
             }

@@ -66,7 +66,7 @@ impl Run {
             caches: Arc::new(caches),
             derivations: Arc::new(beginnings.derivations),
             sources: Some(Arc::new(AllSources(beginnings.sources))),
-            folder: None,
+            folder: options.inputs()?,
         };
         let engine = {
             let _entered = runtime.enter();

@@ -131,7 +131,7 @@ impl Args {
             Ok(daemon) => return Ok(LocalStore::new(daemon, Path::new("/"))),
             Err(error) => error,
         };
-        match DaemonStore::run(store_dir, Path::new("nix-daemon")) {
+        match DaemonStore::run(store_dir, Path::new("nix-daemon"), Path::new("/")) {
             Ok(daemon) => Ok(LocalStore::new(daemon, Path::new("/"))),
             Err(error) => Err(Failure::with_hint(
                 anyhow::Error::new(error).context(format!(
