@@ -6,6 +6,7 @@ pub(crate) mod results;
 mod run;
 mod source_folder;
 mod targets;
+mod waiting;
 mod watch;
 
 use std::io::{Write as _, stderr};
@@ -125,7 +126,7 @@ impl Args {
             }
             self.print(&outcomes, Some(run.store()));
         } else {
-            tell_hints(&report, has_shell);
+            tell_hints(&report, has_shell || run.told_of_shell());
         }
         if let Some(destination) = destination {
             run.push(&destination, &outcomes, &report)?;

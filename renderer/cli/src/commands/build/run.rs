@@ -1,9 +1,9 @@
 //! A run of the engine: the store, the caches, and what builds begin with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use binary_cache::{Caches, DerivationOutput, Limits, TrustPolicy};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::evaluate::Beginnings;
 use super::push::{Destination, Pushed};
 use super::results::Outcome;
-use super::watch::Watch;
+use super::watch::{Watch, needs_shell};
 use crate::build_options::BuildOptions;
 use crate::build_store::BuildStoreArgs;
 use crate::commands::cache::runtime;
@@ -36,9 +36,12 @@ pub(crate) struct Run {
     engine: Engine,
     keep_going: bool,
     prints_logs: bool,
-    /// Of the last build.
-    plan: Arc<Mutex<Option<Arc<Plan>>>>,
+    lacks_shell: bool,
+    /// Of the last build: what caches promise and do not give is planned again.
+    plans: Plans,
 }
+
+type Plans = Arc<Mutex<Vec<Arc<Plan>>>>;
 
 /// Events that wait to be printed: builders wait for a terminal that is slow.
 const EVENTS: usize = 1024;
@@ -68,6 +71,7 @@ impl Run {
             sources: Some(Arc::new(AllSources(beginnings.sources))),
             folder: options.inputs()?,
         };
+        let lacks_shell = settings.shell.is_none();
         let engine = {
             let _entered = runtime.enter();
             Engine::new(store.clone(), origins, settings)?
@@ -78,7 +82,8 @@ impl Run {
             engine,
             keep_going: options.keep_going(),
             prints_logs: options.prints_logs(),
-            plan: Arc::default(),
+            lacks_shell,
+            plans: Arc::default(),
         })
     }
 
@@ -106,16 +111,26 @@ impl Run {
         let (events, received) = mpsc::channel(EVENTS);
         let cancel = CancellationToken::new();
         // As Nix has it: what is compared is known.
-        let watch = Watch::start(self.prints_logs, !check);
+        let watch = Watch::start(self.prints_logs, !check).without_shell(self.lacks_shell);
+        self.plans().clear();
         self.runtime.block_on(async {
             let interrupted = tokio::spawn(cancel_on_signal(cancel.clone()));
-            let watched = tokio::spawn(watch_events(watch, received, Arc::clone(&self.plan)));
+            let watched = tokio::spawn(watch_events(watch, received, Arc::clone(&self.plans)));
             let report = self.engine.build(&request, events, &cancel).await;
             interrupted.abort();
             // All that happened is printed before what came of it.
             let _ = watched.await;
             report
         })
+    }
+
+    fn plans(&self) -> MutexGuard<'_, Vec<Arc<Plan>>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the last build began by saying that there is no shell.
+    pub(crate) fn told_of_shell(&self) -> bool {
+        self.lacks_shell && self.plans().iter().any(|plan| needs_shell(plan))
     }
 
     /// Makes a cache of the place that is pushed to, if it is none yet.
@@ -169,10 +184,9 @@ impl Run {
 
     /// What content-addressed outputs of the last plan became.
     fn trace(&self) -> Result<Vec<(DerivationOutput, StorePath)>, Failure> {
-        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let known = BuildTrace::new(self.store.dir());
-        let mut found = Vec::new();
-        for build in plan.iter().flat_map(|plan| &plan.builds) {
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        for build in self.plans().iter().flat_map(|plan| &plan.builds) {
             let Some(hash) = build.trace else {
                 continue;
             };
@@ -181,7 +195,9 @@ impl Run {
                     hash,
                     output: output.clone(),
                 };
-                if let Some(path) = known.get(&id)? {
+                if let Some(path) = known.get(&id)?
+                    && seen.insert(id)
+                {
                     found.push((DerivationOutput::new(hash, output)?, path));
                 }
             }
@@ -209,17 +225,13 @@ impl Run {
     }
 }
 
-async fn watch_events(
-    mut watch: Watch,
-    mut events: mpsc::Receiver<Event>,
-    plan: Arc<Mutex<Option<Arc<Plan>>>>,
-) {
+async fn watch_events(mut watch: Watch, mut events: mpsc::Receiver<Event>, plans: Plans) {
     loop {
         match tokio::time::timeout(REDRAWN, events.recv()).await {
             Ok(Some(event)) => {
                 if let Event::Planned(planned) = &event {
-                    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-                    *plan = Some(Arc::clone(planned));
+                    let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+                    plans.push(Arc::clone(planned));
                 }
                 watch.hear(&event);
             }

@@ -1,5 +1,6 @@
 //! What a build says while it goes on: lines as Nix prints them, and on a terminal a line of what is being done.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::{Duration, Instant};
@@ -7,7 +8,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use niphas_terminal::in_colour;
 use nix_builder::engine::{Event, Failure, FetchProgress, MessageStyle, Said};
+use nix_builder::plan::Plan;
 use nix_formats::{StoreDir, StorePath, printable, size};
+
+use super::waiting::Waiting;
+use crate::build_options::shell_hint;
 
 /// What goes on.
 pub(crate) struct Watch {
@@ -16,6 +21,9 @@ pub(crate) struct Watch {
     prints_logs: bool,
     /// Whether what will be done is printed.
     prints_plan: bool,
+    /// Whether there is no shell for builders that need one.
+    lacks_shell: bool,
+    waiting: Waiting,
     building: BTreeMap<StorePath, Building>,
     built: usize,
     builds: usize,
@@ -27,6 +35,8 @@ pub(crate) struct Watch {
 struct Building {
     since: Instant,
     phase: Option<String>,
+    /// How many builds wait for it, once that is shown.
+    waiting: OnceCell<usize>,
 }
 
 /// Builds that are named on the line.
@@ -51,6 +61,8 @@ impl Watch {
             bar,
             prints_logs,
             prints_plan,
+            lacks_shell: false,
+            waiting: Waiting::default(),
             building: BTreeMap::new(),
             built: 0,
             builds: 0,
@@ -59,16 +71,19 @@ impl Watch {
         }
     }
 
+    /// Says what to do where a plan needs a shell, and there is none.
+    pub(crate) fn without_shell(self, lacks_shell: bool) -> Self {
+        Self {
+            lacks_shell,
+            ..self
+        }
+    }
+
     /// Prints an event, or remembers what it changes.
     pub(crate) fn hear(&mut self, event: &Event) {
         match event {
             Event::Planned(plan) => {
-                self.builds = plan.builds.len();
-                self.fetches = plan.fetches.len() as u64;
-                let lines = plan.lines(&StoreDir::default());
-                if self.prints_plan && !lines.is_empty() {
-                    self.tell(lines.trim_end());
-                }
+                self.planned(plan);
             }
             Event::Fetched(progress) => self.fetched = *progress,
             Event::Started {
@@ -84,6 +99,7 @@ impl Watch {
                 derivation,
                 resolved,
             } => {
+                self.waiting.replace(derivation, resolved);
                 let store_dir = StoreDir::default();
                 let (derivation, resolved) =
                     (store_dir.print(derivation), store_dir.print(resolved));
@@ -104,6 +120,21 @@ impl Watch {
         self.draw();
     }
 
+    fn planned(&mut self, plan: &Plan) {
+        self.builds = self.built + plan.builds.len();
+        self.fetches = plan.fetches.len() as u64;
+        self.waiting = Waiting::of(plan);
+        let lines = plan.lines(&StoreDir::default());
+        // What comes later is a part of it.
+        if std::mem::take(&mut self.prints_plan) && !lines.is_empty() {
+            self.tell(lines.trim_end());
+        }
+        if self.lacks_shell && needs_shell(plan) {
+            self.lacks_shell = false;
+            self.tell(&format!("hint: {}", shell_hint()));
+        }
+    }
+
     fn started(&mut self, derivation: &StorePath, is_check: bool) {
         let shown = StoreDir::default().print(derivation);
         self.tell(&if is_check {
@@ -111,8 +142,11 @@ impl Watch {
         } else {
             format!("building '{shown}'...")
         });
-        let (since, phase) = (Instant::now(), None);
-        let building = Building { since, phase };
+        let building = Building {
+            since: Instant::now(),
+            phase: None,
+            waiting: OnceCell::new(),
+        };
         self.building.insert(derivation.clone(), building);
     }
 
@@ -165,6 +199,12 @@ impl Watch {
 
     /// The line of what is being done. To be called now and then, too: how long builds take is on it.
     pub(crate) fn draw(&self) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(self.line());
+        }
+    }
+
+    fn line(&self) -> String {
         let mut done = Vec::new();
         if self.builds > 0 {
             done.push(format!("{} of {} built", self.built, self.builds));
@@ -175,12 +215,14 @@ impl Watch {
             done.push(format!("{paths} of {all} fetched ({})", size(bytes)));
         }
         let mut building = Vec::new();
-        for (derivation, Building { since, phase }) in self.building.iter().take(FEW) {
-            let (name, seconds) = (name(derivation), since.elapsed().as_secs());
-            building.push(match phase {
-                Some(phase) => format!("{name} ({phase}, {seconds} s)"),
-                None => format!("{name} ({seconds} s)"),
-            });
+        for (derivation, it) in self.building.iter().take(FEW) {
+            let mut facts: Vec<String> = it.phase.iter().cloned().collect();
+            facts.push(format!("{} s", it.since.elapsed().as_secs()));
+            let waiting = it.waiting.get_or_init(|| self.waiting.count(derivation));
+            if *waiting > 0 {
+                facts.push(format!("{waiting} waiting for it"));
+            }
+            building.push(format!("{} ({})", name(derivation), facts.join(", ")));
         }
         let mut line = done.join(", ");
         if !building.is_empty() {
@@ -192,7 +234,7 @@ impl Watch {
             line += &(self.building.len() - FEW).to_string();
             line += " more";
         }
-        self.bar.set_message(line);
+        line
     }
 
     pub(crate) fn clear(&self) {
@@ -219,6 +261,12 @@ fn name(derivation: &StorePath) -> &str {
     name.strip_suffix(".drv").unwrap_or(name)
 }
 
+/// Whether something of a plan is built by `/bin/sh`.
+pub(super) fn needs_shell(plan: &Plan) -> bool {
+    let mut builders = plan.builds.iter().map(|build| &build.derivation.builder);
+    builders.any(|builder| builder == b"/bin/sh")
+}
+
 /// Further lines of an error stand below its first word, as Nix has it.
 fn indented(message: &str) -> String {
     message.replace('\n', "\n       ")
@@ -226,6 +274,10 @@ fn indented(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nix_builder::options::Options;
+    use nix_builder::plan::Build;
+    use nix_formats::Derivation;
+
     use super::*;
 
     #[test]
@@ -236,6 +288,76 @@ mod tests {
         assert_eq!(
             indented("Cannot build 'x'.\nReason: y"),
             "Cannot build 'x'.\n       Reason: y"
+        );
+    }
+
+    #[test]
+    fn the_line_says_what_waits_for_what_is_built() {
+        let path = |name: &str| {
+            let hash = "0".repeat(32);
+            StorePath::from_base_name(format!("{hash}-{name}.drv")).unwrap()
+        };
+        let build = |name: &str, needs: &[usize]| {
+            let derivation = Derivation {
+                builder: b"/bin/sh".to_vec(),
+                ..Derivation::default()
+            };
+            Build {
+                path: path(name),
+                options: Options::of(&derivation, &StoreDir::default())
+                    .unwrap()
+                    .into(),
+                derivation: derivation.into(),
+                wanted: ["out".to_owned()].into(),
+                needs: needs.to_vec(),
+                height: 1,
+                trace: None,
+                refusal: None,
+            }
+        };
+        // d needs b and c, which need a; e needs nothing.
+        let builds = vec![
+            build("a", &[]),
+            build("b", &[0]),
+            build("c", &[0]),
+            build("d", &[1, 2]),
+            build("e", &[]),
+        ];
+        let plan = Plan {
+            builds,
+            ..Plan::default()
+        };
+        assert!(needs_shell(&plan) && !needs_shell(&Plan::default()));
+        let mut watch = Watch::start(false, false).without_shell(true);
+        watch.hear(&Event::Planned(plan.into()));
+        assert!(!watch.lacks_shell);
+        let started = |name: &str| Event::Started {
+            derivation: path(name),
+            is_check: false,
+        };
+        watch.hear(&started("a"));
+        watch.hear(&started("e"));
+        assert_eq!(
+            watch.line(),
+            "0 of 5 built: a (0 s, 3 waiting for it), e (0 s)"
+        );
+        let built = |name: &str| Event::Built {
+            derivation: path(name),
+            duration: Duration::from_secs(1),
+        };
+        watch.hear(&built("a"));
+        watch.hear(&Event::Resolved {
+            derivation: path("b"),
+            resolved: path("b-resolved"),
+        });
+        watch.hear(&started("b-resolved"));
+        watch.hear(&Event::Said {
+            derivation: path("b-resolved"),
+            said: Said::Phase("install".to_owned()),
+        });
+        assert_eq!(
+            watch.line(),
+            "1 of 5 built: b-resolved (install, 0 s, 1 waiting for it), e (0 s)"
         );
     }
 }
