@@ -122,6 +122,34 @@ pub enum NarError {
     },
 }
 
+impl NarError {
+    /// The path whose NAR it is.
+    pub fn path(&self) -> &StorePath {
+        match self {
+            Self::Fetch { path, .. }
+            | Self::Missing { path, .. }
+            | Self::Compression { path, .. }
+            | Self::LooksBack { path, .. }
+            | Self::Size { path, .. }
+            | Self::Hash { path, .. }
+            | Self::ContentAddress { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Consumer { path, .. }
+            | Self::Everywhere { path, .. }
+            | Self::Read { path, .. } => path,
+        }
+    }
+
+    /// Whether all caches that were tried have the narinfo alone.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            Self::Everywhere { failures, .. } => failures.iter().all(Self::is_missing),
+            _ => false,
+        }
+    }
+}
+
 fn lines(failures: &[NarError]) -> String {
     let lines: Vec<String> = failures.iter().map(|failure| chain(failure)).collect();
     format!("\n  {}", lines.join("\n  "))

@@ -1,5 +1,6 @@
 //! Answering the questions of a plan: what is here, and what caches have.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use binary_cache::{Caches, DerivationOutput, RealisationError, Refusal, Unavailable};
@@ -38,6 +39,8 @@ pub(super) struct Answers<'a> {
     pub(super) places: &'a Arc<Places>,
     pub(super) caches: &'a Caches,
     pub(super) trace: &'a BuildTrace,
+    /// What caches promised and did not give.
+    pub(super) lost: &'a BTreeSet<StorePath>,
     /// Whether what a cache does not tell because it fails is built.
     pub(super) fallback: bool,
 }
@@ -63,6 +66,9 @@ impl Answers<'_> {
                     match question {
                         Question::Path(path) => match self.here(&path)? {
                             Some(place) => planner.answer_path(&path, place)?,
+                            None if self.lost.contains(&path) => {
+                                planner.answer_path(&path, Place::Nowhere)?;
+                            }
                             None => asked.push(Box::pin(self.cached(path))),
                         },
                         Question::Realisation { id, from_caches } => {

@@ -102,9 +102,9 @@ pub enum Reason {
         #[source]
         source: Box<InputError>,
     },
-    /// Inputs or outputs that caches said they have did not come.
+    /// Outputs that caches said they have did not come.
     #[error(
-        "some substitutes for the inputs or outputs of derivation '{derivation}' failed (usually happens due to networking issues)"
+        "some substitutes for the outputs of derivation '{derivation}' failed (usually happens due to networking issues); try '--fallback' to build derivation from source"
     )]
     Substitutes {
         /// The derivation.

@@ -1,6 +1,6 @@
 //! One derivation of a plan: its inputs come, it is resolved if it must be, and built if that leads to nothing that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,10 @@ pub(super) struct Context {
 pub(super) struct State {
     pub(super) held: Vec<Arc<RealisedClosure>>,
     pub(super) fetched: FetchProgress,
+    /// What caches promised and did not give.
+    pub(super) lost: BTreeSet<StorePath>,
+    /// That of it which the plan takes for granted.
+    pub(super) planned_without: BTreeSet<StorePath>,
 }
 
 /// What came of a derivation that was built.
@@ -88,7 +92,8 @@ impl Context {
                 height: build.height,
                 is_check,
             };
-            let built = self.build(target).await.map_err(|failure| vec![failure])?;
+            let built = self.build(target).await;
+            let built = built.map_err(|failure| self.with_target(build, failure))?;
             self.note(build, &built.outputs).map_err(own)?;
             return Ok(Reached {
                 outputs: built.outputs.clone(),
@@ -179,7 +184,8 @@ impl Context {
         if is_check {
             planner.rebuild(path).map_err(AskError::from)?;
         }
-        Ok(self.shared.answers().plan(planner).await?)
+        let lost = self.state().planned_without.clone();
+        Ok(self.shared.answers(&lost).plan(planner).await?)
     }
 
     /// Whether texts of a derivation stand for outputs of its inputs.
@@ -345,7 +351,6 @@ impl Context {
 
     /// Fetches what is not here of a derivation's inputs.
     async fn fetch_inputs(&self, target: &Target<'_>) -> Result<(), Reason> {
-        let derivation = self.shared.places.store_dir.print(target.path);
         let (shared, inputs) = (Arc::clone(&self.shared), target.inputs.clone());
         let missing = tokio::task::spawn_blocking(move || shared.places.missing(&inputs)).await;
         let missing = match missing {
@@ -354,16 +359,17 @@ impl Context {
             Err(_) => return Err(Reason::Cancelled),
         };
         let missing = missing.map_err(|source| Reason::Inputs {
-            derivation: derivation.clone(),
+            derivation: self.shared.places.store_dir.print(target.path),
             source: Box::new(source),
         })?;
         if missing.is_empty() {
             return Ok(());
         }
         tokio::select! {
-            fetched = self.fetch(&missing) => {
-                fetched.map_err(|source| Reason::Substitutes { derivation, source })
-            }
+            fetched = self.fetch(&missing) => match fetched {
+                Ok(()) => Ok(()),
+                Err(source) => Err(self.unfetched(target, &missing, source).await),
+            },
             () = self.stop.cancelled() => Err(Reason::Cancelled),
         }
     }
@@ -411,9 +417,9 @@ impl Context {
 }
 
 /// A derivation to build, resolved.
-struct Target<'a> {
-    path: &'a StorePath,
-    derivation: &'a Arc<Derivation>,
+pub(super) struct Target<'a> {
+    pub(super) path: &'a StorePath,
+    pub(super) derivation: &'a Arc<Derivation>,
     options: &'a Arc<Options>,
     /// The paths of its inputs.
     inputs: Vec<StorePath>,

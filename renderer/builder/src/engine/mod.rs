@@ -13,11 +13,13 @@
 //! | `realisations/` | the [build trace](BuildTrace) |
 
 mod answers;
+mod conclude;
 mod event;
 mod failure;
 mod goal;
 mod lines;
 mod log;
+mod lost;
 mod open;
 mod places;
 mod report;
@@ -41,7 +43,7 @@ pub use request::{Request, Settings};
 pub use status::ExitStatus;
 pub use trace::BuildTrace;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use binary_cache::Caches;
@@ -115,28 +117,33 @@ impl Engine {
 
     /// What a request would do.
     pub async fn plan(&self, request: &Request) -> Result<Plan, EngineError> {
-        Ok(self.shared.plan(request).await?)
+        Ok(self.shared.plan(request, &BTreeSet::new()).await?)
     }
 }
 
 impl Shared {
-    async fn plan(&self, request: &Request) -> Result<Plan, AskError> {
+    /// The plan of a request. What is lost is in no cache.
+    async fn plan(&self, request: &Request, lost: &BTreeSet<StorePath>) -> Result<Plan, AskError> {
         let mut planner = self.planner(Arc::clone(&self.derivations));
         for wanted in &request.wanted {
             planner.want(wanted)?;
         }
-        self.answers().plan(planner).await
+        self.answers(lost).plan(planner).await
     }
 
     /// The plan of a request whose derivations are built again.
-    async fn plan_again(&self, request: &Request) -> Result<Plan, AskError> {
+    async fn plan_again(
+        &self,
+        request: &Request,
+        lost: &BTreeSet<StorePath>,
+    ) -> Result<Plan, AskError> {
         let mut planner = self.planner(Arc::clone(&self.derivations));
         for wanted in &request.wanted {
             if let Wanted::Outputs { derivation, .. } = wanted {
                 planner.rebuild(derivation)?;
             }
         }
-        self.answers().plan(planner).await
+        self.answers(lost).plan(planner).await
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<StorePath, watch::Receiver<Option<Outcome>>>> {
@@ -149,11 +156,12 @@ impl Shared {
         Planner::new(derivations, store_dir, self.settings.machine.clone())
     }
 
-    fn answers(&self) -> answers::Answers<'_> {
+    fn answers<'a>(&'a self, lost: &'a BTreeSet<StorePath>) -> answers::Answers<'a> {
         answers::Answers {
             places: &self.places,
             caches: &self.caches,
             trace: &self.trace,
+            lost,
             fallback: self.settings.fallback,
         }
     }

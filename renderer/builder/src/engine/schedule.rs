@@ -14,7 +14,7 @@ use super::goal::{Context, Failures, Reached, State};
 use super::report::{EngineError, Report};
 use super::resolve::OutputPaths;
 use super::{Engine, Event, Request};
-use crate::plan::{Build, Plan, Wanted, WantedOutputs};
+use crate::plan::{Build, Plan, Wanted};
 use crate::sandbox::Cancel;
 
 /// Builds whose inputs are fetched at once before they are needed. What is needed now comes besides.
@@ -65,19 +65,50 @@ impl Engine {
         }))
     }
 
+    /// In rounds: what caches promise and do not give is built in the next, if it may be.
     async fn carry_out(
         &self,
         request: &Request,
         context: &Arc<Context>,
     ) -> Result<Report, EngineError> {
+        let mut earlier = Earlier::default();
+        loop {
+            let (plan, refused) = self.plan_round(request, context).await?;
+            let mut run = Run::new(context, request, &plan, earlier);
+            for failure in &refused {
+                run.tell_failure(Arc::clone(failure)).await;
+            }
+            if refused.is_empty() {
+                run.fetch_targets(request);
+                run.fetch_ahead();
+                run.builds().await;
+                run.await_targets().await?;
+            }
+            // Not after a failure that ended the run.
+            if !run.is_again || run.is_stopped {
+                return run.report(request).await;
+            }
+            earlier = Earlier {
+                failures: run.failures,
+                built: run.built,
+            };
+        }
+    }
+
+    async fn plan_round(
+        &self,
+        request: &Request,
+        context: &Arc<Context>,
+    ) -> Result<(Arc<Plan>, Vec<Arc<Failure>>), EngineError> {
         let stop = &context.stop;
+        let lost = context.begin_round();
         let planned = async {
-            let mut plan = self.shared.plan(request).await?;
+            let mut plan = self.shared.plan(request, &lost).await?;
             let mut refused = Vec::new();
             if request.check {
                 refused = self.nothing_to_check(&plan, request, context);
                 if refused.is_empty() {
-                    let again = self.shared.plan_again(request).await?;
+                    let again = self.shared.plan_again(request, &lost).await?;
                     plan.builds = again.builds;
                     plan.unknown = again.unknown;
                 }
@@ -96,17 +127,7 @@ impl Engine {
                 plan.unknown.iter().map(print).collect(),
             ));
         }
-        for failure in &refused {
-            context.tell(Event::Failed(Arc::clone(failure))).await;
-        }
-        let mut run = Run::new(context, request, &plan);
-        run.failures = refused;
-        if run.failures.is_empty() {
-            run.fetch_targets(request);
-            run.fetch_ahead();
-            run.builds().await;
-        }
-        run.report(request).await
+        Ok((plan, refused))
     }
 
     /// Failures of what was asked to be checked and is not there.
@@ -131,25 +152,39 @@ impl Engine {
     }
 }
 
-/// A plan that is carried out.
-struct Run<'a> {
-    context: &'a Arc<Context>,
-    plan: &'a Arc<Plan>,
-    keep_going: bool,
-    /// What is built again.
-    checks: HashSet<StorePath>,
-    states: Vec<BuildState>,
-    outputs: OutputPaths,
-    ahead: JoinSet<()>,
-    targets: JoinSet<Result<(), Arc<RealiseError>>>,
-    goals: JoinSet<(usize, Result<Reached, Failures>)>,
+/// What earlier rounds of a run did.
+#[derive(Default)]
+struct Earlier {
     failures: Vec<Arc<Failure>>,
     built: Vec<super::Built>,
-    is_stopped: bool,
 }
 
+/// A plan that is carried out.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Arc<Context>,
+    pub(super) plan: &'a Arc<Plan>,
+    pub(super) keep_going: bool,
+    /// What is built again.
+    checks: HashSet<StorePath>,
+    pub(super) states: Vec<BuildState>,
+    pub(super) outputs: OutputPaths,
+    ahead: JoinSet<()>,
+    pub(super) targets: JoinSet<Target>,
+    goals: JoinSet<(usize, Result<Reached, Failures>)>,
+    pub(super) failures: Vec<Arc<Failure>>,
+    /// What failed in earlier rounds.
+    failed_before: HashSet<StorePath>,
+    pub(super) built: Vec<super::Built>,
+    pub(super) is_stopped: bool,
+    /// Whether something did not come that the next round builds.
+    pub(super) is_again: bool,
+}
+
+/// What came of a fetch that was asked for, and the derivation whose outputs it is of.
+type Target = (Option<StorePath>, Result<(), Arc<RealiseError>>);
+
 #[derive(Default)]
-struct BuildState {
+pub(super) struct BuildState {
     /// Builds that need it.
     needed_by: Vec<usize>,
     /// Builds that it waits for.
@@ -159,11 +194,17 @@ struct BuildState {
     /// Whether it has come to its end.
     is_over: bool,
     /// Whether its outputs are there.
-    is_reached: bool,
+    pub(super) is_reached: bool,
 }
 
 impl<'a> Run<'a> {
-    fn new(context: &'a Arc<Context>, request: &Request, plan: &'a Arc<Plan>) -> Self {
+    fn new(
+        context: &'a Arc<Context>,
+        request: &Request,
+        plan: &'a Arc<Plan>,
+        earlier: Earlier,
+    ) -> Self {
+        let Earlier { failures, built } = earlier;
         let mut states: Vec<BuildState> = Vec::new();
         states.resize_with(plan.builds.len(), BuildState::default);
         for (place, build) in plan.builds.iter().enumerate() {
@@ -186,9 +227,11 @@ impl<'a> Run<'a> {
             ahead: JoinSet::new(),
             targets: JoinSet::new(),
             goals: JoinSet::new(),
-            failures: Vec::new(),
-            built: Vec::new(),
+            failed_before: failures.iter().map(|it| it.derivation.clone()).collect(),
+            failures,
+            built,
             is_stopped: false,
+            is_again: false,
         }
     }
 
@@ -233,12 +276,13 @@ impl<'a> Run<'a> {
             self.plan.fetches.iter().map(|fetch| &fetch.path).collect();
         let built: HashSet<&StorePath> = self.plan.builds.iter().map(|it| &it.path).collect();
         for wanted in &request.wanted {
-            let mut roots = match wanted {
-                Wanted::Path(path) => vec![path.clone()],
+            let (derivation, mut roots) = match wanted {
+                Wanted::Path(path) => (None, vec![path.clone()]),
                 Wanted::Outputs { derivation, .. } if built.contains(derivation) => continue,
                 Wanted::Outputs { derivation, .. } => {
                     let known = self.plan.outputs.get(derivation).into_iter().flatten();
-                    known.map(|(_, path)| path.clone()).collect()
+                    let known = known.map(|(_, path)| path.clone()).collect();
+                    (Some(derivation.clone()), known)
                 }
             };
             // What is here may need what is not.
@@ -248,11 +292,16 @@ impl<'a> Run<'a> {
             roots.retain(|root| !self.context.shared.places.is_in_folder(root));
             let context = Arc::clone(self.context);
             self.targets
-                .spawn(async move { context.fetch(&roots).await });
+                .spawn(async move { (derivation, context.fetch(&roots).await) });
         }
     }
 
     async fn builds(&mut self) {
+        for place in 0..self.plan.builds.len() {
+            if self.failed_before.contains(&self.plan.builds[place].path) {
+                self.fail(place, Failures::new()).await;
+            }
+        }
         for place in 0..self.plan.builds.len() {
             // What cannot be built here fails before anything else takes its time.
             let build = &self.plan.builds[place];
@@ -277,7 +326,14 @@ impl<'a> Run<'a> {
             match next {
                 None => return,
                 Some(Ok((place, Ok(reached)))) => self.reached(place, reached).await,
-                Some(Ok((place, Err(failures)))) => self.fail(place, failures).await,
+                Some(Ok((place, Err(failures)))) => {
+                    if self.context.waits_for_next_round(&failures).await {
+                        self.is_again = true;
+                        self.states[place].is_over = true;
+                    } else {
+                        self.fail(place, failures).await;
+                    }
+                }
                 Some(Err(error)) if error.is_panic() => {
                     std::panic::resume_unwind(error.into_panic())
                 }
@@ -347,6 +403,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    pub(super) async fn tell_failure(&mut self, failure: Arc<Failure>) {
+        self.context.tell(Event::Failed(Arc::clone(&failure))).await;
+        self.failures.push(failure);
+    }
+
     fn dependencies(&self, place: usize, count: usize) -> Arc<Failure> {
         let build = &self.plan.builds[place];
         let reason = Reason::Dependencies { count };
@@ -366,8 +427,9 @@ impl<'a> Run<'a> {
                 continue;
             }
             for failure in failures {
-                self.context.tell(Event::Failed(Arc::clone(&failure))).await;
-                self.failures.push(failure);
+                if !self.failed_before.contains(&failure.derivation) {
+                    self.tell_failure(failure).await;
+                }
             }
             if !self.keep_going && !self.is_stopped {
                 self.is_stopped = true;
@@ -383,92 +445,5 @@ impl<'a> Run<'a> {
                 }
             }
         }
-    }
-}
-
-impl Run<'_> {
-    /// Waits for what is fetched and was asked for, unless the run has failed.
-    async fn await_targets(&mut self) -> Result<(), EngineError> {
-        let stop = self.context.stop.clone();
-        loop {
-            let fetched = tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    self.targets.shutdown().await;
-                    return Ok(());
-                }
-                fetched = self.targets.join_next() => fetched,
-            };
-            match fetched {
-                None => return Ok(()),
-                Some(Ok(fetched)) => fetched.map_err(EngineError::Fetch)?,
-                Some(Err(error)) if error.is_panic() => {
-                    std::panic::resume_unwind(error.into_panic())
-                }
-                Some(Err(_)) => {}
-            }
-        }
-    }
-
-    /// What came of it.
-    async fn report(mut self, request: &Request) -> Result<Report, EngineError> {
-        self.await_targets().await?;
-        let mut report = Report {
-            failures: self.failures,
-            built: self.built,
-            ..Report::default()
-        };
-        let mut paths = Vec::new();
-        for wanted in &request.wanted {
-            match wanted {
-                Wanted::Path(path) => paths.push(path.clone()),
-                Wanted::Outputs {
-                    derivation,
-                    outputs,
-                } => {
-                    let mut known = self.outputs.get(derivation).cloned().unwrap_or_default();
-                    if let WantedOutputs::Named(names) = outputs {
-                        known.retain(|name, _| names.contains(name));
-                    }
-                    let place = self
-                        .plan
-                        .builds
-                        .iter()
-                        .position(|it| it.path == *derivation);
-                    let is_there = place.is_none_or(|place| self.states[place].is_reached);
-                    if is_there
-                        && report
-                            .failures
-                            .iter()
-                            .all(|it| it.derivation != *derivation)
-                    {
-                        paths.extend(known.values().cloned());
-                        report.outputs.insert(derivation.clone(), known);
-                    } else {
-                        report.failed.insert(derivation.clone());
-                    }
-                }
-            }
-        }
-        let places = Arc::clone(&self.context.shared.places);
-        let held = tokio::task::spawn_blocking(move || {
-            // A source that was asked for itself is in the store only once it is packed.
-            let is_source = |path: &&StorePath| places.source_references(path).is_some();
-            let sources: Vec<StorePath> = paths.iter().filter(is_source).cloned().collect();
-            if let Err(error) = places.closure(&sources) {
-                return Some(Err(error));
-            }
-            paths.retain(|path| places.is_stored(path));
-            (!paths.is_empty()).then(|| places.hold(&paths))
-        });
-        let held = match held.await {
-            Ok(held) => held
-                .transpose()
-                .map_err(|it| EngineError::Hold(Box::new(it)))?,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(EngineError::Cancelled),
-        };
-        report.held.extend(held.map(Arc::new));
-        Ok(report)
     }
 }

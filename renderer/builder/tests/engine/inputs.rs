@@ -99,6 +99,88 @@ pub(crate) fn what_caches_have_is_fetched() {
     );
 }
 
+/// As Nix 2.34.8 has it: what is gone is built; what is damaged, or cannot be fetched, only with `fallback`.
+pub(crate) fn what_caches_promise_and_do_not_give_is_built() {
+    let mut world = World::default();
+    let (one, two) = two(&mut world);
+    let user = world.script("user", "read one < $two; echo $one > $out");
+    let user = user.input("two", &two, "out").add();
+    let fails = world.script("fails", "exit 1").add();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let to = format!("file://{}", cache.display());
+    let key = SecretKey::from_seed("test-1", [7; 32]);
+    let nars = || {
+        let nars = std::fs::read_dir(cache.join("nar")).unwrap();
+        nars.map(|file| file.unwrap().path())
+    };
+    let print = |path: &StorePath| StoreDir::default().print(path);
+    run(async {
+        let made = folder.path().join("made");
+        let done = build(&engine(&made, &world, settings()), &request(&[&two])).await;
+        assert!(done.report().is_success());
+        drop(done);
+        let options = PushOptions {
+            keys: [key.clone()].into(),
+            ..PushOptions::default()
+        };
+        let roots = [StoreDir::default().parse(world.out(&two, "out")).unwrap()];
+        let store = Arc::new(open(&made));
+        let pushed = push(store, &roots, &to.parse().unwrap(), options, Arc::default());
+        pushed.await.unwrap();
+        let fetches = |name: &str, fallback| {
+            let extras = Extras {
+                caches: vec![to.parse().unwrap()],
+                keys: vec![key.public_key()],
+                ..Extras::default()
+            };
+            let mut settings = settings();
+            settings.fallback = fallback;
+            engine_with(&folder.path().join(name), &world, extras, settings)
+        };
+        let substitutes = format!(
+            "some substitutes for the outputs of derivation '{}' failed (usually happens due to networking issues); \
+             try '--fallback' to build derivation from source",
+            print(&two)
+        );
+        for file in nars() {
+            std::fs::write(file, "damaged").unwrap();
+        }
+        let done = build(&fetches("strict", false), &request(&[&user])).await;
+        let messages = done.messages();
+        assert!(messages[0].starts_with(&substitutes), "{messages:?}");
+        let dependent = format!(
+            "Cannot build '{}'.\nReason: 1 dependency failed.\nOutput paths:\n  {}",
+            print(&user),
+            world.out(&user, "out")
+        );
+        assert_eq!(messages[1..], [dependent]);
+        assert_eq!(done.started(), Vec::<&str>::new());
+        assert_eq!(done.report().status().code(), 1);
+        let done = build(&fetches("asked", false), &request(&[&two])).await;
+        let messages = done.messages();
+        assert!(messages[0].starts_with(&substitutes), "{messages:?}");
+        assert_eq!((messages.len(), done.report().failed.len()), (1, 1));
+        // What fails is not tried again with what is built instead.
+        let mut all = request(&[&fails, &user]);
+        all.keep_going = true;
+        let done = build(&fetches("fallback", true), &all).await;
+        assert_eq!(done.messages().len(), 1, "{:?}", done.messages());
+        let mut started = done.started();
+        started.sort_unstable();
+        assert_eq!(started, ["fails.drv", "one.drv", "two.drv", "user.drv"]);
+        assert_eq!(done.report().outputs.len(), 1);
+        let warns = |event: &&Event| matches!(event, Event::Warning(text) if text.ends_with("; it is built instead"));
+        assert!(done.events.iter().any(|event| warns(&event)));
+        for file in nars() {
+            std::fs::remove_file(file).unwrap();
+        }
+        let done = build(&fetches("gone", false), &request(&[&user, &one])).await;
+        assert_eq!(done.messages(), Vec::<String>::new());
+        assert_eq!(done.started(), ["one.drv", "two.drv", "user.drv"]);
+    });
+}
+
 /// Texts.
 struct Texts(BTreeMap<StorePath, (String, BTreeSet<StorePath>)>);
 

@@ -44,6 +44,10 @@ const TESTS: &[Test] = &[
         inputs::what_caches_have_is_fetched,
     ),
     (
+        "what_caches_promise_and_do_not_give_is_built",
+        inputs::what_caches_promise_and_do_not_give_is_built,
+    ),
+    (
         "sources_are_inputs_with_what_they_refer_to",
         inputs::sources_are_inputs_with_what_they_refer_to,
     ),
