@@ -136,3 +136,51 @@ fn render_builds_and_pushes_what_the_caches_lack() {
         text(&other.stderr)
     );
 }
+
+/// Only what is in `checks` for this system is built.
+const CHECKS: &str = r#"{ outputs = { self }: let SH in {
+    checks.x86_64-linux = { good = sh "good" "echo > $out"; MORE };
+    checks.aarch64-linux.other = sh "other" "exit 1";
+    packages.x86_64-linux.default = sh "package" "exit 1";
+  }; }"#;
+
+#[test]
+fn flake_check_builds_the_checks_of_this_system() {
+    let Some(place) = Place::new() else { return };
+    fs::create_dir(place.path("flake")).unwrap();
+    let sh = SH.trim_start_matches("let ").trim_end_matches(" in ");
+    let check = |more: &str, options: &[&str]| {
+        let flake = CHECKS.replace("SH", sh).replace("MORE", more);
+        fs::write(place.path("flake/flake.nix"), flake).unwrap();
+        let arguments = [&["flake", "check", "path:./flake"], options].concat();
+        let done = place.niphas(&arguments);
+        let said = text(&done.stdout) + &text(&done.stderr);
+        (done.status.code(), said)
+    };
+    let (code, said) = check("", &["--all-systems"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 check built"), "{said}");
+    assert_eq!(said.matches("building '").count(), 1, "{said}");
+
+    let more = r#"bad = sh "bad" "exit 3"; worse = sh "worse" "exit 4";"#;
+    let (code, said) = check(more, &["--no-build"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("nothing built"), "{said}");
+    let (code, said) = check(more, &["--keep-going"]);
+    assert_eq!(code, Some(1), "{said}");
+    for expected in [
+        "Reason: builder failed with exit code 3.",
+        "Reason: builder failed with exit code 4.",
+        "checks.x86_64-linux.bad",
+        "checks.x86_64-linux.worse",
+        "error: some errors were encountered during the evaluation",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let (code, said) = check(r#"bad = sh "bad" "exit 3";"#, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("error: failed to build checks.x86_64-linux.bad\n"),
+        "{said}"
+    );
+}

@@ -1,6 +1,6 @@
 //! What Nix wants the outputs of a flake to be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nix_evaluator::{
     AttrRef, Attrs, Bool, Coercion, ContextBuilder, ErrorKind, EvalError, Evaluator, Origin,
@@ -22,8 +22,8 @@ pub(super) struct Checks<'c, 'a> {
     pub has_failed: bool,
     /// How many derivations were evaluated.
     pub derivations: usize,
-    /// How many of them are in `checks`, which Nix would build.
-    pub unbuilt: usize,
+    /// The paths of those in `checks`, with their attributes.
+    pub builds: BTreeMap<String, String>,
     pub omitted: BTreeSet<String>,
 }
 
@@ -72,7 +72,7 @@ impl<'c, 'a> Checks<'c, 'a> {
             keep_going,
             has_failed: false,
             derivations: 0,
-            unbuilt: 0,
+            builds: BTreeMap::new(),
             omitted: BTreeSet::new(),
         }
     }
@@ -211,11 +211,13 @@ impl<'c, 'a> Checks<'c, 'a> {
             }
             if let Some(attr) = checks.evaluator.find_attr(attrs, "drvPath") {
                 let what = "while evaluating the 'drvPath' attribute of a derivation";
-                let path = checks.path(attr, what)?;
-                tracing::info!("derivation evaluated to {path}");
+                let derivation = checks.path(attr, what)?;
+                tracing::info!("derivation evaluated to {derivation}");
+                if path.starts_with("checks.") {
+                    checks.builds.insert(derivation, path.to_owned());
+                }
             }
             checks.derivations += 1;
-            checks.unbuilt += usize::from(path.starts_with("checks."));
             Ok(())
         })
     }
