@@ -117,9 +117,9 @@ impl<R: BufRead> Read for UuDecoder<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{self, BufReader, Read};
 
-    use super::{UuDecoder, is_encoded};
+    use super::{MAX_LINE, UuDecoder, is_encoded};
 
     fn decoded(text: &str) -> Result<Vec<u8>, String> {
         assert!(is_encoded(text.as_bytes()));
@@ -157,5 +157,54 @@ mod tests {
         }
         let long = format!("begin 644 {}\n", "x".repeat(2000));
         assert!(decoded(&long).is_err());
+        // A line that never ends, after one that does.
+        let long = format!("begin-base64 644 x\n{}", "A".repeat(4 << 20));
+        assert!(decoded(&long).is_err());
+    }
+
+    /// Text that goes on for long, in lines that stand for much, for nothing, and for less than they have.
+    #[test]
+    fn no_more_than_a_line_is_held_of_text_that_goes_on() {
+        for (begin, line, decoded) in [
+            ("begin-base64 644 x\n", "A".repeat(1000), 750),
+            ("begin-base64 644 x\n", String::new(), 0),
+            ("begin 644 x\n", format!("_{}", "!".repeat(1000)), 63),
+        ] {
+            let line = format!("{line}\n");
+            let count = (8 << 20) / line.len();
+            let text = begin.to_owned() + &line.repeat(count);
+            let mut decoder = UuDecoder::new(BufReader::new(text.as_bytes())).unwrap();
+            let mut sink = Counted(0);
+            // It has no end, which is an error after all lines were read.
+            assert!(io::copy(&mut decoder, &mut sink).is_err());
+            assert_eq!(sink.0, decoded * count);
+            for held in [decoder.line.capacity(), decoder.decoded.capacity()] {
+                assert!(held as u64 <= 2 * MAX_LINE, "{held}");
+            }
+        }
+    }
+
+    /// What comes after the end is not read: it may be without end.
+    #[test]
+    fn nothing_is_read_after_the_end() {
+        let text = b"begin-base64 644 x\nQ2F0\n====\n";
+        let mut input = BufReader::with_capacity(1, text.chain(io::repeat(b'x')));
+        let mut bytes = Vec::new();
+        let mut decoder = UuDecoder::new(&mut input).unwrap();
+        decoder.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, b"Cat");
+    }
+
+    struct Counted(usize);
+
+    impl io::Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 }

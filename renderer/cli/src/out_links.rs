@@ -240,6 +240,40 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_cannot_be_made_keeps_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, path) = store(&folder.path().join("store"));
+        let links = OutLinks::of(&store);
+        // Longer than names of files may be, and into a folder that is not there.
+        for name in ["x".repeat(300), "none/result".to_owned()] {
+            let error = links.make(&folder.path().join(name), &path).unwrap_err();
+            assert!(
+                error.message().starts_with("cannot create symlink"),
+                "{}",
+                error.message()
+            );
+        }
+        links.forget_removed().unwrap();
+        assert_eq!(names(&links.results()).unwrap().len(), 0);
+        assert_eq!(names(&links.links()).unwrap().len(), 0);
+        assert_eq!(collected(&store), 1);
+    }
+
+    /// As many links as a closure has outputs share one export.
+    #[test]
+    fn many_links_to_a_closure_are_one_export() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, path) = store(&folder.path().join("store"));
+        let links = OutLinks::of(&store);
+        for number in 0..200 {
+            let link = folder.path().join(format!("result-{number}"));
+            links.make(&link, &path).unwrap();
+        }
+        assert_eq!(names(&links.results()).unwrap().len(), 1);
+        assert_eq!(names(&links.links()).unwrap().len(), 200);
+    }
+
+    #[test]
     fn what_is_no_link_is_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (store, path) = store(&folder.path().join("store"));
