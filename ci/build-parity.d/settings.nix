@@ -15,7 +15,7 @@ in
 {
   timeout = set "timeout = 2" 101 (run "setting-timeout" "sleep 60");
   silent = set "max-silent-time = 2" 101 (run "setting-silent" "sleep 60");
-  log = set "max-build-log-size = 1K" 1 (run "setting-log" "yes | head -c 5000; echo > $out");
+  log = { build.a = run "setting-log" "yes | head -c 5000; echo > $out"; options = { environment.NIX_CONFIG = "max-build-log-size = 1K"; varies = [ "log" ]; }; exit = 1; };
   log-is-unlimited = set "max-build-log-size = 0" 0 (run "setting-log-unlimited" "yes | head -c 5000; echo > $out");
   cores = set "cores = 3" 0 (run "setting-cores" "echo $NIX_BUILD_CORES > $out");
   cores-of-the-command-line = { build.a = run "setting-cores-given" "echo $NIX_BUILD_CORES > $out"; options = { environment.NIX_CONFIG = "cores = 3"; cores = 5; }; };

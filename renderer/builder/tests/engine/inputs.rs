@@ -126,7 +126,8 @@ pub(crate) fn what_caches_promise_and_do_not_give_is_built() {
         };
         let roots = [StoreDir::default().parse(world.out(&two, "out")).unwrap()];
         let store = Arc::new(open(&made));
-        let pushed = push(store, &roots, &to.parse().unwrap(), options, Arc::default());
+        let place = to.parse().unwrap();
+        let pushed = push(store, &roots, &place, options, Arc::default());
         pushed.await.unwrap();
         let fetches = |name: &str, fallback| {
             let extras = Extras {

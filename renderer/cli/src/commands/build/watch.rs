@@ -72,11 +72,9 @@ impl Watch {
     }
 
     /// Says what to do where a plan needs a shell, and there is none.
-    pub(crate) fn without_shell(self, lacks_shell: bool) -> Self {
-        Self {
-            lacks_shell,
-            ..self
-        }
+    pub(crate) fn without_shell(mut self, lacks_shell: bool) -> Self {
+        self.lacks_shell = lacks_shell;
+        self
     }
 
     /// Prints an event, or remembers what it changes.
