@@ -11,7 +11,6 @@ mod events;
 mod fetch;
 mod http;
 mod kinds;
-mod lease;
 mod metadata;
 mod metrics;
 mod observed;
@@ -32,13 +31,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::client::ClientBuilder;
+use niphas_daemon::Election;
 use tokio::net::TcpListener;
 use tracing::info;
 
 pub use niphas_api::BASE_IMAGE;
 
 use controller::Settings;
-use lease::Election;
 use metrics::{CountRequests, Metrics};
 
 /// The name that the operator's fields are managed under.

@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// A Lease, as one of its candidates sees it.
-pub(crate) struct Election {
+pub struct Election {
     api: Api<Lease>,
     name: String,
     identity: String,
@@ -30,7 +30,8 @@ pub(crate) struct Election {
 }
 
 impl Election {
-    pub(crate) fn new(client: Client, namespace: &str, name: String, identity: String) -> Self {
+    /// Of replicas that compete for the Lease of this name; `identity` is this one.
+    pub fn new(client: Client, namespace: &str, name: String, identity: String) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name,
@@ -40,7 +41,7 @@ impl Election {
     }
 
     /// Waits until the lease is held. Gives whether it is: not if `stop` came first.
-    pub(crate) async fn win(&mut self, stop: &CancellationToken) -> bool {
+    pub async fn win(&mut self, stop: &CancellationToken) -> bool {
         let mut told = String::new();
         loop {
             match self.attempt().await {
@@ -66,7 +67,7 @@ impl Election {
     }
 
     /// Renews the lease until it is lost, or `stop`. Gives whether it was lost.
-    pub(crate) async fn keep(&mut self, stop: &CancellationToken) -> bool {
+    pub async fn keep(&mut self, stop: &CancellationToken) -> bool {
         let mut renewed = Instant::now();
         loop {
             tokio::select! {
@@ -90,7 +91,7 @@ impl Election {
     }
 
     /// Lets another replica have the lease at once.
-    pub(crate) async fn release(&mut self) {
+    pub async fn release(&mut self) {
         let Some((lease, _)) = self.seen.take() else {
             return;
         };
