@@ -224,7 +224,7 @@ impl SourceTree {
     }
 
     /// The contents of a file, up to `limit` bytes. A link is followed within the tree.
-    pub(crate) fn read_text(&self, path: &Path, limit: u64) -> Result<Option<String>, FlakeError> {
+    pub fn read_text(&self, path: &Path, limit: u64) -> Result<Option<String>, FlakeError> {
         let Some(place) = self.locate(path) else {
             return Ok(None);
         };

@@ -4,9 +4,11 @@
 #![expect(unsafe_code, reason = "libgit2 keeps its limits in globals")]
 
 mod local;
+mod login;
 mod memory;
 
 pub use local::{discover, open, refuse_pipes};
+pub use login::{Login, Proof};
 pub use memory::{MAX_OBJECT, limit_memory};
 
 use std::sync::OnceLock;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use git2::{CertificateCheckStatus, Config, Cred, CredentialType, RemoteCallbacks};
+use niphas_git::Login;
 use url::Url;
 
 use crate::error::Error;
@@ -12,6 +13,8 @@ use crate::error::Error;
 /// How to prove to a server who we are.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
+    /// A login; if given, nothing else counts, and nothing of this machine is asked.
+    pub login: Option<Login>,
     /// Where the token for HTTPS is; if not given, git's credential helper is asked.
     pub token: Option<Token>,
     /// A private key for SSH without a passphrase; if not given, the SSH agent is asked.
@@ -77,6 +80,9 @@ impl<'a> Authentication<'a> {
     }
 
     pub(crate) fn callbacks(&self) -> RemoteCallbacks<'_> {
+        if let Some(login) = &self.access.login {
+            return login.callbacks();
+        }
         let mut callbacks = RemoteCallbacks::new();
         callbacks.credentials(|url, user, allowed| {
             self.answer(url, user, allowed).map_err(|error| {

@@ -24,7 +24,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    fn of(input: &Input) -> Result<Self, FlakeError> {
+    pub(super) fn of(input: &Input) -> Result<Self, FlakeError> {
         let mut url =
             Url::parse(input.attrs().required_string("url")?).map_err(crate::RefError::from)?;
         if url.scheme != "file" {

@@ -1,7 +1,7 @@
 //! Repositories elsewhere: bare clones in the cache folder, brought up to date as needed.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{
     AutotagOption, Config, Cred, CredentialType, Direction, FetchOptions, Oid, Progress,
@@ -15,13 +15,27 @@ use super::rate::Rate;
 use super::{FetchSettings, Fetcher, Found};
 use crate::attrs::Attrs;
 use crate::error::FlakeError;
-use crate::input::Input;
+use crate::input::{Input, Scheme};
 use crate::url::Url;
 
 /// The most objects of a pack: libgit2 has each in memory while it takes the pack in. Linux has some 11 million.
 const MAX_OBJECTS: usize = 32 << 20;
 
 impl Fetcher {
+    /// The clone that fetches of a repository elsewhere are made into, with the history that they brought. None for inputs that
+    /// are no such repositories, or were not fetched yet.
+    pub fn clone_folder(&self, input: &Input) -> Result<Option<PathBuf>, FlakeError> {
+        if input.scheme() != Some(Scheme::Git) {
+            return Ok(None);
+        }
+        let Place::Remote(url) = Place::of(input)? else {
+            return Ok(None);
+        };
+        let shallow = input.flag("shallow")?;
+        let (folder, _lock) = self.cache.repository(&url.expose(), shallow)?;
+        Ok(folder.join("HEAD").exists().then_some(folder))
+    }
+
     /// `url` is where `place` is.
     pub(super) fn find_remote(
         &self,
@@ -98,7 +112,7 @@ impl Fetcher {
         };
         match clone.fetch(&[&specs]) {
             Ok(()) => self.cache.remember(&key, &Attrs::new()),
-            Err(error) if !is_here => Err(error),
+            Err(error) if !is_here || !self.settings.uses_stale => Err(error),
             Err(error) => {
                 let url = clone.url;
                 tracing::warn!(
@@ -197,7 +211,7 @@ impl Clone<'_> {
             .remote_anonymous(&address)
             .map_err(failed())?;
         let connection = remote
-            .connect_auth(Direction::Fetch, Some(callbacks()), None)
+            .connect_auth(Direction::Fetch, Some(callbacks(self.settings)), None)
             .map_err(failed())?;
         let heads = connection.list().map_err(failed())?;
         Ok(heads
@@ -217,7 +231,7 @@ impl Clone<'_> {
         let refusal = Cell::new(None);
         let mut fetch = || {
             let mut remote = self.repository.remote_anonymous(&address)?;
-            let mut callbacks = callbacks();
+            let mut callbacks = callbacks(self.settings);
             callbacks.transfer_progress(|progress| match self.refuse(&progress, &mut rate) {
                 None => true,
                 error => {
@@ -289,8 +303,11 @@ impl Clone<'_> {
     }
 }
 
-/// Keys of the SSH agent, passwords of Git's credential helpers.
-fn callbacks<'a>() -> RemoteCallbacks<'a> {
+/// The login of the settings, or keys of the SSH agent and passwords of Git's credential helpers.
+fn callbacks(settings: &FetchSettings) -> RemoteCallbacks<'_> {
+    if let Some(login) = &settings.git_login {
+        return login.callbacks();
+    }
     let mut callbacks = RemoteCallbacks::new();
     let mut asked = 0;
     callbacks.credentials(move |url, user, allowed| {

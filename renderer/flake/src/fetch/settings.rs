@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use niphas_git::Login;
 use niphas_http::{RetryPolicy, Secret};
 use nix_formats::store_path::StoreDir;
 
@@ -24,6 +26,10 @@ pub struct FetchSettings {
     pub registries: RegistrySettings,
     /// Tokens by host, or by host and path, as in Nix's `access-tokens`.
     pub access_tokens: BTreeMap<String, Secret>,
+    /// How to log in to Git servers. Without it, this machine's SSH agent and Git's credential helpers are asked.
+    pub git_login: Option<Arc<Login>>,
+    /// Whether an earlier state of a branch counts where its server cannot be asked.
+    pub uses_stale: bool,
     /// Ask no server: what earlier fetches brought counts, however old it is.
     pub offline: bool,
     /// Whether work trees with uncommitted changes may be used.
@@ -76,6 +82,8 @@ impl FetchSettings {
                 ..RegistrySettings::default()
             },
             access_tokens: BTreeMap::new(),
+            git_login: None,
+            uses_stale: true,
             offline: false,
             allow_dirty: true,
             max_download: 8 << 30,

@@ -130,6 +130,7 @@ fn token_is_read_when_the_server_asks_for_it() {
     let file = test.folder.path().join("token");
     fs::write(&file, "s3cret-token\n").unwrap();
     let access = Access {
+        login: None,
         token: Some(Token::File(file.clone())),
         ssh_key: None,
     };

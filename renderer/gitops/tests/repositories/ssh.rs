@@ -96,6 +96,7 @@ fn one_case() {
     let location = Location::Remote(std::env::var(ADDRESS).unwrap());
     let ssh_key = std::env::var(KEY).ok().map(PathBuf::from);
     let access = Access {
+        login: None,
         token: None,
         ssh_key,
     };

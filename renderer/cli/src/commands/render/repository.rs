@@ -180,6 +180,7 @@ impl RepositoryArgs {
     /// Opens the repository.
     pub(super) fn open(&self, to: &Location) -> Result<GitOpsRepository, niphas_gitops::Error> {
         let access = Access {
+            login: None,
             token: match (&self.git_token_file, &self.git_token_env) {
                 (Some(file), _) => Some(Token::File(file.clone())),
                 (None, Some(name)) => Some(Token::Environment(name.clone())),
