@@ -14,8 +14,9 @@ use crate::attributes::{attribute, to_json};
 use crate::definitions::{DEFINITIONS, defined_at, evaluate_definitions};
 use crate::error::EnvironmentProblems;
 use crate::outputs::names_of;
+use crate::references::References;
 use crate::roots::BuiltOutput;
-use crate::workload::{Workload, workload_name};
+use crate::workload::Workload;
 
 /// What is kept of an environment itself.
 #[derive(Serialize, Deserialize)]
@@ -41,9 +42,21 @@ pub(crate) struct OpenedEnvironment<'a> {
     why_none: Option<&'static str>,
 }
 
-/// An environment as plain data.
+/// What an environment evaluated to, as plain data: what one process hands to another, which checks it again
+/// ([`EvaluatedEnvironments::from_data`](crate::EvaluatedEnvironments::from_data)).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentData {
+    /// The environment's name.
+    pub(crate) name: String,
+    /// All of it, with positions.
+    value: Json,
+    /// The store paths that strings refer to, by workload and system.
+    references: BTreeMap<String, BTreeMap<String, References>>,
+}
+
+/// An environment as its parts are kept.
 #[derive(Clone)]
-pub(crate) struct EnvironmentData {
+pub(crate) struct EnvironmentParts {
     /// As in [`EnvironmentHead`].
     pub(crate) attributes: Json,
     pub(crate) workloads: BTreeMap<String, Workload>,
@@ -144,35 +157,26 @@ impl<'a> OpenedEnvironment<'a> {
     }
 }
 
-impl EnvironmentData {
-    /// What builds the store paths that the workloads refer to, by path.
-    pub(crate) fn built_outputs(&self) -> impl Iterator<Item = (String, BuiltOutput)> {
-        let systems = self
-            .workloads
-            .values()
-            .flat_map(|workload| workload.systems.values());
-        let references = systems.flat_map(|on_system| &on_system.references);
-        references.filter_map(|(path, built)| Some((path.clone(), built.clone()?)))
-    }
-
-    /// Checks it.
-    pub(crate) fn check(
+impl EnvironmentParts {
+    /// The environment as one piece of data.
+    pub(crate) fn join(
         self,
         name: &str,
         answers: &Answers<'_>,
-        places: &Places<'_>,
-    ) -> Result<CheckedEnvironment, EnvironmentProblems> {
+        shown: &dyn Fn(&str) -> String,
+    ) -> EnvironmentData {
         let mut environment = self.attributes;
-        let mut references = BTreeMap::new();
+        let mut references: BTreeMap<String, BTreeMap<String, References>> = BTreeMap::new();
         let mut workloads = Map::new();
         let mut positions = Map::new();
         for (workload, data) in self.workloads {
             if let Some(position) = data.position {
-                positions.insert(workload.clone(), position.to_json(answers, places.shown));
+                positions.insert(workload.clone(), position.to_json(answers, shown));
             }
             let mut systems = Map::new();
             for (system, on_system) in data.systems {
-                references.insert((workload.clone(), system.clone()), on_system.references);
+                let of_workload = references.entry(workload.clone()).or_default();
+                of_workload.insert(system.clone(), on_system.references);
                 systems.insert(system, on_system.value);
             }
             workloads.insert(workload, Json::Object(systems));
@@ -182,31 +186,44 @@ impl EnvironmentData {
             attributes.entry("workloads").or_insert(workloads);
             attributes.insert("positions".to_owned(), Json::Object(positions));
         }
-        let checked = check(&Evaluated {
-            name,
-            // Only what passed is kept, and only this very program reads it.
-            keeps_rules: &|workload| answers.known(&workload_name(name, workload)).is_some(),
-            value: &environment,
-            references: &|workload, system| {
-                let key = (workload.to_owned(), system.to_owned());
-                let references = references.get(&key).into_iter();
-                references.flat_map(BTreeMap::keys).cloned().collect()
-            },
-            position: places.position,
-        });
-        checked.map_err(|problems| EnvironmentProblems {
-            environment: name.to_owned(),
-            problems,
-        })
+        EnvironmentData {
+            name: name.to_owned(),
+            value: environment,
+            references,
+        }
     }
 }
 
-/// How places are put into words.
-pub(crate) struct Places<'p> {
-    /// Where an attribute stands in the source.
-    pub(crate) position: &'p dyn Fn(&[Element]) -> Option<String>,
-    /// A file as messages name it.
-    pub(crate) shown: &'p dyn Fn(&str) -> String,
+impl EnvironmentData {
+    /// What builds the store paths that the workloads refer to, by path.
+    pub(crate) fn built_outputs(&self) -> impl Iterator<Item = (String, BuiltOutput)> {
+        let references = self.references.values().flat_map(BTreeMap::values);
+        let references = references.flatten();
+        references.filter_map(|(path, built)| Some((path.clone(), built.clone()?)))
+    }
+
+    /// Checks it. What workloads are known to keep the rules of the schema is up to the caller, and where attributes stand.
+    pub(crate) fn check(
+        &self,
+        keeps_rules: &dyn Fn(&str) -> bool,
+        position: &dyn Fn(&[Element]) -> Option<String>,
+    ) -> Result<CheckedEnvironment, EnvironmentProblems> {
+        let checked = check(&Evaluated {
+            name: &self.name,
+            keeps_rules,
+            value: &self.value,
+            references: &|workload, system| {
+                let systems = self.references.get(workload);
+                let references = systems.and_then(|systems| systems.get(system)).into_iter();
+                references.flat_map(BTreeMap::keys).cloned().collect()
+            },
+            position,
+        });
+        checked.map_err(|problems| EnvironmentProblems {
+            environment: self.name.clone(),
+            problems,
+        })
+    }
 }
 
 /// Where an attribute of the environment stands in the source, if it does.

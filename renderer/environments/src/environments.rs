@@ -13,7 +13,8 @@ use crate::answers::Answers;
 use crate::attributes::attribute;
 use crate::definitions::{DEFINITIONS, evaluate_definitions};
 use crate::environment::{
-    EnvironmentData, EnvironmentHead, OpenedEnvironment, Places, environment_name, position,
+    EnvironmentData, EnvironmentHead, EnvironmentParts, OpenedEnvironment, environment_name,
+    position,
 };
 use crate::error::{EnvironmentProblems, EvaluationError, RefusedEnvironments, WorkError};
 use crate::evaluation::Evaluation;
@@ -62,7 +63,7 @@ const NAMES: &str = "environments";
 struct UncheckedEnvironment<'a> {
     name: String,
     value: Value<'a>,
-    data: EnvironmentData,
+    data: EnvironmentParts,
     /// The workloads of it that other evaluators found.
     found_elsewhere: Vec<String>,
 }
@@ -97,15 +98,20 @@ impl<'f> Environments<'f> {
         &self,
         progress: &dyn Fn(Step<'_>),
     ) -> Result<EvaluatedEnvironments, EvaluationError> {
+        Ok(self.evaluate_with_data(progress)?.0)
+    }
+
+    /// As [`Self::evaluate`], and gives what was checked as plain data, too.
+    pub fn evaluate_with_data(
+        &self,
+        progress: &dyn Fn(Step<'_>),
+    ) -> Result<(EvaluatedEnvironments, Vec<EnvironmentData>), EvaluationError> {
         if let Some(known) = &self.known
-            && let Some((environments, built)) =
+            && let Some((environments, data)) =
                 known.check(&self.cached.answers(), &|file| self.cached.shown(file))
         {
-            return Ok(EvaluatedEnvironments {
-                environments,
-                built,
-                digest: Some(known.digest),
-            });
+            let digest = Some(known.digest);
+            return Ok((EvaluatedEnvironments::of(environments, &data, digest), data));
         }
         let workloads = FindWorkloads::new(self.named);
         let helper = &workloads;
@@ -114,22 +120,21 @@ impl<'f> Environments<'f> {
             let unchecked = find(evaluator, &workloads, opened, answers, progress)?;
             let names = unchecked.iter().map(|found| found.name.clone()).collect();
             let mut environments = Vec::new();
-            let mut built = BTreeMap::new();
+            let mut data = Vec::new();
             let mut refused = Vec::new();
             for environment in unchecked {
-                built.extend(environment.data.built_outputs());
                 match environment.check(evaluator, answers)? {
-                    Ok(checked) => environments.push(checked),
+                    Ok((checked, of_environment)) => {
+                        environments.push(checked);
+                        data.push(of_environment);
+                    }
                     Err(problems) => refused.push(problems),
                 }
             }
             RefusedEnvironments::unless_empty(refused).map_err(EvaluationError::from)?;
             let digest = self.cached.uses_answers().then(|| digest(answers, &names));
-            Ok(EvaluatedEnvironments {
-                environments,
-                built,
-                digest: digest.flatten(),
-            })
+            let evaluated = EvaluatedEnvironments::of(environments, &data, digest.flatten());
+            Ok((evaluated, data))
         })
     }
 
@@ -205,7 +210,7 @@ fn find<'a>(
         known.entry(environment).or_default().insert(name, workload);
     }
     let unchecked = opened.into_iter().map(|opened| UncheckedEnvironment {
-        data: EnvironmentData {
+        data: EnvironmentParts {
             attributes: opened.attributes,
             workloads: known.remove(&opened.name).unwrap_or_default(),
         },
@@ -221,16 +226,18 @@ impl<'a> UncheckedEnvironment<'a> {
         self,
         evaluator: &mut Evaluator<'a>,
         answers: &Answers<'_>,
-    ) -> Result<Result<CheckedEnvironment, EnvironmentProblems>, Box<EvalError>> {
+    ) -> Result<Result<(CheckedEnvironment, EnvironmentData), EnvironmentProblems>, Box<EvalError>>
+    {
         let (name, value) = (self.name, self.value);
         let is_of_modules = attribute(evaluator, value, DEFINITIONS)?.is_some();
         let again = (is_of_modules || !self.found_elsewhere.is_empty()).then(|| self.data.clone());
-        let check = |data: EnvironmentData, evaluator: &Evaluator<'a>| {
-            let places = Places {
-                position: &|path| position(evaluator, value, path),
-                shown: &|file| evaluator.shown_path(file.as_bytes()),
-            };
-            data.check(&name, answers, &places)
+        let check = |parts: EnvironmentParts, evaluator: &Evaluator<'a>| {
+            let data = parts.join(&name, answers, &|file| {
+                evaluator.shown_path(file.as_bytes())
+            });
+            let keeps_rules = keeps_rules(&name, answers);
+            let checked = data.check(&keeps_rules, &|path| position(evaluator, value, path));
+            checked.map(|checked| (checked, data))
         };
         let mut result = check(self.data, evaluator);
         if let (Err(_), Some(data)) = (&result, again) {
@@ -261,15 +268,9 @@ impl KnownEnvironments {
         &self,
         answers: &Answers<'_>,
         shown: &dyn Fn(&str) -> String,
-    ) -> Option<(Vec<CheckedEnvironment>, BTreeMap<String, BuiltOutput>)> {
-        // Problems are reported better by an evaluation, which knows positions.
-        let places = Places {
-            position: &|_| None,
-            shown,
-        };
-
+    ) -> Option<(Vec<CheckedEnvironment>, Vec<EnvironmentData>)> {
         let mut environments = Vec::new();
-        let mut built = BTreeMap::new();
+        let mut all = Vec::new();
         for name in &self.names {
             let head: EnvironmentHead = answers.decode(&environment_name(name))?;
             let mut workloads = BTreeMap::new();
@@ -277,14 +278,56 @@ impl KnownEnvironments {
                 let data = answers.decode(&workload_name(name, &workload))?;
                 workloads.insert(workload, data);
             }
-            let data = EnvironmentData {
+            let parts = EnvironmentParts {
                 attributes: head.attributes,
                 workloads,
             };
-            built.extend(data.built_outputs());
-            environments.push(data.check(name, answers, &places).ok()?);
+            let data = parts.join(name, answers, shown);
+            // Problems are reported better by an evaluation, which knows positions.
+            let checked = data.check(&keeps_rules(name, answers), &|_| None);
+            environments.push(checked.ok()?);
+            all.push(data);
         }
-        Some((environments, built))
+        Some((environments, all))
+    }
+}
+
+/// Which workloads of an environment were checked before: only what passed is kept, and only this very program reads it.
+fn keeps_rules<'k>(environment: &'k str, answers: &'k Answers<'_>) -> impl Fn(&str) -> bool {
+    move |workload| {
+        answers
+            .known(&workload_name(environment, workload))
+            .is_some()
+    }
+}
+
+impl EvaluatedEnvironments {
+    fn of(
+        environments: Vec<CheckedEnvironment>,
+        data: &[EnvironmentData],
+        digest: Option<Digest>,
+    ) -> Self {
+        let built = data.iter().flat_map(EnvironmentData::built_outputs);
+        Self {
+            environments,
+            built: built.collect(),
+            digest,
+        }
+    }
+
+    /// Environments that another process evaluated. They are checked as if they had been evaluated here, but problems have no
+    /// positions.
+    pub fn from_data(data: &[EnvironmentData]) -> Result<Self, RefusedEnvironments> {
+        let mut environments = Vec::new();
+        let mut refused = Vec::new();
+        for data in data {
+            match data.check(&|_| false, &|_| None) {
+                Ok(checked) => environments.push(checked),
+                Err(problems) => refused.push(problems),
+            }
+        }
+        RefusedEnvironments::unless_empty(refused)?;
+        Ok(Self::of(environments, data, None))
     }
 }
 

@@ -43,6 +43,7 @@ mod workload;
 pub use attributes::{attribute, members, select_first};
 pub use buildable::{Buildable, buildables_of};
 pub use closures::{Closures, closure_lines, resolve};
+pub use environment::EnvironmentData;
 pub use environments::{Environments, EvaluatedEnvironments, KnownEnvironments};
 pub use error::{
     EnvironmentProblems, EvaluationError, NixReport, RefusedEnvironments, ResolveError,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use niphas_gitops::{Owner, Relation, history_in, origin_url};
 use niphas_http::redacted;
-use nix_flake::RefError;
+use nix_flake::{FlakeRef, LockFile, RefError};
 use nix_formats::{HashAlgorithm, HashFormat};
 
 use crate::opened_flake::OpenedFlake;
@@ -49,19 +49,31 @@ impl Origin {
         };
         let dir = resolved.subdir.as_str();
         let owner = Owner::new(&repository, dir);
-        let names_dir = dir.is_empty() || repository.contains("dir=");
-        let repository = match repository.contains('?') {
-            _ if names_dir => repository,
-            true => format!("{repository}&dir={dir}"),
-            false => format!("{repository}?dir={dir}"),
-        };
-        let lock_file = locked.lock_file.to_json();
-        let hash = HashAlgorithm::Sha256.digest(lock_file.as_bytes());
         Ok(Self {
             owner,
-            repository,
+            repository: with_dir(repository, dir),
             revision,
-            flake_lock: hash.to_string(HashFormat::Sri, true),
+            flake_lock: lock_digest(&locked.lock_file),
+            clone,
+        })
+    }
+
+    /// The origin of a commit of a repository elsewhere: `reference` is what was fetched, `rev` what it was at, and `clone` where the
+    /// repository's history is.
+    pub fn of_commit(
+        reference: &FlakeRef,
+        rev: &str,
+        lock_file: &LockFile,
+        clone: Option<PathBuf>,
+    ) -> Result<Self, RefError> {
+        let url = reference.input.attrs().required_string("url")?;
+        let dir = reference.subdir.as_str();
+        let repository = redacted(url);
+        Ok(Self {
+            owner: Owner::new(&repository, dir),
+            repository: with_dir(repository, dir),
+            revision: Some(rev.to_owned()),
+            flake_lock: lock_digest(lock_file),
             clone,
         })
     }
@@ -76,4 +88,19 @@ impl Origin {
             None => Relation::Unknown,
         }
     }
+}
+
+/// A repository's URL with the flake's folder in it.
+fn with_dir(repository: String, dir: &str) -> String {
+    let names_dir = dir.is_empty() || repository.contains("dir=");
+    match repository.contains('?') {
+        _ if names_dir => repository,
+        true => format!("{repository}&dir={dir}"),
+        false => format!("{repository}?dir={dir}"),
+    }
+}
+
+fn lock_digest(lock_file: &LockFile) -> String {
+    let hash = HashAlgorithm::Sha256.digest(lock_file.to_json().as_bytes());
+    hash.to_string(HashFormat::Sri, true)
 }
