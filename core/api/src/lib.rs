@@ -59,6 +59,12 @@ pub const ENVIRONMENT_ANNOTATION: &str = "niphas.io/environment";
 /// The annotation that makes the operator leave a workload as it is, unless its value is `false`.
 pub const SUSPEND_ANNOTATION: &str = "niphas.io/suspend";
 
+/// The annotation that has a source's last push tried again: each new value once.
+pub const RETRY_ANNOTATION: &str = "niphas.io/retry";
+
+/// The annotation by which the receiver of webhooks tells that a source's branch was pushed.
+pub const PUSHED_ANNOTATION: &str = "niphas.io/pushed";
+
 /// The CSI driver that mounts closures.
 pub const CSI_DRIVER: &str = "csi.niphas.io";
 

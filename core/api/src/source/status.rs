@@ -14,6 +14,9 @@ pub struct NiphasSourceStatus {
     /// Where the Git host sends webhooks, below the service's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_path: Option<String>,
+    /// The value of the annotation `niphas.io/retry` that was acted upon last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_retry: Option<String>,
     /// How far the last push has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revisions: Option<Revisions>,
