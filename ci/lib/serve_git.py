@@ -63,4 +63,5 @@ class Backend(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), Backend).serve_forever()
+if __name__ == "__main__":
+    http.server.ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), Backend).serve_forever()

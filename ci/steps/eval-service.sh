@@ -1,5 +1,12 @@
 # shellcheck shell=bash
-# The parts of the evaluation service that need programs of their own to be tested with.
+# The evaluation service, and the parts of it that need programs of their own to be tested with.
+
+# All of it, against a real API server.
+step_eval_service() {
+  has_go || return 0
+  cargo build --workspace --locked --quiet --bin niphas-eval
+  NIPHAS_EVAL=$CARGO_TARGET_DIR/debug/niphas-eval ci/eval-service
+}
 
 # The client of Git hosts, and a real Gitea.
 step_forges() {

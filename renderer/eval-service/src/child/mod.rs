@@ -1,0 +1,124 @@
+//! The process that evaluates one flake, and ends.
+//!
+//! What a flake says is code of a stranger. So it is evaluated by a process that was given nothing worth reading
+//! ([`isolation`]): the service fetches what the lock file names before, and checks what comes back after.
+
+mod isolation;
+mod landlock;
+pub(crate) mod protocol;
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use niphas_environments::{Access, Environments, Evaluation, EvaluationError, OpenedFlake};
+use nix_evaluator::{Limits, Settings};
+use nix_flake::{FetchSettings, Fetcher, FlakeError, FlakeRef, LockOptions};
+
+use protocol::{Answer, Request};
+
+/// The largest request.
+const MAX_REQUEST: u64 = 16 << 20;
+
+/// The stack of the thread that evaluates; it takes more where it needs more.
+const STACK: usize = 16 << 20;
+
+/// Of an evaluation's memory, the part that its values may take. As much again may be in use for a moment.
+const SHARE_OF_VALUES: u64 = 2;
+
+/// Evaluates what standard input asks for, and answers on standard output.
+pub fn main() -> anyhow::Result<()> {
+    isolation::refuse_open_files()?;
+    let mut text = Vec::new();
+    let stdin = std::io::stdin().lock();
+    stdin.take(MAX_REQUEST).read_to_end(&mut text)?;
+    let request: Request = serde_json::from_slice(&text).context("reading the request")?;
+    let answer = match isolation::isolate(&request) {
+        // The C library finds the stack of the first thread in /proc, which is out of reach by now.
+        Ok(()) => std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK);
+            let thread = thread.spawn_scoped(scope, || match evaluate(&request) {
+                Ok(answer) => answer,
+                Err(error) => Answer::Failed(nix_formats::chain(&*error)),
+            });
+            let answer = thread.context("starting a thread")?.join();
+            answer.map_err(|_| anyhow::anyhow!("the evaluation panicked"))
+        })?,
+        Err(error) => Answer::NotIsolated(format!("{error:#}")),
+    };
+    let mut stdout = std::io::stdout().lock();
+    serde_json::to_writer(&mut stdout, &answer)?;
+    stdout.flush()?;
+    Ok(())
+}
+
+fn evaluate(request: &Request) -> Result<Answer, Box<EvaluationError>> {
+    let mut settings = FetchSettings::new(&request.cache);
+    settings.offline = true;
+    settings.registries.global = String::new();
+    let reference = FlakeRef::from_attrs(request.flake.clone())
+        .map_err(|error| EvaluationError::from(FlakeError::from(error)))?;
+    let options = LockOptions {
+        use_registries: false,
+        allow_unlocked: false,
+        ..LockOptions::default()
+    };
+    let opened = OpenedFlake::open(Fetcher::new(settings), &reference, &options);
+    let flake = match opened {
+        Ok(flake) => flake,
+        Err(error) if needs_a_lock(&error) => {
+            return Ok(Answer::Failed(format!(
+                "{}; {LOCK_HINT}",
+                nix_formats::chain(&error)
+            )));
+        }
+        Err(error) => return Err(Box::new(error.into())),
+    };
+    if flake.locked.is_changed() {
+        return Ok(Answer::Failed(format!(
+            "flake.lock does not have all inputs of flake.nix; {LOCK_HINT}"
+        )));
+    }
+    let values = usize::try_from(request.limits.memory / SHARE_OF_VALUES).unwrap_or(usize::MAX);
+    let evaluation = Evaluation {
+        settings: Settings {
+            pure: true,
+            limits: Limits {
+                time: Some(request.limits.time),
+                memory: Some(values),
+                interrupt: None,
+            },
+            ..Settings::default()
+        },
+        uses_cache: true,
+        // There is nothing that it could reach.
+        access: Access::Everything,
+        profile: None,
+        hear: Arc::new(|message| tracing::info!("{message}")),
+        record: None,
+        builds: None,
+    };
+    let environments = Environments::open(&flake, &evaluation, &request.environments)?;
+    let (_, data) = environments.evaluate_with_data(&|_| ())?;
+    Ok(Answer::Evaluated(data))
+}
+
+/// What an author of a flake can do about inputs that are not locked.
+pub(crate) const LOCK_HINT: &str =
+    "run 'niphas flake lock' or 'nix flake lock', and commit flake.lock";
+
+fn needs_a_lock(error: &FlakeError) -> bool {
+    let mut error: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(this) = error {
+        let boxed = this.downcast_ref::<Box<FlakeError>>().map(|error| &**error);
+        let flake = this.downcast_ref::<FlakeError>().or(boxed);
+        if matches!(
+            flake,
+            Some(FlakeError::Offline(_) | FlakeError::UnlockedInPureMode(_))
+        ) {
+            return true;
+        }
+        error = this.source();
+    }
+    false
+}

@@ -1,0 +1,121 @@
+//! `niphas-eval`: every push to a source's repository becomes a commit in its GitOps repository.
+//!
+//! Webhooks and polls say that a branch may have moved. `queue`, a pure state machine, says what is looked at and what is run, and
+//! when. A run fetches the branch with the source's login, and what its lock file names; a process of its own evaluates it, which has
+//! nothing but those files (`child`); then the closures are looked up, rendered and committed by the same libraries as `niphas render`.
+//!
+//! There is no database: what is known of a source stands in its status. Of several replicas all receive webhooks, and one runs
+//! sources; they tell it by annotations.
+
+mod child;
+mod cluster;
+mod controller;
+mod evaluate;
+mod fetch;
+mod hook;
+mod http;
+mod login;
+mod metrics;
+pub mod policy;
+mod queue;
+mod run;
+mod source;
+mod status;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use kube::Client;
+use niphas_daemon::Election;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use controller::Context;
+use metrics::Metrics;
+use policy::Policy;
+
+pub use child::main as evaluate_in_this_process;
+
+/// How the service runs.
+#[derive(Debug)]
+pub struct Options {
+    /// What namespaces may do.
+    pub policy: Policy,
+    /// Where webhooks, metrics and health are served.
+    pub listen: SocketAddr,
+    /// The namespace of the Lease.
+    pub lease_namespace: String,
+    /// The name of the Lease.
+    pub lease_name: String,
+    /// Who this replica is.
+    pub identity: String,
+    /// The cluster to work for; the one that the service runs in if there is none.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Runs the service until it is asked to end, or loses the Lease.
+pub async fn serve(options: Options) -> anyhow::Result<()> {
+    let stop = niphas_daemon::stop_signal()?;
+    let config = niphas_daemon::cluster(options.kubeconfig.as_deref())
+        .await?
+        .context("not running in a pod of a cluster; name a cluster with --kubeconfig")?;
+    let client = Client::try_from(config)?;
+    let (metrics, sources) = (Metrics::default(), Arc::<cluster::Sources>::default());
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    info!(address = %listener.local_addr()?, "serving webhooks, metrics and health");
+    let service = http::Service {
+        client: client.clone(),
+        sources: Arc::clone(&sources),
+        metrics: metrics.clone(),
+        registry: metrics.registry(),
+        replays: Mutex::default(),
+        hooks: tokio::sync::Mutex::default(),
+    };
+    let pages = http::pages(Arc::new(service));
+    let pages = tokio::spawn(niphas_daemon::serve(listener, pages, stop.clone()));
+    let watch = {
+        let (sources, client, stop) = (Arc::clone(&sources), client.clone(), stop.clone());
+        tokio::spawn(async move { sources.watch(client, stop).await })
+    };
+    let mut election = Election::new(
+        client.clone(),
+        &options.lease_namespace,
+        options.lease_name.clone(),
+        options.identity.clone(),
+    );
+    if election.win(&stop).await {
+        info!(
+            lease = options.lease_name,
+            identity = options.identity,
+            "leading"
+        );
+        metrics.leads(true);
+        let context = Context {
+            client,
+            policy: Arc::new(options.policy),
+            sources,
+            metrics: metrics.clone(),
+            identity: options.identity,
+        };
+        let leading = controller::lead(context, stop.clone());
+        tokio::pin!(leading);
+        tokio::select! {
+            () = &mut leading => {}
+            is_lost = election.keep(&stop) => {
+                // Whatever is under way is dropped: another replica leads from now on.
+                anyhow::ensure!(!is_lost, "the lease '{}' was lost", options.lease_name);
+                leading.await;
+            }
+        }
+        metrics.leads(false);
+        election.release().await;
+    }
+    watch.await?;
+    pages.await?;
+    info!("stopped");
+    Ok(())
+}

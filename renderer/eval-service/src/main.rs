@@ -1,0 +1,36 @@
+//! The program `niphas-eval`.
+
+mod args;
+#[cfg(test)]
+mod reference;
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+/// It gives back what large answers took: the C library's keeps it in pieces, until the limit of a pod is reached.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Evaluate => niphas_eval_service::evaluate_in_this_process(),
+        Command::Crd => {
+            let text = niphas_api::to_yaml(&niphas_api::source_crd())?;
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
+        Command::Serve(args) => {
+            niphas_daemon::start_logging(args.log_format, &args.log)
+                .with_context(|| format!("'{}' is no log filter", args.log))?;
+            let options = args.options()?;
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?
+                .block_on(niphas_eval_service::serve(options))
+        }
+    }
+}
