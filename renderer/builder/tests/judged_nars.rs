@@ -1,10 +1,5 @@
 //! Outputs that arrive as NARs: what is found of them is what is found where they were left, for each case of `outputs/cases.nix`.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "tests may; clippy knows only their functions"
-)]
-
 mod left;
 
 use std::collections::BTreeMap;

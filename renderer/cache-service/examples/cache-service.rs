@@ -166,7 +166,7 @@ async fn measure(size: u64, is_compressed: bool) {
         .await
         .unwrap();
     assert!(matches!(outcome, Outcome::Stored { .. }), "{outcome:?}");
-    let stored = begun.elapsed() - uploaded;
+    let stored = begun.elapsed().checked_sub(uploaded).unwrap();
     let rate = |time: Duration| (size >> 20) as f64 / time.as_secs_f64();
     println!(
         "uploaded at {:.0} MiB/s, checked and stored at {:.0} MiB/s; memory of pod and service together: {} MiB, {} MiB before",

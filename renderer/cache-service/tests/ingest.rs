@@ -374,9 +374,10 @@ async fn fixed_outputs_have_the_hash_that_they_must() {
         let out = out_of(&derivation);
         let build = service.world.add("pod", spec(&derivation));
         let client = service.client(if number == 0 { "pod" } else { "pod2" });
-        let mut pods = service.world.0.pods.lock().unwrap();
-        pods.insert("pod2".to_owned(), vec![build.clone()]);
-        drop(pods);
+        {
+            let mut pods = service.world.0.pods.lock().unwrap();
+            pods.insert("pod2".to_owned(), vec![build.clone()]);
+        }
         for contents in [nar(bad), nar(good)] {
             let source = Arc::new(Nars(BTreeMap::from([(out.clone(), contents.clone())])));
             let own = info(&out, &contents, &[]);
@@ -515,6 +516,7 @@ async fn hostile_outputs_are_refused() {
 
 /// Requests that a pod may not make.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table of requests")]
 async fn hostile_requests_are_refused() {
     let case = case().await;
     let mut other = derivation("other", &[], &[("out", DerivationOutput::Deferred)], &[]);

@@ -41,13 +41,14 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let error: anyhow::Error = error.into();
         match error.downcast::<EvaluationError>() {
             Ok(error) => evaluation::failure(error),
-            Err(error) => match traced(&error) {
-                Some(report) => Failure::Nix(report.into_bytes()),
-                None => {
+            Err(error) => {
+                if let Some(report) = traced(&error) {
+                    Failure::Nix(report.into_bytes())
+                } else {
                     let hint = hint(&error);
                     Failure::Other { error, hint }
                 }
-            },
+            }
         }
     }
 }
@@ -60,12 +61,12 @@ fn traced(error: &anyhow::Error) -> Option<String> {
     );
     let mut texts: Vec<String> = error.chain().map(ToString::to_string).collect();
     let fault = texts.pop().filter(|_| is_traced)?;
-    let doing: String = texts
+    let doing: Vec<String> = texts
         .iter()
-        .map(|text| format!("\n       … {text}\n"))
+        .map(|it| format!("\n       … {it}\n"))
         .collect();
     let fault = fault.replace('\n', "\n       ");
-    Some(format!("error:{doing}\n       error: {fault}"))
+    Some(format!("error:{}\n       error: {fault}", doing.concat()))
 }
 
 impl Failure {

@@ -9,7 +9,7 @@ use niphas_daemon::LogFormat;
 use niphas_eval_service::Options;
 use niphas_eval_service::policy::Policy;
 
-/// The evaluation service of niphas: each push to the repository of a NiphasSource is evaluated, and rendered into its GitOps
+/// The evaluation service of niphas: each push to the repository of a `NiphasSource` is evaluated, and rendered into its GitOps
 /// repository.
 #[derive(Debug, Parser)]
 #[command(name = "niphas-eval", version)]
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run the service
     Serve(ServeArgs),
-    /// Print the definition of NiphasSource as YAML, ready for kubectl apply
+    /// Print the definition of `NiphasSource` as YAML, ready for kubectl apply
     Crd,
     /// Evaluate the flake that standard input names: for the service itself
     #[command(hide = true)]

@@ -73,6 +73,10 @@ fn json_response(code: StatusCode, body: &Value) -> Response {
 /// What is answered, and the name of it for metrics.
 type Answer = (&'static str, StatusCode, Value);
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "errors and texts that end here"
+)]
 fn refuse(result: &'static str, code: StatusCode, error: impl ToString) -> Answer {
     (result, code, json!({ "error": error.to_string() }))
 }
@@ -184,7 +188,7 @@ async fn act(
                 match hook::why_skipped(source, push) {
                     Some(why) => skipped.push(format!("branch '{}': {why}", push.branch)),
                     None => {
-                        queued.push(json!({ "branch": push.branch, "revision": push.revision }))
+                        queued.push(json!({ "branch": push.branch, "revision": push.revision }));
                     }
                 }
             }

@@ -66,6 +66,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors and texts that end here"
+    )]
     fn settled(result: RunResult, message: impl ToString) -> Self {
         Self {
             result,
@@ -200,7 +204,7 @@ impl Run {
             .map_err(|error: RefusedEnvironments| {
                 Failure::settled(RunResult::RenderFailed, error)
             })?;
-            commit(&spec, &flake, files, login)
+            commit(&spec, &flake, files, &login)
         });
         let commit = committed
             .await
@@ -233,7 +237,7 @@ fn commit(
     spec: &NiphasSourceSpec,
     flake: &FetchedFlake,
     files: std::collections::BTreeMap<String, niphas_render::RenderedEnvironment>,
-    login: Arc<Login>,
+    login: &Login,
 ) -> Result<Option<String>, Failure> {
     let refused =
         |error: &dyn ToString| Failure::settled(RunResult::RenderFailed, error.to_string());
@@ -270,7 +274,7 @@ fn commit(
         prune: false,
     };
     let access = Access {
-        login: Some((*login).clone()),
+        login: Some(login.clone()),
         ..Access::default()
     };
     let location = Location::Remote(target.url.clone());

@@ -1,7 +1,5 @@
 //! What the program prints is what `deploy` has.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::process::Command;
 
 #[test]

@@ -222,7 +222,7 @@ impl<'a> Attrs<'a> {
             || saved >= LEAST_SAVED && saved >= SAVED_FOR_EACH * above.len();
         match self.parts() {
             (entries, below) if layers >= MOST_LAYERS => {
-                self.update_layers(arena, shapes, (entries, below), above)
+                Self::update_layers(arena, shapes, (entries, below), above)
             }
             _ if pays => Self::layered(arena, above, self),
             (entries, None) => Self::from_entries(arena, merged_in(arena, shapes, entries, above)),
@@ -246,7 +246,6 @@ impl<'a> Attrs<'a> {
     /// `above` over as many layers as there may be: merges it with the smallest that lie on top, and leaves the large ones
     /// below as they are.
     fn update_layers(
-        &self,
         arena: &'a Bump,
         shapes: &mut Shapes<'a>,
         (entries, mut below): (Entries<'a>, Option<&'a Attrs<'a>>),

@@ -69,7 +69,7 @@ impl<'a> Evaluator<'a> {
                 for attr in self.sorted_attrs(attrs) {
                     write_name(out, self.symbols.bytes(attr.name));
                     out.extend(b" = ");
-                    self.write_plain_slot(out, &attr.value, seen, depth + 1)?;
+                    self.write_plain_slot(out, attr.value, seen, depth + 1)?;
                     out.extend(b"; ");
                 }
                 out.push(b'}');

@@ -91,7 +91,7 @@ impl GitHubApp {
             .unwrap_or_default();
         let claims = json!({
             "iat": now.saturating_sub(DRIFT).as_secs(),
-            "exp": (now + LIFE - DRIFT).as_secs(),
+            "exp": (now + LIFE).saturating_sub(DRIFT).as_secs(),
             "iss": self.id,
         });
         let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());

@@ -177,12 +177,11 @@ impl Client {
 
     async fn own_user(&self) -> Result<&str, ForgeError> {
         let ask = || async {
-            match self.sender.app() {
-                Some(app) => Ok(format!("app {}", app.id())),
-                None => {
-                    let api = self.repository.forge().api();
-                    self.send(&api.own_user(&self.repository)).await
-                }
+            if let Some(app) = self.sender.app() {
+                Ok(format!("app {}", app.id()))
+            } else {
+                let api = self.repository.forge().api();
+                self.send(&api.own_user(&self.repository)).await
             }
         };
         self.own_user.get_or_try_init(ask).await.map(String::as_str)

@@ -141,7 +141,6 @@ fn line(parts: &[Part<'_>]) -> String {
     let mut text = String::new();
     for part in parts {
         match part {
-            Part::Text(words) => text.push_str(words),
             Part::Number(number) => {
                 let _ = write!(text, "{number}");
             }
@@ -149,7 +148,7 @@ fn line(parts: &[Part<'_>]) -> String {
             Part::Link(words, url) if matches!(url.scheme(), "https" | "http") => {
                 let _ = write!(text, "[{words}](<{url}>)");
             }
-            Part::Link(words, _) => text.push_str(words),
+            Part::Text(words) | Part::Link(words, _) => text.push_str(words),
         }
     }
     text

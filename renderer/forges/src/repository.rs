@@ -267,6 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of URLs")]
     fn repositories_are_found_from_clone_urls() {
         use Forge::{BitbucketCloud, BitbucketServer, Forgejo, GitHub, GitLab, Gitea};
         for (forge, url, api, name) in [

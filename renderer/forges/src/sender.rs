@@ -143,14 +143,13 @@ impl Sender {
         let own = app.token(SystemTime::now())?;
         let own = token_header(forge, &own).ok_or(ForgeError::Credentials)?;
         let (owner, name) = (self.repository.owner(), self.repository.name());
-        let id = match app.installation() {
-            Some(id) => id,
-            None => {
-                let url = self.repository.url(["repos", owner, name, "installation"]);
-                let read = |found: Installation| Ok(found.id);
-                let call = Call::json(forge, Method::GET, &url, None, read);
-                self.exchange(&call, &own).await?
-            }
+        let id = if let Some(id) = app.installation() {
+            id
+        } else {
+            let url = self.repository.url(["repos", owner, name, "installation"]);
+            let read = |found: Installation| Ok(found.id);
+            let call = Call::json(forge, Method::GET, &url, None, read);
+            self.exchange(&call, &own).await?
         };
         let id = id.to_string();
         let url = self

@@ -1,5 +1,7 @@
 //! What every host is asked, and how its answers are read: those that its documentation shows.
 
+use std::fmt::Write as _;
+
 use http::Request;
 use insta::assert_snapshot;
 use niphas_forges::{
@@ -35,11 +37,12 @@ fn text<T>(name: &str, call: &Call<T>) -> String {
     let request: &Request<Vec<u8>> = &call.request;
     let mut text = format!("# {name}\n{} {}\n", request.method(), request.uri());
     for (name, value) in request.headers() {
-        text += &format!("{name}: {}\n", value.to_str().expect("text"));
+        let _ = writeln!(text, "{name}: {}", value.to_str().expect("text"));
     }
     if !request.body().is_empty() {
         let body: serde_json::Value = serde_json::from_slice(request.body()).expect("JSON");
-        text += &format!("{}\n", serde_json::to_string_pretty(&body).expect("JSON"));
+        text += &serde_json::to_string_pretty(&body).expect("JSON");
+        text.push('\n');
     }
     text + "\n"
 }
@@ -161,7 +164,7 @@ fn states_are_the_hosts_own() {
                     .set_status(&repository(forge), &commit(), Context::Evaluate, &status);
             let body: serde_json::Value =
                 serde_json::from_slice(call.request.body()).expect("JSON");
-            table += &format!("{forge} {state:?} {}\n", body["state"]);
+            let _ = writeln!(table, "{forge} {state:?} {}", body["state"]);
             assert!(call.repeats);
         }
     }

@@ -198,7 +198,7 @@ async fn pull_request(gitea: &Gitea, client: &Client, repository: &str) -> u64 {
     let second = client.propose(&proposal).await.expect("a pull request");
     assert_eq!(first.number, second.number);
     assert!(second.is_open && !second.head.is_fork);
-    proposal.title = "prod: newer closures".to_owned();
+    "prod: newer closures".clone_into(&mut proposal.title);
     let third = client.propose(&proposal).await.expect("a pull request");
     assert_eq!(
         (third.number, third.title.as_str()),

@@ -138,7 +138,7 @@ pub(crate) enum Advance {
 }
 
 enum Backend {
-    Local(Local),
+    Local(Box<Local>),
     Remote(Remote),
 }
 
@@ -156,7 +156,7 @@ impl GitOpsRepository {
             return Err(Error::BadBranch(branch.to_owned()));
         }
         let backend = match location {
-            Location::Path(path) => Backend::Local(Local::open(path, branch)?),
+            Location::Path(path) => Backend::Local(Box::new(Local::open(path, branch)?)),
             Location::Remote(url) => Backend::Remote(Remote::open(url, branch, access)?),
         };
         Ok(Self {

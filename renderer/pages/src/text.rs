@@ -107,9 +107,10 @@ pub(crate) fn link(link: &Link) -> Markup {
 }
 
 fn outward(words: &str, url: Option<&str>) -> Markup {
-    match url.filter(|url| is_web(url)) {
-        Some(url) => html! { a href=(url) rel="noreferrer" { (words) } },
-        None => html! { (words) },
+    if let Some(url) = url.filter(|url| is_web(url)) {
+        html! { a href=(url) rel="noreferrer" { (words) } }
+    } else {
+        html! { (words) }
     }
 }
 

@@ -44,9 +44,10 @@ pub fn memory(job: &Job) -> Memory {
             .as_ref()
             .is_none_or(|it| identity.members.contains(it))
     };
-    match JobIdentity::of(job).is_ok_and(is_member) {
-        true => Memory::Failed(failure),
-        false => Memory::Nothing,
+    if JobIdentity::of(job).is_ok_and(is_member) {
+        Memory::Failed(failure)
+    } else {
+        Memory::Nothing
     }
 }
 

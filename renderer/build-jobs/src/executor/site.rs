@@ -132,7 +132,7 @@ impl<W: Workshop> Site<W> {
         if self.seen.get(name) == Some(&key) && !is_retried {
             return;
         }
-        let is_new = !self.seen.get(name).is_some_and(|(uid, _)| *uid == key.0);
+        let is_new = self.seen.get(name).is_none_or(|(uid, _)| *uid != key.0);
         self.seen.insert(name.to_owned(), key);
         if is_retried && standing != Standing::Removed {
             info!(derivation = %identity.derivation, "a failed build is tried again, as its Job asks for");
@@ -271,7 +271,9 @@ impl<W: Workshop> Site<W> {
             Command::Retry(derivation) => {
                 self.schedule.forget(&derivation);
                 let failed = self.observed.failed(&derivation);
-                failed.into_iter().for_each(|job| self.delete(job));
+                for job in failed {
+                    self.delete(job);
+                }
             }
             Command::Progress { derivation, answer } => {
                 let progress = self.schedule.progress(&derivation);
@@ -339,7 +341,7 @@ impl<W: Workshop> Site<W> {
         }
         self.paused_until = None;
         while self.starts.len() < STARTS {
-            let Some(start) = self.schedule.next() else {
+            let Some(start) = self.schedule.next_start() else {
                 return;
             };
             let attempt = self.attempts.get(&start.derivation).copied();

@@ -219,7 +219,7 @@ fn annotations(work: &Work<'_>) -> BTreeMap<String, String> {
 fn volume(placement: &Placement, inputs: InputClosure<'_>) -> BTreeMap<String, String> {
     let attributes = VolumeAttributes {
         roots: Roots::from(inputs.root.clone()),
-        digest: inputs.digest.clone(),
+        digest: *inputs.digest,
     };
     let systems = placement.node_systems.iter();
     systems

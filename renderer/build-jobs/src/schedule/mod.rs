@@ -171,7 +171,7 @@ pub enum BadRun {
 pub const MAX_BUILDS: usize = 100_000;
 
 /// How long a build is thought to take that never ran.
-const GUESS: Duration = Duration::from_secs(60);
+const GUESS: Duration = Duration::from_mins(1);
 /// How long one is that is not worth a pod.
 const LOCAL_GUESS: Duration = Duration::from_secs(1);
 
@@ -324,7 +324,7 @@ impl Schedule {
 
     /// What starts next, if anything may. It counts as running from now on: [`put_back`](Self::put_back) says that it did not come to
     /// that.
-    pub fn next(&mut self) -> Option<Start> {
+    pub fn next_start(&mut self) -> Option<Start> {
         let node = self.shares.choose(&self.graph, &self.limits)?;
         let members = self.graph.members(node);
         self.graph.run(node, &members);

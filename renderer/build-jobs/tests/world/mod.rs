@@ -25,6 +25,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// None where there is no cluster for tests.
+    #[expect(clippy::print_stdout, reason = "a test that does nothing says so")]
     pub(crate) async fn new(name: &str) -> Option<Self> {
         if std::env::var_os("NIPHAS_TEST_CLUSTER").is_none() {
             println!("skipped: NIPHAS_TEST_CLUSTER is not set: run ci/build-jobs");

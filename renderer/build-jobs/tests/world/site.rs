@@ -206,7 +206,7 @@ impl Site {
     pub(crate) async fn wait(&mut self, until: impl Fn(&RunProgress) -> bool) -> RunProgress {
         let mut progress = self.progress.clone().unwrap();
         let waited = progress.wait_for(|it| until(it));
-        let waited = tokio::time::timeout(Duration::from_secs(120), waited).await;
+        let waited = tokio::time::timeout(Duration::from_mins(2), waited).await;
         let found = waited.ok().map(|found| found.unwrap().clone());
         found.unwrap_or_else(|| panic!("waited too long: {:?}", self.progress()))
     }

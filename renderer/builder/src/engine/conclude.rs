@@ -26,12 +26,11 @@ impl Run<'_> {
             };
             match fetched {
                 None => return Ok(()),
-                Some(Ok((_, Ok(())))) => {}
                 Some(Ok((derivation, Err(error)))) => self.unfetched(derivation, error).await?,
                 Some(Err(error)) if error.is_panic() => {
                     std::panic::resume_unwind(error.into_panic())
                 }
-                Some(Err(_)) => {}
+                Some(Ok((_, Ok(()))) | Err(_)) => {}
             }
         }
     }

@@ -80,12 +80,11 @@ impl Client {
         file: &Path,
         arrived: &mut Option<u64>,
     ) -> Result<usize, Stopped> {
-        let at = match *arrived {
-            Some(at) => at,
-            None => {
-                let head = send(self.start(Method::HEAD, path)?).await?;
-                offset(head.headers()).ok_or(Sent::Offset)?
-            }
+        let at = if let Some(at) = *arrived {
+            at
+        } else {
+            let head = send(self.start(Method::HEAD, path)?).await?;
+            offset(head.headers()).ok_or(Sent::Offset)?
         };
         *arrived = Some(at);
         let bytes = read(file.to_owned(), at).await.map_err(Stopped::File)?;

@@ -192,7 +192,7 @@ impl NarPieces {
         let (sender, receiver) = mpsc::channel(WAITING);
         let thread = tokio::task::spawn_blocking(move || {
             let out = Sender {
-                sender,
+                pieces: sender,
                 skip: offset,
                 gathered: BytesMut::new(),
             };
@@ -270,7 +270,7 @@ impl NarPieces {
 
 /// Gives what is written to it away, but for the beginning.
 struct Sender {
-    sender: mpsc::Sender<Bytes>,
+    pieces: mpsc::Sender<Bytes>,
     skip: u64,
     gathered: BytesMut,
 }
@@ -281,7 +281,7 @@ impl Sender {
         if piece.is_empty() {
             return Ok(());
         }
-        let sent = self.sender.blocking_send(piece);
+        let sent = self.pieces.blocking_send(piece);
         // The attempt ended.
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }

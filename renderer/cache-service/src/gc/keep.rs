@@ -42,16 +42,14 @@ pub(super) fn kept(
         }
         let mut with_this = Vec::new();
         let needed = mark_into(index, number, &mut kept, &mut with_this);
-        match left.checked_sub(needed) {
-            Some(rest) => left = rest,
+        let Some(rest) = left.checked_sub(needed) else {
             // The newest stay; what is older than the first that does not fit goes.
-            None => {
-                for number in with_this {
-                    kept[number as usize] = false;
-                }
-                break;
+            for number in with_this {
+                kept[number as usize] = false;
             }
-        }
+            break;
+        };
+        left = rest;
     }
     (kept, missing)
 }

@@ -104,7 +104,7 @@ impl Removal<'_> {
         let folder = self.folder.join("realisations");
         let mut is_changed = false;
         each(&folder, |name, path, _| {
-            if !name.ends_with(".doi") {
+            if name.strip_suffix(".doi").is_none() {
                 return Ok(());
             }
             let text = match regular_file::read(path) {

@@ -81,7 +81,7 @@ impl<B: Builds> Ingest<B> {
             match &answer {
                 Ok(outcome) => ingest.0.builds.finished(&key.build, outcome).await,
                 Err(refusal) => {
-                    tracing::warn!(build = %key.build, error = %refusal, "a build was not finished")
+                    tracing::warn!(build = %key.build, error = %refusal, "a build was not finished");
                 }
             }
             sender.send_replace(Some(answer));

@@ -169,14 +169,13 @@ async fn finish<B: Builds>(
     let result: BuildResult = serde_json::from_slice(&text)
         .map_err(|error| Refusal::Malformed(format!("expected the result of a build: {error}")))?;
     let staged = ingest.staged(&key).await?;
-    match ingest.finish(&key, &staged, spec, result).await? {
-        Some(outcome) => json(StatusCode::OK, &outcome),
-        None => {
-            let mut response = StatusCode::ACCEPTED.into_response();
-            let second = HeaderValue::from_static("1");
-            response.headers_mut().insert(RETRY_AFTER, second);
-            Ok(response)
-        }
+    if let Some(outcome) = ingest.finish(&key, &staged, spec, result).await? {
+        json(StatusCode::OK, &outcome)
+    } else {
+        let mut response = StatusCode::ACCEPTED.into_response();
+        let second = HeaderValue::from_static("1");
+        response.headers_mut().insert(RETRY_AFTER, second);
+        Ok(response)
     }
 }
 

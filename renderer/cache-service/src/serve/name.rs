@@ -55,7 +55,7 @@ impl Name {
             },
             "nar" => Some(Self::Nar(name)),
             "log" => Some(Self::Log(name)),
-            "realisations" if name.ends_with(".doi") => Some(Self::Realisation(name)),
+            "realisations" => name.strip_suffix(".doi").map(|_| Self::Realisation(name)),
             _ => None,
         }
     }

@@ -126,7 +126,7 @@ pub(crate) fn spec(derivation: &Derivation) -> BuildSpec {
     let aterm = derivation.to_aterm(&store_dir()).unwrap();
     let path = derivation.store_path(&store_dir(), &aterm).unwrap();
     let settings = BuildSettings {
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         max_silent_time: Duration::ZERO,
         max_log_size: 1 << 20,
         cores: 1,

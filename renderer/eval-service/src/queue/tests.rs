@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{Action, Attempt, End, Key, MOST_LOOKS, Queue, Time, Wishes};
 
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 fn key(namespace: &str, name: &str) -> Key {
     Key {
@@ -264,7 +264,7 @@ impl World {
                 queue.observe(key, wishes.clone(), None, self.now);
             }
             Happening::Edit(number) => {
-                self.change(queue, &key(number), |wishes| wishes.generation += 1)
+                self.change(queue, &key(number), |wishes| wishes.generation += 1);
             }
             Happening::Suspend(number, is) => {
                 self.change(queue, &key(number), |wishes| wishes.is_suspended = *is);

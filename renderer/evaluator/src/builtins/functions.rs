@@ -127,7 +127,7 @@ fn generic_closure<'a>(
             let shown = evaluator.show_short(element);
             error.trace(NONE, format!("in genericClosure element {shown}"))
         })?;
-        let key = evaluator.force_slot(&key.value, NONE)?;
+        let key = evaluator.force_slot(key.value, NONE)?;
         if !keys.add(evaluator, key, element)? {
             continue;
         }

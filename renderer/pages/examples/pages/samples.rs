@@ -1,5 +1,6 @@
 //! What the pages show: a shop that a team would have, or what an attacker would put into its place.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use niphas_pages::model::{
@@ -149,7 +150,7 @@ impl Samples {
             } else {
                 id.to_string()
             },
-            trigger: if id % 3 == 0 {
+            trigger: if id.is_multiple_of(3) {
                 Trigger::PullRequest(41)
             } else {
                 Trigger::Push
@@ -216,8 +217,9 @@ impl Samples {
         let mut text =
             String::from("\x1b[1m@nix\x1b[0m unpacking sources\n\x1b[1m@nix\x1b[0m building\n");
         for test in 0..60 {
-            text += &format!(
-                "tests/test_payment.py::test_case_{test} \x1b[32mPASSED\x1b[0m \x1b[32m[{:3}%]\x1b[0m\n",
+            let _ = writeln!(
+                text,
+                "tests/test_payment.py::test_case_{test} \x1b[32mPASSED\x1b[0m \x1b[32m[{:3}%]\x1b[0m",
                 test * 100 / 61
             );
         }

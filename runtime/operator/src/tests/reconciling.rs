@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use niphas_daemon::Election;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::api_server::{Access, ApiServer};
 use super::running::{GROUP, RESYNC, Running, WORKLOADS, json_of_workload};
-use crate::lease::Election;
 
 #[tokio::test]
 async fn a_new_workload_takes_one_request_for_each_child_one_to_read_it_and_one_for_its_status() {

@@ -52,7 +52,7 @@ fn add(schedule: &mut Schedule, run: u64, name: &str, needs: &[Need]) {
 
 /// All that starts now, with what is built in the same pod.
 fn starts(schedule: &mut Schedule) -> Vec<String> {
-    let starts = std::iter::from_fn(|| schedule.next());
+    let starts = std::iter::from_fn(|| schedule.next_start());
     starts
         .map(|start| {
             let all = start.members.iter().chain([&start.derivation]);
@@ -257,11 +257,11 @@ fn a_pod_does_not_build_more_than_a_job_can_name() {
     needs.push(local("two".to_owned(), &(300..600).collect::<Vec<_>>()));
     needs.push(need("last", &[600, 601]));
     add(&mut schedule, 2, "b/b", &needs);
-    let first = schedule.next().unwrap();
+    let first = schedule.next_start().unwrap();
     assert_eq!(first.members.len(), 300);
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.next_start(), None);
     schedule.ended(&first.derivation, &JobEnd::Built);
-    let last = schedule.next().unwrap();
+    let last = schedule.next_start().unwrap();
     assert_eq!((last.derivation, last.members.len()), (path("last"), 301));
 }
 

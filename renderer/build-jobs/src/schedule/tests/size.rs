@@ -50,7 +50,7 @@ fn steps_of_two_thousand_builds_of_a_hundred_sources_are_quick() {
     let mut longest_step = Duration::ZERO;
     loop {
         let begun = Instant::now();
-        while let Some(start) = schedule.next() {
+        while let Some(start) = schedule.next_start() {
             running.push(start.derivation);
         }
         let Some(ended) = running.pop() else { break };
