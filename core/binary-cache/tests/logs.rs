@@ -43,7 +43,10 @@ async fn a_log_larger_than_any_is_refused_unread_and_the_next_cache_is_asked() {
     // More than the machine has memory for.
     let huge = cache(&folder.path().join("huge"), 1 << 50);
     for url in [&large, &huge] {
-        let error = caches(&[url.clone()]).log(&derivation()).await.unwrap_err();
+        let error = caches(std::slice::from_ref(url))
+            .log(&derivation())
+            .await
+            .unwrap_err();
         let cause = error.source().and_then(|it| it.downcast_ref());
         assert!(
             matches!(cause, Some(FetchError::TooLarge { limit, .. }) if *limit as u64 == MOST),
@@ -62,7 +65,9 @@ async fn a_server_that_never_ends_its_log_is_given_up() {
         _ => Answer::Endless,
     });
     let server = server.await;
-    let found = caches(&[server.url.clone()]).log(&derivation()).await;
+    let found = caches(std::slice::from_ref(&server.url))
+        .log(&derivation())
+        .await;
     assert!(found.is_err());
 }
 
@@ -73,6 +78,8 @@ async fn a_log_that_no_cache_has_is_none() {
         _ => Answer::Status(404),
     });
     let server = server.await;
-    let found = caches(&[server.url.clone()]).log(&derivation()).await;
+    let found = caches(std::slice::from_ref(&server.url))
+        .log(&derivation())
+        .await;
     assert!(found.unwrap().is_none());
 }

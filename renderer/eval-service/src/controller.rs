@@ -191,15 +191,15 @@ impl Controller {
         let source = self.context.sources.get(&key);
         let cancelled = CancellationToken::new();
         let running = Running {
-            attempt: attempt.clone(),
+            attempt,
             cancelled: cancelled.clone(),
             began: Instant::now(),
         };
-        self.running.insert(key.clone(), running);
         let status = self.statuses.entry(key.clone()).or_default();
-        status.began(&attempt, Timestamp::now());
+        status.began(&running.attempt, Timestamp::now());
+        info!(source = %key, revision = running.attempt.revision, "a run begins");
+        self.running.insert(key.clone(), running);
         self.dirty.insert(key.clone());
-        info!(source = %key, revision = attempt.revision, "a run begins");
         let (context, reports) = (self.context.clone(), self.reports.clone());
         self.tasks.spawn(async move {
             let run = match source {

@@ -138,8 +138,8 @@ pub(crate) enum Advance {
 }
 
 enum Backend {
-    Local(Box<Local>),
-    Remote(Remote),
+    Local(Local),
+    Remote(Box<Remote>),
 }
 
 /// A branch of a GitOps repository.
@@ -156,8 +156,8 @@ impl GitOpsRepository {
             return Err(Error::BadBranch(branch.to_owned()));
         }
         let backend = match location {
-            Location::Path(path) => Backend::Local(Box::new(Local::open(path, branch)?)),
-            Location::Remote(url) => Backend::Remote(Remote::open(url, branch, access)?),
+            Location::Path(path) => Backend::Local(Local::open(path, branch)?),
+            Location::Remote(url) => Backend::Remote(Box::new(Remote::open(url, branch, access)?)),
         };
         Ok(Self {
             backend,

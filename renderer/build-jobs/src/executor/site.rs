@@ -376,11 +376,12 @@ impl<W: Workshop> Site<W> {
                 return;
             }
             Ok(Started::Built) => JobEnd::Built,
-            Ok(Started::Failed(failure)) => JobEnd::Failed(failure),
+            Ok(Started::Failed(failure)) | Err(StartError::Prepare(Prepare::Never(failure))) => {
+                JobEnd::Failed(failure)
+            }
             // It counts as running until its Job is gone, which the watch reports; or it is gone already.
             Ok(Started::Ending) if self.observed.job(&job_name(derivation)).is_some() => return,
             Ok(Started::Ending) => JobEnd::Gone,
-            Err(StartError::Prepare(Prepare::Never(failure))) => JobEnd::Failed(failure),
             Err(StartError::Executor(ExecutorError::Refused(status))) => {
                 let message = format!("the API server refuses its Job: {}", status.message);
                 JobEnd::Failed(Failure::new(Cause::Unstarted, &message))

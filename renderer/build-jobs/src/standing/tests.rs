@@ -30,8 +30,8 @@ fn after(minutes: i64, job: &Value, pods: &[Value]) -> Standing {
     let pods: Vec<Pod> = pods.collect();
     let now: Timestamp = CREATED.parse().unwrap();
     let patience = Patience {
-        pending: Duration::from_secs(600),
-        lost: Duration::from_secs(300),
+        pending: Duration::from_mins(10),
+        lost: Duration::from_mins(5),
     };
     let pods: Vec<&Pod> = pods.iter().collect();
     standing(&job, &identity(), &pods, now + minutes.minutes(), patience)

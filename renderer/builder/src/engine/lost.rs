@@ -16,8 +16,9 @@ impl Context {
     /// Begins a round of a run. What is lost by now, the plan does without.
     pub(super) fn begin_round(&self) -> BTreeSet<StorePath> {
         let mut state = self.state();
-        state.planned_without.clone_from(&state.lost);
-        state.lost.clone()
+        let lost = state.lost.clone();
+        state.planned_without.clone_from(&lost);
+        lost
     }
 
     /// Notes what did not come. Whether a new plan builds it instead.

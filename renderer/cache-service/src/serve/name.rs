@@ -55,7 +55,7 @@ impl Name {
             },
             "nar" => Some(Self::Nar(name)),
             "log" => Some(Self::Log(name)),
-            "realisations" => name.strip_suffix(".doi").map(|_| Self::Realisation(name)),
+            "realisations" if name.strip_suffix(".doi").is_some() => Some(Self::Realisation(name)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use crate::position::PosIdx;
 use crate::value::Value;
 
 /// A set of these names, whose values say which set it is.
-fn set<'a>(arena: &'a Bump, names: impl Iterator<Item = u32>, number: i64) -> &'a Attrs<'a> {
+fn set(arena: &Bump, names: impl Iterator<Item = u32>, number: i64) -> &Attrs<'_> {
     let attrs = names.map(|name| Attr::new(Symbol(name), PosIdx::NONE, Value::Int(number)));
     Attrs::from_unsorted(arena, attrs.collect())
 }

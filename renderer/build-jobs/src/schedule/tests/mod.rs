@@ -40,7 +40,7 @@ fn limits(total: usize) -> Limits {
         total,
         per_namespace: usize::MAX,
         per_system: BTreeMap::new(),
-        grace: Duration::from_secs(60),
+        grace: Duration::from_mins(1),
     }
 }
 

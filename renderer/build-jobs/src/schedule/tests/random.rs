@@ -142,7 +142,7 @@ impl Cluster {
 
     /// Starts what may start, and looks whether it may.
     fn start(&mut self) {
-        while let Some(start) = self.schedule.next() {
+        while let Some(start) = self.schedule.next_start() {
             let mut there: HashSet<usize> = self.cache.clone();
             for path in start.members.iter().chain([&start.derivation]) {
                 let number = Self::number(path);

@@ -42,7 +42,7 @@ fn steps_of_two_thousand_builds_of_a_hundred_sources_are_quick() {
                 source,
                 &format!("n{}/s{source}", source % 10),
                 &needs,
-            )
+            );
         });
     }
     let added = begun.elapsed();
