@@ -1,5 +1,7 @@
 //! Statuses as API servers and kubelets write them.
 
+use std::slice::from_ref;
+
 use k8s_openapi::jiff::ToSpan as _;
 use serde_json::{Value, json};
 
@@ -92,14 +94,14 @@ fn a_job_waits_for_its_pod_a_node_an_image_and_its_inputs() {
         "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available: 2 Insufficient memory." }],
     }));
     let why = "no node takes its pod: 0/2 nodes are available: 2 Insufficient memory.";
-    assert_eq!(after(1, &active, &[unschedulable.clone()]), waits(why));
+    assert_eq!(after(1, &active, from_ref(&unschedulable)), waits(why));
     assert_eq!(
         after(1, &active, &[waiting("ContainerCreating", None)]),
         waits("its inputs are mounted on the node")
     );
     let backoff = waiting("ImagePullBackOff", Some("Back-off pulling image \"i\""));
     let why = "the image of the agent cannot be pulled: Back-off pulling image \"i\"";
-    assert_eq!(after(1, &active, &[backoff.clone()]), waits(why));
+    assert_eq!(after(1, &active, from_ref(&backoff)), waits(why));
     let config = waiting("CreateContainerError", Some("seccomp profile is not there"));
     assert_eq!(
         after(1, &active, &[config]),
@@ -125,7 +127,7 @@ fn a_job_runs_as_long_as_its_pod_does() {
         since: CREATED.parse().ok(),
     };
     assert_eq!(
-        after(10_000, &json!({ "active": 1 }), &[running.clone()]),
+        after(10_000, &json!({ "active": 1 }), from_ref(&running)),
         expected
     );
     // A node that went away does not say that the pod ended.
@@ -148,7 +150,7 @@ fn evicted_pods_are_replaced_and_say_why() {
     }));
     let why = "another pod takes the place of one that ended with Evicted, exit code 143";
     assert_eq!(
-        after(1, &json!({ "failed": 1 }), &[evicted.clone()]),
+        after(1, &json!({ "failed": 1 }), from_ref(&evicted)),
         waits(why)
     );
     let mut next = waiting("ContainerCreating", None);
