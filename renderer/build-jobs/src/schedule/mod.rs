@@ -1,6 +1,6 @@
 //! When what is built: the builds of all sources as one graph, in which each derivation stands once. Pure.
 //!
-//! A [`Schedule`] knows what runs need, and hears how Jobs are. It says [what starts next](Schedule::next): what has all that it needs,
+//! A [`Schedule`] knows what runs need, and hears how Jobs are. It says [what starts next](Schedule::next_start): what has all that it needs,
 //! as many as the limits allow, in turns between sources, and of one source first what most work waits for. It holds nothing that is
 //! not in runs and Jobs, so it can be made again from these at any time.
 //!
@@ -8,6 +8,7 @@
 
 mod choose;
 mod graph;
+mod need;
 #[cfg(test)]
 mod tests;
 
@@ -15,14 +16,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix_builder::plan::{Build, Plan};
 use nix_formats::StorePath;
-use nix_formats::derivation::DerivationKind;
 
 use crate::failure::Failure;
-use crate::job::system;
 use choose::Shares;
 use graph::{Graph, Node, State};
+
+pub use need::Need;
 
 /// A source: what runs are fair to each other for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,46 +36,6 @@ pub struct SourceRef {
 /// A run of a source, by a number that the caller gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
-
-/// A derivation that a run needs built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
-    /// The derivation.
-    pub derivation: StorePath,
-    /// What must be built before, by places in the run's list: all before its own.
-    pub needs: Vec<usize>,
-    /// Its system.
-    pub system: Arc<str>,
-    /// What it requires of machines.
-    pub features: BTreeSet<String>,
-    /// Whether it is not worth a pod.
-    pub is_local: bool,
-}
-
-impl Need {
-    /// What a plan has built, in its order.
-    pub fn of_plan(plan: &Plan) -> Vec<Self> {
-        plan.builds.iter().map(Self::of_build).collect()
-    }
-
-    fn of_build(build: &Build) -> Self {
-        Self {
-            derivation: build.path.clone(),
-            needs: build.needs.clone(),
-            system: system(build).into(),
-            features: build.options.required_system_features.clone(),
-            // What others would have to hear of first: what the paths of its outputs are.
-            is_local: build.options.prefer_local_build && are_outputs_known(build),
-        }
-    }
-}
-
-fn are_outputs_known(build: &Build) -> bool {
-    matches!(
-        build.derivation.kind(),
-        Ok(DerivationKind::InputAddressed | DerivationKind::FixedOutput)
-    )
-}
 
 /// How many Jobs there are at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
