@@ -23,7 +23,7 @@ fn derivation() -> StorePath {
     StorePath::from_base_name("44r15qp3hx522xqaf9szcv8j812p14b7-x.drv").unwrap()
 }
 
-/// A cache in a folder, with a log of so many bytes, of which none is on the disk.
+/// A cache in a folder, with a log of that many bytes, none of them on the disk.
 fn cache(folder: &Path, size: u64) -> String {
     fs::create_dir_all(folder.join("log")).unwrap();
     fs::write(
