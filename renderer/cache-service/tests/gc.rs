@@ -19,7 +19,8 @@ fn options(keep_bytes: u64) -> Options {
     Options {
         min_age: Duration::ZERO,
         keep_logs: Duration::ZERO,
-        patience: Duration::ZERO,
+        // A process that another test starts has the lock until it runs its program.
+        patience: Duration::from_secs(2),
         ..Options::new(store_dir(), keep_bytes)
     }
 }

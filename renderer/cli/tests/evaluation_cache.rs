@@ -282,7 +282,7 @@ fn a_workload_that_changes_leaves_the_others_known() {
     let mut files: Vec<(&str, &str)> = vec![("flake.nix", flake)];
     let names = ["a", "b", "c", "d"].map(|name| format!("workloads/{name}.nix"));
     files.extend(names.iter().map(|name| (name.as_str(), first.as_str())));
-    let library = ["default", "environment", "fitting", "merge"].map(|name| {
+    let library = ["assemble", "default", "environment", "fitting", "merge"].map(|name| {
         let path = format!("nixlib/{name}.nix");
         let contents = fs::read_to_string(format!("{repository}/{path}")).unwrap();
         (path, contents)

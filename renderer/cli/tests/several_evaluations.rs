@@ -58,7 +58,13 @@ impl Project {
         fs::write(flake.join("flake.nix"), FLAKE.replace('%', argument)).unwrap();
         let nixlib = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nixlib");
         fs::create_dir(flake.join("nixlib")).unwrap();
-        for name in ["default.nix", "environment.nix", "fitting.nix", "merge.nix"] {
+        for name in [
+            "assemble.nix",
+            "default.nix",
+            "environment.nix",
+            "fitting.nix",
+            "merge.nix",
+        ] {
             fs::copy(format!("{nixlib}/{name}"), flake.join("nixlib").join(name)).unwrap();
         }
         Self { folder }
