@@ -18,7 +18,12 @@ let
       )
     else
       [ { file = name; text = builtins.readFile path; } ];
+
+  # Nix before 2.14 has no builtin for it.
+  typeOf =
+    builtins.readFileType
+      or (path: (builtins.readDir (dirOf path)).${builtins.unsafeDiscardStringContext (baseNameOf path)});
 in
-builtins.concatMap (path: read (baseNameOf path) path (builtins.readFileType path)) (
+builtins.concatMap (path: read (baseNameOf path) path (typeOf path)) (
   if builtins.isList paths then paths else throw "`manifests` is a list of paths of YAML files and of folders with such"
 )
