@@ -21,8 +21,11 @@ const LIMIT: usize = 3 * 1024;
 /// enforce.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Roots of one closure, as many as a NiphasWorkload may have, and names of roots.
-const MAX_ROOTS: usize = 64 + 32;
+/// Roots of one closure, as many as a NiphasWorkload may have.
+const MAX_ROOTS: usize = 64;
+
+/// What the attribute of roots is read of: each root, and once more each that has a name, of which a NiphasWorkload may have 32.
+const MAX_WORDS: usize = MAX_ROOTS + 32;
 
 /// Why a workload's closures don't fit into a volume's attributes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -223,17 +226,19 @@ impl VolumeAttributes {
 }
 
 fn parse_roots(text: &str, attribute: String) -> Result<Roots, BadVolumeAttributes> {
-    if text.split_ascii_whitespace().nth(MAX_ROOTS).is_some() {
+    if text.split_ascii_whitespace().nth(MAX_WORDS).is_some() {
         return Err(BadVolumeAttributes::TooManyRoots(attribute));
     }
-    Roots::parse(text.split_ascii_whitespace()).map_err(|(text, source)| match source {
-        BadRoot::NoRoots(_) => BadVolumeAttributes::NoRoots(attribute),
-        source => BadVolumeAttributes::Root {
+    match Roots::parse(text.split_ascii_whitespace()) {
+        Ok(roots) if roots.count() > MAX_ROOTS => Err(BadVolumeAttributes::TooManyRoots(attribute)),
+        Ok(roots) => Ok(roots),
+        Err((_, BadRoot::NoRoots(_))) => Err(BadVolumeAttributes::NoRoots(attribute)),
+        Err((text, source)) => Err(BadVolumeAttributes::Root {
             attribute,
             text: named(text),
             source,
-        },
-    })
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ fn requests_that_would_cost_much_are_refused_before_they_are_read() {
         parse(&[(roots, &names), (digest_name, &digest)])
     };
     assert_eq!(with_roots(MAX_ROOTS).unwrap().roots.count(), MAX_ROOTS);
-    insta::assert_snapshot!(with_roots(MAX_ROOTS + 1).unwrap_err(), @"niphas.io/roots.x86_64-linux names more than 96 roots: let the program refer to some of them itself");
+    insta::assert_snapshot!(with_roots(MAX_ROOTS + 1).unwrap_err(), @"niphas.io/roots.x86_64-linux names more than 64 roots: let the program refer to some of them itself");
     insta::assert_snapshot!(with_roots(28_000).unwrap_err(), @"the volume's attributes have 1148127 bytes, and at most 16384 are allowed: name fewer roots");
     // Also those that are not for this driver.
     let long = "x".repeat(MAX_BYTES);
