@@ -22,7 +22,7 @@ build_argocd() {
 
 # Starts it in the namespace argocd; any file given is applied after its definitions: what it is to know of other kinds.
 argocd() {
-  build_argocd
+  alone build_argocd
   local folder=$STATE/argocd file
   mkdir -p "$folder"
   for file in argocd-repo-server argocd-application-controller; do ln -sf "$PARTS/argocd" "$folder/$file"; done
