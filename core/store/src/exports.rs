@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix_formats::StorePath;
 use tree_writer::{Limits, Modes, TreeWriter};
 
+use crate::add::HeldPath;
 use crate::contents::PackFiles;
 use crate::error::{FileError, StoreError, failed};
 use crate::export::write;
@@ -34,10 +35,15 @@ impl Store {
     pub fn exported(&self, closure: &RealisedClosure) -> Result<Vec<ExportedPath>, StoreError> {
         let packs = closure.packs();
         let paths = packs.filter_map(|pack| self.shared.stored(pack));
-        paths.map(|path| self.exported_path(&path)).collect()
+        paths.map(|path| self.written_out(&path)).collect()
     }
 
-    fn exported_path(&self, path: &StoredPath) -> Result<ExportedPath, StoreError> {
+    /// One path as files, as [`exported`](Self::exported) makes them. They stay as long as the path is held.
+    pub fn exported_path(&self, path: &HeldPath) -> Result<ExportedPath, StoreError> {
+        self.written_out(&path.stored)
+    }
+
+    fn written_out(&self, path: &StoredPath) -> Result<ExportedPath, StoreError> {
         let folder = self.shared.layout.export(path.pack);
         let exported = ExportedPath {
             path: path.path().clone(),

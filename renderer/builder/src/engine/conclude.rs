@@ -104,6 +104,9 @@ impl Run<'_> {
                 }
             }
         }
+        if !request.holds {
+            return Ok(report);
+        }
         let places = Arc::clone(&self.context.shared.places);
         let held = tokio::task::spawn_blocking(move || {
             // A source that was asked for itself is in the store only once it is packed.

@@ -100,7 +100,7 @@ impl Engine {
             folder,
         } = origins;
         let trace = BuildTrace::new(store.dir());
-        let places = Places::new(store, Arc::clone(&caches), sources, folder);
+        let places = Places::new(store, Arc::clone(&caches), sources, folder, view.is_some());
         Ok(Self {
             shared: Arc::new(Shared {
                 slots: Slots::new(settings.max_jobs.max(1)),

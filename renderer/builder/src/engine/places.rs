@@ -32,6 +32,8 @@ pub(super) struct Places {
     caches: Arc<Caches>,
     sources: Option<Arc<dyn Sources>>,
     folder: Option<InputFolder>,
+    /// Inputs are mounted as whole closures, not as files of each path.
+    mounts: bool,
     known: Mutex<HashMap<StorePath, Arc<Located>>>,
 }
 
@@ -46,11 +48,14 @@ pub(super) struct Located {
 pub(super) struct Closure {
     /// All paths.
     pub(super) paths: BTreeSet<StorePath>,
-    /// Those in the build store. What they refer to is there too.
+    /// Those in the build store. Where closures are mounted, what they refer to is there too.
     pub(super) stored: Vec<StorePath>,
     /// Those in the folder.
     pub(super) in_folder: Vec<StorePath>,
 }
+
+/// Paths, and where they are.
+type Found = Vec<(StorePath, Arc<Located>)>;
 
 impl Places {
     pub(super) fn new(
@@ -58,6 +63,7 @@ impl Places {
         caches: Arc<Caches>,
         sources: Option<Arc<dyn Sources>>,
         folder: Option<InputFolder>,
+        mounts: bool,
     ) -> Self {
         Self {
             store_dir: caches.store_dir().clone(),
@@ -65,6 +71,7 @@ impl Places {
             caches,
             sources,
             folder,
+            mounts,
             known: Mutex::default(),
         }
     }
@@ -146,6 +153,29 @@ impl Places {
         &self,
         roots: &[StorePath],
     ) -> Result<Result<Closure, Vec<StorePath>>, InputError> {
+        let mut found = match self.found(roots)? {
+            Ok(found) => found,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        if self.mounts {
+            self.complete(&mut found)?;
+        }
+        let paths = found.iter().map(|(path, _)| path.clone()).collect();
+        let (stored, in_folder) = found.into_iter().partition(|(_, it)| it.held.is_some());
+        let names = |found: Vec<(StorePath, Arc<Located>)>| {
+            let mut names: Vec<StorePath> = found.into_iter().map(|(path, _)| path).collect();
+            names.sort();
+            names
+        };
+        Ok(Ok(Closure {
+            paths,
+            stored: names(stored),
+            in_folder: names(in_folder),
+        }))
+    }
+
+    /// Where all paths of a closure are. Or those of it that are not here.
+    fn found(&self, roots: &[StorePath]) -> Result<Result<Found, Vec<StorePath>>, InputError> {
         let (mut paths, mut missing) = (BTreeSet::new(), Vec::new());
         let mut found = Vec::new();
         let mut wanted: Vec<StorePath> = roots.to_vec();
@@ -164,21 +194,11 @@ impl Places {
             wanted.extend(located.info.references.iter().cloned());
             found.push((path, located));
         }
-        if !missing.is_empty() {
-            return Ok(Err(missing));
-        }
-        self.complete(&mut found)?;
-        let (stored, in_folder) = found.into_iter().partition(|(_, it)| it.held.is_some());
-        let names = |found: Vec<(StorePath, Arc<Located>)>| {
-            let mut names: Vec<StorePath> = found.into_iter().map(|(path, _)| path).collect();
-            names.sort();
-            names
-        };
-        Ok(Ok(Closure {
-            paths,
-            stored: names(stored),
-            in_folder: names(in_folder),
-        }))
+        Ok(if missing.is_empty() {
+            Ok(found)
+        } else {
+            Err(missing)
+        })
     }
 
     /// Those paths of a closure that are neither here nor sources of the evaluation.
@@ -319,15 +339,24 @@ impl Places {
         Ok(self.store.image(&self.stored(paths)?)?)
     }
 
-    /// Such paths as files, which are made if they are not there.
+    /// Paths in the build store as files, which are made if they are not there.
     pub(super) fn export(&self, paths: &[StorePath]) -> Result<Vec<ExportedPath>, InputError> {
-        Ok(self.store.exported(&self.stored(paths)?)?)
+        let export = |path: &StorePath| {
+            let located = self.locate(path)?;
+            let held = located.as_ref().and_then(|it| it.held.as_ref());
+            let held = held.ok_or_else(|| StoreError::NotStored(path.clone()))?;
+            Ok(self.store.exported_path(held)?)
+        };
+        paths.iter().map(export).collect()
     }
 
     /// Holds the closures of paths in the build store. What they need of the folder is copied.
     pub(super) fn hold(&self, paths: &[StorePath]) -> Result<RealisedClosure, InputError> {
-        match self.closure(paths)? {
-            Ok(_) => Ok(self.stored(paths)?),
+        match self.found(paths)? {
+            Ok(mut found) => {
+                self.complete(&mut found)?;
+                Ok(self.stored(paths)?)
+            }
             Err(missing) => Err(InputError::Unknown(self.names(&missing))),
         }
     }

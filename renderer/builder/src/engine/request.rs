@@ -9,7 +9,7 @@ use crate::plan::Wanted;
 use crate::sandbox::{Limits, Network};
 
 /// What to build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// What must be there in the end.
     pub wanted: Vec<Wanted>,
@@ -17,6 +17,21 @@ pub struct Request {
     pub keep_going: bool,
     /// Builds again what is asked for, and compares.
     pub check: bool,
+    /// Holds what was asked for in the store in the end, with all that it refers to: what that needs of an
+    /// [`InputFolder`](super::InputFolder) is copied. If not, what was built stays as long as the engine does.
+    pub holds: bool,
+}
+
+impl Default for Request {
+    /// For nothing; it ends with the first failure, and holds what was asked for.
+    fn default() -> Self {
+        Self {
+            wanted: Vec::new(),
+            keep_going: false,
+            check: false,
+            holds: true,
+        }
+    }
 }
 
 /// How an engine builds.

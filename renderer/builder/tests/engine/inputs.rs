@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use binary_cache::{PushOptions, push};
 use niphas_api::Roots;
-use nix_builder::engine::{Event, InputFolder};
+use nix_builder::engine::{Event, InputFolder, Request};
 use nix_builder::{Sources, UnreadSource};
 use nix_formats::nar::Writer;
 use nix_formats::{
@@ -275,20 +275,36 @@ pub(crate) fn paths_of_the_machine_are_used_in_place() {
         let roots = Roots::from(StoreDir::default().parse(world.out(&two, "out")).unwrap());
         let closure = store.stored_closure(&roots).unwrap();
         store.export(&closure, &files).unwrap();
-        let extras = Extras {
+        let store = Arc::new(store);
+        let extras = || Extras {
             folder: Some(InputFolder {
                 folder: files.join("store"),
-                source: Arc::new(store),
+                source: Arc::clone(&store) as _,
             }),
             ..Extras::default()
         };
         let built = folder.path().join("built");
-        let engine = engine_with(&built, &world, extras, settings());
-        let done = build(&engine, &request(&[&user])).await;
+        let engine = engine_with(&built, &world, extras(), settings());
+        let only_built = Request {
+            holds: false,
+            ..request(&[&user])
+        };
+        let done = build(&engine, &only_built).await;
         assert_eq!(
             (done.messages(), done.started()),
             (vec![], vec!["user.drv"])
         );
+        assert!(done.report().held.is_empty());
+        drop((engine, done));
+        // What it refers to stays where it is.
+        let store = open(&built);
+        let is_stored = |path: &StorePath| {
+            let out = StoreDir::default().parse(world.out(path, "out"));
+            store.info(&out.unwrap()).is_some()
+        };
+        assert_eq!((is_stored(&user), is_stored(&two)), (true, false));
+        drop(store);
+        let engine = engine_with(&built, &world, extras(), settings());
         let mut all = request(&[&next]);
         all.wanted.push(wanted(&one));
         let done = build(&engine, &all).await;
