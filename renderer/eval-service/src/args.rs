@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Evaluate the flake that standard input names: for the service itself
     #[command(hide = true)]
     Evaluate,
+    /// Build what the service orders: in the pod of a build
+    #[command(hide = true)]
+    Agent(niphas_build_jobs::agent::Arguments),
 }
 
 #[derive(Debug, clap::Args)]

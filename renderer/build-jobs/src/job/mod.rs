@@ -30,7 +30,7 @@ pub use names::{
 pub use placement::BUILTIN;
 use placement::Placement;
 pub(crate) use pod::build_memory;
-pub use pod::{CA_FILE, CONTAINER, TOKEN_FILE, WORK_FOLDER};
+pub use pod::{AGENT, CA_FILE, CONTAINER, TOKEN_FILE, WORK_FOLDER};
 
 /// What is the same for all Jobs of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -20,6 +20,9 @@ use crate::policy::{Resources, Size};
 /// The name of the pod's one container.
 pub const CONTAINER: &str = "build";
 
+/// The command of the image's program that is the agent.
+pub const AGENT: &str = "agent";
+
 /// The folder in which the agent builds, and keeps outputs until they are delivered.
 pub const WORK_FOLDER: &str = "/work";
 
@@ -124,7 +127,7 @@ fn container(parts: &Parts<'_>) -> Container {
     if parts.volume.is_some() {
         mounts.insert(0, mount("inputs", VIEW, true));
     }
-    let mut args = vec!["build".to_owned()];
+    let mut args = vec![AGENT.to_owned()];
     args.extend(
         Arguments {
             name: parts.name.clone(),
