@@ -13,6 +13,15 @@ step_machine() {
     apt-get update -q
     apt-get install --yes --no-install-recommends "${packages[@]}"
   fi
+  # Near a full disk the stores of the suites refuse to fetch: say it here, not there.
+  local free built=0
+  free=$(free_gibibytes)
+  [[ ! -d $CARGO_TARGET_DIR ]] || built=$(du --summarize --block-size=1G "$CARGO_TARGET_DIR" | cut -f 1)
+  echo "$free GiB of disk are free, $built GiB hold what was built"
+  if ((free + built < 30 || free < 5)); then
+    echo "FAILED: what is built and the suites take up to 30 GiB of disk: make room, or set CARGO_TARGET_DIR and NIPHAS_CI_CACHE" >&2
+    return 1
+  fi
   cargo --version
   git --version
   python3 --version
