@@ -40,10 +40,23 @@ def wait(what: str, condition, seconds: float = 90):
     end = time.monotonic() + seconds
     while not (got := condition()):
         if time.monotonic() > end:
-            print(kubectl("get", "pods,events", "--all-namespaces"), file=sys.stderr)
+            describe()
             sys.exit(f"FAILED: waited {seconds} s for {what}")
         time.sleep(0.3)
     return got
+
+
+def describe() -> None:
+    """Prints what the cluster says of itself, the newest last: events of system namespaces are left out."""
+    commands = [
+        ("logs", "--namespace", "niphas-system", "--selector", "app.kubernetes.io/name=niphas-csi", "--tail=15", "--prefix"),
+        ("get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp", "--field-selector=metadata.namespace!=kube-system"),
+        ("get", "niphasworkloads,applications", "--all-namespaces", "--output=jsonpath={range .items[*]}{.metadata.name}: {.status}{'\\n'}{end}"),
+        ("get", "nodes,pods", "--all-namespaces", "--output=wide"),
+    ]
+    for command in commands:
+        done = subprocess.run([ROOT / "ci/cluster", "kubectl", *command], text=True, capture_output=True, check=False)
+        print(f"-- kubectl {' '.join(command)}\n{done.stdout[-8000:]}{done.stderr[-2000:]}", file=sys.stderr)
 
 
 def seen(what: str) -> None:
