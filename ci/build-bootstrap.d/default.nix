@@ -67,6 +67,8 @@ let
   # The shell and its tools.
   busybox = with-musl "busybox-1.35.0" ''
     unpack ${source "busybox.tar.bz2"}
+    # No time of the build in what is built.
+    export KCONFIG_NOTIMESTAMP=1 SOURCE_DATE_EPOCH=1
     make defconfig HOSTCC=gcc SHELL=/bin/sh > /dev/null
     sed -i 's/# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/^CONFIG_FEATURE_HAVE_RPC=y/# &/; s/^CONFIG_FEATURE_INETD_RPC=y/# &/; s/^CONFIG_TC=y/# &/' .config
     yes "" | make oldconfig HOSTCC=gcc SHELL=/bin/sh > /dev/null
