@@ -95,6 +95,7 @@ impl Run {
         Request {
             wanted: wanted.to_vec(),
             keep_going: self.keep_going,
+            holds: true,
             check,
         }
     }
