@@ -65,6 +65,9 @@ pub const RETRY_ANNOTATION: &str = "niphas.io/retry";
 /// The annotation by which the receiver of webhooks tells that a source's branch was pushed.
 pub const PUSHED_ANNOTATION: &str = "niphas.io/pushed";
 
+/// The annotation by which the receiver of webhooks tells which pull requests of a source's repository changed.
+pub const PULL_REQUESTS_ANNOTATION: &str = "niphas.io/pull-requests";
+
 /// The CSI driver that mounts closures.
 pub const CSI_DRIVER: &str = "csi.niphas.io";
 

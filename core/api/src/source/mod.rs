@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use duration::{BadDuration, Duration};
 pub use status::{
-    Counts, FailedBuild, NiphasSourceStatus, PullRequestRun, Revisions, Run, RunResult,
+    Contents, Counts, FailedBuild, NiphasSourceStatus, Proposal, PullRequestRun, Revisions, Run,
+    RunResult,
 };
 
 use crate::workload::{SUBDOMAIN, System};
@@ -67,6 +68,12 @@ use crate::workload::{SUBDOMAIN, System};
 #[x_kube(validation = Rule::new(
     "self.flake.url != self.target.url || self.flake.branch != self.target.branch || (has(self.webhook) && has(self.webhook.paths))"
 ).message("the flake is on the branch that is rendered to, so each commit would cause the next: name another branch, or the paths that count in webhook.paths").field_path(".target"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.target.mode) || self.target.mode != 'PullRequest' || (has(self.target.provider) ? self.target.provider != 'generic' : has(self.webhook) && self.webhook.provider != 'generic')"
+).message("target.mode PullRequest needs a Git host that has pull requests: name it in target.provider").field_path(".target"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.pullRequests) || (has(self.webhook) && self.webhook.provider != 'generic')"
+).message("pullRequests needs a webhook of a Git host that has them: it tells of them").field_path(".pullRequests"))]
 pub struct NiphasSourceSpec {
     /// The flake.
     pub flake: Flake,
@@ -122,7 +129,8 @@ pub struct Flake {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = FOLDER))]
     pub dir: Option<String>,
-    /// The Secret with the login: `username` and `password`, `token`, or `identity` and `known_hosts`.
+    /// The Secret with the login: `username` and `password`, `token`, or `identity` and `known_hosts`. Of it comes the login for the
+    /// API of the Git host, too: for statuses and pull requests, beside an SSH key a `token` is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
 }
@@ -147,6 +155,9 @@ pub struct Target {
     /// The Secret with the login, as `flake.secretRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
+    /// The Git host, for pull requests; left out, it is that of `webhook`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
 }
 
 /// How changes reach a branch.
@@ -229,9 +240,10 @@ pub enum Provider {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PullRequests {
-    /// Whose pull requests: `Repository`, of branches of the repository itself; `Approved`, those of forks, too, that have the label.
+    /// Whose pull requests: `Repository`, of branches of the repository itself; `Approved`, those of forks, too, whose last commit was
+    /// approved: by a review of a person who may write to the repository, or by the label.
     pub from: PullRequestOrigin,
-    /// The label that lets the commits of a pull request be built which are there when it is set. For `from: Approved`.
+    /// The label that approves the commit which is the last one when it is set, at hosts that tell of that: GitHub and GitLab.
     #[serde(default = "label")]
     #[schemars(length(min = 1, max = 64))]
     pub label: String,

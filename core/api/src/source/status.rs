@@ -20,6 +20,12 @@ pub struct NiphasSourceStatus {
     /// How far the last push has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revisions: Option<Revisions>,
+    /// What the commit has that was rendered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
+    /// The pull request that proposes what was rendered last, where `target.mode` is `PullRequest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
     /// The builds of the last push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builds: Option<Counts>,
@@ -58,6 +64,29 @@ pub struct Revisions {
     /// Whose files are in the GitOps repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<String>,
+}
+
+/// What a commit of the flake has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Contents {
+    /// Environments.
+    pub environments: i32,
+    /// Workloads of all environments.
+    pub workloads: i32,
+}
+
+/// A pull request of the GitOps repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposal {
+    /// Its number.
+    pub number: i64,
+    /// The commit that it proposes.
+    pub commit: String,
+    /// Where people read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }
 
 /// Builds of a run.
@@ -129,7 +158,10 @@ pub struct PullRequestRun {
     pub number: i64,
     /// Its last commit that was evaluated.
     pub revision: String,
-    /// How that ended; it goes on while this is not there.
+    /// How that ended; it goes on while this is not there. `Rendered` means that files would change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RunResult>,
+    /// The same in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
