@@ -441,6 +441,23 @@ fn a_pull_request_of_github_is_read() {
 }
 
 #[test]
+fn reviews_are_read_as_what_the_host_has_to_be_asked_about() {
+    // GitHub has the number in the pull request alone.
+    let body = format!(
+        r#"{{"action": "submitted", "review": {{"state": "approved"}}, "pull_request": {{"number": 7,
+            "head": {{"ref": "x", "sha": "{B}", "repo": {{"id": 2}}}}, "base": {{"ref": "main", "sha": "{A}", "repo": {{"id": 1}}}}}}}}"#
+    );
+    let expected = pull_request(PullRequestAction::Reviewed, true);
+    for (provider, event) in [
+        (Provider::GitHub, "pull_request_review"),
+        (Provider::Gitea, "pull_request_approved"),
+        (Provider::Forgejo, "pull_request_rejected"),
+    ] {
+        assert_eq!(read(provider, event, &body), expected);
+    }
+}
+
+#[test]
 fn gitlabs_bodies_are_read() {
     let push = |total: u64| {
         let body = format!(

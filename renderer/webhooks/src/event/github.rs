@@ -34,6 +34,18 @@ struct PullRequestBody {
 }
 
 #[derive(Deserialize)]
+struct ReviewBody {
+    pull_request: Reviewed,
+}
+
+#[derive(Deserialize)]
+struct Reviewed {
+    number: u64,
+    #[serde(flatten)]
+    ends: Ends,
+}
+
+#[derive(Deserialize)]
 struct Ends {
     head: End,
     base: End,
@@ -62,6 +74,10 @@ pub(super) fn read(name: &str, body: &[u8]) -> Result<Event, serde_json::Error> 
         "ping" => Event::Ping,
         "push" => push(serde_json::from_slice(body)?),
         "pull_request" => pull_request(serde_json::from_slice(body)?),
+        // GitHub's name, and two of Gitea and Forgejo.
+        "pull_request_review" | "pull_request_approved" | "pull_request_rejected" => {
+            reviewed(serde_json::from_slice(body)?)
+        }
         other => Event::Other(other.to_owned()),
     })
 }
@@ -86,8 +102,12 @@ fn push(body: PushBody) -> Event {
     }])
 }
 
+fn reviewed(body: ReviewBody) -> Event {
+    let of = body.pull_request;
+    event(of.number, PullRequestAction::Reviewed, of.ends)
+}
+
 fn pull_request(body: PullRequestBody) -> Event {
-    let Ends { head, base } = body.pull_request;
     let action = match (body.action.as_str(), body.label) {
         ("opened" | "reopened" | "ready_for_review", _) => PullRequestAction::Opened,
         ("synchronize" | "synchronized", _) => PullRequestAction::Pushed,
@@ -95,9 +115,13 @@ fn pull_request(body: PullRequestBody) -> Event {
         ("closed", _) => PullRequestAction::Closed,
         _ => PullRequestAction::Other,
     };
+    event(body.number, action, body.pull_request)
+}
+
+fn event(number: u64, action: PullRequestAction, Ends { head, base }: Ends) -> Event {
     let id = |end: &End| end.repo.as_ref().map(|repository| repository.id);
     Event::PullRequest(PullRequest {
-        number: body.number,
+        number,
         action,
         is_from_fork: id(&head).is_none() || id(&head) != id(&base),
         revision: head.sha,

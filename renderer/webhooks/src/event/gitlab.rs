@@ -91,6 +91,9 @@ fn merge_request(body: MergeRequestBody) -> Event {
         (Some("open" | "reopen"), ..) => PullRequestAction::Opened,
         (Some("update"), Some(_), _) => PullRequestAction::Pushed,
         (Some("update"), None, Some(label)) => PullRequestAction::Labelled(label.title),
+        (Some("approval" | "approved" | "unapproval" | "unapproved"), ..) => {
+            PullRequestAction::Reviewed
+        }
         (Some("merge" | "close"), ..) => PullRequestAction::Closed,
         _ => PullRequestAction::Other,
     };

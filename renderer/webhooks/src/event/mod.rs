@@ -73,6 +73,8 @@ pub enum PullRequestAction {
     Pushed,
     /// It was given a label, by someone who may do that.
     Labelled(String),
+    /// A person said whether it may be merged. What was said, and who may say it, the host is asked.
+    Reviewed,
     /// It was merged, or closed without that.
     Closed,
     /// Something that changes no commit.
