@@ -125,6 +125,8 @@ pub struct Run {
     pub source: SourceName,
     /// What lists show.
     pub summary: RunSummary,
+    /// How it ended, in a sentence or, if it failed, in the lines of the error. The last lines of it are shown.
+    pub message: Option<String>,
     /// Its stages, in their order.
     pub stages: Vec<Stage>,
     /// The derivations that the cache lacked, in any order.

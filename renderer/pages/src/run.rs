@@ -14,7 +14,7 @@ use crate::{derivations, paths};
 
 /// More failures are not shown.
 const FAILURES: usize = 20;
-/// Lines of a failure's log.
+/// Lines of a failure's log, and of what is said of a run.
 const LINES: usize = 25;
 /// More stages are not shown: there are five.
 const STAGES: usize = 20;
@@ -35,6 +35,9 @@ pub fn run_page(frame: &Frame<'_>, run: &Run) -> String {
             @if run.has_closures {
                 div { dt { "Closures" } dd { a href=(frame.href(&paths::closures(&run.source, &summary.id))) { "Sizes" } } }
             }
+        }
+        @if let Some(text) = &run.message {
+            pre.log tabindex="0" role="region" aria-label="How it ended" { (lines_of(&last_lines(text.as_bytes(), LINES).0)) }
         }
         section aria-labelledby="stages" {
             h2 #stages { "Stages" }

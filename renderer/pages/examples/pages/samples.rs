@@ -284,6 +284,9 @@ impl Samples {
         Run {
             source: self.name("app"),
             summary: self.summary(128, State::Failed, counts),
+            message: Some(self.text(
+                "2 of 12 derivations failed:\n  checkout-2.4.1: the builder exited with code 1",
+            )),
             stages: self.stages(true),
             failures: vec![Failure {
                 derivation: if self.is_hostile {
@@ -357,6 +360,7 @@ impl Samples {
             failed: 8,
         };
         Run {
+            message: None,
             stages: self.stages(false),
             summary: self.summary(129, State::Running, counts),
             failures: Vec::new(),
