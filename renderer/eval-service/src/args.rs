@@ -42,6 +42,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9820")]
     listen: SocketAddr,
 
+    /// Where to serve pages for people to whom the sources of all namespaces may be shown
+    #[arg(long, value_name = "ADDRESS")]
+    pages: Option<SocketAddr>,
+
     /// Where the Lease is by which replicas agree on the one that runs sources
     #[arg(
         long,
@@ -82,6 +86,7 @@ impl ServeArgs {
         Ok(Options {
             policy,
             listen: self.listen,
+            pages: self.pages,
             lease_namespace: self.lease_namespace,
             lease_name: self.lease_name,
             identity: self.identity,

@@ -9,15 +9,18 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use niphas_api::source::{NiphasSource, RunResult};
 use niphas_api::{PUSHED_ANNOTATION, RETRY_ANNOTATION};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::cluster::{ClusterError, Sources, key_of, send_event, write_status};
+use crate::forge::Hosts;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
+use crate::pull_requests::{self, PullRequestReport, PullRequests};
 use crate::queue::{Action, Attempt, End, Key, Queue, Wishes};
+use crate::reports::Reporter;
 use crate::run::{Failure, Run, Step, Success};
 use crate::source::{self, Look};
 use crate::status::Status;
@@ -37,6 +40,10 @@ pub(crate) struct Context {
     pub(crate) sources: Arc<Sources>,
     pub(crate) metrics: Metrics,
     pub(crate) identity: String,
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) hosts: Hosts,
+    /// Evaluations at the same time, of branches and of pull requests.
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 /// What tasks tell the controller.
@@ -63,6 +70,7 @@ struct Controller {
     dirty: HashSet<Key>,
     writing: HashSet<Key>,
     running: HashMap<Key, Running>,
+    pull_requests: PullRequests,
     reports: mpsc::Sender<Report>,
     tasks: TaskTracker,
 }
@@ -70,6 +78,7 @@ struct Controller {
 /// Runs sources until `stop`.
 pub(crate) async fn lead(context: Context, stop: CancellationToken) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
+    let (pull_requests, mut of_pull_requests) = PullRequests::new();
     let runs = context.policy.limits.runs.get();
     let sources = Arc::clone(&context.sources);
     let mut controller = Controller {
@@ -80,6 +89,7 @@ pub(crate) async fn lead(context: Context, stop: CancellationToken) {
         dirty: HashSet::new(),
         writing: HashSet::new(),
         running: HashMap::new(),
+        pull_requests,
         reports,
         tasks: TaskTracker::new(),
     };
@@ -93,6 +103,7 @@ pub(crate) async fn lead(context: Context, stop: CancellationToken) {
             () = stop.cancelled() => break,
             () = sources.changed.notified() => controller.observe(),
             Some(report) = reported.recv() => controller.hear(report),
+            Some(report) = of_pull_requests.recv() => controller.hear_of_pull_request(report),
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -125,6 +136,8 @@ impl Controller {
             }
             self.statuses.remove(&key);
             self.dirty.remove(&key);
+            self.context.reporter.forget(&key);
+            self.pull_requests.forget(&key);
             info!(source = %key, "a source is gone");
         }
         let most = self.context.policy.limits.sources as usize;
@@ -140,6 +153,17 @@ impl Controller {
                 .entry(key.clone())
                 .or_insert_with(|| Status(source.status.clone().unwrap_or_default()));
             let settled = status.settled(source.metadata.generation.unwrap_or_default());
+            if is_new {
+                // The replica that led before may not have come to it.
+                self.context.reporter.tell_runs(&key, &status.0);
+            }
+            self.pull_requests.observe(&source);
+            let runs = &mut status.0.pull_requests;
+            let before = runs.len();
+            runs.retain(|run| self.pull_requests.knows(&key, run.number));
+            if runs.len() != before {
+                self.dirty.insert(key.clone());
+            }
             self.queue.observe(key, wishes(&source), settled, now);
         }
     }
@@ -164,6 +188,7 @@ impl Controller {
                 Action::Cancel(key) => self.cancel(&key),
             }
         }
+        self.pull_requests.begin(&self.context);
         self.context
             .metrics
             .queue(self.queue.waiting(), self.queue.runs());
@@ -199,11 +224,11 @@ impl Controller {
         status.began(&running.attempt, Timestamp::now());
         info!(source = %key, revision = running.attempt.revision, "a run begins");
         self.running.insert(key.clone(), running);
-        self.dirty.insert(key.clone());
+        self.changed(&key);
         let (context, reports) = (self.context.clone(), self.reports.clone());
         self.tasks.spawn(async move {
             let run = match source {
-                Some(source) => source::prepare(&context.client, &context.policy, &source).await,
+                Some(source) => source::prepare(&context, &source).await,
                 None => Err(gone()),
             };
             let result = match run {
@@ -218,6 +243,14 @@ impl Controller {
             };
             let _ = reports.send(Report::Ended(key, result)).await;
         });
+    }
+
+    /// A run has come further: the status is written, and sent to the Git host.
+    fn changed(&mut self, key: &Key) {
+        if let Some(status) = self.statuses.get(key) {
+            self.context.reporter.tell_runs(key, &status.0);
+        }
+        self.dirty.insert(key.clone());
     }
 
     fn cancel(&mut self, key: &Key) {
@@ -236,13 +269,27 @@ impl Controller {
                     (self.running.get(&key), self.statuses.get_mut(&key))
                 {
                     status.came(&step, running.attempt.generation, now);
-                    self.dirty.insert(key);
+                    self.changed(&key);
                 }
             }
             Report::Ended(key, result) => self.ended(&key, &result, now),
             Report::Written(key, is_written) => {
                 self.writing.remove(&key);
                 if !is_written && self.statuses.contains_key(&key) {
+                    self.dirty.insert(key);
+                }
+            }
+        }
+    }
+
+    fn hear_of_pull_request(&mut self, report: PullRequestReport) {
+        match report {
+            PullRequestReport::Ended(key) => self.pull_requests.ended(&key),
+            PullRequestReport::Stands(key, run) => {
+                if let Some(status) = self.statuses.get_mut(&key)
+                    && self.pull_requests.knows(&key, run.number)
+                {
+                    pull_requests::update(&mut status.0.pull_requests, run);
                     self.dirty.insert(key);
                 }
             }
@@ -303,7 +350,7 @@ impl Controller {
         info!(source = %key, revision, result = ?outcome, note, "a run ended");
         if let Some(status) = self.statuses.get_mut(key) {
             status.ended(result, running.attempt.generation, now);
-            self.dirty.insert(key.clone());
+            self.changed(key);
         }
         if !matches!(outcome, RunResult::Superseded | RunResult::Unchanged) {
             self.tell(key, result.is_err(), format!("{outcome:?}"), note);

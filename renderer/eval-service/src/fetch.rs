@@ -25,6 +25,8 @@ const MAX_LOCK_FILE: u64 = 16 << 20;
 pub(crate) struct Branch {
     pub(crate) url: String,
     pub(crate) name: String,
+    /// The commit that is fetched, of this branch or another; left out, the one that the branch is at.
+    pub(crate) revision: Option<String>,
     pub(crate) dir: Option<String>,
     pub(crate) login: Arc<Login>,
 }
@@ -101,6 +103,9 @@ impl Branch {
         ]);
         if let Some(dir) = &self.dir {
             attrs.set("dir", dir.as_str());
+        }
+        if let Some(revision) = &self.revision {
+            attrs.set("rev", revision.as_str());
         }
         let reference = FlakeRef::from_attrs(attrs).map_err(refused)?;
         let mut settings = FetchSettings::new(cache);

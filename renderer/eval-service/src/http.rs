@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
@@ -17,25 +17,47 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use niphas_api::source::NiphasSource;
 use niphas_api::{PUSHED_ANNOTATION, RETRY_ANNOTATION};
-use niphas_webhooks::{Event, Hook, MAX_BODY, Replay, Replays, WebhookError};
+use niphas_webhooks::{Event, Hook, MAX_BODY, PullRequest, Replay, Replays, WebhookError};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::cluster::{ClusterError, Sources, annotate, patiently};
 use crate::hook::{self, HookIndex};
 use crate::metrics::Metrics;
+use crate::pull_requests;
 use crate::queue::Key;
+
+/// Whom tokens of requests must be for: one that is for the API server alone would let this service act as its owner there.
+const AUDIENCE: &str = "niphas-eval";
+/// Tokens that the API server is asked of at the same time: everybody may send some.
+const MOST_REVIEWS: usize = 8;
 
 /// What all answers need.
 pub(crate) struct Service {
-    pub(crate) client: Client,
-    pub(crate) sources: Arc<Sources>,
-    pub(crate) metrics: Metrics,
-    pub(crate) registry: Registry,
-    pub(crate) replays: Mutex<Replays>,
-    pub(crate) hooks: tokio::sync::Mutex<HookIndex>,
+    client: Client,
+    sources: Arc<Sources>,
+    metrics: Metrics,
+    registry: Registry,
+    replays: Mutex<Replays>,
+    hooks: tokio::sync::Mutex<HookIndex>,
+    reviews: Semaphore,
+}
+
+impl Service {
+    pub(crate) fn new(client: Client, sources: Arc<Sources>, metrics: Metrics) -> Self {
+        Self {
+            client,
+            sources,
+            registry: metrics.registry(),
+            metrics,
+            replays: Mutex::default(),
+            hooks: tokio::sync::Mutex::default(),
+            reviews: Semaphore::new(MOST_REVIEWS),
+        }
+    }
 }
 
 /// The pages.
@@ -181,7 +203,9 @@ async fn act(
     let (mut queued, mut skipped) = (Vec::new(), Vec::new());
     match event {
         Event::Ping => skipped.push("the host tries whether it is heard: it is".to_owned()),
-        Event::PullRequest(_) => skipped.push("pull requests are not evaluated".to_owned()),
+        Event::PullRequest(of) => {
+            return act_on_pull_request(service, key, source, of).await;
+        }
         Event::Other(name) => skipped.push(format!("'{name}' is nothing that changes a branch")),
         Event::Push(pushes) => {
             for push in pushes {
@@ -211,6 +235,28 @@ async fn act(
     Ok((result, code, said))
 }
 
+/// Does what an event of a pull request asks for.
+async fn act_on_pull_request(
+    service: &Service,
+    key: &Key,
+    source: &NiphasSource,
+    event: &PullRequest,
+) -> Result<Answer, ClusterError> {
+    let number = event.number;
+    let answer = |queued: Vec<Value>, skipped: Vec<String>| json!({ "source": key.to_string(), "queued": queued, "skipped": skipped });
+    if let Some(why) = pull_requests::why_skipped(source, event) {
+        let said = answer(vec![], vec![format!("pull request {number}: {why}")]);
+        return Ok(("skipped", StatusCode::OK, said));
+    }
+    pull_requests::announce(&service.client, key, event).await?;
+    info!(source = %key, number, "a change of a pull request was announced");
+    let said = answer(
+        vec![json!({ "pullRequest": number, "revision": event.revision })],
+        vec![],
+    );
+    Ok(("queued", StatusCode::ACCEPTED, said))
+}
+
 /// What a script asks for.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -238,8 +284,9 @@ async fn ask(service: &Service, headers: &HeaderMap, body: &[u8]) -> Result<Answ
         .and_then(|value| value.to_str().ok());
     let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
     let Some(token) = token else {
-        let said =
-            "expected the header 'Authorization: Bearer TOKEN', with a token of a ServiceAccount";
+        let said = format!(
+            "expected the header 'Authorization: Bearer TOKEN', with a token of a ServiceAccount for the audience '{AUDIENCE}'"
+        );
         return Ok(refuse("refused", StatusCode::UNAUTHORIZED, said));
     };
     let request: EvaluateRequest = match serde_json::from_slice(body) {
@@ -250,7 +297,15 @@ async fn ask(service: &Service, headers: &HeaderMap, body: &[u8]) -> Result<Answ
         namespace: request.namespace,
         name: request.name,
     };
-    if !may_evaluate(&service.client, token, &key).await? {
+    let Ok(_turn) = service.reviews.try_acquire() else {
+        let said = "too many requests at this time; try again";
+        return Ok(refuse("refused", StatusCode::TOO_MANY_REQUESTS, said));
+    };
+    let Some(user) = authenticate(&service.client, token).await? else {
+        let said = format!("the token is not valid for the audience '{AUDIENCE}'");
+        return Ok(refuse("refused", StatusCode::UNAUTHORIZED, said));
+    };
+    if !may_evaluate(&service.client, user, &key).await? {
         let said = "the token may not 'create' 'niphassources/evaluate' there";
         return Ok(refuse("refused", StatusCode::FORBIDDEN, said));
     }
@@ -277,21 +332,27 @@ async fn ask(service: &Service, headers: &HeaderMap, body: &[u8]) -> Result<Answ
     Ok(("queued", StatusCode::ACCEPTED, said))
 }
 
-/// Whether the owner of a token may have a source evaluated.
-async fn may_evaluate(client: &Client, token: &str, key: &Key) -> Result<bool, ClusterError> {
+/// The owner of a token that is for this service.
+async fn authenticate(client: &Client, token: &str) -> Result<Option<UserInfo>, ClusterError> {
     let review = TokenReview {
         spec: TokenReviewSpec {
             token: Some(token.to_owned()),
-            ..TokenReviewSpec::default()
+            audiences: Some(vec![AUDIENCE.to_owned()]),
         },
         ..TokenReview::default()
     };
     let api: Api<TokenReview> = Api::all(client.clone());
     let review = patiently(api.create(&PostParams::default(), &review)).await?;
     let status = review.status.unwrap_or_default();
-    let (Some(true), Some(user)) = (status.authenticated, status.user) else {
-        return Ok(false);
-    };
+    // An API server that knows nothing of audiences does not say which of them it found.
+    let audiences = status.audiences.unwrap_or_default();
+    let is_ours = audiences.iter().any(|audience| audience == AUDIENCE);
+    let is_valid = status.authenticated == Some(true) && is_ours;
+    Ok(status.user.filter(|_| is_valid))
+}
+
+/// Whether a user may have a source evaluated.
+async fn may_evaluate(client: &Client, user: UserInfo, key: &Key) -> Result<bool, ClusterError> {
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: user.username,

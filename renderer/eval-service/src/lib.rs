@@ -4,6 +4,8 @@
 //! when. A run fetches the branch with the source's login, and what its lock file names; a process of its own evaluates it, which has
 //! nothing but those files (`child`); then the closures are looked up, rendered and committed by the same libraries as `niphas render`.
 //!
+//! Git hosts get statuses of how runs stand (`reports`), and people see pages of them (`pages`).
+//!
 //! There is no database: what is known of a source stands in its status. Of several replicas all receive webhooks, and one runs
 //! sources; they tell it by annotations.
 
@@ -12,29 +14,40 @@ mod cluster;
 mod controller;
 mod evaluate;
 mod fetch;
+mod forge;
 mod hook;
 mod http;
 mod login;
 mod metrics;
+mod pages;
 pub mod policy;
+mod proposal;
+mod pull_requests;
 mod queue;
+mod reports;
 mod run;
 mod source;
 mod status;
+mod target;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::Client;
 use niphas_daemon::Election;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use controller::Context;
+use forge::Hosts;
 use metrics::Metrics;
 use policy::Policy;
+use reports::Reporter;
 
 pub use child::main as evaluate_in_this_process;
 
@@ -45,6 +58,8 @@ pub struct Options {
     pub policy: Policy,
     /// Where webhooks, metrics and health are served.
     pub listen: SocketAddr,
+    /// Where the pages are served, if they are.
+    pub pages: Option<SocketAddr>,
     /// The namespace of the Lease.
     pub lease_namespace: String,
     /// The name of the Lease.
@@ -67,16 +82,13 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     info!(address = %listener.local_addr()?, "serving webhooks, metrics and health");
-    let service = http::Service {
-        client: client.clone(),
-        sources: Arc::clone(&sources),
-        metrics: metrics.clone(),
-        registry: metrics.registry(),
-        replays: Mutex::default(),
-        hooks: tokio::sync::Mutex::default(),
+    let service = http::Service::new(client.clone(), Arc::clone(&sources), metrics.clone());
+    let answers = http::pages(Arc::new(service));
+    let answers = tokio::spawn(niphas_daemon::serve(listener, answers, stop.clone()));
+    let pages = match options.pages {
+        Some(address) => Some(serve_pages(address, &options.policy, &sources, &stop).await?),
+        None => None,
     };
-    let pages = http::pages(Arc::new(service));
-    let pages = tokio::spawn(niphas_daemon::serve(listener, pages, stop.clone()));
     let watch = {
         let (sources, client, stop) = (Arc::clone(&sources), client.clone(), stop.clone());
         tokio::spawn(async move { sources.watch(client, stop).await })
@@ -94,10 +106,22 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
             "leading"
         );
         metrics.leads(true);
+        let policy = Arc::new(options.policy);
+        let hosts = Hosts::new()?;
+        let reporter = Reporter::new(
+            client.clone(),
+            Arc::clone(&policy),
+            Arc::clone(&sources),
+            hosts.clone(),
+            metrics.clone(),
+        );
         let context = Context {
             client,
-            policy: Arc::new(options.policy),
+            turns: Arc::new(Semaphore::new(policy.limits.runs.get())),
+            policy,
             sources,
+            reporter: Arc::new(reporter),
+            hosts,
             metrics: metrics.clone(),
             identity: options.identity,
         };
@@ -115,7 +139,29 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         election.release().await;
     }
     watch.await?;
-    pages.await?;
+    answers.await?;
+    if let Some(pages) = pages {
+        pages.await?;
+    }
     info!("stopped");
     Ok(())
+}
+
+/// Serves the pages until `stop`.
+async fn serve_pages(
+    address: SocketAddr,
+    policy: &Policy,
+    sources: &Arc<cluster::Sources>,
+    stop: &CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    info!(address = %listener.local_addr()?, "serving pages");
+    let pages = pages::pages(Arc::clone(sources), policy.pages_url.as_ref());
+    Ok(tokio::spawn(niphas_daemon::serve(
+        listener,
+        pages,
+        stop.clone(),
+    )))
 }

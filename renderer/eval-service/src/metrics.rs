@@ -23,6 +23,7 @@ const SECONDS: [f64; 9] = [0.1, 0.5, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0];
 pub(crate) struct Metrics {
     webhooks: Family<ResultLabels, Counter>,
     runs: Family<ResultLabels, Counter>,
+    statuses: Family<ResultLabels, Counter>,
     seconds: Histogram,
     waiting: Gauge,
     running: Gauge,
@@ -34,6 +35,7 @@ impl Default for Metrics {
         Self {
             webhooks: Family::default(),
             runs: Family::default(),
+            statuses: Family::default(),
             seconds: Histogram::new(SECONDS),
             waiting: Gauge::default(),
             running: Gauge::default(),
@@ -48,6 +50,11 @@ impl Metrics {
         let mut registry = Registry::with_prefix("niphas_eval");
         registry.register("webhooks", "Webhooks that arrived", self.webhooks.clone());
         registry.register("runs", "Runs that ended", self.runs.clone());
+        registry.register(
+            "statuses",
+            "Statuses of commits for Git hosts",
+            self.statuses.clone(),
+        );
         registry.register_with_unit(
             "run_duration",
             "Time of runs, from their turn to their end",
@@ -70,6 +77,10 @@ impl Metrics {
 
     pub(crate) fn webhook(&self, result: &'static str) {
         self.webhooks.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    pub(crate) fn status(&self, result: &'static str) {
+        self.statuses.get_or_create(&ResultLabels { result }).inc();
     }
 
     pub(crate) fn run(&self, result: RunResult, time: Duration) {

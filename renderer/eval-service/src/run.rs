@@ -1,20 +1,20 @@
 //! One run: a branch of a flake becomes a commit in the GitOps repository.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use binary_cache::{CacheUrl, Caches, TrustPolicy, read_keys};
-use niphas_api::source::{NiphasSourceSpec, RunResult, TargetMode};
+use niphas_api::source::{NiphasSourceSpec, Proposal, RunResult};
 use niphas_environments::{
-    Closures, EvaluatedEnvironments, Origin, RefusedEnvironments, ResolveError, render, resolve,
+    Closures, EvaluatedEnvironments, RefusedEnvironments, ResolveError, render, resolve,
 };
 use niphas_git::Login;
-use niphas_gitops::{Access, Allowed, GitOpsRepository, Location, Outcome, Provenance, Request};
 use niphas_render::{DeployFolder, Form};
+use niphas_review::Review;
 use nix_formats::StoreDir;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -22,9 +22,13 @@ use crate::child::protocol::{self, Limits};
 use crate::evaluate::{EvaluateError, evaluate};
 use crate::fetch::{Branch, FetchError, FetchedFlake};
 use crate::policy::{EvaluationLimits, NamespacePolicy};
+use crate::proposal::Proposed;
+use crate::queue::Key;
+use crate::target::{Mode, Writer, Written};
 
 /// What a run needs.
 pub(crate) struct Run {
+    pub(crate) key: Key,
     pub(crate) spec: NiphasSourceSpec,
     pub(crate) policy: NamespacePolicy,
     pub(crate) limits: EvaluationLimits,
@@ -32,6 +36,14 @@ pub(crate) struct Run {
     pub(crate) folder: PathBuf,
     pub(crate) flake_login: Arc<Login>,
     pub(crate) target_login: Arc<Login>,
+    /// The commit that is run; left out, the one that the branch is at.
+    pub(crate) revision: Option<String>,
+    pub(crate) mode: Mode,
+    /// The pull request of an earlier run, and the API of its host.
+    pub(crate) proposal: Option<Proposal>,
+    pub(crate) target_host: Option<niphas_forges::Client>,
+    /// Evaluations at the same time take turns.
+    pub(crate) turns: Arc<Semaphore>,
     /// It is not wanted any more.
     pub(crate) cancelled: CancellationToken,
 }
@@ -53,7 +65,12 @@ pub(crate) struct Success {
     pub(crate) revision: String,
     /// The commit in the GitOps repository, if there was something to commit.
     pub(crate) commit: Option<String>,
+    pub(crate) environments: usize,
     pub(crate) workloads: usize,
+    /// The pull request that proposes it, in the mode that has one.
+    pub(crate) proposal: Option<Proposal>,
+    /// What would change, and the patch, if nothing was to be written.
+    pub(crate) review: Option<(Review, String)>,
 }
 
 /// Why a run failed.
@@ -70,7 +87,7 @@ impl Failure {
         clippy::needless_pass_by_value,
         reason = "errors and texts that end here"
     )]
-    fn settled(result: RunResult, message: impl ToString) -> Self {
+    pub(crate) fn settled(result: RunResult, message: impl ToString) -> Self {
         Self {
             result,
             message: message.to_string(),
@@ -78,7 +95,7 @@ impl Failure {
         }
     }
 
-    fn passing(result: RunResult, message: impl ToString) -> Self {
+    pub(crate) fn passing(result: RunResult, message: impl ToString) -> Self {
         Self {
             is_passing: true,
             ..Self::settled(result, message)
@@ -140,6 +157,7 @@ impl Run {
         Branch {
             url: flake.url.clone(),
             name: flake.branch.clone(),
+            revision: self.revision.clone(),
             dir: flake.dir.clone(),
             login: Arc::clone(&self.flake_login),
         }
@@ -162,6 +180,7 @@ impl Run {
             },
         };
         let most = u64::from(self.limits.output_mebibytes) << 20;
+        let _turn = self.turns.acquire().await;
         evaluate(&request, most).await.map_err(|error| match error {
             EvaluateError::Flake(_) => Failure::settled(RunResult::EvaluationFailed, error),
             EvaluateError::Service(_) => Failure::passing(RunResult::EvaluationFailed, error),
@@ -184,13 +203,18 @@ impl Run {
             error => failed(&nix_formats::chain(&error)),
         })?;
         tell(Step::Built);
+        let environments = evaluated.environments.len();
         let workloads = evaluated.environments.iter();
         let workloads = workloads
             .map(|environment| environment.workloads.len())
             .sum();
-        let (spec, login) = (self.spec.clone(), Arc::clone(&self.target_login));
         let revision = flake.revision.clone();
-        let committed = spawn_blocking(move || {
+        let (spec, login, mode) = (
+            self.spec.clone(),
+            Arc::clone(&self.target_login),
+            self.mode.clone(),
+        );
+        let written = spawn_blocking(move || {
             let folder = spec.target.dir.as_deref().unwrap_or(".");
             let folder = folder.parse::<DeployFolder>().map_err(|error| {
                 Failure::settled(RunResult::RenderFailed, format!("target.dir: {error}"))
@@ -204,16 +228,40 @@ impl Run {
             .map_err(|error: RefusedEnvironments| {
                 Failure::settled(RunResult::RenderFailed, error)
             })?;
-            commit(&spec, &flake, files, &login)
+            let writer = Writer {
+                spec: &spec,
+                login: &login,
+                mode: &mode,
+            };
+            writer.write(&flake, files)
         });
-        let commit = committed
-            .await
-            .map_err(|error| Failure::panicked(&error))??;
-        Ok(Success {
+        let written = written.await.map_err(|error| Failure::panicked(&error))??;
+        let mut success = Success {
             revision,
-            commit,
+            commit: None,
+            environments,
             workloads,
-        })
+            proposal: None,
+            review: None,
+        };
+        match written {
+            Written::Nothing => {}
+            Written::Proposed => success.proposal.clone_from(&self.proposal),
+            Written::Committed(commit) => success.commit = Some(commit),
+            Written::ToPropose { commit, review } => {
+                let proposed = Proposed {
+                    key: &self.key,
+                    spec: &self.spec,
+                    revision: &success.revision,
+                    commit: &commit,
+                    review: &review,
+                };
+                success.proposal = Some(proposed.open(self.target_host.as_ref()).await?);
+                success.commit = Some(commit);
+            }
+            Written::Reviewed { review, patch } => success.review = Some((review, patch)),
+        }
+        Ok(success)
     }
 }
 
@@ -230,65 +278,6 @@ async fn find_closures(
         (evaluated, closures)
     });
     found.await.map_err(|error| Failure::panicked(&error))
-}
-
-/// Commits the files; gives the commit, if one had to be made.
-fn commit(
-    spec: &NiphasSourceSpec,
-    flake: &FetchedFlake,
-    files: std::collections::BTreeMap<String, niphas_render::RenderedEnvironment>,
-    login: &Login,
-) -> Result<Option<String>, Failure> {
-    let refused =
-        |error: &dyn ToString| Failure::settled(RunResult::RenderFailed, error.to_string());
-    let target = &spec.target;
-    if target.mode == TargetMode::PullRequest {
-        return Err(refused(
-            &"target.mode: pull requests are not opened yet; use Commit",
-        ));
-    }
-    let names: BTreeSet<String> = files.keys().cloned().collect();
-    let origin = Origin::of_commit(
-        &flake.reference,
-        &flake.revision,
-        &flake.lock_file,
-        flake.clone.clone(),
-    );
-    let origin = origin.map_err(|error| refused(&error))?;
-    let history = origin.history();
-    let request = Request {
-        environments: files,
-        provenance: Provenance {
-            owner: origin.owner,
-            repository: origin.repository,
-            revision: origin.revision,
-            flake_lock: Some(origin.flake_lock),
-            renderer: concat!("niphas ", env!("CARGO_PKG_VERSION")).to_owned(),
-        },
-        history: &history,
-        author: None,
-        subject: None,
-        signing_key: None,
-        allow: Allowed::default(),
-        all_environments: spec.environments.is_none().then_some(names),
-        prune: false,
-    };
-    let access = Access {
-        login: Some(login.clone()),
-        ..Access::default()
-    };
-    let location = Location::Remote(target.url.clone());
-    let repository = GitOpsRepository::open(&location, Some(&target.branch), access);
-    let outcome = repository.and_then(|repository| repository.commit(&request));
-    match outcome {
-        Ok(Outcome::Committed { commit, .. }) => Ok(Some(commit.to_string())),
-        Ok(Outcome::Unchanged { .. } | Outcome::NotNeeded { .. }) => Ok(None),
-        // What the repository has may change, too: whatever it is, it is tried again.
-        Err(error) => Err(Failure::passing(
-            RunResult::RenderFailed,
-            nix_formats::chain(&error),
-        )),
-    }
 }
 
 /// The caches of a namespace.

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use kube::{Client, ResourceExt as _};
-use niphas_api::source::{NiphasSource, RunResult, SecretReference};
+use niphas_api::source::{NiphasSource, RunResult, SecretReference, TargetMode};
 use niphas_git::Login;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::secret;
-use crate::controller::folder;
+use crate::cluster::{key_of, secret};
+use crate::controller::{Context, folder};
 use crate::fetch::Branch;
+use crate::forge::Place;
 use crate::policy::Policy;
 use crate::run::{Failure, Run};
-use crate::{hook, login};
+use crate::target::Mode;
+use crate::{hook, login, proposal};
 
 /// What a look found.
 pub(crate) enum Look {
@@ -48,6 +50,7 @@ pub(crate) async fn look(
     let branch = Branch {
         url: flake.url.clone(),
         name: flake.branch.clone(),
+        revision: None,
         dir: flake.dir.clone(),
         login: Arc::new(login),
     };
@@ -58,11 +61,8 @@ pub(crate) async fn look(
 }
 
 /// What a run of a source needs.
-pub(crate) async fn prepare(
-    client: &Client,
-    policy: &Policy,
-    source: &NiphasSource,
-) -> Result<Run, Failure> {
+pub(crate) async fn prepare(context: &Context, source: &NiphasSource) -> Result<Run, Failure> {
+    let (client, policy) = (&context.client, &context.policy);
     let namespace = source.namespace().unwrap_or_default();
     let failure = |message: String, is_passing: bool| Failure {
         result: RunResult::EvaluationFailed,
@@ -76,7 +76,35 @@ pub(crate) async fn prepare(
     let flake_login = login(client, &namespace, &flake.url, flake.secret_ref.as_ref()).await;
     let target_login = login(client, &namespace, &target.url, target.secret_ref.as_ref()).await;
     let passing = |message| failure(message, true);
+    let key = key_of(source);
+    let proposal = source.status.as_ref();
+    let proposal = proposal.and_then(|status| status.proposal.clone());
+    let (mode, target_host) = match target.mode {
+        TargetMode::Commit => (Mode::Commit, None),
+        TargetMode::PullRequest => {
+            let webhook = spec.webhook.as_ref().map(|webhook| webhook.provider);
+            let place = Place {
+                namespace: &namespace,
+                provider: target.provider.or(webhook),
+                url: &target.url,
+                secret: target.secret_ref.as_ref(),
+            };
+            let host = context.hosts.client(client, place).await;
+            let host = host.map_err(|error| {
+                Failure::passing(RunResult::RenderFailed, nix_formats::chain(&error))
+            })?;
+            let branch = proposal::branch(&key);
+            let proposed = proposal.as_ref().map(|proposal| proposal.commit.clone());
+            (Mode::Propose { branch, proposed }, host)
+        }
+    };
     Ok(Run {
+        key,
+        revision: None,
+        mode,
+        proposal,
+        target_host,
+        turns: Arc::clone(&context.turns),
         policy: of_namespace.clone(),
         limits: policy.limits,
         folder: folder(policy, source),

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use niphas_api::source::{NiphasSourceStatus, Revisions, Run as PastRun, RunResult};
+use niphas_api::source::{Contents, NiphasSourceStatus, Revisions, Run as PastRun, RunResult};
 
 use crate::queue::Attempt;
 use crate::run::{Failure, Step, Success};
@@ -184,12 +184,19 @@ impl Status {
             Ok(Success {
                 commit: Some(commit),
                 workloads,
+                proposal,
                 ..
-            }) => (
-                RunResult::Rendered,
-                format!("{workloads} workloads were rendered as commit {commit}"),
-                Some(commit.clone()),
-            ),
+            }) => {
+                let proposal = match proposal {
+                    Some(proposal) => format!(" and proposed by pull request {}", proposal.number),
+                    None => String::new(),
+                };
+                (
+                    RunResult::Rendered,
+                    format!("{workloads} workloads were rendered as commit {commit}{proposal}"),
+                    Some(commit.clone()),
+                )
+            }
             Ok(Success { workloads, .. }) => (
                 RunResult::Unchanged,
                 format!("{workloads} workloads are rendered; nothing changed"),
@@ -206,6 +213,12 @@ impl Status {
         match result {
             Ok(success) => {
                 self.revisions().rendered = Some(success.revision.clone());
+                self.0.proposal.clone_from(&success.proposal);
+                let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+                self.0.contents = Some(Contents {
+                    environments: count(success.environments),
+                    workloads: count(success.workloads),
+                });
                 self.say(&rendered(&message), generation, now);
             }
             Err(Failure {
@@ -364,7 +377,10 @@ mod tests {
         let success = Success {
             revision: "a".to_owned(),
             commit: Some("c".to_owned()),
+            environments: 1,
             workloads: 2,
+            proposal: None,
+            review: None,
         };
         status.ended(&Ok(success), 3, at(3));
         let message = "2 workloads were rendered as commit c";
@@ -380,6 +396,11 @@ mod tests {
             rendered: same("a"),
         };
         assert_eq!(status.0.revisions, Some(expected));
+        let contents = Contents {
+            environments: 1,
+            workloads: 2,
+        };
+        assert_eq!(status.0.contents, Some(contents));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use niphas_api::source::{Duration, NiphasSourceSpec};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use url::Url;
 
 pub use flake_input::input_url;
 pub use url_prefix::{BadUrlPrefix, UrlPrefix};
@@ -18,6 +19,9 @@ pub use url_prefix::{BadUrlPrefix, UrlPrefix};
 pub struct Policy {
     /// Where clones and fetched trees are kept. It may be emptied while the service does not run.
     pub work_folder: PathBuf,
+    /// Where people reach the pages of the service, for links in statuses and comments; without it they have none.
+    #[serde(default, deserialize_with = "web_page")]
+    pub pages_url: Option<Url>,
     /// What evaluations may take.
     #[serde(default)]
     pub limits: EvaluationLimits,
@@ -79,6 +83,18 @@ pub struct NamespacePolicy {
     /// How many of them must have signed a path.
     #[serde(default = "one")]
     pub required_signatures: NonZeroUsize,
+}
+
+fn web_page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.query().is_none() => {
+            Ok(Some(url))
+        }
+        _ => Err(serde::de::Error::custom(
+            "expected the address of a page, like 'https://niphas.example.org'",
+        )),
+    }
 }
 
 fn one() -> NonZeroUsize {
