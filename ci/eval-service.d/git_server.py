@@ -20,13 +20,14 @@ class Server(Backend):
         folder = self.path.split("/")[1]
         with open(sys.argv[6], "a") as log:
             log.write(f"{self.path}\n")
-        wanted = dict(line.split() for line in pathlib.Path(sys.argv[5]).read_text().splitlines())[folder]
+        wanted = dict(line.split() for line in pathlib.Path(sys.argv[5]).read_text().splitlines()).get(folder)
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
-        if base64.b64decode(given).decode() == wanted:
+        if wanted and base64.b64decode(given).decode() == wanted:
             super().answer()
             return
         self.body()
-        self.send_response(401)
+        # Besides repositories it has nothing: no API, either.
+        self.send_response(401 if wanted else 404)
         self.send_header("WWW-Authenticate", 'Basic realm="git"')
         self.send_header("Content-Length", "0")
         self.end_headers()

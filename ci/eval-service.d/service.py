@@ -44,6 +44,16 @@ def run(*command, input=None, check=True, **options):
     return done.stdout
 
 
+def copy_example(folder):
+    for file in ("flake.nix", "nixlib", "examples/hello"):
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / file).is_dir():
+            shutil.copytree(ROOT / file, target, ignore=shutil.ignore_patterns("cache", "*.secret"))
+        else:
+            shutil.copy(ROOT / file, target)
+
+
 def free_port(address):
     with socket.socket() as listener:
         listener.bind((address, 0))
@@ -54,7 +64,8 @@ class Service:
     """niphas-eval, as a process."""
 
     def __init__(self, world):
-        self.world, self.port = world, free_port(world.address)
+        self.world, self.port, self.pages_port = world, free_port(world.address), free_port(world.address)
+        self.pages_url = f"http://{world.address}:{self.pages_port}"
         self.log = world.folder / "niphas-eval.log"
         self.process = None
 
@@ -62,7 +73,7 @@ class Service:
         world = self.world
         command = [
             PROGRAM, "serve", "--config", world.folder / "config.yaml", "--kubeconfig", world.folder / "kubeconfig",
-            "--identity", "eval-1", "--listen", f"{world.address}:{self.port}", "--log", "info,niphas_eval_service=debug",
+            "--identity", "eval-1", "--listen", f"{world.address}:{self.port}", "--pages", f"{world.address}:{self.pages_port}", "--log", "info,niphas_eval_service=debug",
         ]  # fmt: skip
         environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(world.folder / "ca.pem"), "TMPDIR": str(world.work), "MARKER": "marker-of-the-environment"}
         with open(self.log, "a") as log:
@@ -71,6 +82,13 @@ class Service:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def page(self, path):
+        """The code, the headers and the text of a page."""
+        connection = http.client.HTTPConnection(self.world.address, self.pages_port, timeout=20)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
 
     def sum(self, name):
         """The sum of all values of a metric."""
@@ -89,9 +107,9 @@ class World:
         self.folder, self.address, self.state = folder, os.environ["LOOPBACK"], pathlib.Path(os.environ["STATE"])
         self.work, self.repositories = folder / "work", folder / "git"
         self.password, self.hook_secret = secrets.token_hex(16), secrets.token_hex(16).encode()
-        self.git_port = free_port(self.address)
+        self.git_port, self.gitea_port = free_port(self.address), free_port(self.address)
         self.service = Service(self)
-        self.server = None
+        self.server = self.gitea = None
 
     def __enter__(self):
         try:
@@ -107,7 +125,7 @@ class World:
         return self
 
     def __exit__(self, *_):
-        for process in (self.service.process, self.server):
+        for process in (self.service.process, self.server, self.gitea and self.gitea.process):
             if process:
                 process.kill()
                 process.wait()
@@ -117,12 +135,17 @@ class World:
     def url(self, path):
         return f"https://{self.address}:{self.git_port}/{path}"
 
+    def gitea_url(self, path=""):
+        return f"https://{self.address}:{self.gitea_port}/{path}"
+
     def certificates(self):
-        new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-        subject = ("-subj", "/CN=git", "-addext", f"subjectAltName=IP:{self.address}")
-        run(*new, "-keyout", self.folder / "key.pem", "-out", self.folder / "ca.pem", *subject)
-        both = (self.folder / "key.pem").read_text() + (self.folder / "ca.pem").read_text()
-        (self.folder / "server.pem").write_text(both)
+        key = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        folder, name = self.folder, f"subjectAltName=IP:{self.address}"
+        run(*key, "-x509", "-days", "2", "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-subj", "/CN=ci")
+        signer = ("-CA", folder / "ca.pem", "-CAkey", folder / "ca.key")
+        run(*key, "-x509", "-days", "2", *signer, "-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-subj", "/CN=git",
+            "-addext", name, "-addext", "basicConstraints=critical,CA:FALSE")  # fmt: skip
+        (folder / "server.pem").write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
 
     def serve_git(self):
         (self.folder / "logins").write_text(f"shop ci:{self.password}\nother other:{secrets.token_hex(16)}\n")
@@ -136,14 +159,7 @@ class World:
     def make_repositories(self):
         for name in ("shop/web", "shop/gitops", "shop/hostile", "other/private"):
             run("git", "init", "--quiet", "--bare", "--initial-branch=main", self.repositories / f"{name}.git")
-        web = self.checkout("web")
-        for file in ("flake.nix", "nixlib", "examples/hello"):
-            target = web / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if (ROOT / file).is_dir():
-                shutil.copytree(ROOT / file, target, ignore=shutil.ignore_patterns("cache", "*.secret"))
-            else:
-                shutil.copy(ROOT / file, target)
+        copy_example(self.checkout("web"))
         self.push("web", "begin")
         private = self.checkout("private", "other")
         (private / "secret.txt").write_text("marker-of-another-checkout\n")
@@ -201,16 +217,18 @@ class World:
 
     # The cluster
 
-    def kubectl(self, *arguments, input=None, check=True):
-        return run("kubectl", "--namespace", "shop", *arguments, input=input, check=check)
+    def kubectl(self, *arguments, input=None, check=True, namespace="shop"):
+        return run("kubectl", "--namespace", namespace, *arguments, input=input, check=check)
 
     def set_up_cluster(self):
-        for namespace in ("shop", "niphas-system"):
+        for namespace in ("shop", "forge", "niphas-system"):
             self.kubectl("create", "namespace", namespace)
         self.kubectl("apply", "--server-side", "--filename", ROOT / "deploy/source-crd.yaml")
         wait("the definition", lambda: self.kubectl("wait", "--for=condition=Established", "crd/niphassources.niphas.io", check=False))
         self.kubectl("apply", "--filename", ROOT / "deploy/eval.yaml", "--namespace", "niphas-system")
-        self.kubectl("create", "rolebinding", "niphas-eval", "--clusterrole=niphas-eval-secrets", "--serviceaccount=niphas-system:niphas-eval")
+        for namespace in ("shop", "forge"):
+            reads = ("--clusterrole=niphas-eval-secrets", "--serviceaccount=niphas-system:niphas-eval")
+            self.kubectl("create", "rolebinding", "niphas-eval", *reads, namespace=namespace)
         self.kubectl("create", "secret", "generic", "login", "--from-literal=username=ci", f"--from-literal=password={self.password}")
         self.kubectl("create", "secret", "generic", "hook", f"--from-literal=secret={self.hook_secret.decode()}")
         token = self.kubectl("create", "token", "niphas-eval", "--namespace", "niphas-system", "--duration", "24h").strip()
@@ -228,8 +246,10 @@ class World:
             "caches": [f"file://{EXAMPLE}/cache"],
             "trustedPublicKeys": [key],
         }
+        targets = [{"url": self.gitea_url(f"bot/{name}.git"), "branches": ["main"], "dir": "deploy"} for name in ("gitops", "proposals")]
+        forge = shop | {"names": ["forge"], "flakes": [self.gitea_url("bot/")], "targets": targets}
         limits = {"runs": 2, "time": "10s", "memoryMebibytes": 2048}
-        (self.folder / "config.yaml").write_text(json.dumps({"workFolder": str(self.work), "limits": limits, "namespaces": [shop]}))
+        (self.folder / "config.yaml").write_text(json.dumps({"workFolder": str(self.work), "pagesUrl": self.service.pages_url, "limits": limits, "namespaces": [shop, forge]}))
 
     def source(self, name, change=None):
         login = {"name": "login"}
@@ -245,12 +265,41 @@ class World:
         item = {"apiVersion": "niphas.io/v1alpha1", "kind": "NiphasSource", "metadata": {"name": name}, "spec": spec}
         self.kubectl("create", "--filename", "-", input=json.dumps(item))
 
-    def status(self, name):
-        return json.loads(self.kubectl("get", f"nsrc/{name}", "--output", "json")).get("status", {})
+    def forge_secrets(self, gitea):
+        for name, entry in (("login", f"token={gitea.tokens['bot']}"), ("hook", f"secret={self.hook_secret.decode()}")):
+            self.kubectl("create", "secret", "generic", name, f"--from-literal={entry}", namespace="forge")
 
-    def condition(self, name, kind, status):
+    def forge_source(self, name, change=None):
+        """A source of Gitea's `bot/web`, and a webhook for it."""
+        login = {"name": "login"}
+        spec = {
+            "flake": {"url": self.gitea_url("bot/web.git"), "branch": "main", "dir": "examples/hello", "secretRef": login},
+            "target": {"url": self.gitea_url("bot/gitops.git"), "branch": "main", "dir": "deploy", "secretRef": login},
+            "interval": "10m",
+            "webhook": {"provider": "gitea", "secretRefs": [{"name": "hook"}]},
+        }
+        for field, values in (change or {}).items():
+            spec[field] = spec.get(field, {}) | values
+        item = {"apiVersion": "niphas.io/v1alpha1", "kind": "NiphasSource", "metadata": {"name": name}, "spec": spec}
+        self.kubectl("create", "--filename", "-", input=json.dumps(item), namespace="forge")
+        self.gitea.hook("bot/web", wait("the address", lambda: self.status(name, "forge").get("webhookPath")))
+
+    def pull_requests(self, name):
+        """The pull requests in the status of a source, with the commit of each."""
+        return {one["number"]: one["revision"] for one in self.status(name, "forge").get("pullRequests", [])}
+
+    def proposal(self, name):
+        return self.status(name, "forge").get("proposal")
+
+    def annotation(self, name, annotation):
+        return json.loads(self.kubectl("get", f"nsrc/{name}", "--output", "json"))["metadata"].get("annotations", {}).get(annotation)
+
+    def status(self, name, namespace="shop"):
+        return json.loads(self.kubectl("get", f"nsrc/{name}", "--output", "json", namespace=namespace)).get("status", {})
+
+    def condition(self, name, kind, status, namespace="shop"):
         """The message of a condition, once it has that status."""
-        for condition in self.status(name).get("conditions", []):
+        for condition in self.status(name, namespace).get("conditions", []):
             if (condition["type"], condition["status"]) == (kind, status):
                 return condition["message"] or condition["reason"]
         return None
@@ -296,6 +345,14 @@ class World:
         said = answer.read()
         return answer.status, json.loads(said) if said.startswith(b"{") else {"error": said.decode()}
 
+    def evaluate(self, authorization, body):
+        """Asks for an evaluation; the code and what is answered."""
+        connection = http.client.HTTPConnection(self.address, self.service.port, timeout=20)
+        headers = {"Content-Type": "application/json"} | ({"Authorization": authorization} if authorization else {})
+        connection.request("POST", "/evaluate", json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
     def diagnosis(self):
         log = "\n".join(self.service.log.read_text().splitlines()[-40:])
-        return f"{self.kubectl('get', 'nsrc', '--output', 'yaml', check=False)[-6000:]}\n{log}"
+        return f"{self.kubectl('get', 'nsrc', '--all-namespaces', '--output', 'yaml', check=False)[-6000:]}\n{log}"
