@@ -58,6 +58,23 @@ pub struct Source {
     pub seen: Option<SystemTime>,
     /// What it has.
     pub counts: Counts,
+    /// The pull requests of its repository; its own page lists them.
+    pub pull_requests: Vec<PullRequest>,
+}
+
+/// A pull request that is open for the branch of a source, and was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// Its page at the Git host.
+    pub link: Option<String>,
+    /// Its last commit that was run.
+    pub revision: Revision,
+    /// How it stands.
+    pub state: State,
+    /// How it ended, in a sentence.
+    pub message: Option<String>,
 }
 
 /// What a source has.

@@ -4,14 +4,16 @@ use maud::{Markup, html};
 use nix_formats::shortened;
 
 use crate::frame::{Crumbs, Frame, Update, state_tag};
-use crate::model::{RunSummary, Source, SourceName, State, Trigger};
+use crate::model::{PullRequest, RunSummary, Source, SourceName, State, Trigger};
 use crate::paths;
-use crate::text::{ago, counted, duration, message, name, revision};
+use crate::text::{ago, counted, duration, message, name, outward, revision};
 
 /// More sources are not listed.
 const SOURCES: usize = 1_000;
 /// More runs are not listed.
 const RUNS: usize = 200;
+/// More pull requests are not listed.
+const PULL_REQUESTS: usize = 100;
 
 /// All sources that a reader may see, in the order in which they are listed.
 pub fn sources_page(frame: &Frame<'_>, sources: &[Source]) -> String {
@@ -115,6 +117,7 @@ pub fn source_page(frame: &Frame<'_>, source: &Source, runs: &[RunSummary]) -> S
                 (rest(runs.len(), RUNS, "run"))
             }
         }
+        @if !source.pull_requests.is_empty() { (pull_requests(&source.pull_requests)) }
     };
     let is_live = runs
         .iter()
@@ -139,6 +142,31 @@ fn run_row(frame: &Frame<'_>, source: &SourceName, run: &RunSummary) -> Markup {
             td { (revision(&run.revision)) }
             td data-label="Derivations" { (builds(run)) }
             td.number data-label="Time" { (duration(run.took)) }
+        }
+    }
+}
+
+fn pull_requests(all: &[PullRequest]) -> Markup {
+    html! {
+        section aria-labelledby="pull-requests" {
+            h2 #pull-requests { "Pull requests" }
+            div.scroll tabindex="0" role="region" aria-labelledby="pull-requests" {
+                table.rows {
+                    thead { tr {
+                        th scope="col" { "Number" } th scope="col" { "State" }
+                        th scope="col" { "Revision" } th scope="col" { "What it would do" }
+                    } }
+                    tbody { @for pull in all.iter().take(PULL_REQUESTS) {
+                        tr {
+                            th scope="row" { (outward(&pull.number.to_string(), pull.link.as_deref())) }
+                            td { (state_tag(pull.state)) }
+                            td { (revision(&pull.revision)) }
+                            td.long data-label="What it would do" { @if let Some(text) = &pull.message { (message(text)) } }
+                        }
+                    } }
+                }
+            }
+            (rest(all.len(), PULL_REQUESTS, "pull request"))
         }
     }
 }

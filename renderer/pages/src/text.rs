@@ -106,7 +106,8 @@ pub(crate) fn link(link: &Link) -> Markup {
     outward(&name(&link.text), Some(&link.url))
 }
 
-fn outward(words: &str, url: Option<&str>) -> Markup {
+/// Words that lead to a page of the web, or are words alone.
+pub(crate) fn outward(words: &str, url: Option<&str>) -> Markup {
     if let Some(url) = url.filter(|url| is_web(url)) {
         html! { a href=(url) rel="noreferrer" { (words) } }
     } else {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use kube::ResourceExt as _;
 use niphas_api::source::{NiphasSource, NiphasSourceStatus, Provider, Run as PastRun, RunResult};
 use niphas_pages::model::{
-    BuildCounts, Counts, Failure, Link, Revision, Run, RunSummary, Source, SourceName, Stage,
-    State, Trigger,
+    BuildCounts, Counts, Failure, Link, PullRequest, Revision, Run, RunSummary, Source, SourceName,
+    Stage, State, Trigger,
 };
 
 use crate::reports::{run_id, short};
@@ -53,7 +53,38 @@ pub(super) fn source(source: &NiphasSource) -> Source {
             workloads: count(contents.workloads),
             runs: runs.is_some().into(),
         },
+        pull_requests: pull_requests(source, status),
     }
+}
+
+fn pull_requests(source: &NiphasSource, status: &NiphasSourceStatus) -> Vec<PullRequest> {
+    let runs = status.pull_requests.iter();
+    runs.map(|run| PullRequest {
+        number: u64::try_from(run.number).unwrap_or_default(),
+        link: repository_page(source).and_then(|(base, provider)| {
+            let number = run.number;
+            match provider {
+                Provider::GitHub => Some(format!("{base}/pull/{number}")),
+                Provider::Gitea | Provider::Forgejo => Some(format!("{base}/pulls/{number}")),
+                Provider::GitLab => Some(format!("{base}/-/merge_requests/{number}")),
+                Provider::Bitbucket => Some(format!("{base}/pull-requests/{number}")),
+                Provider::BitbucketServer | Provider::Generic => None,
+            }
+        }),
+        revision: revision(source, &run.revision),
+        state: run.result.map_or(State::Running, state_of),
+        message: run.message.clone(),
+    })
+    .collect()
+}
+
+/// The page of a source's repository, and whose it is, if the source says that.
+fn repository_page(source: &NiphasSource) -> Option<(&str, Provider)> {
+    let base = source.spec.flake.url.trim_end_matches('/');
+    let base = base.strip_suffix(".git").unwrap_or(base);
+    let is_web = base.starts_with("https://") && !base.contains('@');
+    let webhook = source.spec.webhook.as_ref().filter(|_| is_web)?;
+    Some((base, webhook.provider))
 }
 
 /// The runs of a source, the latest first.
@@ -117,30 +148,29 @@ fn name(source: &NiphasSource) -> SourceName {
 }
 
 fn state(run: &PastRun) -> State {
-    match run.result {
-        None => State::Running,
-        Some(RunResult::Rendered | RunResult::Unchanged) => State::Succeeded,
-        Some(RunResult::EvaluationFailed | RunResult::BuildFailed | RunResult::RenderFailed) => {
+    run.result.map_or(State::Running, state_of)
+}
+
+fn state_of(result: RunResult) -> State {
+    match result {
+        RunResult::Rendered | RunResult::Unchanged => State::Succeeded,
+        RunResult::EvaluationFailed | RunResult::BuildFailed | RunResult::RenderFailed => {
             State::Failed
         }
-        Some(RunResult::Superseded) => State::Cancelled,
+        RunResult::Superseded => State::Cancelled,
     }
 }
 
 /// A commit, with its page at the host where the host is known.
 fn revision(source: &NiphasSource, commit: &str) -> Revision {
-    let base = source.spec.flake.url.trim_end_matches('/');
-    let base = base.strip_suffix(".git").unwrap_or(base);
-    let provider = source.spec.webhook.as_ref().map(|webhook| webhook.provider);
-    let is_web = base.starts_with("https://") && !base.contains('@');
-    let link = match provider.filter(|_| is_web) {
-        Some(Provider::GitHub | Provider::Gitea | Provider::Forgejo) => {
+    let link = repository_page(source).and_then(|(base, provider)| match provider {
+        Provider::GitHub | Provider::Gitea | Provider::Forgejo => {
             Some(format!("{base}/commit/{commit}"))
         }
-        Some(Provider::GitLab) => Some(format!("{base}/-/commit/{commit}")),
-        Some(Provider::Bitbucket) => Some(format!("{base}/commits/{commit}")),
-        Some(Provider::BitbucketServer | Provider::Generic) | None => None,
-    };
+        Provider::GitLab => Some(format!("{base}/-/commit/{commit}")),
+        Provider::Bitbucket => Some(format!("{base}/commits/{commit}")),
+        Provider::BitbucketServer | Provider::Generic => None,
+    });
     Revision {
         commit: commit.to_owned(),
         subject: None,
@@ -231,6 +261,7 @@ mod tests {
                 "revisions": { "seen": COMMIT, "evaluated": COMMIT, "built": "b".repeat(40) },
                 "contents": { "environments": 2, "workloads": 5 },
                 "builds": { "waiting": 1, "running": 2, "succeeded": 3, "failed": 0 },
+                "pullRequests": [{ "number": 12, "revision": COMMIT, "result": "Rendered", "message": "1 of 5 workloads would change" }],
                 "proposal": { "number": 7, "commit": "c".repeat(40), "link": "https://git.example.org/gitops/pulls/7" },
                 "history": [
                     { "revision": COMMIT, "startTime": "2026-12-01T05:00:10Z" },
@@ -291,6 +322,18 @@ mod tests {
             url: "https://git.example.org/gitops/pulls/7".to_owned(),
         };
         assert_eq!(second.result, Some(expected));
+    }
+
+    #[test]
+    fn pull_requests_lead_to_the_host_where_it_is_known() {
+        let mut source = example();
+        let link = |source: &NiphasSource| self::source(source).pull_requests[0].link.clone();
+        let expected = "https://git.example.org/shop/web/pulls/12";
+        assert_eq!(link(&source).as_deref(), Some(expected));
+        source.spec.flake.url = "ssh://git@git.example.org/shop/web".to_owned();
+        assert_eq!(link(&source), None);
+        source.spec.webhook = None;
+        assert_eq!(link(&source), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use niphas_pages::model::{
-    BuildCounts, BuildNode, BuildState, Closure, Counts, Failure, Link, Log, Revision, Run,
-    RunSummary, Source, SourceName, Stage, State, Trigger,
+    BuildCounts, BuildNode, BuildState, Closure, Counts, Failure, Link, Log, PullRequest, Revision,
+    Run, RunSummary, Source, SourceName, Stage, State, Trigger,
 };
 
 const ATTACK: &str =
@@ -139,6 +139,13 @@ impl Samples {
                         workloads: 14 - number as u64 * 2,
                         runs: 0,
                     },
+                    pull_requests: vec![PullRequest {
+                        number: 41,
+                        link: Some(self.link("https://git.example.org/shop/app/pulls/41")),
+                        revision: self.revision(number, subject),
+                        state: State::Succeeded,
+                        message: Some(self.text("2 of 14 workloads would change")),
+                    }],
                 });
         sources.collect()
     }
