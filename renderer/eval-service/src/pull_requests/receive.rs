@@ -56,7 +56,7 @@ pub(crate) async fn announce(
         let mut announcements = before.map(|text| read(text)).unwrap_or_default();
         let now = Timestamp::now().as_second();
         note(&mut announcements, event.number, happening(event), now);
-        // The version is what two replicas that write at the same time are told apart by.
+        // With the version, the second of two replicas that write at the same time gets a conflict.
         let patch = Patch::Merge(json!({ "metadata": {
             "resourceVersion": found.metadata.resource_version,
             "annotations": { PULL_REQUESTS_ANNOTATION: write(&announcements) },
