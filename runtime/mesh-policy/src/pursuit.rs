@@ -120,4 +120,10 @@ impl Pursuit {
         self.avoiding.clear();
         self.at = (self.at + 1).min(self.homes.len());
     }
+
+    /// No further peer is asked, as too much time was lost on some.
+    pub fn give_up_on_peers(&mut self) {
+        self.holder = None;
+        self.at = self.homes.len();
+    }
 }

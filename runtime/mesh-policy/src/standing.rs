@@ -51,7 +51,7 @@ impl Standing {
     pub fn failed(&mut self, peer: &Name, fault: Fault, asked: Duration, now: Duration) {
         let first = match fault {
             Fault::Unreachable => Duration::from_secs(5),
-            Fault::Stalled => Duration::from_secs(10),
+            Fault::Stalled => Duration::from_secs(30),
             Fault::Malformed => Duration::from_mins(1),
             Fault::WrongBytes => LONGEST,
         };

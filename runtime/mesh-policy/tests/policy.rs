@@ -198,6 +198,9 @@ fn a_holder_that_fails_leads_back_to_the_home_that_named_it() {
     let mut again = pursuit.clone();
     again.redirected(name(6));
     assert_eq!(again.source(), Source::Origin);
+    let mut given_up = pursuit.clone();
+    given_up.give_up_on_peers();
+    assert_eq!(given_up.source(), Source::Origin);
     pursuit.redirected(name(5));
     assert_eq!(pursuit.source(), Source::Origin);
 }

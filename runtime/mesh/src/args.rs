@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use niphas_daemon::LogFormat;
+use niphas_mesh::{Accounts, MeshOptions};
+use url::Url;
+
+/// Share what nodes fetch from binary caches, while it is still arriving.
+#[derive(Debug, Parser)]
+#[command(name = "niphas-mesh", version)]
+pub(crate) struct Args {
+    /// The node's name in Kubernetes
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    node: String,
+
+    /// A binary cache whose files nodes share, without credentials: every node may read all of it; may be given several times
+    #[arg(long = "cache", value_name = "URL", required = true)]
+    caches: Vec<Url>,
+
+    /// The members of the mesh, YAML; read again when it changes
+    #[arg(long, value_name = "FILE", default_value = "/etc/niphas/members.yaml")]
+    members: PathBuf,
+
+    /// The keys that the API server signs tokens by, a JSON Web Key Set; read again when it changes
+    #[arg(long, value_name = "FILE", default_value = "/etc/niphas/jwks.json")]
+    keys: PathBuf,
+
+    /// The token to show to peers; read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/var/run/secrets/niphas-mesh/token"
+    )]
+    token_file: PathBuf,
+
+    /// The audience that tokens must be for
+    #[arg(long, value_name = "NAME", default_value = "niphas-mesh")]
+    audience: String,
+
+    /// The account whose tokens may ask for parts of files: that of the mesh
+    #[arg(
+        long,
+        value_name = "SUBJECT",
+        default_value = "system:serviceaccount:niphas-system:niphas-mesh"
+    )]
+    peer_account: String,
+
+    /// The account whose tokens may ask for files: that of the driver
+    #[arg(
+        long,
+        value_name = "SUBJECT",
+        default_value = "system:serviceaccount:niphas-system:niphas-csi"
+    )]
+    reader_account: String,
+
+    /// Where to keep parts of files; what is there when the mesh starts is removed
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/niphas/mesh")]
+    state_dir: PathBuf,
+
+    /// Bytes of parts to keep, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(64..1 << 24))]
+    keep: u64,
+
+    /// Where to serve peers and readers
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9812")]
+    listen: SocketAddr,
+
+    /// Where to serve /metrics and /healthz
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9813")]
+    listen_pages: SocketAddr,
+
+    /// How to write logs
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) log_format: LogFormat,
+
+    /// What to log: a level, or levels by module
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+}
+
+impl From<Args> for MeshOptions {
+    fn from(args: Args) -> Self {
+        Self {
+            node: args.node,
+            caches: args.caches,
+            members: args.members,
+            keys: args.keys,
+            token_file: args.token_file,
+            audience: args.audience,
+            accounts: Accounts {
+                peer: args.peer_account,
+                reader: args.reader_account,
+            },
+            state: args.state_dir,
+            most_bytes: args.keep << 20,
+            listen: args.listen,
+            listen_pages: args.listen_pages,
+        }
+    }
+}

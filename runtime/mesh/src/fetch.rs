@@ -1,0 +1,275 @@
+//! Fetching one part: from a peer or the origin, and on from another where one fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use niphas_mesh_policy::{Fault, Homes, Name, Need, PART_SIZE, Part, Pursuit, Role, Source};
+use reqwest::Response;
+
+use crate::arrival::{Arrival, End, Writer};
+use crate::file_name::FileName;
+use crate::metrics::From;
+use crate::node::{Node, PEER_SILENCE};
+use crate::origin::OriginError;
+use crate::parts::Ending;
+use crate::peers::{Answer, fault_of};
+
+/// The longest that a peer may take for a part.
+const PEER_TIME: Duration = Duration::from_mins(2);
+
+/// Peers that may say nothing before the origin is asked: the readers of the part wait meanwhile.
+const MOST_STALLS: u32 = 2;
+
+/// How often the origin is asked for a part in vain, and the pause before it is asked again.
+const ORIGIN_ATTEMPTS: u32 = 3;
+const ORIGIN_PAUSE: Duration = Duration::from_millis(250);
+
+impl Node {
+    /// A part of a file: what is here of it, and begun to be fetched if it was not.
+    pub(crate) fn part(self: &Arc<Self>, file: &FileName, index: u32, need: Need) -> Arc<Arrival> {
+        let part = Part {
+            file: file.id,
+            index,
+        };
+        let (arrival, is_new) = self.parts.get_or_begin(part, file.may_change());
+        if is_new {
+            let (node, file) = (Arc::clone(self), file.clone());
+            let fetched = Arc::clone(&arrival);
+            tokio::spawn(async move {
+                let _ending = Ending {
+                    parts: &node.parts,
+                    arrival: &fetched,
+                };
+                let fetch = Fetch {
+                    node: &node,
+                    file: &file,
+                    arrival: &fetched,
+                };
+                let end = fetch.run(need).await;
+                fetched.end(end);
+            });
+        }
+        arrival
+    }
+
+    fn homes(&self, part: Part) -> Homes {
+        let (directory, now) = (self.directory(), self.now());
+        let membership = directory.membership();
+        // One that does not know itself as a member is home of nothing.
+        let zone = membership.get(&self.name).map(|me| Name::clone(&me.zone));
+        let standing = self.standing();
+        let is_well = |name: &Name| *name == self.name || standing.is_well(name, now);
+        membership.homes(part, zone.as_deref().unwrap_or_default(), is_well)
+    }
+}
+
+/// One part that is fetched.
+struct Fetch<'a> {
+    node: &'a Arc<Node>,
+    file: &'a FileName,
+    arrival: &'a Arc<Arrival>,
+}
+
+/// Why bytes ended before their time.
+enum Broken {
+    /// By the source.
+    Source(Fault),
+    /// By this node's disk.
+    Disk(std::io::Error),
+}
+
+impl Fetch<'_> {
+    async fn run(&self, need: Need) -> End {
+        let mut writer = match self.arrival.create().await {
+            Ok(writer) => writer,
+            Err(error) => return disk(&error),
+        };
+        let homes = self.node.homes(self.arrival.part);
+        let mut pursuit = Pursuit::new(&self.node.name, &homes, need);
+        let mut stalls = 0;
+        loop {
+            let Source::Peer {
+                name,
+                role,
+                avoiding,
+            } = pursuit.source()
+            else {
+                return self.from_origin(&mut writer).await;
+            };
+            let asked = self.node.now();
+            let got = self.from_peer(&name, (role, &avoiding), &mut writer);
+            let got = tokio::time::timeout(PEER_TIME, got).await;
+            match got.unwrap_or(Err(Broken::Source(Fault::Stalled))) {
+                Ok(None) => {
+                    self.node.standing().served(&name, self.node.now());
+                    return End::Whole;
+                }
+                Ok(Some(Answer::Elsewhere(peer))) => pursuit.redirected(peer),
+                Ok(Some(Answer::Missing)) => return End::Missing,
+                Ok(Some(_)) => pursuit.failed(),
+                Err(Broken::Disk(error)) => return disk(&error),
+                Err(Broken::Source(fault)) => {
+                    tracing::debug!(peer = %name, ?fault, file = self.file.name, part = self.arrival.part.index, "a peer failed; asking another");
+                    self.node.metrics.failed(fault);
+                    let now = self.node.now();
+                    self.node.standing().failed(&name, fault, asked, now);
+                    pursuit.failed();
+                    stalls += u32::from(fault == Fault::Stalled);
+                    if stalls >= MOST_STALLS {
+                        pursuit.give_up_on_peers();
+                    }
+                }
+            }
+        }
+    }
+
+    /// None: the rest of the part came.
+    async fn from_peer(
+        &self,
+        name: &Name,
+        as_what: (Role, &[Name]),
+        writer: &mut Writer,
+    ) -> Result<Option<Answer>, Broken> {
+        let here = self.arrival.state().here;
+        let asked = (self.file, self.arrival.part);
+        let answer = self.node.ask(name, as_what, asked, here);
+        let answer = tokio::time::timeout(PEER_SILENCE, answer).await;
+        let answer = answer.unwrap_or(Err(Fault::Stalled));
+        let (file_size, bytes) = match answer.map_err(Broken::Source)? {
+            Answer::Part { file_size, bytes } => (file_size, bytes),
+            answer => return Ok(Some(answer)),
+        };
+        self.set_size(file_size)
+            .ok_or(Broken::Source(Fault::Malformed))?;
+        self.arrival.add_sender(name);
+        self.receive(bytes, self.from_of(name), writer).await?;
+        Ok(None)
+    }
+
+    fn from_of(&self, peer: &Name) -> From {
+        let directory = self.node.directory();
+        let zone = |name: &str| directory.membership().get(name).map(|member| &member.zone);
+        if zone(peer) == zone(&self.node.name) {
+            From::Zone
+        } else {
+            From::OtherZone
+        }
+    }
+
+    /// None: an earlier source gave the file another size.
+    fn set_size(&self, size: u64) -> Option<()> {
+        match self.arrival.state().file_size {
+            Some(known) => (known == size).then_some(()),
+            None => {
+                self.arrival.set_file_size(size);
+                Some(())
+            }
+        }
+    }
+
+    async fn from_origin(&self, writer: &mut Writer) -> End {
+        let Ok(_permit) = self.node.from_origins.acquire().await else {
+            return End::Failed;
+        };
+        let mut attempts = 0;
+        loop {
+            let here = self.arrival.state().here;
+            match self.try_origin(here, writer).await {
+                Ok(true) => return End::Whole,
+                Ok(false) => return End::Missing,
+                Err(error) => {
+                    attempts += 1;
+                    if self.arrival.state().here > here {
+                        attempts = 1;
+                    }
+                    let is_lasting = error.downcast_ref().is_some_and(OriginError::is_lasting);
+                    let error = nix_formats::chain(&*error);
+                    if is_lasting {
+                        tracing::debug!(file = self.file.name, error, "a file cannot be shared");
+                        return End::Missing;
+                    }
+                    if attempts >= ORIGIN_ATTEMPTS {
+                        tracing::warn!(
+                            file = self.file.name,
+                            error,
+                            "a cache does not give a file"
+                        );
+                        return End::Failed;
+                    }
+                    tracing::debug!(
+                        file = self.file.name,
+                        error,
+                        "a cache failed; asking it again"
+                    );
+                    tokio::time::sleep(ORIGIN_PAUSE * attempts).await;
+                }
+            }
+        }
+    }
+
+    /// False: there is no such file.
+    async fn try_origin(
+        &self,
+        here: u64,
+        writer: &mut Writer,
+    ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+        let answer = self
+            .node
+            .ask_origin(self.file, self.arrival.part, here)
+            .await?;
+        let Some(answer) = answer else {
+            return Ok(false);
+        };
+        if let Some(size) = answer.file_size {
+            self.set_size(size).ok_or(OriginError::Range)?;
+        }
+        match self.receive(answer.bytes, From::Origin, writer).await {
+            Ok(()) => {}
+            Err(Broken::Disk(error)) => return Err(error.into()),
+            Err(Broken::Source(fault)) => {
+                return Err(format!("its answer broke off: {fault:?}").into());
+            }
+        }
+        // As large as it turned out to be.
+        if answer.file_size.is_none() {
+            self.arrival.set_file_size(self.arrival.state().here);
+        }
+        Ok(true)
+    }
+
+    /// Takes bytes up to the end of the part.
+    async fn receive(
+        &self,
+        mut bytes: Response,
+        source: From,
+        writer: &mut Writer,
+    ) -> Result<(), Broken> {
+        let size = self.arrival.size();
+        let most = size.unwrap_or(PART_SIZE);
+        loop {
+            let piece = bytes.chunk().await;
+            let piece = piece.map_err(|error| Broken::Source(fault_of(&error)))?;
+            let here = self.arrival.state().here;
+            let Some(piece) = piece else {
+                // A server may end early what it promised.
+                return match size {
+                    Some(size) if here < size => Err(Broken::Source(Fault::Unreachable)),
+                    _ => Ok(()),
+                };
+            };
+            if here + piece.len() as u64 > most {
+                return Err(Broken::Source(Fault::Malformed));
+            }
+            self.node.metrics.received(source, piece.len() as u64);
+            writer
+                .append(self.arrival, piece)
+                .await
+                .map_err(Broken::Disk)?;
+        }
+    }
+}
+
+fn disk(error: &std::io::Error) -> End {
+    tracing::warn!(%error, "failed to keep a part of a file");
+    End::Failed
+}

@@ -1,0 +1,36 @@
+//! The program `niphas-mesh`.
+
+mod args;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use args::Args;
+
+// Pieces of files come and go on all threads: the C library's allocator would keep most of them.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            niphas_terminal::report(error.as_ref(), None);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    niphas_daemon::start_logging(args.log_format, &args.log)
+        .with_context(|| format!("'{}' is no log filter", args.log))?;
+    // The mesh waits more than it works, and each thread takes memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()?;
+    runtime.block_on(niphas_mesh::run(args.into()))
+}

@@ -1,0 +1,173 @@
+//! The mesh as a whole: from its start to its end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use niphas_daemon::Bounds;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use url::Url;
+
+use crate::directory::Directory;
+use crate::node::{Node, NodeOptions};
+use crate::serve::router;
+use crate::tokens::{Accounts, Gate, Keys};
+
+/// How often files are looked at.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Bytes of the largest file that is read.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Connections of peers and readers. Each takes about 100 KiB while it serves.
+const BOUNDS: Bounds = Bounds {
+    connections: 256,
+    of_peer: 96,
+    stall_time: Duration::from_secs(10),
+    max_head: 16 * 1024,
+    ..Bounds::FILES
+};
+
+/// What the mesh is started with.
+#[derive(Debug, Clone)]
+pub struct MeshOptions {
+    /// The node's name, as Kubernetes knows it.
+    pub node: String,
+    /// The caches whose files nodes share.
+    pub caches: Vec<Url>,
+    /// The file that lists the members.
+    pub members: PathBuf,
+    /// The file of the keys that tokens are signed by.
+    pub keys: PathBuf,
+    /// The file of the token that peers are shown.
+    pub token_file: PathBuf,
+    /// The audience of tokens.
+    pub audience: String,
+    /// Who may ask.
+    pub accounts: Accounts,
+    /// Where parts are kept.
+    pub state: PathBuf,
+    /// Bytes of parts that are kept.
+    pub most_bytes: u64,
+    /// Where peers and readers ask.
+    pub listen: SocketAddr,
+    /// Where metrics and health are served.
+    pub listen_pages: SocketAddr,
+}
+
+/// Runs the mesh until it is asked to stop.
+pub async fn run(options: MeshOptions) -> anyhow::Result<()> {
+    let stop = niphas_daemon::stop_signal()?;
+    let gate = Arc::new(Gate::new(options.audience, options.accounts));
+    let node = Arc::new(Node::new(NodeOptions {
+        name: options.node,
+        caches: options.caches,
+        folder: options.state,
+        most_bytes: options.most_bytes,
+        token_file: options.token_file,
+        gate: Arc::clone(&gate),
+    })?);
+    let listener = listen(options.listen).await?;
+    let pages = listen(options.listen_pages).await?;
+    let to_node = Arc::clone(&node);
+    let members = Follow::new(options.members, move |text| {
+        to_node.set_directory(Directory::parse(text)?);
+        Ok(())
+    });
+    let keys = Follow::new(options.keys, move |text| {
+        gate.set_keys(Keys::parse(text)?);
+        Ok(())
+    });
+    info!(address = %options.listen, "serving peers and readers");
+    tokio::join!(
+        niphas_daemon::serve_within(listener, router(Arc::clone(&node)), BOUNDS, stop.clone()),
+        niphas_daemon::serve(pages, self::pages(node), stop.clone()),
+        members.run(stop.clone()),
+        keys.run(stop),
+    );
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("failed to listen on {address}"))
+}
+
+fn pages(node: Arc<Node>) -> Router {
+    let registry = Arc::new(node.metrics().registry());
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
+        .with_state((node, registry))
+}
+
+async fn metrics(State((node, registry)): State<(Arc<Node>, Arc<Registry>)>) -> Response {
+    node.measure();
+    niphas_daemon::metrics_page(&registry)
+}
+
+/// A file that is read again when it changes. What cannot be read leaves what was read before.
+struct Follow<F> {
+    path: PathBuf,
+    take: F,
+    last: Option<Result<String, String>>,
+}
+
+impl<F: FnMut(&str) -> anyhow::Result<()>> Follow<F> {
+    fn new(path: PathBuf, take: F) -> Self {
+        Self {
+            path,
+            take,
+            last: None,
+        }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let path = self.path.clone();
+            let read = tokio::task::spawn_blocking(move || read(&path)).await;
+            if let Ok(read) = read {
+                self.look(read.map_err(|error| format!("{error:#}")));
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    fn look(&mut self, read: Result<String, String>) {
+        if self.last.as_ref() == Some(&read) {
+            return;
+        }
+        let taken = match &read {
+            Ok(text) => (self.take)(text).map_err(|error| format!("{error:#}")),
+            Err(error) => Err(error.clone()),
+        };
+        let file = self.path.display();
+        match taken {
+            Ok(()) => info!(%file, "read"),
+            Err(error) => warn!(%file, error, "failed to use a file; what was read before stays"),
+        }
+        self.last = Some(read);
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let size = std::fs::metadata(path)?.len();
+    anyhow::ensure!(
+        size <= MOST_BYTES,
+        "expected at most {MOST_BYTES} bytes, found {size}"
+    );
+    Ok(std::fs::read_to_string(path)?)
+}
