@@ -33,10 +33,15 @@ pub struct Homes {
     pub of_zone: Vec<Name>,
     /// Those of all zones. The first of them is the first of its zone, too.
     pub of_all: Vec<Name>,
+    /// Those that would be, and may have been when other members were there.
+    pub next: Vec<Name>,
 }
 
 /// The homes that a node tries, of its zone and of all, before it asks the origin itself.
 const MOST_HOMES: usize = 3;
+
+/// Members that a node asks whether they have a part that the origin does not give.
+const MOST_NEXT: usize = 8;
 
 impl Membership {
     /// These members; of those with one name the last counts.
@@ -68,7 +73,7 @@ impl Membership {
     /// of all.
     pub fn homes(&self, part: Part, zone: &str, is_well: impl Fn(&Name) -> bool) -> Homes {
         let part = part.seed();
-        let (mut of_zone, mut of_all) = (Best::default(), Best::default());
+        let (mut of_zone, mut of_all) = (Best::new(MOST_HOMES), Best::new(MOST_HOMES + MOST_NEXT));
         for (seed, member) in &self.members {
             let score = score(mix(part ^ seed), member.weight);
             let in_zone = *member.zone == *zone && of_zone.would_take(score);
@@ -83,20 +88,30 @@ impl Membership {
                 of_zone.take(score, &member.name);
             }
         }
+        let mut of_all = of_all.names();
+        let next = of_all.split_off(MOST_HOMES.min(of_all.len()));
         Homes {
             of_zone: of_zone.names(),
-            of_all: of_all.names(),
+            of_all,
+            next,
         }
     }
 }
 
 /// The best few, by score.
-#[derive(Default)]
-struct Best<'a>(Vec<(f64, &'a Name)>);
+struct Best<'a> {
+    most: usize,
+    found: Vec<(f64, &'a Name)>,
+}
 
 impl<'a> Best<'a> {
+    fn new(most: usize) -> Self {
+        let found = Vec::with_capacity(most + 1);
+        Self { most, found }
+    }
+
     fn would_take(&self, score: f64) -> bool {
-        self.0.len() < MOST_HOMES || self.0.last().is_some_and(|(worst, _)| score > *worst)
+        self.found.len() < self.most || self.found.last().is_some_and(|(worst, _)| score > *worst)
     }
 
     fn take(&mut self, score: f64, name: &'a Name) {
@@ -104,13 +119,13 @@ impl<'a> Best<'a> {
             return;
         }
         let is_better = |(other, _): &(f64, _)| other.total_cmp(&score) == Ordering::Greater;
-        let place = self.0.partition_point(is_better);
-        self.0.insert(place, (score, name));
-        self.0.truncate(MOST_HOMES);
+        let place = self.found.partition_point(is_better);
+        self.found.insert(place, (score, name));
+        self.found.truncate(self.most);
     }
 
     fn names(self) -> Vec<Name> {
-        self.0
+        self.found
             .into_iter()
             .map(|(_, name)| Name::clone(name))
             .collect()

@@ -22,6 +22,8 @@ pub enum Role {
     Home,
     /// As one that has the part or is receiving it; if not, it does nothing.
     Holder,
+    /// As one that has all of the part; if not, it does nothing. So this may be asked of any.
+    Keeper,
 }
 
 /// Where to ask.
@@ -38,17 +40,21 @@ pub enum Source {
     },
     /// The origin.
     Origin,
+    /// There is no other source.
+    Nowhere,
 }
 
 /// Holders that one home may name in vain.
 const MOST_AVOIDED: usize = 3;
 
-/// The way of one node to one part. Every failure leads on, and the end is the origin, after a bounded number of steps.
+/// The way of one node to one part. Every failure leads on: to the origin after a bounded number of steps, and from there to
+/// members that may still have the part.
 #[derive(Debug, Clone)]
 pub struct Pursuit {
     me: Name,
     homes: Vec<(Name, Role)>,
-    /// The home that is asked, or was before `holder`.
+    keepers: Vec<Name>,
+    /// The home that is asked, or was before `holder`; after all homes the origin, and after that keepers.
     at: usize,
     /// The peer that the home named.
     holder: Option<Name>,
@@ -73,9 +79,18 @@ impl Pursuit {
         if need != Need::OfAll && is_home {
             ways.extend(before_me(&homes.of_all, Role::Home).0);
         }
+        let all = homes.of_zone.iter().chain(&homes.of_all).chain(&homes.next);
+        let mut keepers: Vec<Name> = Vec::new();
+        for name in all {
+            let is_asked = name == me || ways.iter().any(|(home, _)| home == name);
+            if !is_asked && !keepers.contains(name) {
+                keepers.push(Name::clone(name));
+            }
+        }
         Self {
             me: Name::clone(me),
             homes: ways,
+            keepers,
             at: 0,
             holder: None,
             avoiding: Vec::new(),
@@ -91,12 +106,20 @@ impl Pursuit {
                 avoiding: Vec::new(),
             };
         }
-        let home = self.homes.get(self.at);
-        home.map_or(Source::Origin, |(name, role)| Source::Peer {
+        let after = self.at.checked_sub(self.homes.len());
+        let (name, role) = match after {
+            None => (&self.homes[self.at].0, self.homes[self.at].1),
+            Some(0) => return Source::Origin,
+            Some(keeper) => match self.keepers.get(keeper - 1) {
+                Some(name) => (name, Role::Keeper),
+                None => return Source::Nowhere,
+            },
+        };
+        Source::Peer {
             name: Name::clone(name),
-            role: *role,
+            role,
             avoiding: self.avoiding.clone(),
-        })
+        }
     }
 
     /// The home that was asked names another peer.
@@ -109,7 +132,7 @@ impl Pursuit {
         }
     }
 
-    /// The peer that was asked does not serve the part, or not to its end.
+    /// The source that was asked does not give the part, or not to its end.
     pub fn failed(&mut self) {
         if let Some(holder) = self.holder.take() {
             self.avoiding.push(holder);
@@ -118,12 +141,27 @@ impl Pursuit {
             }
         }
         self.avoiding.clear();
-        self.at = (self.at + 1).min(self.homes.len());
+        let end = self.homes.len() + 1 + self.keepers.len();
+        self.at = (self.at + 1).min(end);
     }
 
-    /// No further peer is asked, as too much time was lost on some.
-    pub fn give_up_on_peers(&mut self) {
+    /// Makes this the way of one that others ask as their home, if it is not that yet: where a home fails, one that was waiting
+    /// for it takes its place, and may be asked by the very node that it waits for. False: nothing changes.
+    pub fn promote(&mut self, homes: &Homes, need: Need) -> bool {
+        let lower = match (self.homes.get(self.at), need) {
+            (None, _) | (_, Need::Own) | (Some((_, Role::Home)), Need::OfZone) => false,
+            (Some(_), Need::OfZone | Need::OfAll) => true,
+        };
+        if lower {
+            *self = Self::new(&self.me, homes, need);
+        }
+        lower
+    }
+
+    /// No further home is asked, as too much time was lost on some.
+    pub fn give_up_on_homes(&mut self) {
         self.holder = None;
-        self.at = self.homes.len();
+        self.avoiding.clear();
+        self.at = self.at.max(self.homes.len());
     }
 }

@@ -141,6 +141,7 @@ fn a_node_asks_the_homes_of_its_zone_and_then_the_origin() {
     let homes = Homes {
         of_zone: vec![name(1), name(2)],
         of_all: vec![name(8), name(1)],
+        next: Vec::new(),
     };
     let mut pursuit = Pursuit::new(&name(5), &homes, Need::Own);
     assert_eq!(pursuit.source(), peer(1, Role::ZoneHome));
@@ -148,8 +149,38 @@ fn a_node_asks_the_homes_of_its_zone_and_then_the_origin() {
     assert_eq!(pursuit.source(), peer(2, Role::ZoneHome));
     pursuit.failed();
     assert_eq!(pursuit.source(), Source::Origin);
+    // Where the origin fails there may be others that have the part.
     pursuit.failed();
-    assert_eq!(pursuit.source(), Source::Origin);
+    assert_eq!(pursuit.source(), peer(8, Role::Keeper));
+    pursuit.failed();
+    assert_eq!(pursuit.source(), Source::Nowhere);
+    pursuit.failed();
+    assert_eq!(pursuit.source(), Source::Nowhere);
+}
+
+#[test]
+fn members_that_were_homes_before_others_came_are_asked_last() {
+    let membership = Membership::new(members(30, 3));
+    let before: Vec<Member> = members(30, 3).into_iter().take(24).collect();
+    let before = Membership::new(before);
+    let (mut found, mut all) = (0, 0);
+    for number in 0..500 {
+        let home = homes(&before, number, "zone-0").of_all.remove(0);
+        let now = homes(&membership, number, "zone-0");
+        let mut pursuit = Pursuit::new(&name(29), &now, Need::Own);
+        let mut asked = Vec::new();
+        while pursuit.source() != Source::Nowhere {
+            if let Source::Peer { name, .. } = pursuit.source() {
+                assert!(!asked.contains(&name), "none is asked twice");
+                asked.push(name);
+            }
+            pursuit.failed();
+        }
+        all += 1;
+        found += u32::from(asked.contains(&home));
+    }
+    // One of 24 members before is not among 11 of 30 now where six others rank higher, which is rare.
+    assert!(found * 100 >= all * 99, "{found} of {all}");
 }
 
 #[test]
@@ -157,6 +188,7 @@ fn the_home_of_a_zone_asks_that_of_all_zones_and_that_asks_the_origin() {
     let homes = Homes {
         of_zone: vec![name(1), name(2)],
         of_all: vec![name(8), name(1)],
+        next: Vec::new(),
     };
     for need in [Need::Own, Need::OfZone] {
         let mut pursuit = Pursuit::new(&name(1), &homes, need);
@@ -177,10 +209,35 @@ fn the_home_of_a_zone_asks_that_of_all_zones_and_that_asks_the_origin() {
 }
 
 #[test]
+fn a_node_that_is_asked_as_home_waits_for_no_other_home_of_its_rank() {
+    let homes = Homes {
+        of_zone: vec![name(1), name(2)],
+        of_all: vec![name(8), name(1)],
+        next: Vec::new(),
+    };
+    let mut pursuit = Pursuit::new(&name(5), &homes, Need::Own);
+    pursuit.redirected(name(6));
+    assert!(!pursuit.promote(&homes, Need::Own));
+    let mut of_all = pursuit.clone();
+    assert!(pursuit.promote(&homes, Need::OfZone));
+    assert_eq!(pursuit.source(), peer(8, Role::Home));
+    assert!(!pursuit.promote(&homes, Need::OfZone), "it is that already");
+    assert!(pursuit.promote(&homes, Need::OfAll));
+    assert_eq!(pursuit.source(), Source::Origin);
+    assert!(!pursuit.promote(&homes, Need::OfAll));
+    assert!(of_all.promote(&homes, Need::OfAll));
+    assert_eq!(of_all.source(), Source::Origin);
+    // The first home of the zone does what one has to do that is asked as such.
+    let mut home = Pursuit::new(&name(1), &homes, Need::Own);
+    assert!(!home.promote(&homes, Need::OfZone));
+}
+
+#[test]
 fn a_holder_that_fails_leads_back_to_the_home_that_named_it() {
     let homes = Homes {
         of_zone: vec![name(1)],
         of_all: vec![name(1)],
+        next: Vec::new(),
     };
     let mut pursuit = Pursuit::new(&name(5), &homes, Need::Own);
     pursuit.redirected(name(6));
@@ -199,7 +256,7 @@ fn a_holder_that_fails_leads_back_to_the_home_that_named_it() {
     again.redirected(name(6));
     assert_eq!(again.source(), Source::Origin);
     let mut given_up = pursuit.clone();
-    given_up.give_up_on_peers();
+    given_up.give_up_on_homes();
     assert_eq!(given_up.source(), Source::Origin);
     pursuit.redirected(name(5));
     assert_eq!(pursuit.source(), Source::Origin);
@@ -299,6 +356,10 @@ proptest! {
         prop_assert_eq!(pursuit.source(), Source::Origin);
         // Six homes, each with up to four holders.
         prop_assert!(steps <= 6 * 9, "{}", steps);
+        for _ in 0..14 {
+            pursuit.failed();
+        }
+        prop_assert_eq!(pursuit.source(), Source::Nowhere);
     }
 
     /// A receiver waits for one that came before it, however often receivers come again, and serves no more than it may.

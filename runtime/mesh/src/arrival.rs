@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use niphas_mesh_policy::{Name, Part, Place, Receivers, Role};
+use niphas_mesh_policy::{Name, Need, Part, Place, Receivers, Role};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -49,6 +49,8 @@ pub(crate) struct Arrival {
     pub(crate) used: AtomicU64,
     path: PathBuf,
     state: watch::Sender<State>,
+    /// The highest rank that the node is asked in.
+    need: watch::Sender<Need>,
     senders: Mutex<Vec<Name>>,
     receivers: Mutex<[Option<Receivers>; 2]>,
 }
@@ -67,6 +69,7 @@ impl Arrival {
             used: AtomicU64::new(used),
             path,
             state: watch::Sender::new(state),
+            need: watch::Sender::new(Need::Own),
             senders: Mutex::default(),
             receivers: Mutex::default(),
         }
@@ -134,7 +137,7 @@ impl Arrival {
         let tree = match role {
             Role::ZoneHome => 0,
             Role::Home => 1,
-            Role::Holder => return Place::Here,
+            Role::Holder | Role::Keeper => return Place::Here,
         };
         let bytes = self.size().unwrap_or_default();
         let mut receivers = self
@@ -143,6 +146,26 @@ impl Arrival {
             .unwrap_or_else(PoisonError::into_inner);
         let receivers = receivers[tree].get_or_insert_with(|| Receivers::new(bytes));
         receivers.place(receiver, avoiding, now)
+    }
+
+    /// A peer that has `from` bytes of the part asks for the rest of it. One that has less than is here is served with that first.
+    pub(crate) fn asked_as_home(&self, need: Need, from: u64) {
+        let state = self.state();
+        if state.end.is_none() && from >= state.here {
+            self.need.send_if_modified(|known| {
+                let is_higher = *known == Need::Own || need == Need::OfAll;
+                let is_new = is_higher && *known != need;
+                if is_new {
+                    *known = need;
+                }
+                is_new
+            });
+        }
+    }
+
+    /// The ranks that the node is asked in.
+    pub(crate) fn needs(&self) -> watch::Receiver<Need> {
+        self.need.subscribe()
     }
 
     /// The peers that sent bytes of it.
@@ -158,7 +181,7 @@ impl Arrival {
         let path = self.path.clone();
         let created = spawn_blocking(move || File::create_new(path)).await;
         Ok(Writer {
-            file: Some(created.map_err(io::Error::other)??),
+            file: Arc::new(created.map_err(io::Error::other)??),
         })
     }
 
@@ -187,22 +210,18 @@ impl Drop for Arrival {
     }
 }
 
-/// Writes the file of a part.
+/// Writes the file of a part. A write whose future is dropped may still happen: what comes in its place are the same bytes.
 pub(crate) struct Writer {
-    /// None after an error.
-    file: Option<File>,
+    file: Arc<File>,
 }
 
 impl Writer {
     /// Appends bytes, and shows them to those who read.
     pub(crate) async fn append(&mut self, arrival: &Arrival, piece: Bytes) -> io::Result<()> {
-        let file = self
-            .file
-            .take()
-            .ok_or_else(|| io::Error::other("an earlier write failed"))?;
         let (at, count) = (arrival.state().here, piece.len() as u64);
-        let written = spawn_blocking(move || file.write_all_at(&piece, at).map(|()| file)).await;
-        self.file = Some(written.map_err(io::Error::other)??);
+        let file = Arc::clone(&self.file);
+        let written = spawn_blocking(move || file.write_all_at(&piece, at)).await;
+        written.map_err(io::Error::other)??;
         arrival.state.send_modify(|state| state.here = at + count);
         Ok(())
     }

@@ -84,43 +84,73 @@ impl Fetch<'_> {
             Ok(writer) => writer,
             Err(error) => return disk(&error),
         };
-        let homes = self.node.homes(self.arrival.part);
-        let mut pursuit = Pursuit::new(&self.node.name, &homes, need);
+        let homes = || self.node.homes(self.arrival.part);
+        let mut pursuit = Pursuit::new(&self.node.name, &homes(), need);
+        let mut needs = self.arrival.needs();
         let mut stalls = 0;
         loop {
-            let Source::Peer {
-                name,
-                role,
-                avoiding,
-            } = pursuit.source()
-            else {
-                return self.from_origin(&mut writer).await;
+            let (name, role, avoiding) = match pursuit.source() {
+                Source::Nowhere => return End::Failed,
+                Source::Origin => {
+                    match self.from_origin(&mut writer).await {
+                        End::Failed => pursuit.failed(),
+                        end => return end,
+                    }
+                    continue;
+                }
+                Source::Peer {
+                    name,
+                    role,
+                    avoiding,
+                } => (name, role, avoiding),
             };
             let asked = self.node.now();
-            let got = self.from_peer(&name, (role, &avoiding), &mut writer);
-            let got = tokio::time::timeout(PEER_TIME, got).await;
-            match got.unwrap_or(Err(Broken::Source(Fault::Stalled))) {
-                Ok(None) => {
+            let got = {
+                let got = self.from_peer(&name, (role, &avoiding), &mut writer);
+                let got = tokio::time::timeout(PEER_TIME, got);
+                tokio::pin!(got);
+                loop {
+                    tokio::select! {
+                        got = &mut got => break Some(got.unwrap_or(Err(Broken::Source(Fault::Stalled)))),
+                        Ok(()) = needs.changed() => {
+                            let need = *needs.borrow_and_update();
+                            if pursuit.promote(&homes(), need) {
+                                break None;
+                            }
+                        }
+                    }
+                }
+            };
+            match got {
+                // What was asked of the peer is asked of another, from here on.
+                None => {}
+                Some(Ok(None)) => {
                     self.node.standing().served(&name, self.node.now());
                     return End::Whole;
                 }
-                Ok(Some(Answer::Elsewhere(peer))) => pursuit.redirected(peer),
-                Ok(Some(Answer::Missing)) => return End::Missing,
-                Ok(Some(_)) => pursuit.failed(),
-                Err(Broken::Disk(error)) => return disk(&error),
-                Err(Broken::Source(fault)) => {
-                    tracing::debug!(peer = %name, ?fault, file = self.file.name, part = self.arrival.part.index, "a peer failed; asking another");
-                    self.node.metrics.failed(fault);
-                    let now = self.node.now();
-                    self.node.standing().failed(&name, fault, asked, now);
+                Some(Ok(Some(Answer::Elsewhere(peer)))) => pursuit.redirected(peer),
+                Some(Ok(Some(Answer::Missing))) => return End::Missing,
+                Some(Ok(Some(_))) => pursuit.failed(),
+                Some(Err(Broken::Disk(error))) => return disk(&error),
+                Some(Err(Broken::Source(fault))) => {
+                    self.note(&name, fault, asked);
                     pursuit.failed();
                     stalls += u32::from(fault == Fault::Stalled);
                     if stalls >= MOST_STALLS {
-                        pursuit.give_up_on_peers();
+                        pursuit.give_up_on_homes();
                     }
                 }
             }
         }
+    }
+
+    /// Counts a failure against a peer.
+    fn note(&self, peer: &Name, fault: Fault, asked: Duration) {
+        let (file, part) = (&self.file.name, self.arrival.part.index);
+        tracing::debug!(%peer, ?fault, file, part, "a peer failed; asking another");
+        self.node.metrics.failed(fault);
+        let now = self.node.now();
+        self.node.standing().failed(peer, fault, asked, now);
     }
 
     /// None: the rest of the part came.

@@ -198,8 +198,13 @@ impl Node {
 
     /// The file of a cache that is named by its URL.
     pub(crate) fn file_name(&self, cache: &str, name: String) -> Option<FileName> {
-        let is_same = |url: &Url| url.as_str().trim_end_matches('/') == cache.trim_end_matches('/');
-        let index = self.caches.iter().position(is_same)?;
+        // However it is written.
+        let cache = Url::parse(cache).ok()?;
+        let bare = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let index = self
+            .caches
+            .iter()
+            .position(|url| bare(url) == bare(&cache))?;
         FileName::new(index, self.caches[index].as_str(), name)
     }
 

@@ -33,10 +33,11 @@ pub(crate) const NOT_HERE: StatusCode = StatusCode::CONFLICT;
 pub(crate) const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 /// Roles as headers have them.
-pub(crate) const ROLES: [(&str, Role); 3] = [
+pub(crate) const ROLES: [(&str, Role); 4] = [
     ("zone-home", Role::ZoneHome),
     ("home", Role::Home),
     ("holder", Role::Holder),
+    ("keeper", Role::Keeper),
 ];
 
 /// How long a token is shown before its file is read again.

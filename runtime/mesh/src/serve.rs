@@ -116,10 +116,20 @@ async fn answer(
         file: file.id,
         index,
     };
+    let as_home = |need| {
+        let arrival = node.part(file, index, need);
+        arrival.asked_as_home(need, asked.from);
+        arrival
+    };
     let arrival = match asked.role {
         Role::Holder => node.parts.get(part).ok_or_else(not_here)?,
-        Role::ZoneHome => node.part(file, index, Need::OfZone),
-        Role::Home => node.part(file, index, Need::OfAll),
+        Role::Keeper => {
+            let kept = node.parts.get(part);
+            let kept = kept.filter(|kept| kept.state().end == Some(End::Whole));
+            kept.ok_or_else(not_here)?
+        }
+        Role::ZoneHome => as_home(Need::OfZone),
+        Role::Home => as_home(Need::OfAll),
     };
     let size = tokio::time::timeout(SIZE_TIME, arrival.file_size()).await;
     let file_size = match size {

@@ -6,8 +6,9 @@ mod security;
 
 use std::time::Duration;
 
-use cluster::{Cluster, bytes};
 use niphas_mesh::{Metrics, PART};
+
+use cluster::{Cluster, bytes};
 
 /// Bytes that came from each source: the origin, the zone, other zones.
 fn received(metrics: &Metrics) -> [u64; 3] {
@@ -101,6 +102,30 @@ async fn what_one_node_read_is_there_for_others_when_the_origin_is_gone() {
         assert_eq!(
             cluster.read(node, "nar/x.nar").await,
             Ok(file.clone()),
+            "{node}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_come_when_the_origin_is_gone_find_what_others_have() {
+    let cluster = Cluster::start(8, 1).await;
+    let file = bytes(1, 6 * PART);
+    cluster.origin.add("nar/x.nar", file.clone());
+    let of = |range: std::ops::Range<usize>| {
+        let peers = cluster.peers[range].iter().cloned();
+        niphas_mesh::Directory::new(peers)
+    };
+    // Two are there first; of most parts others are the homes later.
+    for node in &cluster.nodes[..2] {
+        node.set_directory(of(0..2));
+    }
+    assert!(cluster.read(0, "nar/x.nar").await == Ok(file.clone()));
+    cluster.origin.stop();
+    cluster.tell_members();
+    for node in 2..8 {
+        assert!(
+            cluster.read(node, "nar/x.nar").await == Ok(file.clone()),
             "{node}"
         );
     }

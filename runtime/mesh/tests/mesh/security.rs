@@ -73,6 +73,13 @@ async fn only_configured_caches_are_asked_and_only_for_files_below_them() {
     let of_other = format!("{}/nar/x.nar", encoded(&other.origin.url));
     let outside = format!("{}/..%2f..%2fetc/passwd", encoded(&cluster.origin.url));
     let encoded_twice = format!("{}/nar/%252e%252e/x", encoded(&cluster.origin.url));
+    let written_otherwise = encoded(&cluster.origin.url.to_uppercase().replace("HTTP", "hTTp"));
+    cluster.origin.add("nar/y.nar", bytes(2, 0));
+    let request = client().get(format!(
+        "http://{address}/cache/{written_otherwise}/nar/y.nar"
+    ));
+    let answer = request.bearer_auth(&token).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
     let absolute = format!("{}/http%3A%2F%2F{address}/x", encoded(&cluster.origin.url));
     for path in [&of_other, &outside, &encoded_twice, &absolute] {
         let request = client().get(format!("http://{address}/cache/{path}"));
