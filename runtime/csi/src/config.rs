@@ -62,6 +62,10 @@ pub(crate) struct Config {
     /// How much pods may ask for, where their section has no such limit.
     #[serde(default)]
     pub limits: LimitsEntry,
+    /// The mesh of the node, which is asked before each cache that needs no credentials. It carries bytes, and is believed no
+    /// more than a cache.
+    #[serde(default)]
+    pub mesh: Option<CacheWithToken>,
 }
 
 /// Without a key no signature counts, and without a cache nothing is fetched.

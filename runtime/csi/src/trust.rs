@@ -8,10 +8,13 @@ use std::time::Duration;
 use binary_cache::{CacheMemory, CacheUrl, CacheUrlError, Caches, Limits, Netrc, TrustPolicy};
 use niphas_store::Origin;
 use nix_formats::{PublicKey, PublicKeys, StoreDir};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::config::{CacheEntry, Config, ConfigError, Section, SectionLimits, read};
+use crate::config::{
+    CacheEntry, CacheWithToken, Config, ConfigError, Section, SectionLimits, read,
+};
 use crate::metrics::{Metrics, Outcome};
 
 /// How often to look whether the configuration or a secret changed. A ConfigMap takes kubelet a minute anyhow.
@@ -31,6 +34,7 @@ struct Source {
     limits: SectionLimits,
     /// Whether other namespaces have other sections.
     is_one_of_many: bool,
+    mesh: Option<CacheWithToken>,
 }
 
 #[derive(Debug, Clone)]
@@ -171,6 +175,7 @@ fn snapshot(
             netrc: section.netrc_file.as_deref().map(read).transpose()?,
             limits: limits.with(&section.limits),
             is_one_of_many,
+            mesh: config.mesh.clone(),
             section,
         })
     };
@@ -211,28 +216,23 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
     let netrc = netrc
         .transpose()
         .map_err(failed(name, "the netrc file is not valid"))?;
-    let origins = section.caches.iter();
-    let origins = origins.map(|entry| origin(entry, section, netrc.as_ref()));
-    let origins: Arc<[Origin]> = origins.collect();
-    let urls = section
-        .caches
-        .iter()
-        .map(|entry| {
-            let (text, token) = match entry {
-                CacheEntry::Url(url) => (url, None),
-                CacheEntry::WithToken(cache) => (&cache.url, Some(&cache.token_file)),
-            };
-            let mut url = text.parse::<CacheUrl>()?;
-            if let Some(netrc) = &netrc {
-                url = url.with_netrc(netrc);
+    let (mut urls, mut origins) = (Vec::new(), Vec::new());
+    for entry in &section.caches {
+        let url = cache_url(entry, netrc.as_ref());
+        let url = url.map_err(failed(name, "a cache's URL is not valid"))?;
+        let origin = origin(entry, section, netrc.as_ref());
+        // What the mesh gives is the cache's: the same bytes, which others fetched before.
+        let by_mesh = match (&source.mesh, entry) {
+            (Some(mesh), CacheEntry::Url(text)) if !has_login(text, netrc.as_ref()) => {
+                by_mesh(mesh, text).map_err(failed("mesh", "the mesh's URL is not valid"))?
             }
-            Ok(match token {
-                Some(file) => url.with_token_file(file.clone()),
-                None => url,
-            })
-        })
-        .collect::<Result<Vec<_>, CacheUrlError>>()
-        .map_err(failed(name, "a cache's URL is not valid"))?;
+            _ => None,
+        };
+        for url in by_mesh.into_iter().chain([url]) {
+            urls.push(url);
+            origins.push(origin.clone());
+        }
+    }
     let keys = section
         .trusted_keys
         .iter()
@@ -254,7 +254,22 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
     Ok(Made {
         source,
         caches: Arc::new(caches),
-        origins,
+        origins: origins.into(),
+    })
+}
+
+fn cache_url(entry: &CacheEntry, netrc: Option<&Netrc>) -> Result<CacheUrl, CacheUrlError> {
+    let (text, token) = match entry {
+        CacheEntry::Url(url) => (url, None),
+        CacheEntry::WithToken(cache) => (&cache.url, Some(&cache.token_file)),
+    };
+    let mut url = text.parse::<CacheUrl>()?;
+    if let Some(netrc) = netrc {
+        url = url.with_netrc(netrc);
+    }
+    Ok(match token {
+        Some(file) => url.with_token_file(file.clone()),
+        None => url,
     })
 }
 
@@ -268,17 +283,41 @@ fn origin(entry: &CacheEntry, section: &Section, netrc: Option<&Netrc>) -> Origi
         return Origin::new(text, &format!("token {}", file.display()));
     }
     // Of a netrc file only what is said of the cache's own host counts: a public cache is the same with and without it.
-    let host = text.split_once("://").map_or("", |(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
-        let host = authority.rsplit('@').next().unwrap_or("");
-        host.rsplit_once(':').map_or(host, |(host, _)| host)
-    });
-    let login = netrc.and_then(|netrc| netrc.login(host));
+    let login = netrc.and_then(|netrc| netrc.login(host(text)));
     let credentials = match (login, &section.netrc_file) {
         (Some(login), Some(file)) => format!("netrc {} {}", login.user, file.display()),
         _ => String::new(),
     };
     Origin::new(text, &credentials)
+}
+
+/// User, host and port of a URL.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or("")
+}
+
+fn host(url: &str) -> &str {
+    let host = authority(url).rsplit('@').next().unwrap_or("");
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
+
+/// Whether a cache wants to know who asks. What is in it is no concern of other nodes then.
+fn has_login(url: &str, netrc: Option<&Netrc>) -> bool {
+    let of_host = netrc.and_then(|netrc| netrc.login(host(url)));
+    of_host.is_some() || authority(url).contains('@')
+}
+
+/// A cache as the mesh has it. None for one that is no server.
+fn by_mesh(mesh: &CacheWithToken, cache: &str) -> Result<Option<CacheUrl>, CacheUrlError> {
+    let cache = cache.split(['?', '#']).next().unwrap_or_default();
+    if !cache.starts_with("https://") && !cache.starts_with("http://") {
+        return Ok(None);
+    }
+    let cache = utf8_percent_encode(cache, NON_ALPHANUMERIC);
+    let url = format!("{}/cache/{cache}/", mesh.url.trim_end_matches('/'));
+    let url = url.parse::<CacheUrl>()?;
+    Ok(Some(url.with_token_file(mesh.token_file.clone())))
 }
 
 #[cfg(test)]
@@ -356,6 +395,48 @@ mod tests {
         assert!(trust.reload().unwrap());
         assert_ne!(origins("shop")[1], shop[1]);
         assert!(trust.serving("shop").unwrap().must_be_delivered);
+    }
+
+    #[test]
+    fn the_mesh_stands_before_each_cache_that_needs_no_credentials() {
+        let folder = tempfile::tempdir().unwrap();
+        let netrc = folder.path().join("netrc");
+        fs::write(&netrc, "machine private login shop password c").unwrap();
+        let caches = "[file:///cache, 'https://public?priority=3', 'https://private/x', 'https://a:b@other', \
+             { url: 'https://token', tokenFile: /t }, 'http://10.0.0.1:80/x']";
+        let text = format!(
+            "mesh: {{ url: 'http://mesh:9812', tokenFile: /token }}\n\
+             defaults: {{ netrcFile: {}, caches: {caches} }}",
+            netrc.display()
+        );
+        let trust = Trust::load(&write(&folder, &text)).unwrap();
+        let served = trust.serving("x").unwrap();
+        let names: Vec<&str> = served.caches.names().collect();
+        assert_eq!(
+            names,
+            [
+                "file:///cache",
+                "http://mesh:9812/cache/https%3A%2F%2Fpublic",
+                "https://public",
+                "https://private/x",
+                "https://other",
+                "https://token",
+                "http://mesh:9812/cache/http%3A%2F%2F10%2E0%2E0%2E1%3A80%2Fx",
+                "http://10.0.0.1/x",
+            ]
+        );
+        assert_eq!(served.origins[1], served.origins[2]);
+        assert_ne!(served.origins[2], served.origins[3]);
+        let before = served.caches;
+        write(&folder, &text.replace("9812", "9813"));
+        assert!(trust.reload().unwrap());
+        assert!(!Arc::ptr_eq(&before, &trust.serving("x").unwrap().caches));
+        write(&folder, &text.replace("http://mesh", "mesh"));
+        let error = nix_formats::chain(&trust.reload().unwrap_err());
+        assert!(
+            error.starts_with("mesh: the mesh's URL is not valid"),
+            "{error}"
+        );
     }
 
     #[test]
