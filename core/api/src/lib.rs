@@ -31,7 +31,7 @@ mod yaml;
 
 pub use children::{
     BASE_IMAGE, ChildrenError, MAIN_CONTAINER, UnknownSystem, WORKLOAD_LABEL, architecture,
-    children, headless_service,
+    children, headless_service, shared_claims,
 };
 pub use closure::{ClosureDigest, ClosureError, ClosureLine, ClosureLines, ClosureTextError};
 pub use crd::{QUANTITY_PATTERN, crd, source_crd};
@@ -41,11 +41,14 @@ pub use status::{NiphasWorkloadStatus, RunningClosure};
 pub use view_name::{BadViewName, ViewName};
 pub use volume::{BadVolumeAttributes, VolumeAttributes, VolumeAttributesError, volume_attributes};
 pub use workload::{
-    AccessMode, Autoscaling, BadSystem, Closure, ConcurrencyPolicy, CronJob, DisruptionBudget,
-    EnvironmentVariable, FurtherContainer, HttpRoute, Ingress, IngressHost, Job, NetworkPolicy,
-    NiphasWorkload, NiphasWorkloadSpec, ParentReference, Port, Probes, Protocol, RestartPolicy,
-    Root, Service, ServiceAccount, ServiceType, Strategy, StrategyType, System, VolumeClaim,
-    WorkloadFile, WorkloadKind,
+    AccessMode, Autoscaling, BadSystem, ClaimRetention, Closure, ClusterIp, CompletionMode,
+    ConcurrencyPolicy, CronJob, DaemonSetFields, DeploymentFields, DisruptionBudget,
+    EnvironmentVariable, FurtherContainer, GrpcRoute, HttpRoute, Ingress, IngressHost, IngressPath,
+    IpFamily, IpFamilyPolicy, Job, NetworkPolicy, NiphasWorkload, NiphasWorkloadSpec,
+    ParentReference, PathType, PodManagement, PodReplacement, Port, Probes, Protocol,
+    RestartPolicy, Retention, Root, Service, ServiceAccount, ServiceType, SessionAffinity,
+    StatefulSetFields, Strategy, StrategyType, System, TrafficPolicy, UnhealthyPods, VolumeClaim,
+    VolumeMode, WorkloadFile, WorkloadKind,
 };
 pub use yaml::to_yaml;
 

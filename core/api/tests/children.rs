@@ -89,11 +89,122 @@ fn deployment_with_everything_beside_it() {
 }
 
 #[test]
+fn further_objects_and_rare_fields() {
+    insta::assert_snapshot!(yaml(&json!({
+        "labels": { "team": "shop", "app.kubernetes.io/name": "store" },
+        "annotations": { "example.org/wave": "2" },
+        "ports": {
+            "grpc": { "port": 9000, "appProtocol": "kubernetes.io/h2c" },
+            "http": { "port": 8080 },
+            "metrics": { "port": 9090 },
+        },
+        "deployment": { "minReadySeconds": 5, "progressDeadlineSeconds": 120, "revisionHistoryLimit": 3 },
+        "service": {
+            "name": "api",
+            "type": "LoadBalancer",
+            "portNames": ["http", "grpc"],
+            "ports": { "http": 80 },
+            "nodePorts": { "http": 30082 },
+            "externalTrafficPolicy": "Local",
+            "loadBalancerClass": "example.org/internal",
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            "sessionAffinity": "ClientIP",
+            "labels": { "scope": "public", "niphas.io/workload": "stolen" },
+            "annotations": { "example.org/wave": "3" },
+        },
+        "services": {
+            "metrics": { "name": "prometheus", "portNames": ["metrics"] },
+            "peers": { "clusterIP": "None", "publishNotReadyAddresses": true },
+        },
+        "ingress": {
+            "port": "http",
+            "pathType": "Exact",
+            "hosts": { "a.example": {
+                "paths": ["/health"],
+                "backends": {
+                    "/": { "pathType": "Prefix" },
+                    "/db": { "service": "db", "port": "sql" },
+                    "/grpc": { "port": "grpc" },
+                },
+            } },
+        },
+        "ingresses": { "inside": { "port": "http", "hosts": { "a.internal": {} } } },
+        "httpRoute": {
+            "parentRefs": [{ "name": "public" }],
+            "port": "http",
+            "rules": [
+                { "filters": [{ "type": "RequestRedirect", "requestRedirect": { "scheme": "https" } }] },
+                { "backendRefs": [{ "name": "other", "port": 80 }] },
+                { "timeouts": { "request": "10s" } },
+            ],
+        },
+        "httpRoutes": { "inside": { "parentRefs": [{ "name": "inside" }], "port": "http", "name": "within" } },
+        "grpcRoute": { "parentRefs": [{ "name": "public" }], "port": "grpc" },
+        "disruptionBudget": { "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow" },
+        "serviceAccount": { "name": "shop", "create": false },
+        "volumeClaims": {
+            "data": { "mountPath": "/data", "storage": "1Gi" },
+            "disk": { "mountPath": "/dev/disk", "storage": "1Gi", "volumeMode": "Block" },
+            "uploads": { "mountPath": "/srv", "claimName": "uploads" },
+        },
+    })));
+}
+
+#[test]
+fn claims_that_pods_share_are_no_children() {
+    let claims = |fields: &Value| -> Vec<Value> {
+        let mut workload = workload(fields);
+        workload.metadata.uid = Some("5d4b2f6c-0000-0000-0000-000000000000".to_owned());
+        let claims = niphas_api::shared_claims(&workload).unwrap();
+        claims.iter().map(|claim| json!(claim)).collect()
+    };
+    let data = json!({
+        "mountPath": "/data",
+        "storage": "1024Mi",
+        "accessModes": ["ReadWriteMany"],
+        "labels": { "tier": "data" },
+        "dataSource": { "kind": "PersistentVolumeClaim", "name": "before" },
+    });
+    let fields = json!({ "volumeClaims": { "data": data, "old": { "mountPath": "/old", "claimName": "old" } } });
+    assert_eq!(
+        claims(&fields),
+        [json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": "web-data",
+                "namespace": "shop",
+                "labels": {
+                    "app.kubernetes.io/managed-by": "niphas",
+                    "app.kubernetes.io/name": "web",
+                    "niphas.io/workload": "web",
+                    "tier": "data",
+                },
+            },
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "dataSource": { "kind": "PersistentVolumeClaim", "name": "before" },
+                "resources": { "requests": { "storage": "1Gi" } },
+            },
+        })]
+    );
+    assert!(!kinds(&fields).iter().any(|kind| kind.contains("Claim")));
+    let mut of_each_pod = fields.clone();
+    of_each_pod["kind"] = json!("StatefulSet");
+    assert_eq!(claims(&of_each_pod), Vec::<Value>::new());
+}
+
+#[test]
 fn stateful_set_with_storage() {
     insta::assert_snapshot!(yaml(&json!({
         "kind": "StatefulSet",
         "ports": { "db": { "port": 5432 } },
         "strategy": { "type": "OnDelete" },
+        "statefulSet": {
+            "ordinals": { "start": 1 },
+            "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Delete" },
+            "podManagementPolicy": "Parallel",
+        },
         "volumeClaims": {
             "data": { "mountPath": "/var/lib/db", "storage": "10Gi", "storageClassName": "fast" },
             "scratch": { "mountPath": "/tmp", "storage": "1Gi", "accessModes": ["ReadWriteOncePod"] },
@@ -105,6 +216,7 @@ fn stateful_set_with_storage() {
 fn daemon_set() {
     insta::assert_snapshot!(yaml(&json!({
         "kind": "DaemonSet",
+        "daemonSet": { "minReadySeconds": 5, "revisionHistoryLimit": 3 },
         "strategy": { "maxUnavailable": "10%" },
     })));
 }
@@ -113,7 +225,13 @@ fn daemon_set() {
 fn job() {
     insta::assert_snapshot!(yaml(&json!({
         "kind": "Job",
-        "job": { "completions": 3, "parallelism": 2, "backoffLimit": 1, "activeDeadlineSeconds": 60 },
+        "job": {
+            "completions": 3, "parallelism": 2, "backoffLimit": 1, "activeDeadlineSeconds": 60,
+            "completionMode": "Indexed", "backoffLimitPerIndex": 1, "maxFailedIndexes": 1, "suspend": true,
+            "podFailurePolicy": { "rules": [{ "action": "FailJob", "onExitCodes": { "operator": "In", "values": [1] } }] },
+            "podReplacementPolicy": "Failed",
+            "successPolicy": { "rules": [{ "succeededCount": 2 }] },
+        },
     })));
 }
 
@@ -122,7 +240,7 @@ fn cron_job() {
     insta::assert_snapshot!(yaml(&json!({
         "kind": "CronJob",
         "job": { "ttlSecondsAfterFinished": 600 },
-        "cronJob": { "schedule": "0 3 * * *", "timeZone": "Europe/Vienna", "concurrencyPolicy": "Forbid" },
+        "cronJob": { "schedule": "0 3 * * *", "timeZone": "Europe/Vienna", "concurrencyPolicy": "Forbid", "suspend": true },
     })));
 }
 
@@ -312,6 +430,9 @@ fn what_cannot_be_made_says_why() {
         template(json!({ "template": {} , "spec": { "tolerations": [{ "keys": "a" }] } })),
         refusal(&json!({ "closures": [closure("x86_64-darwin")] })),
         refusal(&json!({ "env": { "A": { "value": "$(B)" }, "B": { "value": "$(A)" } } })),
+        refusal(
+            &json!({ "ports": { "http": { "port": 80 } }, "services": { "a": { "portNames": ["htp"] } } }),
+        ),
         refusal(&json!({ "files": { "/etc/a": { "text": "x".repeat(1 << 20 | 1) } } })),
     ];
     insta::assert_snapshot!(all.join("\n"));

@@ -38,7 +38,7 @@ const fn makes_pods(group: &'static str, name: &'static str, plural: &'static st
 }
 
 /// All kinds that [`niphas_api::children`] gives.
-pub(crate) static KINDS: [Kind; 13] = [
+pub(crate) static KINDS: [Kind; 14] = [
     kind("", "ServiceAccount", "serviceaccounts"),
     kind("", "ConfigMap", "configmaps"),
     kind("", "Service", "services"),
@@ -61,6 +61,10 @@ pub(crate) static KINDS: [Kind; 13] = [
     Kind {
         built_in: false,
         ..kind("gateway.networking.k8s.io", "HTTPRoute", "httproutes")
+    },
+    Kind {
+        built_in: false,
+        ..kind("gateway.networking.k8s.io", "GRPCRoute", "grpcroutes")
     },
 ];
 

@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use sha2::{Digest, Sha256};
 
 use super::{ChildrenError, Parent, object};
-use crate::workload::ConcurrencyPolicy;
+use crate::workload::{CompletionMode, ConcurrencyPolicy, PodReplacement};
 
 /// A Job's template cannot be changed: so each has a name of its own, made of what it runs, and a
 /// changed workload is a new Job in the place of the old one.
@@ -57,6 +57,7 @@ pub(super) fn cron_job(
                 .as_ref()
                 .and_then(|c| c.successful_jobs_history_limit),
             time_zone: cron.as_ref().and_then(|c| c.time_zone.clone()),
+            suspend: cron.as_ref().and_then(|c| c.suspend),
             // The CRD asks for it.
             schedule: cron.map(|c| c.schedule).unwrap_or_default(),
             ..CronJobSpec::default()
@@ -70,8 +71,27 @@ fn job_spec(parent: &Parent<'_>, template: PodTemplateSpec) -> JobSpec {
     JobSpec {
         active_deadline_seconds: job.active_deadline_seconds,
         backoff_limit: job.backoff_limit,
+        backoff_limit_per_index: job.backoff_limit_per_index,
+        completion_mode: job.completion_mode.map(|mode| {
+            match mode {
+                CompletionMode::Indexed => "Indexed",
+                CompletionMode::NonIndexed => "NonIndexed",
+            }
+            .to_owned()
+        }),
         completions: job.completions,
+        max_failed_indexes: job.max_failed_indexes,
         parallelism: job.parallelism,
+        pod_failure_policy: job.pod_failure_policy,
+        pod_replacement_policy: job.pod_replacement_policy.map(|policy| {
+            match policy {
+                PodReplacement::Failed => "Failed",
+                PodReplacement::TerminatingOrFailed => "TerminatingOrFailed",
+            }
+            .to_owned()
+        }),
+        success_policy: job.success_policy,
+        suspend: job.suspend,
         template,
         ttl_seconds_after_finished: job.ttl_seconds_after_finished,
         ..JobSpec::default()

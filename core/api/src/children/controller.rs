@@ -5,14 +5,11 @@ use k8s_openapi::api::apps::v1::{
     DeploymentStrategy, RollingUpdateDaemonSet, RollingUpdateDeployment,
     RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
-use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodTemplateSpec, VolumeResourceRequirements,
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodTemplateSpec};
 use kube::core::DynamicObject;
 
-use super::{ChildrenError, Parent, object, service};
-use crate::workload::{AccessMode, Strategy, StrategyType, VolumeClaim};
+use super::{ChildrenError, Parent, object, service, storage};
+use crate::workload::{PodManagement, Strategy, StrategyType};
 
 pub(super) fn deployment(
     parent: &Parent<'_>,
@@ -25,10 +22,14 @@ pub(super) fn deployment(
         }),
         type_: Some(type_name(strategy)),
     };
+    let fields = parent.spec().deployment.clone().unwrap_or_default();
     object(&Deployment {
         metadata: parent.metadata(),
         spec: Some(DeploymentSpec {
+            min_ready_seconds: fields.min_ready_seconds,
+            progress_deadline_seconds: fields.progress_deadline_seconds,
             replicas: replicas(parent),
+            revision_history_limit: fields.revision_history_limit,
             selector: parent.selector(),
             strategy: parent.spec().strategy.as_ref().map(strategy),
             template,
@@ -46,25 +47,39 @@ pub(super) fn stateful_set(
     let strategy = |strategy: &Strategy| StatefulSetUpdateStrategy {
         rolling_update: rolling(strategy).then(|| RollingUpdateStatefulSetStrategy {
             max_unavailable: strategy.max_unavailable.clone(),
-            ..RollingUpdateStatefulSetStrategy::default()
+            partition: strategy.partition,
         }),
         type_: Some(type_name(strategy)),
     };
     let claims: Vec<PersistentVolumeClaim> = spec
         .volume_claims
         .iter()
-        .map(|(name, claim)| volume_claim(name, claim))
+        .map(|(name, claim)| storage::claim_template(name, claim))
         .collect();
+    let fields = spec.stateful_set.clone().unwrap_or_default();
     object(&StatefulSet {
         metadata: parent.metadata(),
         spec: Some(StatefulSetSpec {
+            min_ready_seconds: fields.min_ready_seconds,
+            ordinals: fields.ordinals,
+            persistent_volume_claim_retention_policy: fields
+                .persistent_volume_claim_retention_policy
+                .as_ref()
+                .map(storage::retention),
+            pod_management_policy: fields.pod_management_policy.map(|policy| {
+                match policy {
+                    PodManagement::OrderedReady => "OrderedReady",
+                    PodManagement::Parallel => "Parallel",
+                }
+                .to_owned()
+            }),
             replicas: replicas(parent),
+            revision_history_limit: fields.revision_history_limit,
             selector: parent.selector(),
             service_name: Some(service::headless_service(&parent.name())),
             template,
             update_strategy: spec.strategy.as_ref().map(strategy),
             volume_claim_templates: (!claims.is_empty()).then_some(claims),
-            ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
     })
@@ -81,13 +96,15 @@ pub(super) fn daemon_set(
         }),
         type_: Some(type_name(strategy)),
     };
+    let fields = parent.spec().daemon_set.clone().unwrap_or_default();
     object(&DaemonSet {
         metadata: parent.metadata(),
         spec: Some(DaemonSetSpec {
+            min_ready_seconds: fields.min_ready_seconds,
+            revision_history_limit: fields.revision_history_limit,
             selector: parent.selector(),
             template,
             update_strategy: parent.spec().strategy.as_ref().map(strategy),
-            ..DaemonSetSpec::default()
         }),
         ..DaemonSet::default()
     })
@@ -102,7 +119,9 @@ fn replicas(parent: &Parent<'_>) -> Option<i32> {
 /// Whether there is something to say of a rolling update.
 fn rolling(strategy: &Strategy) -> bool {
     strategy.strategy_type == StrategyType::RollingUpdate
-        && (strategy.max_surge.is_some() || strategy.max_unavailable.is_some())
+        && (strategy.max_surge.is_some()
+            || strategy.max_unavailable.is_some()
+            || strategy.partition.is_some())
 }
 
 fn type_name(strategy: &Strategy) -> String {
@@ -112,36 +131,4 @@ fn type_name(strategy: &Strategy) -> String {
         StrategyType::OnDelete => "OnDelete",
     }
     .to_owned()
-}
-
-fn volume_claim(name: &str, claim: &VolumeClaim) -> PersistentVolumeClaim {
-    let mode = |mode: &AccessMode| {
-        match mode {
-            AccessMode::ReadWriteOnce => "ReadWriteOnce",
-            AccessMode::ReadOnlyMany => "ReadOnlyMany",
-            AccessMode::ReadWriteMany => "ReadWriteMany",
-            AccessMode::ReadWriteOncePod => "ReadWriteOncePod",
-        }
-        .to_owned()
-    };
-    let mut access_modes: Vec<String> = claim.access_modes.iter().map(mode).collect();
-    if access_modes.is_empty() {
-        access_modes.push(mode(&AccessMode::ReadWriteOnce));
-    }
-    PersistentVolumeClaim {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(access_modes),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), claim.storage.clone())].into()),
-                ..VolumeResourceRequirements::default()
-            }),
-            storage_class_name: claim.storage_class_name.clone(),
-            ..PersistentVolumeClaimSpec::default()
-        }),
-        ..PersistentVolumeClaim::default()
-    }
 }

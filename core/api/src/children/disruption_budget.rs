@@ -2,6 +2,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use kube::core::DynamicObject;
 
 use super::{ChildrenError, Parent, object};
+use crate::workload::UnhealthyPods;
 
 pub(super) fn disruption_budget(
     parent: &Parent<'_>,
@@ -15,7 +16,13 @@ pub(super) fn disruption_budget(
             max_unavailable: budget.max_unavailable.clone(),
             min_available: budget.min_available.clone(),
             selector: Some(parent.selector()),
-            ..PodDisruptionBudgetSpec::default()
+            unhealthy_pod_eviction_policy: budget.unhealthy_pod_eviction_policy.map(|policy| {
+                match policy {
+                    UnhealthyPods::AlwaysAllow => "AlwaysAllow",
+                    UnhealthyPods::IfHealthyBudget => "IfHealthyBudget",
+                }
+                .to_owned()
+            }),
         }),
         ..PodDisruptionBudget::default()
     })

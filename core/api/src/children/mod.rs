@@ -7,6 +7,7 @@ mod controller;
 mod disruption_budget;
 mod drain;
 mod environment;
+mod ingress;
 mod network_policy;
 mod normal_form;
 mod placement;
@@ -14,6 +15,7 @@ mod pod;
 mod routes;
 mod service;
 mod service_account;
+mod storage;
 mod users_template;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ use crate::workload::{NiphasWorkload, NiphasWorkloadSpec, WorkloadKind};
 
 pub use placement::{UnknownSystem, architecture};
 pub use service::headless_service;
+pub use storage::shared_claims;
 
 /// The image that pods name when no other is configured. The CSI driver puts it into the node's
 /// containerd under this name, and pods never pull it.
@@ -68,6 +71,16 @@ pub enum ChildrenError {
     /// A route that needs a port and does not say which.
     #[error("{0}: name one of the ports")]
     NoPort(&'static str),
+    /// A Service that names a port which no program of the workload has.
+    #[error(
+        "the Service {service:?} names the port {port:?}, which no program of the workload has"
+    )]
+    UnknownPort {
+        /// The Service's name.
+        service: String,
+        /// The port's name.
+        port: String,
+    },
     /// An object that is none; the types forbid it.
     #[error("a child cannot be written down")]
     Serialize(#[source] serde_json::Error),
@@ -97,8 +110,9 @@ pub fn children(
     objects.extend(autoscaler::autoscaler(&parent)?);
     objects.extend(disruption_budget::disruption_budget(&parent)?);
     objects.extend(network_policy::network_policy(&parent)?);
-    objects.extend(routes::ingress(&parent)?);
-    objects.extend(routes::http_route(&parent)?);
+    objects.extend(ingress::ingresses(&parent)?);
+    objects.extend(routes::http_routes(&parent)?);
+    objects.extend(routes::grpc_routes(&parent)?);
     Ok(objects)
 }
 
@@ -128,13 +142,18 @@ impl Parent<'_> {
         }
     }
 
+    /// The labels of all objects and pods; the selector's are always among them.
     fn labels(&self) -> BTreeMap<String, String> {
-        let mut labels = self.selector_labels();
-        labels.insert("app.kubernetes.io/name".to_owned(), self.name());
-        labels.insert(
-            "app.kubernetes.io/managed-by".to_owned(),
-            "niphas".to_owned(),
-        );
+        let mut labels: BTreeMap<String, String> = [
+            ("app.kubernetes.io/name".to_owned(), self.name()),
+            (
+                "app.kubernetes.io/managed-by".to_owned(),
+                "niphas".to_owned(),
+            ),
+        ]
+        .into();
+        labels.extend(self.spec().labels.clone());
+        labels.extend(self.selector_labels());
         labels
     }
 
@@ -147,6 +166,7 @@ impl Parent<'_> {
         ObjectMeta {
             name: Some(name),
             namespace: self.workload.metadata.namespace.clone(),
+            annotations: non_empty(&self.spec().annotations),
             labels: Some(self.labels()),
             owner_references: self
                 .workload
@@ -154,6 +174,43 @@ impl Parent<'_> {
                 .map(|owner| vec![owner]),
             ..ObjectMeta::default()
         }
+    }
+
+    /// The metadata of a child with labels and annotations of its own.
+    fn metadata_with(&self, name: String, own: Own<'_>) -> ObjectMeta {
+        let mut metadata = self.metadata_of(name);
+        let labels = own.labels.clone().into_iter();
+        let labels = labels.filter(|(key, _)| key != WORKLOAD_LABEL);
+        metadata.labels.get_or_insert_default().extend(labels);
+        if !own.annotations.is_empty() {
+            let annotations = metadata.annotations.get_or_insert_default();
+            annotations.extend(own.annotations.clone());
+        }
+        metadata
+    }
+
+    /// The name of the Service that routes lead to.
+    fn service_name(&self) -> String {
+        let service = self.spec().service.as_ref();
+        let named = service.and_then(|service| service.name.clone());
+        named.unwrap_or_else(|| self.name())
+    }
+
+    /// The objects of a kind that a workload has one or several of, with their names.
+    fn named<'o, T>(
+        &self,
+        one: Option<&'o T>,
+        further: &'o BTreeMap<String, T>,
+        name_of: impl Fn(&'o T) -> Option<&'o String>,
+    ) -> Vec<(String, &'o T)> {
+        let one = one.map(|object| (self.name(), object));
+        let further = further
+            .iter()
+            .map(|(name, object)| (format!("{}-{name}", self.name()), object));
+        one.into_iter()
+            .chain(further)
+            .map(|(name, object)| (name_of(object).cloned().unwrap_or(name), object))
+            .collect()
     }
 
     /// The Service's number of the port that a route goes to.
@@ -165,8 +222,17 @@ impl Parent<'_> {
             None => None,
         }
         .ok_or(ChildrenError::NoPort(route))?;
-        Ok(service::port_number(self.spec(), name, port))
+        let numbers = self.spec().service.as_ref().map(|service| &service.ports);
+        let number = numbers.and_then(|numbers| numbers.get(name));
+        Ok(number.copied().unwrap_or(port.port))
     }
+}
+
+/// The labels and annotations that are one child's alone.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    labels: &'a BTreeMap<String, String>,
+    annotations: &'a BTreeMap<String, String>,
 }
 
 /// A map, or nothing if it is empty: what Kubernetes leaves out.

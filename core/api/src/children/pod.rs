@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     ChildrenError, MAIN_CONTAINER, Parent, config_map, drain, environment, placement,
-    users_template,
+    service_account, storage, users_template,
 };
 use crate::volume::volume_attributes;
 use crate::workload::{FurtherContainer, Port, Protocol, RestartPolicy, WorkloadKind};
@@ -45,6 +45,7 @@ pub(super) fn pod_template(
     };
     let mut volumes = vec![closure, scratch];
     volumes.extend(config_map::volume(parent));
+    volumes.extend(storage::volumes(parent));
     let account = spec.service_account.as_ref();
     let is_batch = matches!(spec.kind, WorkloadKind::Job | WorkloadKind::CronJob);
     let pod = PodSpec {
@@ -65,7 +66,7 @@ pub(super) fn pod_template(
             }),
             ..PodSecurityContext::default()
         }),
-        service_account_name: account.map(|_| parent.name()),
+        service_account_name: service_account::name(parent),
         volumes: Some(volumes),
         ..PodSpec::default()
     };
@@ -201,11 +202,7 @@ fn safe_container(parent: &Parent<'_>, base_image: &str) -> Container {
     {
         mounts.push(mount("tmp", "/tmp", None));
     }
-    mounts.extend(
-        spec.volume_claims
-            .iter()
-            .map(|(name, claim)| mount(name, &claim.mount_path, None)),
-    );
+    mounts.extend(storage::mounts(parent));
     mounts.extend(config_map::mounts(parent));
     Container {
         image: Some(base_image.to_owned()),
@@ -218,6 +215,7 @@ fn safe_container(parent: &Parent<'_>, base_image: &str) -> Container {
             read_only_root_filesystem: Some(true),
             ..SecurityContext::default()
         }),
+        volume_devices: storage::devices(parent),
         volume_mounts: Some(mounts),
         ..Container::default()
     }

@@ -1,78 +1,103 @@
-//! HTTP from outside of the cluster: Ingress, HTTPRoute.
+//! Routes of the Gateway API: objects of `gateway.networking.k8s.io/v1`.
 
-use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
-    IngressServiceBackend, IngressSpec, IngressTLS, ServiceBackendPort,
-};
 use kube::core::DynamicObject;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{ChildrenError, Parent, non_empty, object};
+use super::{ChildrenError, Own, Parent};
+use crate::workload::ParentReference;
 
-pub(super) fn ingress(parent: &Parent<'_>) -> Result<Option<DynamicObject>, ChildrenError> {
-    let Some(ingress) = &parent.spec().ingress else {
-        return Ok(None);
-    };
-    let backend = IngressBackend {
-        service: Some(IngressServiceBackend {
-            name: parent.name(),
-            port: Some(ServiceBackendPort {
-                number: Some(parent.routed_port(ingress.port.as_deref(), "ingress")?),
-                ..ServiceBackendPort::default()
-            }),
-        }),
-        ..IngressBackend::default()
-    };
-    let path = |path: &String| HTTPIngressPath {
-        backend: backend.clone(),
-        path: Some(path.clone()),
-        path_type: "Prefix".to_owned(),
-    };
-    let mut rules = Vec::new();
-    let mut tls = Vec::new();
-    for (name, host) in &ingress.hosts {
-        rules.push(IngressRule {
-            host: Some(name.clone()),
-            http: Some(HTTPIngressRuleValue {
-                paths: host.paths.iter().map(path).collect(),
-            }),
-        });
-        if let Some(secret) = &host.tls_secret_name {
-            tls.push(IngressTLS {
-                hosts: Some(vec![name.clone()]),
-                secret_name: Some(secret.clone()),
-            });
-        }
-    }
-    let mut metadata = parent.metadata();
-    metadata.annotations = non_empty(&ingress.annotations);
-    object(&Ingress {
-        metadata,
-        spec: Some(IngressSpec {
-            ingress_class_name: ingress.class_name.clone(),
-            rules: Some(rules),
-            tls: (!tls.is_empty()).then_some(tls),
-            ..IngressSpec::default()
-        }),
-        ..Ingress::default()
-    })
-    .map(Some)
+pub(super) fn http_routes(parent: &Parent<'_>) -> Result<Vec<DynamicObject>, ChildrenError> {
+    let spec = parent.spec();
+    parent
+        .named(spec.http_route.as_ref(), &spec.http_routes, |route| route.name.as_ref())
+        .into_iter()
+        .map(|(name, route)| {
+            let own = Own {
+                labels: &route.labels,
+                annotations: &route.annotations,
+            };
+            let port = route.port.as_deref();
+            let rules = if route.rules.is_empty() {
+                let matches = http_matches(&route.paths);
+                vec![json!({ "matches": matches, "backendRefs": [backend(parent, port, "httpRoute")?] })]
+            } else {
+                complete(parent, &route.rules, port, "httpRoute")?
+            };
+            let mut spec = spec_of(&route.parent_refs, &route.hostnames);
+            spec["rules"] = Value::Array(rules);
+            object(parent, "HTTPRoute", (name, own), &spec)
+        })
+        .collect()
 }
 
-/// An object of `gateway.networking.k8s.io/v1`.
-pub(super) fn http_route(parent: &Parent<'_>) -> Result<Option<DynamicObject>, ChildrenError> {
-    let Some(route) = &parent.spec().http_route else {
-        return Ok(None);
+pub(super) fn grpc_routes(parent: &Parent<'_>) -> Result<Vec<DynamicObject>, ChildrenError> {
+    let spec = parent.spec();
+    parent
+        .named(spec.grpc_route.as_ref(), &spec.grpc_routes, |route| {
+            route.name.as_ref()
+        })
+        .into_iter()
+        .map(|(name, route)| {
+            let own = Own {
+                labels: &route.labels,
+                annotations: &route.annotations,
+            };
+            let everything = [Map::new()];
+            let rules = match route.rules.as_slice() {
+                [] => &everything[..],
+                rules => rules,
+            };
+            let mut spec = spec_of(&route.parent_refs, &route.hostnames);
+            spec["rules"] = complete(parent, rules, route.port.as_deref(), "grpcRoute")?.into();
+            object(parent, "GRPCRoute", (name, own), &spec)
+        })
+        .collect()
+}
+
+/// Prefixes of paths; all if there are none.
+fn http_matches(paths: &[String]) -> Vec<Value> {
+    let everything = ["/".to_owned()];
+    let paths = if paths.is_empty() {
+        &everything[..]
+    } else {
+        paths
     };
-    let port = parent.routed_port(route.port.as_deref(), "httpRoute")?;
-    let matches: Vec<_> = route
-        .paths
+    paths
         .iter()
         .map(|path| json!({ "path": { "type": "PathPrefix", "value": path } }))
-        .collect();
-    // With the defaults of the definition, which the API server would add and GitOps tools take for drift.
-    let parents: Vec<_> = route
-        .parent_refs
+        .collect()
+}
+
+/// The rules; those that lead nowhere lead to the workload.
+fn complete(
+    parent: &Parent<'_>,
+    rules: &[Map<String, Value>],
+    port: Option<&str>,
+    route: &'static str,
+) -> Result<Vec<Value>, ChildrenError> {
+    rules
+        .iter()
+        .map(|rule| {
+            let mut rule = rule.clone();
+            if !rule.contains_key("backendRefs") && !redirects(&rule) {
+                let backend = backend(parent, port, route)?;
+                rule.insert("backendRefs".to_owned(), json!([backend]));
+            }
+            Ok(Value::Object(rule))
+        })
+        .collect()
+}
+
+/// Whether a rule answers by itself.
+fn redirects(rule: &Map<String, Value>) -> bool {
+    let filters = rule.get("filters").and_then(Value::as_array);
+    let mut filters = filters.into_iter().flatten();
+    filters.any(|filter| filter["type"] == "RequestRedirect")
+}
+
+/// With the defaults of the definition, which the API server would add and GitOps tools take for drift.
+fn spec_of(parents: &[ParentReference], hostnames: &[String]) -> Value {
+    let parents: Vec<_> = parents
         .iter()
         .map(|gateway| {
             let mut parent = json!(gateway);
@@ -81,28 +106,38 @@ pub(super) fn http_route(parent: &Parent<'_>) -> Result<Option<DynamicObject>, C
             parent
         })
         .collect();
-    let backend = json!({
+    let mut spec = json!({ "parentRefs": parents });
+    if !hostnames.is_empty() {
+        spec["hostnames"] = json!(hostnames);
+    }
+    spec
+}
+
+fn backend(
+    parent: &Parent<'_>,
+    port: Option<&str>,
+    route: &'static str,
+) -> Result<Value, ChildrenError> {
+    Ok(json!({
         "group": "",
         "kind": "Service",
-        "name": parent.name(),
-        "port": port,
+        "name": parent.service_name(),
+        "port": parent.routed_port(port, route)?,
         "weight": 1,
-    });
-    let mut spec = json!({
-        "parentRefs": parents,
-        "rules": [{ "matches": matches, "backendRefs": [backend] }],
-    });
-    if !route.hostnames.is_empty() {
-        spec["hostnames"] = json!(route.hostnames);
-    }
-    let mut metadata = parent.metadata();
-    metadata.annotations = non_empty(&route.annotations);
+    }))
+}
+
+fn object(
+    parent: &Parent<'_>,
+    kind: &str,
+    (name, own): (String, Own<'_>),
+    spec: &Value,
+) -> Result<DynamicObject, ChildrenError> {
     serde_json::from_value(json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": metadata,
+        "kind": kind,
+        "metadata": parent.metadata_with(name, own),
         "spec": spec,
     }))
-    .map(Some)
     .map_err(ChildrenError::Serialize)
 }

@@ -1,12 +1,22 @@
 //! Workloads that come to an end.
 
+use k8s_openapi::api::batch::v1::{PodFailurePolicy, SuccessPolicy};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a Job runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.completionMode) || self.completionMode != 'Indexed' || has(self.completions)"
+).message("the completionMode Indexed needs completions").field_path(".completions"))]
+#[x_kube(validation = Rule::new(
+    "(!has(self.backoffLimitPerIndex) && !has(self.successPolicy)) || (has(self.completionMode) && self.completionMode == 'Indexed')"
+).message("backoffLimitPerIndex and successPolicy need the completionMode Indexed").field_path(".completionMode"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.maxFailedIndexes) || has(self.backoffLimitPerIndex)"
+).message("maxFailedIndexes needs backoffLimitPerIndex").field_path(".maxFailedIndexes"))]
 pub struct Job {
     /// How many pods have to succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,6 +30,29 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub backoff_limit: Option<i32>,
+    /// How often the pod of one index is tried again before the index has failed; for the completionMode `Indexed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub backoff_limit_per_index: Option<i32>,
+    /// How many indexes may fail before the Job has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_failed_indexes: Option<i32>,
+    /// `Indexed` gives each pod a number of its own, in `JOB_COMPLETION_INDEX`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_mode: Option<CompletionMode>,
+    /// What failed pods mean, by exit code or condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_failure_policy: Option<PodFailurePolicy>,
+    /// When a pod is replaced: when it is `Failed`, or when it ends (`TerminatingOrFailed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_replacement_policy: Option<PodReplacement>,
+    /// When an indexed Job has succeeded before all of its pods have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_policy: Option<SuccessPolicy>,
+    /// Whether the Job waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
     /// The longest that the Job may take, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -56,6 +89,9 @@ pub struct CronJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub starting_deadline_seconds: Option<i64>,
+    /// Whether no further run starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
     /// How many runs that succeeded are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -77,4 +113,26 @@ pub enum ConcurrencyPolicy {
     Allow,
     Forbid,
     Replace,
+}
+
+/// Whether the pods of a Job have numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum CompletionMode {
+    Indexed,
+    NonIndexed,
+}
+
+/// When a pod of a Job is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum PodReplacement {
+    Failed,
+    TerminatingOrFailed,
 }

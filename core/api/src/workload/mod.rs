@@ -2,33 +2,44 @@
 
 mod batch;
 mod containers;
+mod controllers;
 mod names;
 mod network;
+mod program;
+mod routes;
 mod scale;
+mod service_account;
+mod storage;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{EnvVarSource, Probe, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::core::Rule;
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use batch::{ConcurrencyPolicy, CronJob, Job};
+pub use batch::{CompletionMode, ConcurrencyPolicy, CronJob, Job, PodReplacement};
 pub use containers::{FurtherContainer, RestartPolicy};
-use names::ANNOTATION_KEYS;
+pub use controllers::{
+    ClaimRetention, DaemonSetFields, DeploymentFields, PodManagement, Retention, StatefulSetFields,
+};
 pub(crate) use names::SUBDOMAIN;
+use names::{ANNOTATION_KEYS, LABEL_KEYS, label_values};
 pub use names::{BadSystem, Root, System};
 pub use network::{
-    HttpRoute, Ingress, IngressHost, NetworkPolicy, ParentReference, Port, Protocol, Service,
-    ServiceType,
+    ClusterIp, IpFamily, IpFamilyPolicy, NetworkPolicy, Port, Protocol, Service, ServiceType,
+    SessionAffinity, TrafficPolicy,
 };
-pub use scale::{Autoscaling, DisruptionBudget, Strategy, StrategyType};
+pub use program::{EnvironmentVariable, Probes, WorkloadFile};
+pub use routes::{
+    GrpcRoute, HttpRoute, Ingress, IngressHost, IngressPath, ParentReference, PathType,
+};
+pub use scale::{Autoscaling, DisruptionBudget, Strategy, StrategyType, UnhealthyPods};
+pub use service_account::ServiceAccount;
+pub use storage::{AccessMode, VolumeClaim, VolumeMode};
 
 use crate::closure::ClosureDigest;
-use crate::crd::QUANTITY_PATTERN;
 use crate::status::NiphasWorkloadStatus;
 use crate::view_name::ViewName;
 
@@ -126,8 +137,32 @@ use crate::view_name::ViewName;
     "!has(self.disruptionBudget) || self.kind in ['Deployment', 'StatefulSet']"
 ).message("disruptionBudget is for the kinds Deployment and StatefulSet").field_path(".disruptionBudget"))]
 #[x_kube(validation = Rule::new(
-    "!has(self.volumeClaims) || self.kind == 'StatefulSet'"
-).message("volumeClaims are for the kind StatefulSet").field_path(".volumeClaims"))]
+    "!has(self.volumeClaims) || self.kind != 'StatefulSet' || self.volumeClaims.all(name, !has(self.volumeClaims[name].claimName))"
+).message("each pod of a StatefulSet has claims of its own: it has no claimName").field_path(".volumeClaims"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.deployment) || self.kind == 'Deployment'"
+).message("deployment is for the kind Deployment").field_path(".deployment"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.statefulSet) || self.kind == 'StatefulSet'"
+).message("statefulSet is for the kind StatefulSet").field_path(".statefulSet"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.daemonSet) || self.kind == 'DaemonSet'"
+).message("daemonSet is for the kind DaemonSet").field_path(".daemonSet"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.strategy) || !has(self.strategy.partition) || self.kind == 'StatefulSet'"
+).message("partition is for the kind StatefulSet").field_path(".strategy.partition"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.services) || (has(self.ports) && size(self.ports) > 0)"
+).message("a service needs ports, and there are none").field_path(".services"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.ingresses) || has(self.service)"
+).message("an ingress needs a service").field_path(".ingresses"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.httpRoutes) || has(self.service)"
+).message("an httpRoute needs a service").field_path(".httpRoutes"))]
+#[x_kube(validation = Rule::new(
+    "(!has(self.grpcRoute) && !has(self.grpcRoutes)) || has(self.service)"
+).message("a grpcRoute needs a service").field_path(".grpcRoute"))]
 #[x_kube(validation = Rule::new(
     "!has(self.job) || self.kind in ['Job', 'CronJob']"
 ).message("job is for the kinds Job and CronJob").field_path(".job"))]
@@ -171,7 +206,7 @@ use crate::view_name::ViewName;
     "self.kind == oldSelf.kind"
 ).message("kind cannot be changed: delete the workload, or give the new one another name").field_path(".kind"))]
 #[x_kube(validation = Rule::new(
-    "has(self.volumeClaims) == has(oldSelf.volumeClaims) && (!has(self.volumeClaims) || self.volumeClaims == oldSelf.volumeClaims)"
+    "self.kind != 'StatefulSet' || has(self.volumeClaims) == has(oldSelf.volumeClaims) && (!has(self.volumeClaims) || self.volumeClaims == oldSelf.volumeClaims)"
 ).message("volumeClaims cannot be changed: Kubernetes keeps those of a StatefulSet").field_path(".volumeClaims"))]
 pub struct NiphasWorkloadSpec {
     /// What the workload runs as.
@@ -248,13 +283,41 @@ pub struct NiphasWorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
 
+    /// Further Services by name; each is called `<workload>-<name>` unless it says another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = FURTHER_NAMES)]
+    pub services: BTreeMap<String, Service>,
+
     /// Routes HTTP from outside of the cluster to the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
 
+    /// Further Ingresses by name; each is called `<workload>-<name>` unless it says another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = FURTHER_NAMES)]
+    pub ingresses: BTreeMap<String, Ingress>,
+
     /// Routes HTTP from a Gateway to the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<HttpRoute>,
+
+    /// Further HTTPRoutes by name; each is called `<workload>-<name>` unless it says another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = FURTHER_NAMES)]
+    pub http_routes: BTreeMap<String, HttpRoute>,
+
+    /// Routes gRPC from a Gateway to the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc_route: Option<GrpcRoute>,
+
+    /// Further GRPCRoutes by name; each is called `<workload>-<name>` unless it says another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = FURTHER_NAMES)]
+    pub grpc_routes: BTreeMap<String, GrpcRoute>,
 
     /// Restricts who may reach the pods, and what they may reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,11 +335,23 @@ pub struct NiphasWorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
 
-    /// A ServiceAccount of the workload's own.
+    /// Fields of the Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentFields>,
+
+    /// Fields of the StatefulSet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stateful_set: Option<StatefulSetFields>,
+
+    /// Fields of the DaemonSet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon_set: Option<DaemonSetFields>,
+
+    /// The ServiceAccount of the pods: one of the workload's own, or one that is there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ServiceAccount>,
 
-    /// Storage that stays with each pod of a StatefulSet, by name.
+    /// Storage that stays, by name: of each pod of a StatefulSet, or of all pods of another kind together.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = (
@@ -323,11 +398,29 @@ pub struct NiphasWorkloadSpec {
     ))]
     pub init_containers: BTreeMap<String, FurtherContainer>,
 
+    /// Labels of all objects that the workload consists of, and of its pods.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "label_values")]
+    #[x_kube(validation = LABEL_KEYS)]
+    pub labels: BTreeMap<String, String>,
+
+    /// Annotations of all objects that the workload consists of; those of pods stand in `podTemplate`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = ANNOTATION_KEYS)]
+    pub annotations: BTreeMap<String, String>,
+
     /// Merged deeply over the pod template that the operator makes: a `PodTemplateSpec`, or parts of one.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "anything")]
     pub pod_template: Map<String, Value>,
 }
+
+/// A rule of the CRD for names of further objects, which become the end of an object's name.
+const FURTHER_NAMES: (&str, &str) = (
+    "self.all(name, size(name) <= 31 && name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
+    "names of further objects have at most 31 lower-case letters, digits and '-'",
+);
 
 fn one() -> i32 {
     1
@@ -373,123 +466,4 @@ pub struct Closure {
     /// How many store paths there are.
     #[schemars(range(min = 1))]
     pub path_count: u64,
-}
-
-/// An environment variable's value, or where to get it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = (
-    "has(self.value) != has(self.valueFrom)",
-    "expected either value or valueFrom",
-))]
-#[x_kube(validation = Rule::new(
-    "!has(self.valueFrom) || [has(self.valueFrom.configMapKeyRef), has(self.valueFrom.fieldRef), has(self.valueFrom.resourceFieldRef), has(self.valueFrom.secretKeyRef)].filter(given, given).size() == 1"
-).message("expected one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef").field_path(".valueFrom"))]
-pub struct EnvironmentVariable {
-    /// The value; `$(NAME)` stands for another variable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 131_072))]
-    pub value: Option<String>,
-    /// Where Kubernetes gets the value from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<EnvVarSource>,
-}
-
-/// A file in the containers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkloadFile {
-    /// The file's content.
-    #[schemars(length(max = 1_048_576))]
-    pub text: String,
-    /// The file's permissions, as octal digits.
-    #[serde(default = "read_only")]
-    #[schemars(regex(pattern = "^0?[0-7]{3}$"))]
-    pub mode: String,
-}
-
-fn read_only() -> String {
-    "0444".to_owned()
-}
-
-/// The probes of the workload's container.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Probes {
-    /// When it fails, the container is restarted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = ONE_HANDLER)]
-    #[x_kube(validation = succeeds_once())]
-    pub liveness: Option<Probe>,
-    /// While it fails, the pod gets no traffic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = ONE_HANDLER)]
-    pub readiness: Option<Probe>,
-    /// Until it succeeds, the other probes wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = ONE_HANDLER)]
-    #[x_kube(validation = succeeds_once())]
-    pub startup: Option<Probe>,
-}
-
-const ONE_HANDLER: (&str, &str) = (
-    "[has(self.exec), has(self.grpc), has(self.httpGet), has(self.tcpSocket)].filter(given, given).size() == 1",
-    "a probe needs one of exec, grpc, httpGet and tcpSocket",
-);
-
-fn succeeds_once() -> Rule {
-    Rule::new("!has(self.successThreshold) || self.successThreshold == 1")
-        .message("only a readiness probe can have another successThreshold than 1")
-        .field_path(".successThreshold")
-}
-
-/// A ServiceAccount of a workload's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceAccount {
-    /// Its annotations, such as the roles of a cloud provider.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 256))]
-    #[x_kube(validation = ANNOTATION_KEYS)]
-    pub annotations: BTreeMap<String, String>,
-    /// Whether the program gets a token for the API server.
-    #[serde(default)]
-    pub mount_token: bool,
-}
-
-/// Storage that stays with a pod.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct VolumeClaim {
-    /// Where the pod has it: an absolute path.
-    #[x_kube(validation = (
-        "self.matches('^(/[^/:]+)+$') && !self.matches('/[.][.]?(/|$)') && !self.matches('^/nix(/|$)')",
-        "storage is mounted at an absolute path, and not in /nix: the closure is mounted there",
-    ))]
-    #[schemars(length(max = 1024))]
-    pub mount_path: String,
-    /// How much.
-    #[schemars(extend("pattern" = QUANTITY_PATTERN))]
-    pub storage: Quantity,
-    /// The StorageClass; the cluster's default if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253), regex(pattern = SUBDOMAIN))]
-    pub storage_class_name: Option<String>,
-    /// How it may be mounted; ReadWriteOnce if left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4))]
-    pub access_modes: Vec<AccessMode>,
-}
-
-/// How a volume may be mounted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(
-    missing_docs,
-    reason = "Kubernetes' words; descriptions would split the enum's schema"
-)]
-pub enum AccessMode {
-    ReadWriteOnce,
-    ReadOnlyMany,
-    ReadWriteMany,
-    ReadWriteOncePod,
 }

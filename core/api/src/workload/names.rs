@@ -25,6 +25,25 @@ pub(super) const ANNOTATION_KEYS: (&str, &str) = (
     "keys of annotations are names of at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not",
 );
 
+/// The same for labels.
+pub(super) const LABEL_KEYS: (&str, &str) = (
+    "self.all(key, size(key) <= 317 && key != 'niphas.io/workload' && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+    "keys of labels are names of at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not; niphas.io/workload is niphas' own",
+);
+
+/// The schema of labels.
+pub(super) fn label_values(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 63,
+            "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$",
+        },
+    })
+}
+
 /// A system as Nix names it: `<cpu>-<os>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct System(String);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::SessionAffinityConfig;
 use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule};
 use kube::KubeSchema;
-use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::names::{ANNOTATION_KEYS, HOST, LABEL, SUBDOMAIN};
+use super::names::{ANNOTATION_KEYS, LABEL_KEYS, label_values};
 
 /// A port that the program listens on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,10 @@ pub struct Port {
     /// The protocol.
     #[serde(default)]
     pub protocol: Protocol,
+    /// What is spoken on it, such as `http` or `kubernetes.io/h2c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 317))]
+    pub app_protocol: Option<String>,
 }
 
 /// A transport protocol.
@@ -37,9 +41,31 @@ pub enum Protocol {
 }
 
 /// A Service in front of the workload's pods.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.clusterIP) || self.type == 'ClusterIP'"
+).message("a headless Service has the type ClusterIP").field_path(".clusterIP"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.nodePorts) || self.type != 'ClusterIP'"
+).message("nodePorts are for the types NodePort and LoadBalancer").field_path(".nodePorts"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'"
+).message("externalTrafficPolicy is for the types NodePort and LoadBalancer").field_path(".externalTrafficPolicy"))]
+#[x_kube(validation = Rule::new(
+    "self.type == 'LoadBalancer' || (!has(self.loadBalancerClass) && !has(self.loadBalancerSourceRanges) && !has(self.allocateLoadBalancerNodePorts))"
+).message("fields of load balancers are for the type LoadBalancer"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.sessionAffinityConfig) || (has(self.sessionAffinity) && self.sessionAffinity == 'ClientIP')"
+).message("sessionAffinityConfig needs the sessionAffinity ClientIP").field_path(".sessionAffinityConfig"))]
 pub struct Service {
+    /// The object's name; that of the workload if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub name: Option<String>,
     /// How it can be reached.
     #[serde(default, rename = "type")]
     pub service_type: ServiceType,
@@ -48,6 +74,59 @@ pub struct Service {
     #[schemars(extend("maxProperties" = 64))]
     #[schemars(schema_with = "port_numbers")]
     pub ports: BTreeMap<String, i32>,
+    /// Which of the workload's ports it has, by name; all if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 15)))]
+    pub port_names: Vec<String>,
+    /// The ports on the nodes by name of the workload's port; the cluster chooses those that are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "port_numbers")]
+    pub node_ports: BTreeMap<String, i32>,
+    /// `None` makes it headless: its name stands for the addresses of the pods.
+    #[serde(default, rename = "clusterIP", skip_serializing_if = "Option::is_none")]
+    pub cluster_ip: Option<ClusterIp>,
+    /// Whether pods that are not ready have addresses, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub publish_not_ready_addresses: bool,
+    /// Which pods requests from outside of the cluster reach: all, or those of the node that they come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<TrafficPolicy>,
+    /// Which pods requests from inside of the cluster reach: all, or those of their own node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal_traffic_policy: Option<TrafficPolicy>,
+    /// Which pods are preferred, such as `PreferClose`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = "^[A-Za-z]+$"))]
+    pub traffic_distribution: Option<String>,
+    /// Whether requests of one address go to one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_affinity: Option<SessionAffinity>,
+    /// For how long they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_affinity_config: Option<SessionAffinityConfig>,
+    /// Who makes the load balancer; it cannot be changed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 317))]
+    pub load_balancer_class: Option<String>,
+    /// The networks that reach the load balancer; all if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 64)))]
+    pub load_balancer_source_ranges: Vec<String>,
+    /// Whether the load balancer's ports have ports on the nodes, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocate_load_balancer_node_ports: Option<bool>,
+    /// The families of its addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub ip_families: Vec<IpFamily>,
+    /// Whether it has addresses of one family or of two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<IpFamilyPolicy>,
+    /// The Service's labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "label_values")]
+    #[x_kube(validation = LABEL_KEYS)]
+    pub labels: BTreeMap<String, String>,
     /// The Service's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
@@ -77,103 +156,59 @@ pub enum ServiceType {
     LoadBalancer,
 }
 
-/// An Ingress to the workload's Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Ingress {
-    /// The IngressClass; the cluster's default if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253), regex(pattern = SUBDOMAIN))]
-    pub class_name: Option<String>,
-    /// The Ingress' annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 256))]
-    #[x_kube(validation = ANNOTATION_KEYS)]
-    pub annotations: BTreeMap<String, String>,
-    /// The workload's port, by name; may be left out where there is one only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
-    /// What is served, by host name.
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
-    #[x_kube(validation = hosts_are_names())]
-    pub hosts: BTreeMap<String, IngressHost>,
+/// The address of a headless Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum ClusterIp {
+    None,
 }
 
-fn hosts_are_names() -> Rule {
-    Rule::new(format!(
-        "self.all(host, size(host) <= 253 && host.matches('{HOST}'))"
-    ))
-    .message("hosts are names of DNS, in lower case; the first part may be '*'")
+/// Which pods requests reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum TrafficPolicy {
+    Cluster,
+    Local,
 }
 
-/// What an Ingress serves under one host name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct IngressHost {
-    /// Prefixes of paths that go to the workload.
-    #[serde(default = "everything")]
-    #[schemars(
-        length(min = 1, max = 64),
-        inner(length(max = 1024), regex(pattern = "^/"))
-    )]
-    pub paths: Vec<String>,
-    /// The Secret with the host's certificate; without it the host is served without TLS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253), regex(pattern = SUBDOMAIN))]
-    pub tls_secret_name: Option<String>,
+/// Whether requests of one address go to one pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum SessionAffinity {
+    ClientIP,
+    None,
 }
 
-fn everything() -> Vec<String> {
-    vec!["/".to_owned()]
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum IpFamily {
+    IPv4,
+    IPv6,
 }
 
-/// An HTTPRoute of the Gateway API to the workload's Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpRoute {
-    /// The Gateways, or other parents, that the route attaches to.
-    #[schemars(length(min = 1, max = 32))]
-    pub parent_refs: Vec<ParentReference>,
-    /// The host names that are served; all of the Gateway's if left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 253), regex(pattern = HOST)))]
-    pub hostnames: Vec<String>,
-    /// Prefixes of paths that go to the workload.
-    #[serde(default = "everything")]
-    #[schemars(
-        length(min = 1, max = 16),
-        inner(length(max = 1024), regex(pattern = "^/"))
-    )]
-    #[x_kube(validation = (
-        "self.all(path, !path.matches('//|/[.][.]?(/|$)|%2[fF]|#'))",
-        "paths of an httpRoute have no empty, '.' and '..' parts, no '%2F' and no '#'",
-    ))]
-    pub paths: Vec<String>,
-    /// The workload's port, by name; may be left out where there is one only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
-    /// The HTTPRoute's annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 256))]
-    #[x_kube(validation = ANNOTATION_KEYS)]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// A Gateway that a route attaches to, or one of its listeners.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ParentReference {
-    /// The Gateway's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
-    pub name: String,
-    /// Its namespace; the workload's if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
-    pub namespace: Option<String>,
-    /// One of its listeners, by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
-    pub section_name: Option<String>,
+/// How many families of addresses a Service has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum IpFamilyPolicy {
+    SingleStack,
+    PreferDualStack,
+    RequireDualStack,
 }
 
 /// What may reach the workload's pods, and what they may reach.

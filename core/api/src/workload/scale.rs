@@ -13,8 +13,8 @@ const PERCENT: &str = "^([0-9]|[1-9][0-9]|100)%$";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "self.type == 'RollingUpdate' || (!has(self.maxSurge) && !has(self.maxUnavailable))",
-    "maxSurge and maxUnavailable are for the type RollingUpdate",
+    "self.type == 'RollingUpdate' || (!has(self.maxSurge) && !has(self.maxUnavailable) && !has(self.partition))",
+    "maxSurge, maxUnavailable and partition are for the type RollingUpdate",
 ))]
 #[x_kube(validation = Rule::new(
     "!has(self.maxSurge) || !has(self.maxUnavailable) || !(self.maxSurge == 0 || self.maxSurge == '0%') || !(self.maxUnavailable == 0 || self.maxUnavailable == '0%')"
@@ -31,6 +31,10 @@ pub struct Strategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub max_unavailable: Option<IntOrString>,
+    /// Of a StatefulSet: pods with numbers below it are left as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub partition: Option<i32>,
 }
 
 /// A way to replace pods.
@@ -97,4 +101,18 @@ pub struct DisruptionBudget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = PERCENT, "minimum" = 0))]
     pub max_unavailable: Option<IntOrString>,
+    /// Whether pods that run and are not ready may go whatever the budget says; `IfHealthyBudget` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy_pod_eviction_policy: Option<UnhealthyPods>,
+}
+
+/// When pods that are not ready may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "Kubernetes' words; descriptions would split the enum's schema"
+)]
+pub enum UnhealthyPods {
+    AlwaysAllow,
+    IfHealthyBudget,
 }

@@ -225,6 +225,7 @@ fn all_children_are_of_known_kinds() {
         "files": { "/etc/a": { "text": "a" } },
         "ingress": { "hosts": { "example.org": {} } },
         "httpRoute": { "parentRefs": [{ "name": "gateway" }] },
+        "grpcRoute": { "parentRefs": [{ "name": "gateway" }] },
         "networkPolicy": { "ingress": [] },
         "autoscaling": { "maxReplicas": 3, "cpu": 80 },
         "disruptionBudget": { "maxUnavailable": 1 },
