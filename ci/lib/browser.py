@@ -9,6 +9,42 @@ import sys
 import tempfile
 import threading
 
+# What is too pale: the text of each element against the first colour behind it. Elements of pictures are compared in the same way,
+# with the box that they stand in.
+CONTRAST = """
+(() => {
+  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n.length > 3 ? n[3] : 1]; };
+  const over = (top, back) => [0, 1, 2].map((i) => top[i] * top[3] + back[i] * (1 - top[3])).concat(1);
+  const light = (c) => [0, 1, 2].reduce((sum, i) => { const v = c[i] / 255;
+    return sum + [0.2126, 0.7152, 0.0722][i] * (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
+  const behind = (element) => {
+    if (element.closest("svg.graph")) return parse(getComputedStyle((element.closest("g.box") || document).querySelector("rect")).fill);
+    let layers = [];
+    for (let e = element; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      layers.push(c);
+      if (c[3] === 1) break;
+    }
+    let back = [255, 255, 255, 1];
+    for (const layer of layers.reverse()) back = over(layer, back);
+    return back;
+  };
+  const pale = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !element.getClientRects().length || element.closest("noscript")) continue;
+    const style = getComputedStyle(element), back = behind(element);
+    let front = parse(element instanceof SVGElement ? style.fill : style.color);
+    front[3] *= Number(style.opacity);
+    front = over(front, back);
+    const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) pale.push(`${element.tagName}.${element.getAttribute("class")} ${ratio.toFixed(2)}: ${element.textContent.slice(0, 30)}`);
+  }
+  return [...new Set(pale)].slice(0, 5);
+})()
+"""
+
 
 def program():
     """The browser: NIPHAS_CHROMIUM, or the one in PATH."""

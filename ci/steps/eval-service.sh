@@ -18,4 +18,5 @@ step_pages() {
   [[ -n ${NIPHAS_CHROMIUM-} ]] || command -v chromium >/dev/null ||
     { apt-get update -q && apt-get install --yes --no-install-recommends chromium; }
   ci/pages
+  ci/options-page
 }

@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Store(commands::store::Args),
     Key(commands::key::Args),
     Bootstrap(Box<commands::bootstrap::Args>),
+    Options(commands::options::Args),
     Crd(commands::crd::Args),
     Completions(commands::completions::Args),
 }

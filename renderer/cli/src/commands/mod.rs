@@ -12,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod instantiate;
 pub(crate) mod key;
 pub(crate) mod log;
+pub(crate) mod options;
 pub(crate) mod render;
 pub(crate) mod repl;
 pub(crate) mod roots;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Store(args) => args.run(),
         Command::Key(args) => args.run(),
         Command::Bootstrap(args) => args.run(),
+        Command::Options(args) => args.run(),
         Command::Crd(args) => args.run(),
         Command::Completions(args) => args.run(),
     }
