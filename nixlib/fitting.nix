@@ -13,17 +13,21 @@ let
   fits = {
     autoscaling = isScaled;
     cronJob = isOneOf [ "CronJob" ];
+    daemonSet = isOneOf [ "DaemonSet" ];
+    deployment = isOneOf [ "Deployment" ];
     disruptionBudget = isScaled;
     job = isOneOf [ "Job" "CronJob" ];
     replicas = isScaled;
+    statefulSet = isOneOf [ "StatefulSet" ];
     strategy =
       if kind == "Deployment" then
-        type != "OnDelete"
+        type != "OnDelete" && !(strategy ? partition)
       else if kind == "StatefulSet" then
         type != "Recreate" && !(strategy ? maxSurge)
       else
         kind == "DaemonSet"
         && type != "Recreate"
+        && !(strategy ? partition)
         && (strategy ? maxSurge -> (strategy.maxUnavailable or null) == 0);
     volumeClaims = isOneOf [ "StatefulSet" ];
   };

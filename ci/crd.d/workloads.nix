@@ -70,6 +70,158 @@
     };
   };
 
+  # What few workloads need, and some do.
+  rare = { pkgs, ... }: {
+    package = pkgs.hello;
+    labels = { team = "shop"; "example.org/cost-centre" = "42"; };
+    annotations."argocd.argoproj.io/sync-wave" = "2";
+    ports = {
+      http = { port = 8080; appProtocol = "http"; };
+      grpc = { port = 9000; appProtocol = "kubernetes.io/h2c"; };
+      metrics = 9090;
+    };
+    replicas = 2;
+    deployment = { minReadySeconds = 5; progressDeadlineSeconds = 120; revisionHistoryLimit = 3; };
+    service = {
+      name = "shop-api";
+      type = "LoadBalancer";
+      portNames = [ "http" "grpc" ];
+      ports.http = 80;
+      nodePorts.http = 30080;
+      externalTrafficPolicy = "Local";
+      internalTrafficPolicy = "Cluster";
+      loadBalancerClass = "example.org/internal";
+      loadBalancerSourceRanges = [ "10.0.0.0/8" ];
+      allocateLoadBalancerNodePorts = true;
+      sessionAffinity = "ClientIP";
+      sessionAffinityConfig.clientIP.timeoutSeconds = 600;
+      ipFamilyPolicy = "SingleStack";
+      trafficDistribution = "PreferClose";
+      labels.scope = "public";
+      annotations."example.org/class" = "internal";
+    };
+    services = {
+      peers = { clusterIP = "None"; publishNotReadyAddresses = true; portNames = [ "grpc" ]; };
+      metrics = { name = "rare-prometheus"; portNames = [ "metrics" ]; labels.monitoring = "yes"; };
+    };
+    ingress = {
+      port = "http";
+      pathType = "Exact";
+      labels.scope = "public";
+      hosts."rare.example" = {
+        paths = [ "/health" ];
+        backends = {
+          "/" = { pathType = "Prefix"; };
+          "/db" = { pathType = "ImplementationSpecific"; service = "stateful"; port = "db"; };
+          "/metrics" = { service = "rare-prometheus"; portNumber = 9090; };
+        };
+      };
+    };
+    ingresses.internal = {
+      name = "rare-inside";
+      className = "internal";
+      port = "http";
+      hosts."rare.internal" = { };
+    };
+    httpRoute = {
+      parentRefs = [ { name = "public"; } ];
+      port = "http";
+      labels.scope = "public";
+      rules = [
+        {
+          matches = [
+            { path = { type = "Exact"; value = "/old"; }; method = "GET"; headers = [ { name = "X-Version"; value = "1"; } ]; }
+          ];
+          filters = [ { type = "RequestRedirect"; requestRedirect.path = { type = "ReplaceFullPath"; replaceFullPath = "/new"; }; } ];
+        }
+        {
+          matches = [ { path.value = "/api"; queryParams = [ { name = "beta"; value = "yes"; } ]; } ];
+          filters = [ { type = "RequestHeaderModifier"; requestHeaderModifier.set = [ { name = "X-Shop"; value = "1"; } ]; } ];
+          timeouts = { request = "10s"; backendRequest = "2s"; };
+          backendRefs = [ { name = "shop-api"; port = 80; weight = 90; } { name = "stateful"; port = 5432; weight = 10; } ];
+        }
+        { }
+      ];
+    };
+    httpRoutes.redirect = {
+      parentRefs = [ { name = "public"; sectionName = "http"; } ];
+      port = "http";
+      rules = [ { filters = [ { type = "RequestRedirect"; requestRedirect.scheme = "https"; } ]; } ];
+    };
+    grpcRoute = { parentRefs = [ { name = "public"; } ]; port = "grpc"; hostnames = [ "grpc.example" ]; };
+    grpcRoutes.search = {
+      parentRefs = [ { name = "public"; } ];
+      port = "grpc";
+      rules = [ { matches = [ { method = { service = "shop.Search"; method = "Find"; }; } ]; } ];
+    };
+    disruptionBudget = { maxUnavailable = 1; unhealthyPodEvictionPolicy = "AlwaysAllow"; };
+    serviceAccount = { name = "shop"; labels.scope = "api"; mountToken = true; };
+    role.rules = [ { apiGroups = [ "" ]; resources = [ "configmaps" ]; verbs = [ "get" "watch" ]; } ];
+    volumeClaims = {
+      cache = {
+        mountPath = "/var/cache/shop";
+        storage = "5Gi";
+        accessModes = [ "ReadWriteMany" ];
+        labels.tier = "cache";
+        annotations."example.org/backup" = "no";
+        dataSourceRef = { apiGroup = "snapshot.storage.k8s.io"; kind = "VolumeSnapshot"; name = "before"; };
+      };
+      disk = { mountPath = "/dev/shop"; storage = "1Gi"; volumeMode = "Block"; volumeName = "disk-1"; };
+      uploads = { mountPath = "/srv/uploads"; claimName = "uploads"; };
+    };
+  };
+
+  # The same for other kinds.
+  rare-stateful = { pkgs, ... }: {
+    kind = "StatefulSet";
+    package = pkgs.hello;
+    replicas = 4;
+    highAvailability = false;
+    serviceAccount = { name = "shop"; create = false; };
+    strategy = { partition = 2; };
+    statefulSet = {
+      minReadySeconds = 5;
+      ordinals.start = 1;
+      persistentVolumeClaimRetentionPolicy = { whenDeleted = "Delete"; whenScaled = "Retain"; };
+      podManagementPolicy = "Parallel";
+      revisionHistoryLimit = 3;
+    };
+    volumeClaims.data = {
+      mountPath = "/data";
+      storage = "1Gi";
+      labels.tier = "data";
+      annotations."example.org/backup" = "daily";
+      selector.matchLabels.disk = "fast";
+    };
+  };
+
+  rare-daemon = { pkgs, ... }: {
+    kind = "DaemonSet";
+    package = pkgs.hello;
+    daemonSet = { minReadySeconds = 5; revisionHistoryLimit = 3; };
+  };
+
+  rare-job = { pkgs, ... }: {
+    kind = "Job";
+    package = pkgs.hello;
+    job = {
+      completions = 5;
+      completionMode = "Indexed";
+      backoffLimitPerIndex = 1;
+      maxFailedIndexes = 2;
+      podFailurePolicy.rules = [ { action = "FailIndex"; onExitCodes = { operator = "In"; values = [ 42 ]; }; } ];
+      podReplacementPolicy = "Failed";
+      successPolicy.rules = [ { succeededIndexes = "0"; } ];
+      suspend = true;
+    };
+  };
+
+  rare-cron = { pkgs, ... }: {
+    kind = "CronJob";
+    package = pkgs.hello;
+    cronJob = { schedule = "@daily"; suspend = true; };
+  };
+
   # As little as possible.
   small = { pkgs, ... }: {
     package = pkgs.hello;

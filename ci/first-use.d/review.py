@@ -30,7 +30,7 @@ def a_report_of_what_changes(team):
     check("\n- web (production, staging): added " in message, f"the commit does not say what it adds: {message}")
     check(message.rstrip().splitlines()[-1].startswith("Niphas-Renderer: "), f"the trailers are not last: {message}")
     change(team, "a variable", 'env.LOG_LEVEL = "debug"; replicas = 2;')
-    said = "web (production, staging): restarts: env LOG_LEVEL; changes: Deployment replicas 1 → 2"
+    said = "web (production, staging): restarts: env LOG_LEVEL; changes: Deployment replicas 1 → 2, PodDisruptionBudget added"
     diff = render(team, "--diff", code=1)
     check(said in diff and diff.index(said) < diff.index("diff --git"), f"the patch is not after the summary: {diff}")
     applied = subprocess.run(["git", "-C", team.gitops, "apply", "--check"], input=diff, text=True, capture_output=True, check=False)

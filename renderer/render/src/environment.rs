@@ -7,6 +7,7 @@ use nix_formats::StorePath;
 use serde_json::{Map, Value};
 
 use crate::attribute_path::{AttributePath, Element};
+use crate::companions::Companions;
 use crate::further_objects::{self, Common, FOLDER, FurtherObject};
 use crate::names::{why_bad_name, why_no_label};
 use crate::objects::Names;
@@ -49,6 +50,8 @@ pub struct CheckedEnvironment {
 pub struct CheckedWorkload {
     /// The fields of its `spec`, less `closures`.
     pub(crate) spec: Map<String, Value>,
+    /// What of it is not in `spec`.
+    pub(crate) companions: Companions,
     /// The roots of its closure on each system.
     pub roots: BTreeMap<System, WorkloadRoots>,
     /// The store paths that stand in its texts.
@@ -97,7 +100,7 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
         return Err(Problems::from_found(checker.problems).unwrap_or(nothing.into()));
     };
     let schema = Schema::new();
-    let mut services = Names::default();
+    let mut taken = Names::default();
     let mut checked = BTreeMap::new();
     for (name, workload) in workloads {
         let path = top.attribute("workloads").attribute(name);
@@ -111,10 +114,20 @@ pub fn check(evaluated: &Evaluated<'_>) -> Result<CheckedEnvironment, Problems> 
             continue;
         }
         let workload = (&path, name.as_str(), workload);
-        let workload = workload::check(&mut checker, evaluated, &schema, &systems, workload);
-        if let Some((service, other)) = services.take(name, &workload.spec) {
-            let problem = format!("the Service {service:?} is the workload {other:?}'s, too");
-            let remedy = Some("give one of the two workloads another name".to_owned());
+        let namespace = namespace.as_deref();
+        let workload = workload::check(
+            &mut checker,
+            evaluated,
+            &schema,
+            &systems,
+            workload,
+            namespace,
+        );
+        let place = workload.companions.namespace.as_deref().or(namespace);
+        for (object, other) in taken.take(place.unwrap_or_default(), name, &workload.spec) {
+            let problem = format!("the {object} is the workload {other:?}'s, too");
+            let which = if other == name { "" } else { "workloads " };
+            let remedy = Some(format!("give one of the two {which}another name"));
             checker.report(&path, ProblemKind::Refused { problem, remedy });
         }
         checked.insert(name.clone(), workload);

@@ -9,12 +9,14 @@
 //! pure: it reads no file, and the same input gives the same bytes.
 
 mod attribute_path;
+mod companions;
 mod environment;
 mod further_objects;
 mod kinds;
 mod lock;
 mod names;
 mod objects;
+mod options;
 mod output;
 mod places;
 mod problem;
@@ -26,6 +28,7 @@ mod store_paths;
 mod suggestion;
 mod systems;
 mod workload;
+mod written_defaults;
 
 pub use attribute_path::{AttributePath, Element};
 pub use environment::{
@@ -34,6 +37,7 @@ pub use environment::{
 pub use further_objects::FurtherObject;
 pub use lock::{FileHash, Lock, LockError};
 pub use names::{BadEnvironmentName, BadLabel, EnvironmentName, Label};
+pub use options::{EnvironmentOption, below as options_below, meant as option_meant, options};
 pub use output::{BadDeployFolder, ClosureId, DeployFolder, Form, RenderedEnvironment, places};
 pub use problem::{Problem, ProblemKind, Problems};
 pub use suggestion::nearest;

@@ -239,7 +239,13 @@ impl CheckedEnvironment {
         // Through the API's types: so defaults stand in the file, and the cluster adds nothing to it.
         let spec: NiphasWorkloadSpec = serde_json::from_value(spec).map_err(api)?;
         let mut object = NiphasWorkload::new(name, spec);
-        object.metadata.namespace.clone_from(&self.namespace);
+        let own = workload.companions.namespace.clone();
+        object.metadata.namespace = own.or_else(|| self.namespace.clone());
+        // For what delivers the workload, such as the order of Argo CD's waves; the operator reads the spec alone.
+        let labels = object.spec.labels.clone();
+        object.metadata.labels = (!labels.is_empty()).then_some(labels);
+        let annotations = object.spec.annotations.clone();
+        object.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
         // What the operator could not make objects of is reported here, where it can be mended.
         let base_image = match form {
             Form::Workloads => BASE_IMAGE,
@@ -247,10 +253,11 @@ impl CheckedEnvironment {
         };
         let children = children(&object, base_image)
             .map_err(|error| ProblemKind::Children(error.to_string()))?;
-        let objects = match form {
-            Form::Workloads => vec![without_idle_replicas(json!(object))],
+        let mut objects = match form {
+            Form::Workloads => vec![without_idle_replicas(json!(&object))],
             Form::Expanded { .. } => children.iter().map(|child| json!(child)).collect(),
         };
+        objects.extend(workload.companions.objects(&object)?);
         objects
             .into_iter()
             .map(|object| self.manifest(object))

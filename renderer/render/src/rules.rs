@@ -239,7 +239,7 @@ fn of_every_key(rule: &str) -> Option<(&str, &str)> {
 }
 
 /// The value with the schema's defaults, as the API server fills them in.
-fn with_defaults(schema: &Value, value: &Value) -> Value {
+pub(crate) fn with_defaults(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let mut filled: Map<String, Value> = fields
@@ -302,7 +302,7 @@ mod tests {
                 "z": { "port": 6, "protocol": "UDP" },
             },
             "kind": "StatefulSet",
-            "volumeClaims": { "tmp": { "mountPath": "/a" }, "b": { "mountPath": "/a" }, "c": { "mountPath": "/a/.." } },
+            "volumeClaims": { "tmp": { "mountPath": "/a", "storage": "1Gi" }, "b": { "mountPath": "/a", "storage": "1Gi" }, "c": { "mountPath": "/a/.." } },
         })), @r#"
         env."": names of environment variables are printable ASCII without '='
         env."A=B": names of environment variables are printable ASCII without '='
@@ -323,6 +323,7 @@ mod tests {
         ports.y: two ports have the same number and protocol: 6
         volumeClaims.b: two volume claims are mounted at the same path
         volumeClaims.c.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
+        volumeClaims.c: expected either storage, or claimName for a claim that is there already
         volumeClaims.tmp: two volume claims are mounted at the same path
         volumeClaims.tmp: volume claims cannot be named closure, files or tmp: niphas has volumes of these names
         "#);
@@ -347,7 +348,7 @@ mod tests {
         service.ports: the service names the port "http", which is not among the ports
           hint: the ports are admin, web
         strategy.type: a Deployment has no strategy OnDelete, and only a Deployment has Recreate
-        strategy: maxSurge and maxUnavailable are for the type RollingUpdate
+        strategy: maxSurge, maxUnavailable and partition are for the type RollingUpdate
         "#);
         insta::assert_snapshot!(broken_rules(&json!({
             "kind": "Job",
@@ -364,7 +365,6 @@ mod tests {
         replicas: replicas are for the kinds Deployment and StatefulSet
         service: a service needs ports, and there are none
         volumeClaims.data.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
-        volumeClaims: volumeClaims are for the kind StatefulSet
         ");
         insta::assert_snapshot!(broken_rules(&json!({
             "kind": "DaemonSet",

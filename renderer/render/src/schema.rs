@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use niphas_api::QUANTITY_PATTERN;
+pub(crate) use niphas_api::QUANTITY_PATTERN;
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
@@ -20,11 +20,17 @@ pub(crate) use words::describe;
 use words::{expected, has_type, wrong_type};
 
 /// In the schema of [`workload_schema`]: the one field that a value stands for that is no set.
-const SHORT_FORM: &str = "x-short-form";
+pub(crate) const SHORT_FORM: &str = "x-short-form";
 
 /// The types of Kubernetes that a pod template is made of, by name; a test makes them out of the API's types.
 static KUBERNETES: LazyLock<Value> = LazyLock::new(|| {
     let text = include_str!("schema/kubernetes.json");
+    serde_json::from_str(text).expect("a test reads the file")
+});
+
+/// The rules of routes of the Gateway API, by kind; `ci/lib/gateway_types.py` makes them out of its definitions.
+static GATEWAY: LazyLock<Value> = LazyLock::new(|| {
+    let text = include_str!("schema/gateway.json");
     serde_json::from_str(text).expect("a test reads the file")
 });
 
@@ -34,7 +40,7 @@ pub(crate) fn fields_of(kind: &str) -> Option<&'static Map<String, Value>> {
 }
 
 /// The schema that a schema names.
-fn resolved(schema: &Value) -> &Value {
+pub(crate) fn resolved(schema: &Value) -> &Value {
     match schema["$ref"].as_str() {
         Some(name) => &KUBERNETES[name],
         None => schema,
@@ -69,6 +75,8 @@ pub(crate) fn workload_schema(mut object: Value) -> Value {
             container["properties"]["package"] = json!({});
             container["required"] = json!([]);
         }
+        routes(properties);
+        of_the_renderer(properties);
         // In the definition it is any object, which would be too large otherwise.
         properties.insert(
             "podTemplate".to_owned(),
@@ -78,6 +86,67 @@ pub(crate) fn workload_schema(mut object: Value) -> Value {
     // `command` has a default that the schema cannot say: it depends on the package.
     schema["required"] = json!([]);
     schema
+}
+
+/// Gives the rules of routes their types; in the definition they are any objects.
+fn routes(properties: &mut Map<String, Value>) {
+    for (one, further, kind) in [
+        ("httpRoute", "httpRoutes", "HTTPRoute"),
+        ("grpcRoute", "grpcRoutes", "GRPCRoute"),
+    ] {
+        properties[one]["properties"]["rules"] = GATEWAY[kind].clone();
+        properties[further]["additionalProperties"]["properties"]["rules"] = GATEWAY[kind].clone();
+    }
+}
+
+/// Adds the attributes that the renderer itself reads: the operator has no part in them.
+fn of_the_renderer(properties: &mut Map<String, Value>) {
+    let texts = |description: &str| json!({ "type": "array", "items": { "type": "string" }, "description": description });
+    let rule = json!({
+        "type": "object",
+        "required": ["verbs"],
+        "properties": {
+            "apiGroups": texts("The API groups of the resources; \"\" for the core."),
+            "resourceNames": texts("The names of objects; all if left out."),
+            "resources": texts("Resources, such as configmaps."),
+            "verbs": texts("What may be done, such as get, list and watch."),
+        },
+    });
+    for (name, schema) in [
+        (
+            "namespace",
+            json!({
+                "type": "string",
+                "maxLength": 63,
+                "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+                "description": "The namespace of the workload's objects; the environment's if left out.",
+            }),
+        ),
+        (
+            "role",
+            json!({
+                "type": "object",
+                "required": ["rules"],
+                "properties": {
+                    "rules": {
+                        "type": "array",
+                        "items": rule,
+                        "description": "What it allows: Kubernetes' PolicyRules.",
+                    },
+                },
+                "description": "A Role in the namespace, bound to the workload's ServiceAccount.",
+            }),
+        ),
+        (
+            "highAvailability",
+            json!({
+                "type": "boolean",
+                "description": "Whether the pods are spread, kept by a disruption budget and soon replaced when their node fails; true if left out.",
+            }),
+        ),
+    ] {
+        properties.insert(name.to_owned(), schema);
+    }
 }
 
 /// Where positions come from, and where problems go.

@@ -7,6 +7,7 @@ use nix_formats::{StoreDir, StorePath};
 use serde_json::{Map, Value, json};
 
 use crate::attribute_path::AttributePath;
+use crate::companions::Companions;
 use crate::environment::{CheckedWorkload, Evaluated, WorkloadRoots};
 use crate::places::as_written;
 use crate::problem::ProblemKind;
@@ -14,7 +15,7 @@ use crate::rules::Rules;
 use crate::schema::{Checker, describe, object_schema, workload_schema};
 use crate::store_paths::{self, Mentions};
 use crate::systems::compare_systems;
-use crate::{objects, programs};
+use crate::{objects, programs, written_defaults};
 
 /// What workloads are checked against.
 pub(crate) struct Schema {
@@ -55,6 +56,7 @@ pub(crate) fn check(
     schema: &Schema,
     systems: &[System],
     (path, name, workload): (&AttributePath, &str, &Value),
+    namespace: Option<&str>,
 ) -> CheckedWorkload {
     let keeps_rules = (evaluated.keeps_rules)(name);
     let found_before = checker.problems.len();
@@ -78,10 +80,11 @@ pub(crate) fn check(
         on_systems.extend(found);
     }
     compare_systems(checker, path, &on_systems);
-    let spec = on_systems
+    let mut spec = on_systems
         .first()
         .map(|first| first.spec.clone())
         .unwrap_or_default();
+    let companions = Companions::take(checker, path, &mut spec, namespace);
     let object = json!({ "metadata": { "name": name }, "spec": { "kind": spec.get("kind") } });
     let mut mentions = Mentions::default();
     if let Some(first) = on_systems.first() {
@@ -107,7 +110,10 @@ pub(crate) fn check(
             write_as_users_do(checker, before);
         }
     }
+    // What they write needs no check, and has no place.
+    written_defaults::high_availability(name, &mut spec);
     CheckedWorkload {
+        companions,
         roots: on_systems
             .into_iter()
             .map(|one| (one.system.clone(), one.roots))
@@ -165,6 +171,7 @@ fn on_system<'a>(
             spec["command"] = Value::from(vec![command]);
         }
     }
+    written_defaults::routes(&schema.workload, &mut spec);
     let names = programs::read(checker, &inner, workload, &mut spec);
     store_paths::replace_roots(&mut spec, &package, &names);
     let mut others: BTreeSet<StorePath> = names.values().cloned().collect();

@@ -15,13 +15,26 @@ fn short(name: &str) -> String {
     name.rsplit(['.', '/']).next().unwrap_or(name).to_owned()
 }
 
-/// Without what only readers need, and with short names of types.
+/// What a description begins with.
+fn first_sentence(description: &str) -> String {
+    let paragraph = description.split("\n\n").next().unwrap_or_default();
+    let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.split_once(". ") {
+        // Not at the end of an abbreviation.
+        Some((first, _)) if !first.ends_with("e.g") && !first.ends_with("i.e") => {
+            format!("{first}.")
+        }
+        _ => words,
+    }
+}
+
+/// With descriptions of a sentence, and short names of types.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.remove("$schema");
-            if fields.get("description").is_some_and(Value::is_string) {
-                fields.remove("description");
+            if let Some(Value::String(description)) = fields.get_mut("description") {
+                *description = first_sentence(description);
             }
             if let Some(Value::String(reference)) = fields.get_mut("$ref") {
                 *reference = short(reference);

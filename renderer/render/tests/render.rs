@@ -334,7 +334,7 @@ fn what_cannot_be_applied_is_reported_before_it_is_written() {
         .render(&folder, &Form::Workloads, &closures(&environment))
         .unwrap_err();
     insta::assert_snapshot!(error, @r"
-    workloads.web: the object takes 300798 bytes, more than the 262144 that can be applied
+    workloads.web: the object takes 301462 bytes, more than the 262144 that can be applied
       at flake.nix:2:5
       hint: put large files into the package instead of 'files'
     ");
@@ -346,7 +346,7 @@ fn what_cannot_be_applied_is_reported_before_it_is_written() {
       at flake.nix:2:5
     workloads.web: its closure for x86_64-linux is not resolved
       at flake.nix:2:5
-    workloads.web: the object takes 300294 bytes, more than the 262144 that can be applied
+    workloads.web: the object takes 300958 bytes, more than the 262144 that can be applied
       at flake.nix:2:5
       hint: put large files into the package instead of 'files'
     ");
@@ -363,4 +363,222 @@ fn deploy_folders_lie_in_the_repository() {
     ] {
         bad.parse::<DeployFolder>().unwrap_err();
     }
+}
+
+/// The object in a rendered file.
+fn object(files: &BTreeMap<String, Vec<u8>>, file: &str) -> Value {
+    let path = format!("deploy/production/web/{file}.yaml");
+    let text = str::from_utf8(&files[&path]).unwrap();
+    serde_saphyr::from_str(text).unwrap()
+}
+
+#[test]
+fn several_pods_are_kept_available_unless_the_workload_says_otherwise() {
+    let spec = |attributes: Value| {
+        let mut spec =
+            object(&rendered(&environment(&attributes)), "NiphasWorkload-web")["spec"].clone();
+        assert_eq!(spec["highAvailability"], Value::Null);
+        let pod = spec["podTemplate"]["spec"].take();
+        let budget = spec["disruptionBudget"].take();
+        (pod, budget)
+    };
+    let toleration = |condition: &str| json!({ "key": format!("node.kubernetes.io/{condition}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30 });
+    let tolerations = json!([toleration("not-ready"), toleration("unreachable")]);
+    let spread = |topology: &str, more: Value| {
+        let mut constraint = json!({
+            "maxSkew": 1,
+            "topologyKey": topology,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": { "matchLabels": { "niphas.io/workload": "web" } },
+        });
+        if more.is_array() {
+            constraint["matchLabelKeys"] = more;
+        }
+        constraint
+    };
+    let everywhere = |more: &Value| {
+        json!([
+            spread("topology.kubernetes.io/zone", more.clone()),
+            spread("kubernetes.io/hostname", more.clone())
+        ])
+    };
+    let one = json!({ "maxUnavailable": 1 });
+
+    let hash = json!(["pod-template-hash"]);
+    let several =
+        json!({ "tolerations": tolerations, "topologySpreadConstraints": everywhere(&hash) });
+    // So that no pod restarts where a second one is asked for.
+    assert_eq!(spec(json!({})), (several.clone(), Value::Null));
+    assert_eq!(
+        spec(json!({ "replicas": 2 })),
+        (several.clone(), one.clone())
+    );
+    let scaled = json!({
+        "autoscaling": { "minReplicas": 2, "maxReplicas": 3, "cpu": 80 },
+        "resources": { "requests": { "cpu": "1" } },
+    });
+    assert_eq!(spec(scaled), (several, one.clone()));
+    let stateful = json!({ "tolerations": tolerations, "topologySpreadConstraints": everywhere(&Value::Null) });
+    assert_eq!(
+        spec(json!({ "kind": "StatefulSet", "replicas": 3 })),
+        (stateful, one)
+    );
+
+    let nothing = (Value::Null, Value::Null);
+    assert_eq!(
+        spec(json!({ "replicas": 2, "highAvailability": false })),
+        nothing
+    );
+    assert_eq!(spec(json!({ "kind": "DaemonSet" })), nothing);
+    assert_eq!(spec(json!({ "kind": "Job" })), nothing);
+
+    let own = json!({ "tolerations": [], "topologySpreadConstraints": [], "nodeSelector": { "disk": "ssd" } });
+    let budget = json!({ "minAvailable": "50%" });
+    let attributes =
+        json!({ "replicas": 2, "podTemplate": { "spec": own }, "disruptionBudget": budget });
+    assert_eq!(spec(attributes), (own, budget));
+}
+
+#[test]
+fn routes_are_written_with_the_defaults_of_their_definitions() {
+    let files = rendered(&environment(&json!({
+        "ports": { "http": 80 },
+        "service": {},
+        "ingress": { "hosts": { "a": {}, "b": { "backends": { "/x": {} } }, "c": { "paths": ["/c"] } } },
+        "httpRoute": { "parentRefs": [{ "name": "public" }] },
+        "httpRoutes": { "more": { "parentRefs": [{ "name": "public" }], "rules": [
+            {},
+            {
+                "matches": [{ "method": "GET", "headers": [{ "name": "a", "value": "b" }] }],
+                "filters": [{ "type": "RequestRedirect", "requestRedirect": {} }],
+            },
+        ] } },
+        "grpcRoute": { "parentRefs": [{ "name": "public" }], "rules": [
+            { "matches": [{ "method": { "service": "shop.Search" } }], "backendRefs": [{ "name": "other", "port": 1 }] },
+        ] },
+    })));
+    let spec = &object(&files, "NiphasWorkload-web")["spec"];
+    assert_eq!(
+        spec["ingress"]["hosts"],
+        json!({ "a": { "paths": ["/"] }, "b": { "backends": { "/x": {} } }, "c": { "paths": ["/c"] } })
+    );
+    assert_eq!(spec["httpRoute"]["paths"], json!(["/"]));
+    let path = json!({ "type": "PathPrefix", "value": "/" });
+    assert_eq!(
+        spec["httpRoutes"]["more"],
+        json!({ "parentRefs": [{ "name": "public" }], "rules": [
+            { "matches": [{ "path": path }] },
+            {
+                "matches": [{ "path": path, "method": "GET", "headers": [{ "name": "a", "value": "b", "type": "Exact" }] }],
+                "filters": [{ "type": "RequestRedirect", "requestRedirect": { "statusCode": 302 } }],
+            },
+        ] })
+    );
+    assert_eq!(
+        spec["grpcRoute"]["rules"],
+        json!([{
+            "matches": [{ "method": { "service": "shop.Search", "type": "Exact" } }],
+            "backendRefs": [{ "name": "other", "port": 1, "group": "", "kind": "Service", "weight": 1 }],
+        }])
+    );
+}
+
+#[test]
+fn what_the_operator_does_not_make_is_committed_beside_the_workload() {
+    let files = rendered(&environment(&json!({
+        "namespace": "tools",
+        "labels": { "team": "shop" },
+        "annotations": { "example.org/wave": "2" },
+        "serviceAccount": { "name": "shop" },
+        "role": { "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }] },
+        "volumeClaims": { "data": { "mountPath": "/data", "storage": "1Gi", "annotations": { "helm.sh/resource-policy": "delete" } } },
+    })));
+    let workload = object(&files, "NiphasWorkload-web");
+    assert_eq!(
+        workload["metadata"],
+        json!({
+            "name": "web",
+            "namespace": "tools",
+            "labels": { "team": "shop" },
+            "annotations": { "example.org/wave": "2", "niphas.io/environment": "production" },
+        })
+    );
+    for attribute in ["namespace", "role"] {
+        assert_eq!(workload["spec"][attribute], Value::Null);
+    }
+    let claim = object(&files, "PersistentVolumeClaim-web-data");
+    assert_eq!(
+        claim["metadata"]["annotations"],
+        json!({
+            "argocd.argoproj.io/sync-options": "Delete=false,Prune=false",
+            "example.org/wave": "2",
+            "helm.sh/resource-policy": "delete",
+            "kustomize.toolkit.fluxcd.io/prune": "disabled",
+            "niphas.io/environment": "production",
+        })
+    );
+    let role = object(&files, "Role-web");
+    assert_eq!(role["metadata"]["namespace"], "tools");
+    assert_eq!(
+        role["rules"],
+        json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }])
+    );
+    let binding = object(&files, "RoleBinding-web");
+    assert_eq!(
+        binding["subjects"],
+        json!([{ "kind": "ServiceAccount", "name": "shop", "namespace": "tools" }])
+    );
+    assert_eq!(binding["roleRef"]["name"], "web");
+}
+
+#[test]
+fn what_further_objects_cannot_be_has_a_place() {
+    let mut value = environment(&json!({
+        "ports": { "http": 80 },
+        "service": { "name": "api", "portNames": ["htp"], "nodePorts": { "metrics": 30000 } },
+        "services": { "more": { "ports": { "web": 80 } } },
+        "ingresses": { "more": { "hosts": { "a": { "backends": { "x": {} } } } } },
+        "httpRoute": { "parentRefs": [{ "name": "a" }], "rules": [
+            { "filters": [{ "type": "RequestRedirct" }], "timeout": {} },
+            { "matches": [{ "path": { "value": "x" } }] },
+        ] },
+        "role": { "rules": [] },
+    }));
+    let web = value["workloads"]["web"].clone();
+    let mut other = web.clone();
+    for system in ["x86_64-linux", "aarch64-linux"] {
+        other[system]["attributes"] =
+            json!({ "ports": { "http": 80 }, "service": { "name": "api" } });
+    }
+    value["workloads"]["api-2"] = other;
+    insta::assert_snapshot!(problems(&value), @r#"
+    workloads.web: the Service "api" is the workload "api-2"'s, too
+      at flake.nix:2:6
+      hint: give one of the two workloads another name
+    workloads.web.httpRoute.rules[0].filters[0].type: the string "RequestRedirct": expected one of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, RequestRedirect, URLRewrite, ExtensionRef, CORS
+      at flake.nix:10:7
+      hint: did you mean 'RequestRedirect'?
+    workloads.web.httpRoute.rules[0].timeout: unknown attribute
+      at flake.nix:8:8
+      hint: did you mean 'timeouts'?
+    workloads.web.httpRoute.rules[1].matches[0].path: value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']
+      at flake.nix:10:7
+    workloads.web.ingresses.more.hosts.a.backends.x: the path "x" does not begin with '/'
+      at flake.nix:10:7
+      hint: write a path from the host's root
+    workloads.web.role: a role is for a ServiceAccount, and the workload has none
+      at flake.nix:2:6
+      hint: write serviceAccount = { mountToken = true; }
+    workloads.web.service.nodePorts: nodePorts are for the types NodePort and LoadBalancer
+      at flake.nix:6:11
+    workloads.web.service.nodePorts: no program of the workload has a port "metrics"
+      at flake.nix:6:11
+      hint: write one of http
+    workloads.web.service.portNames: no program of the workload has a port "htp"
+      at flake.nix:6:12
+      hint: did you mean 'http'?
+    workloads.web.services.more.ports: no program of the workload has a port "web"
+      at flake.nix:7:11
+      hint: write one of http
+    "#);
 }

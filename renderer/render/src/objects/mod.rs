@@ -54,8 +54,22 @@ pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
     program::check(checker, &all);
     schedule::check(checker, &all.field("cronJob"));
     network::check(checker, &all.field("networkPolicy"));
-    routes::ingress(checker, &all.field("ingress"));
-    routes::http_route(checker, &all.field("httpRoute"));
+    // A rule of the definition asks for those in `service.ports`.
+    let fields = ["nodePorts", "portNames", "ports"];
+    network::service(checker, &all.field("service"), &attributes, &fields[..2]);
+    let services = all.field("services");
+    for (name, _) in services.value.as_object().into_iter().flatten() {
+        network::service(checker, &services.field(name), &attributes, &fields);
+    }
+    for ingress in one_or_several(&all, "ingress", "ingresses") {
+        routes::ingress(checker, &ingress);
+    }
+    for route in one_or_several(&all, "httpRoute", "httpRoutes") {
+        routes::http_route(checker, &route);
+    }
+    for route in one_or_several(&all, "grpcRoute", "grpcRoutes") {
+        routes::parents(checker, &route);
+    }
     storage(checker, &all.field("volumeClaims"));
     let given = &attributes["podTemplate"];
     duplicates::check(checker, &workload.path.attribute("podTemplate"), given);
@@ -82,6 +96,14 @@ pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
     let volumes = volumes::check(checker, &pod, volumes::claims(workload.spec));
     container::check(checker, &pod, &all, &volumes);
     autoscaling::check(checker, &all.field("autoscaling"), &pod);
+}
+
+/// The objects of a kind that a workload has one or several of.
+fn one_or_several<'a>(all: &Place<'a>, one: &str, further: &str) -> Vec<Place<'a>> {
+    let several = all.field(further);
+    let names = several.value.as_object().into_iter().flatten();
+    let several = names.map(|(name, _)| several.field(name));
+    all.present(one).into_iter().chain(several).collect()
 }
 
 /// Storage that is asked for by accident.

@@ -6,6 +6,7 @@ use super::grammar::{Network, PORT_NAME};
 use super::place::Place;
 use super::scheduling::selector;
 use crate::schema::Checker;
+use crate::suggestion::nearest;
 
 pub(super) fn check(checker: &mut Checker<'_>, policy: &Place<'_>) {
     for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
@@ -17,6 +18,43 @@ pub(super) fn check(checker: &mut Checker<'_>, policy: &Place<'_>) {
             for peer in rule.items(peers) {
                 of_peer(checker, &peer);
             }
+        }
+    }
+}
+
+/// Ports that a Service names in these fields and no program has.
+pub(super) fn service(
+    checker: &mut Checker<'_>,
+    service: &Place<'_>,
+    attributes: &Value,
+    fields: &[&str],
+) {
+    let of = |set: &Value| -> Vec<String> {
+        let ports = set["ports"].as_object().into_iter().flatten();
+        ports.map(|(name, _)| name.clone()).collect()
+    };
+    let mut known = of(attributes);
+    for list in ["containers", "initContainers"] {
+        let containers = attributes[list].as_object().into_iter().flatten();
+        known.extend(containers.flat_map(|(_, container)| of(container)));
+    }
+    for field in fields {
+        let place = service.field(field);
+        let named: Vec<&str> = match place.value {
+            Value::Object(ports) => ports.keys().map(String::as_str).collect(),
+            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        for name in named
+            .into_iter()
+            .filter(|name| !known.iter().any(|port| port == name))
+        {
+            let problem = format!("no program of the workload has a port {name:?}");
+            let remedy = match nearest(name, known.iter().map(String::as_str)) {
+                Some(port) => format!("did you mean '{port}'?"),
+                None => format!("write one of {}", known.join(", ")),
+            };
+            place.report(checker, problem, &remedy);
         }
     }
 }

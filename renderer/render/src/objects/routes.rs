@@ -20,7 +20,14 @@ pub(super) fn ingress(checker: &mut Checker<'_>, ingress: &Place<'_>) {
             let problem = format!("{host} is an address, and an Ingress is for names");
             place.report(checker, problem, "write a name of DNS");
         }
-        for (path, place) in texts(&place, "paths") {
+        let backends = place.field("backends");
+        let further = backends.value.as_object().into_iter().flatten();
+        let further = further.map(|(path, _)| (path.as_str(), backends.field(path)));
+        for (path, place) in texts(&place, "paths").into_iter().chain(further) {
+            if !path.starts_with('/') {
+                let problem = format!("the path {path:?} does not begin with '/'");
+                place.report(checker, problem, "write a path from the host's root");
+            }
             let part = PARTS.iter().find(|part| path.contains(**part));
             let end = ENDS.iter().find(|end| path.ends_with(**end));
             if let Some(part) = part.or(end) {
@@ -42,6 +49,11 @@ pub(super) fn http_route(checker: &mut Checker<'_>, route: &Place<'_>) {
             place.report(checker, problem, &format!("write at most {LONGEST}"));
         }
     }
+    parents(checker, route);
+}
+
+/// Parents that are the same, which the API server refuses.
+pub(super) fn parents(checker: &mut Checker<'_>, route: &Place<'_>) {
     let parents = route.items("parentRefs");
     for (number, parent) in parents.iter().enumerate() {
         let gateway = |parent: &Place<'_>| {

@@ -266,10 +266,12 @@ fn is_below(path: &str, above: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The names of what a pod template mounts from the workload's volume claims.
+/// The names of what a pod template mounts and has no volumes for: a StatefulSet's claims, of which Kubernetes makes them.
 pub(super) fn claims(spec: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
-    let claims = spec.get("volumeClaims").and_then(Value::as_object);
+    let is_stateful = spec.get("kind").is_some_and(|kind| kind == "StatefulSet");
+    let claims = spec.get("volumeClaims").filter(|_| is_stateful);
     claims
+        .and_then(Value::as_object)
         .into_iter()
         .flat_map(|claims| claims.keys().map(String::as_str))
 }

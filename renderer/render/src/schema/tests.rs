@@ -95,11 +95,11 @@ fn unknown_attributes_name_the_nearest_or_all_known_ones() {
         "service": { "kind": "x" },
     })), @r"
     closures: unknown attribute
-      hint: known here: args, autoscaling, command, containers, cronJob, disruptionBudget, env, files, httpRoute, ingress, initContainers, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, roots, service, serviceAccount, strategy, volumeClaims
+      hint: known here: annotations, args, autoscaling, command, containers, cronJob, daemonSet, deployment, disruptionBudget, env, files, grpcRoute, grpcRoutes, highAvailability, httpRoute, httpRoutes, ingress, ingresses, initContainers, job, kind, labels, namespace, networkPolicy, package, podTemplate, ports, probes, replicas, resources, role, roots, service, serviceAccount, services, statefulSet, strategy, volumeClaims
     env.A.valu: unknown attribute
       hint: did you mean 'value'?
     image: unknown attribute
-      hint: known here: args, autoscaling, command, containers, cronJob, disruptionBudget, env, files, httpRoute, ingress, initContainers, job, kind, networkPolicy, package, podTemplate, ports, probes, replicas, resources, roots, service, serviceAccount, strategy, volumeClaims
+      hint: known here: annotations, args, autoscaling, command, containers, cronJob, daemonSet, deployment, disruptionBudget, env, files, grpcRoute, grpcRoutes, highAvailability, httpRoute, httpRoutes, ingress, ingresses, initContainers, job, kind, labels, namespace, networkPolicy, package, podTemplate, ports, probes, replicas, resources, role, roots, service, serviceAccount, services, statefulSet, strategy, volumeClaims
     probes.liveness.httpGet.pth: unknown attribute
       hint: did you mean 'path'?
     probes.rediness: unknown attribute
@@ -107,7 +107,7 @@ fn unknown_attributes_name_the_nearest_or_all_known_ones() {
     replica: unknown attribute
       hint: did you mean 'replicas'?
     service.kind: unknown attribute
-      hint: known here: annotations, ports, type
+      hint: known here: allocateLoadBalancerNodePorts, annotations, clusterIP, externalTrafficPolicy, internalTrafficPolicy, ipFamilies, ipFamilyPolicy, labels, loadBalancerClass, loadBalancerSourceRanges, name, nodePorts, portNames, ports, publishNotReadyAddresses, sessionAffinity, sessionAffinityConfig, trafficDistribution, type
     ");
 }
 
