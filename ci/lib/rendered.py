@@ -7,6 +7,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NIPHAS = os.environ.get("NIPHAS", ROOT / "target/release/niphas")
+HELLO = ROOT / "examples/hello"
+SHOP = f"git+file://{ROOT}?dir=examples/shop"
 NAMESPACES = ["everything", "hello", "hello-staging"]
 
 
@@ -17,13 +19,12 @@ def niphas(*arguments):
     return done.stdout
 
 
-def render(folder, *options):
+def render(folder, *options, flakes=(ROOT / "ci/crd.d", HELLO)):
     """Renders into a new repository in a folder; gives the folder of the files."""
-    hello = ROOT / "examples/hello"
-    for flake in (ROOT / "ci/crd.d", hello):
+    for flake in flakes:
         niphas(
-            "render", flake, "--to", folder / "bare", "--init", "--cache", f"file://{hello}/cache", "--key-file",
-            hello / "cache-demo-key.public", "--author", "CI <ci@example.org>", *options,
+            "render", flake, "--to", folder / "bare", "--init", "--cache", f"file://{HELLO}/cache", "--key-file",
+            HELLO / "cache-demo-key.public", "--author", "CI <ci@example.org>", *options,
         )  # fmt: skip
     subprocess.run(["git", "clone", "--quiet", folder / "bare", folder / "files"], check=True)
     return folder / "files/deploy"

@@ -26,6 +26,11 @@ step_example_flake() {
   NIPHAS_ORACLE=$oracle ci/example-flake
 }
 
+step_example_shop() {
+  niphas
+  ci/example-shop
+}
+
 # Lock files of flakes with all kinds of inputs, and what `niphas flake` and `eval` say of flakes, are real Nix's.
 step_flakes() {
   niphas
