@@ -198,6 +198,10 @@ impl Fetch<'_> {
     }
 
     async fn from_origin(&self, writer: &mut Writer) -> End {
+        // Members that have the part are asked at once then.
+        if self.node.is_down(self.file.cache) {
+            return End::Failed;
+        }
         let Ok(_permit) = self.node.from_origins.acquire().await else {
             return End::Failed;
         };
@@ -219,6 +223,7 @@ impl Fetch<'_> {
                         return End::Missing;
                     }
                     if attempts >= ORIGIN_ATTEMPTS {
+                        self.node.note_down(self.file.cache);
                         tracing::warn!(
                             file = self.file.name,
                             error,

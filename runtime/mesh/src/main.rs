@@ -1,6 +1,8 @@
 //! The program `niphas-mesh`.
 
 mod args;
+#[cfg(test)]
+mod reference;
 
 use std::process::ExitCode;
 

@@ -118,6 +118,33 @@ impl Metrics {
         all
     }
 
+    /// Has all labels shown, though nothing of them was counted yet.
+    pub fn list_labels(&self) {
+        for source in [From::Origin, From::Zone, From::OtherZone] {
+            self.received(source, 0);
+        }
+        let answers = [
+            Answered::Served,
+            Answered::Elsewhere,
+            Answered::Busy,
+            Answered::NotHere,
+            Answered::Missing,
+        ];
+        for answer in answers {
+            let _ = self.answers.get_or_create(&AnswerLabels { answer });
+        }
+        let faults = [
+            Fault::Unreachable,
+            Fault::Stalled,
+            Fault::Malformed,
+            Fault::WrongBytes,
+        ];
+        for fault in faults {
+            let fault = fault_name(fault);
+            let _ = self.faults.get_or_create(&FaultLabels { fault });
+        }
+    }
+
     /// Bytes that came from a source so far.
     pub fn bytes_received(&self, source: From) -> u64 {
         self.received.get_or_create(&FromLabels { source }).get()
@@ -152,12 +179,7 @@ impl Metrics {
     }
 
     pub(crate) fn failed(&self, fault: Fault) {
-        let fault = match fault {
-            Fault::Unreachable => "unreachable",
-            Fault::Stalled => "stalled",
-            Fault::Malformed => "malformed",
-            Fault::WrongBytes => "wrong bytes",
-        };
+        let fault = fault_name(fault);
         self.faults.get_or_create(&FaultLabels { fault }).inc();
     }
 
@@ -179,5 +201,14 @@ impl Metrics {
         self.uploads.set(gauge(uploads));
         self.members.set(gauge(members));
         self.avoided.set(gauge(avoided));
+    }
+}
+
+fn fault_name(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Unreachable => "unreachable",
+        Fault::Stalled => "stalled",
+        Fault::Malformed => "malformed",
+        Fault::WrongBytes => "wrong bytes",
     }
 }

@@ -36,6 +36,9 @@ const MOST_UPLOADS_OF_PEER: usize = 64;
 /// Requests to origins at the same time.
 const MOST_FROM_ORIGINS: usize = 64;
 
+/// How long a cache that failed is not asked.
+const DOWN_TIME: Duration = Duration::from_secs(5);
+
 /// Files whose hashes are remembered.
 const MOST_HASHES: usize = 32_768;
 
@@ -92,6 +95,8 @@ pub struct Node {
     uploads: Mutex<Uploads>,
     /// What files must hash to, as narinfos say that were asked for here.
     hashes: Mutex<HashMap<FileId, Hash>>,
+    /// When each cache failed last.
+    down: Mutex<Vec<Option<Instant>>>,
     began: Instant,
 }
 
@@ -138,6 +143,7 @@ impl Node {
             standing: Mutex::default(),
             uploads: Mutex::new(Uploads::new(MOST_UPLOADS, MOST_UPLOADS_OF_PEER)),
             hashes: Mutex::default(),
+            down: Mutex::new(vec![None; caches.len()]),
             began: Instant::now(),
             caches,
         })
@@ -172,6 +178,17 @@ impl Node {
 
     pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a cache gave no answer, however often it was asked.
+    pub(crate) fn note_down(&self, cache: usize) {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner)[cache] = Some(Instant::now());
+    }
+
+    /// Whether that was a moment ago.
+    pub(crate) fn is_down(&self, cache: usize) -> bool {
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        down[cache].is_some_and(|since| since.elapsed() < DOWN_TIME)
     }
 
     fn uploads(&self) -> MutexGuard<'_, Uploads> {

@@ -104,6 +104,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn pages(node: Arc<Node>) -> Router {
+    node.metrics().list_labels();
     let registry = Arc::new(node.metrics().registry());
     Router::new()
         .route("/metrics", get(metrics))

@@ -1,0 +1,14 @@
+# shellcheck shell=bash
+# Nodes that share what they fetch.
+# shellcheck disable=SC2154 # oracle is set by step_nix
+
+step_mesh() {
+  if ! ip netns add niphas-mesh-probe 2>/dev/null; then
+    skip "nodes of the mesh are network namespaces, which this machine does not allow"
+    return
+  fi
+  ip netns del niphas-mesh-probe
+  csi_build
+  command -v nginx >/dev/null || { apt-get update -q && apt-get install --yes --no-install-recommends nginx-light; }
+  NIPHAS_ORACLE=$oracle ci/mesh --nodes 4 --zones 2
+}
