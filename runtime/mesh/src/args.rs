@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use niphas_daemon::LogFormat;
-use niphas_mesh::{Accounts, MeshOptions};
+use niphas_mesh::{Accounts, Members, MeshOptions, ServiceName};
 use url::Url;
 
 /// Share what nodes fetch from binary caches, while it is still arriving.
@@ -20,13 +20,21 @@ pub(crate) struct Args {
     #[arg(long = "cache", value_name = "URL", required = true)]
     caches: Vec<Url>,
 
-    /// The members of the mesh, YAML; read again when it changes
-    #[arg(long, value_name = "FILE", default_value = "/etc/niphas/members.yaml")]
-    members: PathBuf,
+    /// The headless Service whose endpoints are the members; the keys of tokens are then the API server's
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "niphas-system/niphas-mesh", conflicts_with_all = ["members", "keys"])]
+    service: ServiceName,
 
-    /// The keys that the API server signs tokens by, a JSON Web Key Set; read again when it changes
-    #[arg(long, value_name = "FILE", default_value = "/etc/niphas/jwks.json")]
-    keys: PathBuf,
+    /// Find the Service in this cluster, rather than in the one that the mesh runs in
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["members", "keys"])]
+    kubeconfig: Option<PathBuf>,
+
+    /// The members of the mesh, YAML, where there is no Service; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "keys")]
+    members: Option<PathBuf>,
+
+    /// The keys that tokens are signed by, a JSON Web Key Set; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "members")]
+    keys: Option<PathBuf>,
 
     /// The token to show to peers; read again when it changes
     #[arg(
@@ -86,8 +94,13 @@ impl From<Args> for MeshOptions {
         Self {
             node: args.node,
             caches: args.caches,
-            members: args.members,
-            keys: args.keys,
+            members: match (args.members, args.keys) {
+                (Some(members), Some(keys)) => Members::Files { members, keys },
+                _ => Members::Service {
+                    service: args.service,
+                    kubeconfig: args.kubeconfig,
+                },
+            },
             token_file: args.token_file,
             audience: args.audience,
             accounts: Accounts {

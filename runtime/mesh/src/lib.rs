@@ -5,6 +5,7 @@
 //! asks which is decided in `niphas-mesh-policy`; here are the sockets, the disk and the clock.
 
 mod arrival;
+mod cluster;
 mod directory;
 mod fetch;
 mod file_name;
@@ -18,10 +19,11 @@ mod run;
 mod serve;
 mod tokens;
 
+pub use cluster::{ServiceName, ServiceNameError};
 pub use directory::{Directory, DirectoryError, Peer};
 pub use metrics::{From as ReceivedFrom, Metrics};
 pub use node::{Node, NodeError, NodeOptions};
-pub use run::{MeshOptions, run};
+pub use run::{Members, MeshOptions, run};
 pub use serve::router;
 /// Bytes of the parts that files are cut into.
 pub const PART: usize = niphas_mesh_policy::PART_SIZE as usize;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
+use crate::cluster::{ServiceName, follow_keys, follow_members};
 use crate::directory::Directory;
 use crate::node::{Node, NodeOptions};
 use crate::serve::router;
@@ -38,6 +39,25 @@ const BOUNDS: Bounds = Bounds {
     ..Bounds::FILES
 };
 
+/// Where the members and the keys of tokens are found.
+#[derive(Debug, Clone)]
+pub enum Members {
+    /// In files, which are read again when they change.
+    Files {
+        /// The members.
+        members: PathBuf,
+        /// The keys that tokens are signed by.
+        keys: PathBuf,
+    },
+    /// In a cluster.
+    Service {
+        /// The Service whose endpoints are the members.
+        service: ServiceName,
+        /// The cluster; none for the one that this runs in.
+        kubeconfig: Option<PathBuf>,
+    },
+}
+
 /// What the mesh is started with.
 #[derive(Debug, Clone)]
 pub struct MeshOptions {
@@ -45,10 +65,8 @@ pub struct MeshOptions {
     pub node: String,
     /// The caches whose files nodes share.
     pub caches: Vec<Url>,
-    /// The file that lists the members.
-    pub members: PathBuf,
-    /// The file of the keys that tokens are signed by.
-    pub keys: PathBuf,
+    /// Where the members and the keys of tokens are found.
+    pub members: Members,
     /// The file of the token that peers are shown.
     pub token_file: PathBuf,
     /// The audience of tokens.
@@ -79,22 +97,52 @@ pub async fn run(options: MeshOptions) -> anyhow::Result<()> {
     })?);
     let listener = listen(options.listen).await?;
     let pages = listen(options.listen_pages).await?;
-    let to_node = Arc::clone(&node);
-    let members = Follow::new(options.members, move |text| {
-        to_node.set_directory(Directory::parse(text)?);
-        Ok(())
-    });
-    let keys = Follow::new(options.keys, move |text| {
-        gate.set_keys(Keys::parse(text)?);
-        Ok(())
-    });
     info!(address = %options.listen, "serving peers and readers");
-    tokio::join!(
-        niphas_daemon::serve_within(listener, router(Arc::clone(&node)), BOUNDS, stop.clone()),
-        niphas_daemon::serve(pages, self::pages(node), stop.clone()),
-        members.run(stop.clone()),
-        keys.run(stop),
-    );
+    let following = follow(options.members, Arc::clone(&node), gate, stop.clone());
+    let served = async {
+        tokio::join!(
+            niphas_daemon::serve_within(listener, router(Arc::clone(&node)), BOUNDS, stop.clone()),
+            niphas_daemon::serve(pages, self::pages(Arc::clone(&node)), stop.clone()),
+        );
+        Ok(())
+    };
+    tokio::try_join!(following, served).map(|_| ())
+}
+
+/// Keeps members and keys as they are elsewhere, until `stop`.
+async fn follow(
+    members: Members,
+    node: Arc<Node>,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    match members {
+        Members::Files { members, keys } => {
+            let members = Follow::new(members, move |text| {
+                node.set_directory(Directory::parse(text)?);
+                Ok(())
+            });
+            let keys = Follow::new(keys, move |text| {
+                gate.set_keys(Keys::parse(text)?);
+                Ok(())
+            });
+            tokio::join!(members.run(stop.clone()), keys.run(stop));
+        }
+        Members::Service {
+            service,
+            kubeconfig,
+        } => {
+            let config = niphas_daemon::cluster(kubeconfig.as_deref()).await?;
+            let config = config.context(
+                "found no cluster: this runs in no pod, and no kubeconfig file is given",
+            )?;
+            let client = kube::Client::try_from(config)?;
+            tokio::join!(
+                follow_members(client.clone(), service, node, stop.clone()),
+                follow_keys(client, gate, stop),
+            );
+        }
+    }
     Ok(())
 }
 
