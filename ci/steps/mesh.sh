@@ -12,3 +12,13 @@ step_mesh() {
   command -v nginx >/dev/null || { apt-get update -q && apt-get install --yes --no-install-recommends nginx-light; }
   NIPHAS_ORACLE=$oracle ci/mesh --nodes 4 --zones 2
 }
+
+step_mesh_members() {
+  if ! command -v go >/dev/null; then
+    skip "the API server is built with Go"
+    return
+  fi
+  ci/cluster build
+  node_programs
+  ci/apiserver ci/mesh-members
+}

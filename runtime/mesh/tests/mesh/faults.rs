@@ -67,9 +67,9 @@ async fn peers_that_say_nothing_are_waited_for_once() {
     cluster.origin.add("nar/x.nar", file.clone());
     let began = Instant::now();
     assert!(cluster.read(0, "nar/x.nar").await == Ok(file));
-    // Three homes are tried of one part, and the others of the file at the same time.
+    // Of one part two of the five peers are waited for, then of others at the same time the rest: 12.5 seconds.
     assert!(
-        began.elapsed() < Duration::from_secs(12),
+        began.elapsed() < Duration::from_secs(20),
         "{:?}",
         began.elapsed()
     );
@@ -78,7 +78,7 @@ async fn peers_that_say_nothing_are_waited_for_once() {
     let began = Instant::now();
     assert!(cluster.read(0, "nar/y.nar").await == Ok(more));
     assert!(
-        began.elapsed() < Duration::from_secs(1),
+        began.elapsed() < Duration::from_millis(2_400),
         "{:?}",
         began.elapsed()
     );
