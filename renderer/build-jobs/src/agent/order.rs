@@ -147,7 +147,7 @@ mod tests {
         text.input_derivations =
             [(path("lib.drv"), out()), (member.derivation.clone(), out())].into();
         text.input_sources = [path("source")].into();
-        let aterm = text.to_aterm(&store_dir);
+        let aterm = text.to_aterm(&store_dir).unwrap();
         let x = BuildRequest {
             derivation: text.store_path(&store_dir, &aterm).unwrap(),
             aterm,
