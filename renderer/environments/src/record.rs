@@ -82,8 +82,8 @@ impl EvaluationRecord {
         Some(Recorded::Fetched(tree))
     }
 
-    /// The text of a derivation: a recorded one, or one in the store of this machine.
-    fn text(&self, path: &StorePath) -> io::Result<Option<Vec<u8>>> {
+    /// The text of a derivation: a recorded one, or one in the store of this machine. None: it is not known.
+    pub fn text(&self, path: &StorePath) -> io::Result<Option<Vec<u8>>> {
         if !path.is_derivation() {
             return Ok(None);
         }

@@ -46,6 +46,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS")]
     pages: Option<SocketAddr>,
 
+    /// Where to serve the cache of what is built, and to hear the pods of builds
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9821")]
+    listen_builds: SocketAddr,
+
     /// Where the Lease is by which replicas agree on the one that runs sources
     #[arg(
         long,
@@ -87,6 +91,7 @@ impl ServeArgs {
             policy,
             listen: self.listen,
             pages: self.pages,
+            listen_builds: self.listen_builds,
             lease_namespace: self.lease_namespace,
             lease_name: self.lease_name,
             identity: self.identity,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::builds::Shop;
 use crate::cluster::{ClusterError, Sources, key_of, send_event, write_status};
 use crate::forge::Hosts;
 use crate::metrics::Metrics;
@@ -44,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) hosts: Hosts,
     /// Evaluations at the same time, of branches and of pull requests.
     pub(crate) turns: Arc<Semaphore>,
+    /// What builds, if anything does.
+    pub(crate) builds: Option<Arc<Shop>>,
 }
 
 /// What tasks tell the controller.
@@ -221,6 +224,8 @@ impl Controller {
             began: Instant::now(),
         };
         let status = self.statuses.entry(key.clone()).or_default();
+        // A person asks for another try.
+        let retries = running.attempt.retry != status.0.handled_retry;
         status.began(&running.attempt, Timestamp::now());
         info!(source = %key, revision = running.attempt.revision, "a run begins");
         self.running.insert(key.clone(), running);
@@ -228,7 +233,7 @@ impl Controller {
         let (context, reports) = (self.context.clone(), self.reports.clone());
         self.tasks.spawn(async move {
             let run = match source {
-                Some(source) => source::prepare(&context, &source).await,
+                Some(source) => source::prepare(&context, &source, retries).await,
                 None => Err(gone()),
             };
             let result = match run {

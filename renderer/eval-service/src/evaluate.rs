@@ -1,6 +1,7 @@
 //! The service's side of the process that evaluates.
 
-use std::io::{Read, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -43,11 +44,59 @@ pub(crate) async fn evaluate(
     request: &Request,
     max_output: u64,
 ) -> Result<EvaluatedEnvironments, EvaluateError> {
+    let talk = run(request, None, max_output).await?;
+    if talk.output.len() as u64 > max_output {
+        return Err(EvaluateError::Flake(format!(
+            "the evaluation gave more than {max_output} bytes"
+        )));
+    }
+    match answer(&talk.output, &talk, request)? {
+        Answer::Evaluated(data) => EvaluatedEnvironments::from_data(&data)
+            .map_err(|error| EvaluateError::Flake(error.to_string())),
+        _ => Err(EvaluateError::Flake(ended(talk.status, request))),
+    }
+}
+
+/// The longest line that is no graph.
+const MAX_LINE: u64 = 1 << 20;
+
+/// Evaluates as [`evaluate`] does, and has what builds the environments written to a file. Gives the rest of the file: it is what the
+/// process wrote, and nothing of it was looked at.
+pub(crate) async fn write_graph(
+    request: &Request,
+    file: File,
+) -> Result<BufReader<File>, EvaluateError> {
+    let output = file
+        .try_clone()
+        .map_err(|error| failed("open a file", &error))?;
+    let talk = run(request, Some(output), 0).await?;
+    let mut file = BufReader::new(file);
+    let mut line = Vec::new();
+    let read = file
+        .rewind()
+        .and_then(|()| (&mut file).take(MAX_LINE).read_until(b'\n', &mut line));
+    read.map_err(|error| failed("read what an evaluation wrote", &error))?;
+    match answer(&line, &talk, request)? {
+        Answer::Graph => Ok(file),
+        _ => Err(EvaluateError::Flake(ended(talk.status, request))),
+    }
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> EvaluateError {
+    EvaluateError::Service(format!("failed to {what}: {error}"))
+}
+
+/// Runs the process to its end. What it writes goes to a file, or to memory.
+async fn run(
+    request: &Request,
+    output: Option<File>,
+    max_output: u64,
+) -> Result<Talk, EvaluateError> {
     let service = |what: &str, error: &dyn std::fmt::Display| {
         EvaluateError::Service(format!("failed to {what}: {error}"))
     };
     let text = serde_json::to_vec(request).map_err(|error| service("write a request", &error))?;
-    let (talked, killer) = start(text, max_output)
+    let (talked, killer) = start(text, output, max_output)
         .map_err(|error| service("start the process that evaluates", &error))?;
     let time = request.limits.time;
     let Ok(talked) = tokio::time::timeout(time, talked).await else {
@@ -58,30 +107,24 @@ pub(crate) async fn evaluate(
     };
     drop(killer);
     let talk = talked.map_err(|error| service("talk to the process that evaluates", &error))?;
-    let Talk {
-        output,
-        messages,
-        status,
-    } = talk.map_err(|error| service("talk to the process that evaluates", &error))?;
-    let messages = String::from_utf8_lossy(&messages);
+    talk.map_err(|error| service("talk to the process that evaluates", &error))
+}
+
+/// What the process answered.
+fn answer(text: &[u8], talk: &Talk, request: &Request) -> Result<Answer, EvaluateError> {
+    let messages = String::from_utf8_lossy(&talk.messages);
     if !messages.is_empty() {
         debug!(%messages, "an evaluation said");
     }
-    if output.len() as u64 > max_output {
-        return Err(EvaluateError::Flake(format!(
-            "the evaluation gave more than {max_output} bytes"
-        )));
-    }
-    match serde_json::from_slice(&output) {
-        Ok(Answer::Evaluated(data)) => EvaluatedEnvironments::from_data(&data)
-            .map_err(|error| EvaluateError::Flake(error.to_string())),
+    match serde_json::from_slice(text) {
         Ok(Answer::Failed(message)) => Err(EvaluateError::Flake(message)),
         Ok(Answer::NotIsolated(message)) => Err(EvaluateError::Service(format!(
             "evaluations cannot be isolated here: {message}"
         ))),
+        Ok(answer) => Ok(answer),
         Err(_) => {
-            warn!(?status, %messages, "an evaluation ended without an answer");
-            Err(EvaluateError::Flake(ended(status, request)))
+            warn!(status = ?talk.status, %messages, "an evaluation ended without an answer");
+            Err(EvaluateError::Flake(ended(talk.status, request)))
         }
     }
 }
@@ -95,6 +138,7 @@ struct Talk {
 /// Starts the process. What comes of it is awaited; it ends when the killer is dropped.
 fn start(
     request: Vec<u8>,
+    output: Option<File>,
     max_output: u64,
 ) -> std::io::Result<(impl Future<Output = TalkResult>, Killer)> {
     let (tell, told) = oneshot::channel();
@@ -109,7 +153,7 @@ fn start(
                 .env_clear()
                 .current_dir("/")
                 .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
+                .stdout(output.map_or_else(Stdio::piped, Stdio::from))
                 .stderr(Stdio::piped())
                 .process_group(0)
                 .spawn();

@@ -9,6 +9,7 @@
 //! There is no database: what is known of a source stands in its status. Of several replicas all receive webhooks, and one runs
 //! sources; they tell it by annotations.
 
+mod builds;
 mod child;
 mod cluster;
 mod controller;
@@ -60,6 +61,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where the pages are served, if they are.
     pub pages: Option<SocketAddr>,
+    /// Where the cache of what is built is served, and pods of builds are heard.
+    pub listen_builds: SocketAddr,
     /// The namespace of the Lease.
     pub lease_namespace: String,
     /// The name of the Lease.
@@ -106,6 +109,8 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
             "leading"
         );
         metrics.leads(true);
+        let builds = builds(&options, &client, &metrics).await?;
+        let site = builds.as_ref().map(|(site, _)| Arc::clone(&site.shop));
         let policy = Arc::new(options.policy);
         let hosts = Hosts::new()?;
         let reporter = Reporter::new(
@@ -116,6 +121,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
             metrics.clone(),
         );
         let context = Context {
+            builds: site,
             client,
             turns: Arc::new(Semaphore::new(policy.limits.runs.get())),
             policy,
@@ -125,7 +131,15 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
             metrics: metrics.clone(),
             identity: options.identity,
         };
-        let leading = controller::lead(context, stop.clone());
+        let until = stop.clone();
+        let leading = async move {
+            let building = async {
+                if let Some((site, listener)) = builds {
+                    site.run(listener, until.clone()).await;
+                }
+            };
+            tokio::join!(controller::lead(context, until.clone()), building);
+        };
         tokio::pin!(leading);
         tokio::select! {
             () = &mut leading => {}
@@ -164,4 +178,24 @@ async fn serve_pages(
         pages,
         stop.clone(),
     )))
+}
+
+/// Opens what builds need, if the administrator wants any.
+async fn builds(
+    options: &Options,
+    client: &Client,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<(builds::Site, TcpListener)>> {
+    let Some(settings) = options.policy.builds.clone() else {
+        return Ok(None);
+    };
+    let address = options.listen_builds;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let (client, metrics) = (client.clone(), metrics.clone());
+    let open = move || builds::Site::open(settings, client, metrics);
+    let site = tokio::task::spawn_blocking(open).await??;
+    site.begin().await?;
+    info!(address = %listener.local_addr()?, "serving the cache of what is built");
+    Ok(Some((site, listener)))
 }

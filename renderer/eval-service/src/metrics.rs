@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     webhooks: Family<ResultLabels, Counter>,
     runs: Family<ResultLabels, Counter>,
     statuses: Family<ResultLabels, Counter>,
+    builds: Family<ResultLabels, Counter>,
     seconds: Histogram,
     waiting: Gauge,
     running: Gauge,
@@ -36,6 +37,7 @@ impl Default for Metrics {
             webhooks: Family::default(),
             runs: Family::default(),
             statuses: Family::default(),
+            builds: Family::default(),
             seconds: Histogram::new(SECONDS),
             waiting: Gauge::default(),
             running: Gauge::default(),
@@ -54,6 +56,11 @@ impl Metrics {
             "statuses",
             "Statuses of commits for Git hosts",
             self.statuses.clone(),
+        );
+        registry.register(
+            "builds",
+            "Builds that pods delivered, or said that they failed",
+            self.builds.clone(),
         );
         registry.register_with_unit(
             "run_duration",
@@ -94,6 +101,10 @@ impl Metrics {
         };
         self.runs.get_or_create(&ResultLabels { result }).inc();
         self.seconds.observe(time.as_secs_f64());
+    }
+
+    pub(crate) fn build(&self, result: &'static str) {
+        self.builds.get_or_create(&ResultLabels { result }).inc();
     }
 
     pub(crate) fn queue(&self, waiting: usize, running: usize) {

@@ -18,8 +18,9 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::builds::{BuildError, BuildRun, Built, Graph};
 use crate::child::protocol::{self, Limits};
-use crate::evaluate::{EvaluateError, evaluate};
+use crate::evaluate::{EvaluateError, evaluate, write_graph};
 use crate::fetch::{Branch, FetchError, FetchedFlake};
 use crate::policy::{EvaluationLimits, NamespacePolicy};
 use crate::proposal::Proposed;
@@ -44,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) target_host: Option<niphas_forges::Client>,
     /// Evaluations at the same time take turns.
     pub(crate) turns: Arc<Semaphore>,
+    /// What builds what caches lack, if that is allowed.
+    pub(crate) builds: Option<BuildRun>,
     /// It is not wanted any more.
     pub(crate) cancelled: CancellationToken,
 }
@@ -55,6 +58,8 @@ pub(crate) enum Step {
     Fetched(String),
     /// It was evaluated without an error.
     Evaluated,
+    /// What caches lack is being built.
+    Building(Built),
     /// All closures are in caches.
     Built,
 }
@@ -115,6 +120,25 @@ impl Failure {
     }
 }
 
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Flake(_) => Self::settled(RunResult::EvaluationFailed, error),
+            EvaluateError::Service(_) => Self::passing(RunResult::EvaluationFailed, error),
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        Self {
+            result: RunResult::BuildFailed,
+            message: error.message,
+            is_passing: error.is_passing,
+        }
+    }
+}
+
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         match error {
@@ -163,11 +187,12 @@ impl Run {
         }
     }
 
-    async fn evaluate(&self, flake: &FetchedFlake) -> Result<EvaluatedEnvironments, Failure> {
+    /// What is asked of the process that evaluates.
+    fn request(&self, flake: &FetchedFlake) -> Result<protocol::Request, Failure> {
         let cache = self.folder.join("fetched");
         let answers = cache.join("evaluations");
         make_folder(&answers)?;
-        let request = protocol::Request {
+        Ok(protocol::Request {
             flake: flake.locked.to_attrs(),
             environments: self.spec.environments.clone().unwrap_or_default(),
             cache,
@@ -178,13 +203,67 @@ impl Run {
                 time: self.limits.time.as_std(),
                 files: u64::from(self.limits.files),
             },
-        };
+            graph: None,
+        })
+    }
+
+    async fn evaluate(&self, flake: &FetchedFlake) -> Result<EvaluatedEnvironments, Failure> {
+        let request = self.request(flake)?;
         let most = u64::from(self.limits.output_mebibytes) << 20;
         let _turn = self.turns.acquire().await;
-        evaluate(&request, most).await.map_err(|error| match error {
-            EvaluateError::Flake(_) => Failure::settled(RunResult::EvaluationFailed, error),
-            EvaluateError::Service(_) => Failure::passing(RunResult::EvaluationFailed, error),
-        })
+        Ok(evaluate(&request, most).await?)
+    }
+
+    /// What builds the environments.
+    async fn graph(&self, flake: &FetchedFlake, builds: &BuildRun) -> Result<Arc<Graph>, Failure> {
+        let limits = builds.limits();
+        let request = protocol::Request {
+            graph: Some(limits),
+            ..self.request(flake)?
+        };
+        let file = tempfile::tempfile_in(&self.folder).map_err(|error| {
+            let message = format!(
+                "failed to make a file in '{}': {error}",
+                self.folder.display()
+            );
+            Failure::passing(RunResult::BuildFailed, message)
+        })?;
+        let turn = self.turns.acquire().await;
+        let written = write_graph(&request, file).await?;
+        drop(turn);
+        let read = spawn_blocking(move || Graph::read(written, limits)).await;
+        let read = read.map_err(|error| Failure::panicked(&error))?;
+        let graph = read.map_err(|error| {
+            let why = nix_formats::chain(&error);
+            let message = format!("what the evaluation says of its builds is refused: {why}");
+            Failure::settled(RunResult::EvaluationFailed, message)
+        })?;
+        Ok(Arc::new(graph))
+    }
+
+    /// Finds the closures, and has built what no cache has.
+    async fn closures(
+        &self,
+        flake: &FetchedFlake,
+        evaluated: EvaluatedEnvironments,
+        tell: &impl Fn(Step),
+    ) -> Result<(EvaluatedEnvironments, Closures), Failure> {
+        let failed =
+            |error: &dyn ToString| Failure::settled(RunResult::RenderFailed, error.to_string());
+        let caches =
+            Arc::new(caches(&self.policy, self.builds.as_ref()).map_err(|error| failed(&error))?);
+        let (mut evaluated, mut closures) = find_closures(Arc::clone(&caches), evaluated).await?;
+        if let (Err(ResolveError::Unresolved(_)), Some(builds)) = (&closures, &self.builds) {
+            let graph = self.graph(flake, builds).await?;
+            let tell = |built| tell(Step::Building(built));
+            builds.build(&evaluated, &caches, graph, &tell).await?;
+            (evaluated, closures) = find_closures(caches, evaluated).await?;
+        }
+        let closures = closures.map_err(|error| match error {
+            ResolveError::Unresolved(_) => Failure::passing(RunResult::BuildFailed, error),
+            error => failed(&nix_formats::chain(&error)),
+        })?;
+        Ok((evaluated, closures))
     }
 
     async fn render(
@@ -193,15 +272,7 @@ impl Run {
         evaluated: EvaluatedEnvironments,
         tell: &impl Fn(Step),
     ) -> Result<Success, Failure> {
-        let failed =
-            |error: &dyn ToString| Failure::settled(RunResult::RenderFailed, error.to_string());
-        let caches = Arc::new(caches(&self.policy).map_err(|error| failed(&error))?);
-        // What the caches lack is built here, by the derivations of `evaluated.roots()`, before it is looked for.
-        let (evaluated, closures) = find_closures(caches, evaluated).await?;
-        let closures = closures.map_err(|error| match error {
-            ResolveError::Unresolved(_) => Failure::passing(RunResult::BuildFailed, error),
-            error => failed(&nix_formats::chain(&error)),
-        })?;
+        let (evaluated, closures) = self.closures(&flake, evaluated, tell).await?;
         tell(Step::Built);
         let environments = evaluated.environments.len();
         let workloads = evaluated.environments.iter();
@@ -280,12 +351,16 @@ async fn find_closures(
     found.await.map_err(|error| Failure::panicked(&error))
 }
 
-/// The caches of a namespace.
-fn caches(policy: &NamespacePolicy) -> anyhow::Result<Caches> {
+/// The caches of a namespace, with that of what is built.
+fn caches(policy: &NamespacePolicy, builds: Option<&BuildRun>) -> anyhow::Result<Caches> {
     let urls = policy.caches.iter().map(|url| url.parse());
-    let urls = urls.collect::<Result<Vec<CacheUrl>, _>>()?;
+    let mut urls = urls.collect::<Result<Vec<CacheUrl>, _>>()?;
     let none: [&Path; 0] = [];
-    let keys = read_keys(&policy.trusted_public_keys, &none)?;
+    let mut keys = read_keys(&policy.trusted_public_keys, &none)?;
+    if let Some(builds) = builds {
+        urls.push(builds.cache());
+        keys = builds.with_key(&keys);
+    }
     let trust = TrustPolicy::new(keys, policy.required_signatures)?;
     let limits = binary_cache::Limits {
         // A path that a push needs may be pushed to the cache at the same time.

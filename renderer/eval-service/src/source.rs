@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use kube::{Client, ResourceExt as _};
-use niphas_api::source::{NiphasSource, RunResult, SecretReference, TargetMode};
+use niphas_api::source::{BuildMode, NiphasSource, RunResult, SecretReference, TargetMode};
+use niphas_build_jobs::schedule::SourceRef;
 use niphas_git::Login;
 use tokio_util::sync::CancellationToken;
 
+use crate::builds::BuildRun;
 use crate::cluster::{key_of, secret};
 use crate::controller::{Context, folder};
 use crate::fetch::Branch;
@@ -61,8 +63,12 @@ pub(crate) async fn look(
 }
 
 /// What a run of a source needs.
-pub(crate) async fn prepare(context: &Context, source: &NiphasSource) -> Result<Run, Failure> {
-    let (client, policy) = (&context.client, &context.policy);
+pub(crate) async fn prepare(
+    context: &Context,
+    source: &NiphasSource,
+    retries: bool,
+) -> Result<Run, Failure> {
+    let (client, policy) = (&context.client, &*context.policy);
     let namespace = source.namespace().unwrap_or_default();
     let failure = |message: String, is_passing: bool| Failure {
         result: RunResult::EvaluationFailed,
@@ -98,6 +104,8 @@ pub(crate) async fn prepare(context: &Context, source: &NiphasSource) -> Result<
             (Mode::Propose { branch, proposed }, host)
         }
     };
+    let may_build = of_namespace.builds && spec.build.mode == BuildMode::Missing;
+    let builds = context.builds.clone().filter(|_| may_build);
     Ok(Run {
         key,
         revision: None,
@@ -105,6 +113,15 @@ pub(crate) async fn prepare(context: &Context, source: &NiphasSource) -> Result<
         proposal,
         target_host,
         turns: Arc::clone(&context.turns),
+        builds: builds.map(|shop| BuildRun {
+            shop,
+            source: SourceRef {
+                namespace: namespace.as_str().into(),
+                name: source.name_any().into(),
+            },
+            policy: spec.build.clone(),
+            retries,
+        }),
         policy: of_namespace.clone(),
         limits: policy.limits,
         folder: folder(policy, source),

@@ -139,6 +139,7 @@ impl Status {
             message: None,
             commit: None,
         };
+        (self.0.builds, self.0.failed_build) = (None, None);
         self.0.history.insert(0, run);
         self.0.history.truncate(MOST_RUNS);
         let message = format!("commit {} is evaluated", attempt.revision);
@@ -164,6 +165,17 @@ impl Status {
             Step::Evaluated => {
                 self.revisions().evaluated = revision;
                 (EVALUATED, "Evaluated", "the environments were evaluated")
+            }
+            Step::Building(built) => {
+                self.0.builds = Some(built.counts);
+                self.0.failed_build.clone_from(&built.failed);
+                let counts = built.counts;
+                let message = format!(
+                    "{} builds wait, {} run, {} are done, {} failed",
+                    counts.waiting, counts.running, counts.succeeded, counts.failed
+                );
+                let said = [(BUILT, None, "Building", &*message)];
+                return self.say(&said, generation, now);
             }
             Step::Built => {
                 self.revisions().built = revision;
@@ -232,6 +244,7 @@ impl Status {
     fn failed(&mut self, failure: &Failure, generation: i64, now: Timestamp) {
         let (kind, reason) = match failure.result {
             RunResult::EvaluationFailed => (EVALUATED, "EvaluationFailed"),
+            RunResult::BuildFailed if self.0.failed_build.is_some() => (BUILT, "BuildFailed"),
             RunResult::BuildFailed => (BUILT, "NotInCaches"),
             _ => (RENDERED, "RenderFailed"),
         };

@@ -19,7 +19,7 @@ use seccompiler::{
 };
 
 use super::landlock;
-use super::protocol::{Limits, Request};
+use super::protocol::{GraphLimits, Limits, Request};
 
 /// The largest file of answers.
 const MAX_FILE: u64 = 1 << 30;
@@ -87,19 +87,21 @@ pub(super) fn isolate(request: &Request) -> anyhow::Result<()> {
         .context("binding the process to its parent")?;
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .context("keeping the process from being read")?;
-    limit(&request.limits)?;
+    limit(&request.limits, request.graph)?;
     restrict_files(request)?;
     refuse_calls()
 }
 
-fn limit(limits: &Limits) -> anyhow::Result<()> {
+fn limit(limits: &Limits, graph: Option<GraphLimits>) -> anyhow::Result<()> {
     // Several threads evaluate.
     let processor = limits.time.as_secs().saturating_mul(4).max(1);
+    // Of a graph, the lines between its parts need room, too.
+    let file = graph.map_or(MAX_FILE, |graph| graph.bytes.saturating_mul(2));
     for (resource, limit) in [
         (Resource::As, limits.memory.saturating_add(STACKS)),
         (Resource::Cpu, processor),
         (Resource::Nofile, limits.files),
-        (Resource::Fsize, MAX_FILE),
+        (Resource::Fsize, file),
         (Resource::Core, 0),
     ] {
         let limit = Rlimit {
@@ -170,6 +172,7 @@ mod tests {
 
     fn request(folder: &Path) -> Request {
         Request {
+            graph: None,
             flake: Attrs::new(),
             environments: Vec::new(),
             cache: folder.to_owned(),

@@ -3,17 +3,21 @@
 //! What a flake says is code of a stranger. So it is evaluated by a process that was given nothing worth reading
 //! ([`isolation`]): the service fetches what the lock file names before, and checks what comes back after.
 
+mod graph;
 mod isolation;
 mod landlock;
 pub(crate) mod protocol;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use niphas_environments::{Access, Environments, Evaluation, EvaluationError, OpenedFlake};
+use niphas_environments::{
+    Access, Environments, Evaluation, EvaluationError, EvaluationRecord, OpenedFlake,
+};
 use nix_evaluator::{Limits, Settings};
 use nix_flake::{FetchSettings, Fetcher, FlakeError, FlakeRef, LockOptions};
+use nix_formats::StoreDir;
 
 use protocol::{Answer, Request};
 
@@ -38,21 +42,34 @@ pub fn main() -> anyhow::Result<()> {
         Ok(()) => std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK);
             let thread = thread.spawn_scoped(scope, || match evaluate(&request) {
-                Ok(answer) => answer,
-                Err(error) => Answer::Failed(nix_formats::chain(&*error)),
+                Ok(said) => said,
+                Err(error) => Said::Answer(Answer::Failed(nix_formats::chain(&*error))),
             });
             let answer = thread.context("starting a thread")?.join();
             answer.map_err(|_| anyhow::anyhow!("the evaluation panicked"))
         })?,
-        Err(error) => Answer::NotIsolated(format!("{error:#}")),
+        Err(error) => Said::Answer(Answer::NotIsolated(format!("{error:#}"))),
     };
-    let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer(&mut stdout, &answer)?;
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    match answer {
+        Said::Answer(answer) => serde_json::to_writer(&mut stdout, &answer)?,
+        Said::Graph(pieces) => {
+            serde_json::to_writer(&mut stdout, &Answer::Graph)?;
+            pieces.write(&mut stdout)?;
+        }
+    }
     stdout.flush()?;
     Ok(())
 }
 
-fn evaluate(request: &Request) -> Result<Answer, Box<EvaluationError>> {
+/// What the process says.
+enum Said {
+    Answer(Answer),
+    Graph(graph::Pieces),
+}
+
+fn evaluate(request: &Request) -> Result<Said, Box<EvaluationError>> {
+    let failed = |message| Ok(Said::Answer(Answer::Failed(message)));
     let mut settings = FetchSettings::new(&request.cache);
     settings.offline = true;
     settings.registries.global = String::new();
@@ -67,22 +84,23 @@ fn evaluate(request: &Request) -> Result<Answer, Box<EvaluationError>> {
     let flake = match opened {
         Ok(flake) => flake,
         Err(error) if needs_a_lock(&error) => {
-            return Ok(Answer::Failed(format!(
-                "{}; {LOCK_HINT}",
-                nix_formats::chain(&error)
-            )));
+            return failed(format!("{}; {LOCK_HINT}", nix_formats::chain(&error)));
         }
         Err(error) => return Err(Box::new(error.into())),
     };
     if flake.locked.is_changed() {
-        return Ok(Answer::Failed(format!(
+        return failed(format!(
             "flake.lock does not have all inputs of flake.nix; {LOCK_HINT}"
-        )));
+        ));
     }
     let values = usize::try_from(request.limits.memory / SHARE_OF_VALUES).unwrap_or(usize::MAX);
+    let record = request
+        .graph
+        .map(|_| Arc::new(EvaluationRecord::new(StoreDir::default())));
     let evaluation = Evaluation {
         settings: Settings {
             pure: true,
+            write_store: record.is_some(),
             limits: Limits {
                 time: Some(request.limits.time),
                 memory: Some(values),
@@ -90,17 +108,24 @@ fn evaluate(request: &Request) -> Result<Answer, Box<EvaluationError>> {
             },
             ..Settings::default()
         },
-        uses_cache: true,
+        // What is known is not evaluated, and so not recorded.
+        uses_cache: record.is_none(),
         // There is nothing that it could reach.
         access: Access::Everything,
         profile: None,
         hear: Arc::new(|message| tracing::info!("{message}")),
-        record: None,
+        record: record.clone(),
         builds: None,
     };
     let environments = Environments::open(&flake, &evaluation, &request.environments)?;
-    let (_, data) = environments.evaluate_with_data(&|_| ())?;
-    Ok(Answer::Evaluated(data))
+    let (evaluated, data) = environments.evaluate_with_data(&|_| ())?;
+    let (Some(limits), Some(record)) = (request.graph, record) else {
+        return Ok(Said::Answer(Answer::Evaluated(data)));
+    };
+    match graph::Pieces::of(&evaluated, &record, limits) {
+        Ok(pieces) => Ok(Said::Graph(pieces)),
+        Err(error) => failed(nix_formats::chain(&error)),
+    }
 }
 
 /// What an author of a flake can do about inputs that are not locked.

@@ -25,6 +25,17 @@ pub(crate) struct Request {
     pub(crate) answers: PathBuf,
     /// What the process may take.
     pub(crate) limits: Limits,
+    /// Give what builds the environments, rather than the environments.
+    pub(crate) graph: Option<GraphLimits>,
+}
+
+/// What a graph of derivations may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GraphLimits {
+    /// Derivations, and sources.
+    pub(crate) count: usize,
+    /// Bytes of both.
+    pub(crate) bytes: u64,
 }
 
 /// What an evaluation may take.
@@ -43,8 +54,36 @@ pub(crate) struct Limits {
 pub(crate) enum Answer {
     /// The environments.
     Evaluated(Vec<EnvironmentData>),
+    /// What builds the environments follows: a [`Piece`] in a line of its own, and the bytes that it announces; at last
+    /// [`Piece::End`].
+    Graph,
     /// The flake is not one that can be evaluated.
     Failed(String),
     /// The process could not be isolated, so nothing was evaluated.
     NotIsolated(String),
+}
+
+/// Something that is needed to build.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Piece {
+    /// A derivation. Its text follows.
+    Derivation {
+        /// The base name of its path.
+        path: String,
+        /// The length of the text.
+        size: u64,
+    },
+    /// What an evaluation adds to the store: a source or a text. Its NAR follows.
+    Source {
+        /// The base name of its path.
+        path: String,
+        /// The base names of what it refers to.
+        references: Vec<String>,
+        /// What its path is made of.
+        content_address: String,
+        /// The length of the NAR.
+        size: u64,
+    },
+    /// There is nothing more.
+    End,
 }

@@ -10,11 +10,12 @@ use niphas_api::source::{Duration, NiphasSourceSpec};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+pub use crate::builds::settings::{BuildLimits, BuildSettings, Keep};
 pub use flake_input::input_url;
 pub use url_prefix::{BadUrlPrefix, UrlPrefix};
 
 /// The file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
     /// Where clones and fetched trees are kept. It may be emptied while the service does not run.
@@ -25,6 +26,9 @@ pub struct Policy {
     /// What evaluations may take.
     #[serde(default)]
     pub limits: EvaluationLimits,
+    /// How what caches lack is built. Left out, nothing is built.
+    #[serde(default)]
+    pub builds: Option<BuildSettings>,
     /// What namespaces may do. For a namespace the first entry counts that names it, or else the first that has `*`.
     pub namespaces: Vec<NamespacePolicy>,
 }
@@ -83,6 +87,9 @@ pub struct NamespacePolicy {
     /// How many of them must have signed a path.
     #[serde(default = "one")]
     pub required_signatures: NonZeroUsize,
+    /// Whether what these caches lack may be built for them.
+    #[serde(default)]
+    pub builds: bool,
 }
 
 fn web_page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
@@ -168,10 +175,24 @@ impl Policy {
         if sizes.contains(&0) || limits.time == Duration::from_secs(0) {
             return wrong("limits".to_owned(), "expected numbers above 0");
         }
+        if let Some(builds) = &self.builds {
+            let checked = builds.check();
+            checked.or_else(|(field, problem)| wrong(field.to_owned(), &problem))?;
+        }
         for (index, namespace) in self.namespaces.iter().enumerate() {
             let field = |name: &str| format!("namespaces[{index}].{name}");
             if namespace.names.is_empty() {
                 return wrong(field("names"), "expected a name, or '*'");
+            }
+            if namespace.builds && self.builds.is_none() {
+                return wrong(
+                    field("builds"),
+                    "expected 'builds' at the top, which says how",
+                );
+            }
+            if namespace.builds && namespace.required_signatures > NonZeroUsize::MIN {
+                let problem = "what is built has one signature: expected 1 where 'builds' is true";
+                return wrong(field("requiredSignatures"), problem);
             }
             for cache in &namespace.caches {
                 if let Err(error) = cache.parse::<binary_cache::CacheUrl>() {

@@ -169,3 +169,72 @@ fn inputs_are_named_by_where_they_are_fetched_from() {
     }
     assert_eq!(url("path:/etc"), None);
 }
+
+const BUILDS: &str = "
+builds:
+  signingKeyFile: /etc/keys/signing.key
+  folder: /var/lib/niphas-builds
+  caches: [https://cache.example.org]
+  trustedPublicKeys: ['niphas-example-hello-demo-1:0PpW5D3Y+eZUTTzGjg+TVN7QIOAn3S6jmaslJKj+VnE=']
+  jobs:
+    namespace: niphas-builds
+    image: registry.example.org/niphas-eval:1
+    service: http://niphas-eval-cache.niphas-system.svc
+    serviceAccount: niphas-build
+    audience: niphas-eval
+    seccompProfile: niphas/niphas-build.json
+  policy: {resources: {memory: 4Gi}}
+";
+
+#[test]
+fn nothing_is_built_until_the_file_says_so_twice() {
+    let policy = Policy::parse(FILE).unwrap();
+    assert!(policy.builds.is_none());
+    assert!(policy.namespaces.iter().all(|namespace| !namespace.builds));
+
+    let allowed = FILE.replacen("- names: [shop]", "- names: [shop]\n  builds: true", 1);
+    let error = Policy::parse(&allowed).unwrap_err().to_string();
+    assert!(error.contains("namespaces[0].builds"), "{error}");
+
+    let policy = Policy::parse(&format!("{BUILDS}{allowed}")).unwrap();
+    assert!(policy.of_namespace("shop").unwrap().builds);
+    assert!(!policy.of_namespace("other").unwrap().builds);
+    assert_eq!(policy.builds.unwrap().limits.jobs.get(), 20);
+
+    let twice = allowed.replacen("builds: true", "builds: true\n  requiredSignatures: 2", 1);
+    let error = Policy::parse(&format!("{BUILDS}{twice}")).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("namespaces[0].requiredSignatures"),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_of_builds_that_make_no_sense_are_refused_by_name() {
+    for (from, to, field) in [
+        (
+            "/etc/keys/signing.key",
+            "signing.key",
+            "builds.signingKeyFile",
+        ),
+        ("/var/lib/niphas-builds", "cache", "builds.folder"),
+        ("https://cache.example.org", "nonsense://", "builds.caches"),
+        (
+            "niphas-example-hello-demo-1:0P",
+            "x:0P",
+            "builds.trustedPublicKeys",
+        ),
+        (
+            "http://niphas-eval-cache",
+            "ftp://cache",
+            "builds.jobs.service",
+        ),
+        ("4Gi", "much", "much"),
+        ("audience:", "audiences:", "audience"),
+    ] {
+        let wrong = format!("{}{FILE}", BUILDS.replacen(from, to, 1));
+        let error = Policy::parse(&wrong).unwrap_err().to_string();
+        assert!(error.contains(field), "{field}: {error}");
+    }
+}

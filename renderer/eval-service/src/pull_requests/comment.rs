@@ -80,7 +80,7 @@ impl About<'_> {
     /// The statuses as it comes further.
     pub(super) fn came(&self, step: &Step) -> Vec<CommitStatus> {
         match step {
-            Step::Fetched(_) => Vec::new(),
+            Step::Fetched(_) | Step::Building(_) => Vec::new(),
             Step::Evaluated => vec![
                 self.evaluated(),
                 self.status(

@@ -162,7 +162,7 @@ impl Look {
         self.report(self.stands(commit, None)).await;
         reporter.tell(&self.key, about.began());
         let tell = |step: Step| reporter.tell(&self.key, about.came(&step));
-        let result = match source::prepare(&self.context, source).await {
+        let result = match source::prepare(&self.context, source, false).await {
             Ok(run) => self.reviewing(run, commit).run(tell).await,
             Err(failure) => Err(failure),
         };

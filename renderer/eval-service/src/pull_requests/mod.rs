@@ -22,7 +22,6 @@ use tokio_util::task::TaskTracker;
 use crate::cluster::key_of;
 use crate::controller::Context;
 use crate::queue::Key;
-
 use announced::{Announced, Announcements, read};
 
 pub(crate) use receive::{announce, why_skipped};

@@ -1,0 +1,103 @@
+//! What runs as long as the service leads: the cache is served, pods are heard, Jobs are made, and garbage is collected.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use kube::Client;
+use niphas_build_jobs::executor::{self, Executor};
+use niphas_cache_service::ingest::{Ingest, Limits, Settings};
+use niphas_cache_service::serve::{ServedCache, router};
+use niphas_daemon::{Bounds, serve_within};
+use nix_formats::StoreDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::deliveries::Pods;
+use super::garbage;
+use super::settings::BuildSettings;
+use super::shop::Shop;
+use crate::metrics::Metrics;
+
+/// Nix asks caches in this order, lowest first: before cache.nixos.org, which has 40.
+const PRIORITY: u32 = 30;
+
+/// All that builds need of the service.
+pub(crate) struct Site {
+    pub(crate) shop: Arc<Shop>,
+    ingest: Ingest<Pods>,
+    cache: ServedCache,
+    commands: mpsc::Receiver<executor::Command>,
+}
+
+impl Site {
+    /// Opens the folders. Blocks.
+    pub(crate) fn open(
+        settings: BuildSettings,
+        client: Client,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        let folder = settings.cache_folder();
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make '{}'", folder.display()))?;
+        let key = settings.signing_key()?;
+        let tokens = settings.read_tokens()?;
+        let (builds, commands) = executor::Builds::new();
+        let uploads = settings.folder.join("uploads");
+        let shop = Arc::new(Shop::new(settings, (client, metrics), key, builds)?);
+        let ingest = Ingest::new(
+            Pods(Arc::clone(&shop)),
+            Settings {
+                target: shop.target.url.clone(),
+                caches: shop.settings.caches(&shop.key)?,
+                keys: Arc::clone(&shop.target.keys),
+                staging: uploads.clone(),
+                limits: Limits::default(),
+            },
+        );
+        let ingest = ingest.with_context(|| format!("failed to open '{}'", uploads.display()))?;
+        let cache = ServedCache {
+            folder,
+            store_dir: StoreDir::default(),
+            priority: PRIORITY,
+            tokens,
+        };
+        Ok(Self {
+            shop,
+            ingest,
+            cache,
+            commands,
+        })
+    }
+
+    /// Makes the cache, if it is not there yet.
+    pub(crate) async fn begin(&self) -> anyhow::Result<()> {
+        let folder = self.cache.folder.display();
+        let begun = self.shop.target.begin().await;
+        begun.with_context(|| format!("failed to make a cache in '{folder}'"))
+    }
+
+    /// Serves, builds and collects until `stop`.
+    pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let Self {
+            shop,
+            ingest,
+            cache,
+            commands,
+        } = self;
+        let tasks = TaskTracker::new();
+        let pages: Router = ingest.router().fallback_service(router(cache));
+        tasks.spawn(serve_within(listener, pages, Bounds::FILES, stop.clone()));
+        let (sweeper, until) = (ingest.clone(), stop.clone());
+        tasks.spawn(async move { sweeper.sweep(until).await });
+        tasks.spawn(garbage::collect(Arc::clone(&shop), ingest, stop.clone()));
+        let executor = Executor::new(shop.client.clone(), &shop.settings.jobs.namespace);
+        let policy = shop.settings.policy.clone();
+        let limits = shop.settings.limits.schedule();
+        executor::run(executor, shop, policy, limits, commands, stop).await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}
