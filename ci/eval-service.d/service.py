@@ -63,6 +63,9 @@ def free_port(address):
 class Service:
     """niphas-eval, as a process."""
 
+    # More of the command line.
+    arguments = ()
+
     def __init__(self, world):
         self.world, self.port, self.pages_port = world, free_port(world.address), free_port(world.address)
         self.pages_url = f"http://{world.address}:{self.pages_port}"
@@ -74,6 +77,7 @@ class Service:
         command = [
             PROGRAM, "serve", "--config", world.folder / "config.yaml", "--kubeconfig", world.folder / "kubeconfig",
             "--identity", "eval-1", "--listen", f"{world.address}:{self.port}", "--pages", f"{world.address}:{self.pages_port}", "--log", "info,niphas_eval_service=debug",
+            *self.arguments,
         ]  # fmt: skip
         environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(world.folder / "ca.pem"), "TMPDIR": str(world.work), "MARKER": "marker-of-the-environment"}
         with open(self.log, "a") as log:
@@ -102,6 +106,8 @@ class Service:
 
 class World:
     """A cluster without nodes, a Git server with repositories, and the service."""
+
+    namespaces = ("shop", "forge", "niphas-system")
 
     def __init__(self, folder):
         self.folder, self.address, self.state = folder, os.environ["LOOPBACK"], pathlib.Path(os.environ["STATE"])
@@ -221,7 +227,7 @@ class World:
         return run("kubectl", "--namespace", namespace, *arguments, input=input, check=check)
 
     def set_up_cluster(self):
-        for namespace in ("shop", "forge", "niphas-system"):
+        for namespace in self.namespaces:
             self.kubectl("create", "namespace", namespace)
         self.kubectl("apply", "--server-side", "--filename", ROOT / "deploy/source-crd.yaml")
         wait("the definition", lambda: self.kubectl("wait", "--for=condition=Established", "crd/niphassources.niphas.io", check=False))

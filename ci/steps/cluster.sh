@@ -10,6 +10,14 @@ step_e2e() {
   NIPHAS_ORACLE=$oracle ci/e2e
 }
 
+# Builds of the evaluation service, as Jobs on nodes.
+step_eval_builds() {
+  has_go || return 0
+  node_programs
+  cargo build --workspace --locked --quiet --bin niphas-eval
+  NIPHAS_EVAL=$CARGO_TARGET_DIR/debug/niphas-eval ci/eval-builds
+}
+
 # The tutorial's commands, as they stand there.
 step_tutorial() {
   has_go || return 0
