@@ -297,6 +297,7 @@ async fn the_rules_allow_what_is_asked_and_nothing_else() {
         "files": { "/etc/a": { "text": "a" } },
         "ingress": { "hosts": { "example.org": {} } },
         "httpRoute": { "parentRefs": [{ "name": "gateway" }] },
+        "grpcRoute": { "parentRefs": [{ "name": "gateway" }] },
         "networkPolicy": { "ingress": [] },
         "autoscaling": { "maxReplicas": 3, "cpu": 80 },
         "disruptionBudget": { "maxUnavailable": 1 },
