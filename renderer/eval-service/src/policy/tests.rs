@@ -220,11 +220,7 @@ fn settings_of_builds_that_make_no_sense_are_refused_by_name() {
         ),
         ("/var/lib/niphas-builds", "cache", "builds.folder"),
         ("https://cache.example.org", "nonsense://", "builds.caches"),
-        (
-            "niphas-example-hello-demo-1:0P",
-            "x:0P",
-            "builds.trustedPublicKeys",
-        ),
+        ("demo-1:0PpW5D3Y", "demo-1:", "builds.trustedPublicKeys"),
         (
             "http://niphas-eval-cache",
             "ftp://cache",
