@@ -71,7 +71,7 @@ impl Part {
     }
 }
 
-/// A bijection that spreads every bit over all: the last step of SplitMix64.
+/// A bijection that spreads every bit over all: the last step of `SplitMix64`.
 pub(crate) fn mix(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -48,7 +48,7 @@ fn sizes(count: usize, sum: u64) -> Vec<u64> {
     weights.into_iter().map(size).collect()
 }
 
-/// SplitMix64.
+/// `SplitMix64`.
 struct Random(u64);
 
 impl Random {
