@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kube::Client;
 use niphas_api::source::{NiphasSource, NiphasSourceStatus, Run};
-use niphas_forges::{ForgeError, Sent};
+use niphas_forges::{ForgeError, Sending, Sent};
 use niphas_pages::model::SourceName;
 use niphas_pages::paths;
 use tokio::sync::Semaphore;
@@ -225,10 +225,12 @@ impl Reporter {
             *client = self.hosts.client(&self.cluster, place).await?;
         }
         if let Some(client) = client {
-            client
+            let sending = client
                 .set_status(sent, &said.commit, said.context, &said.status)
                 .await?;
-            self.metrics.status("sent");
+            if sending == Sending::Sent {
+                self.metrics.status("sent");
+            }
         }
         Ok(())
     }
