@@ -5,6 +5,7 @@ use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 macro_rules! settings {
     ($($(#[doc = $meaning:literal])+ $setting:ident = $name:literal, $default:literal;)+) => {
@@ -56,6 +57,15 @@ settings! {
     Timeout = "timeout", "`0`";
 }
 
+/// What the command line sets, by name.
+static COMMAND_LINE: OnceLock<Vec<[String; 2]>> = OnceLock::new();
+
+/// Sets settings for all of this process, after those of files and of `NIX_CONFIG`, as Nix's `--option` does. What a first call
+/// set stays.
+pub fn set_by_command_line(settings: Vec<[String; 2]>) {
+    let _first = COMMAND_LINE.set(settings);
+}
+
 /// Settings by name. Tokens are among them, so it is never printed.
 pub struct NixConf {
     settings: BTreeMap<String, String>,
@@ -83,6 +93,9 @@ impl NixConf {
         }
         if let Ok(text) = env::var("NIX_CONFIG") {
             conf.read_text(&text, Path::new("."), 0);
+        }
+        for [name, value] in COMMAND_LINE.get().into_iter().flatten() {
+            conf.set(name, value);
         }
         conf
     }
@@ -229,10 +242,13 @@ Settings come from these places, and later ones replace earlier ones:
 1. `nix.conf` in `NIX_CONF_DIR`, by default `/etc/nix`;
 2. `nix/nix.conf` in the folders of `XDG_CONFIG_DIRS` (by default `/etc/xdg`), the last folder first, and then in `XDG_CONFIG_HOME`
    (by default `~/.config`); or instead of these the files that `NIX_USER_CONF_FILES` names, the last one first;
-3. the text in `NIX_CONFIG`.
+3. the text in `NIX_CONFIG`;
+4. the command line: `--option NAME VALUE`, or as Nix takes each of its settings, `--NAME VALUE` (`--NAME` and `--no-NAME` of those
+   that are true or false, `--extra-NAME VALUE` of lists), with the commands of `niphas` that evaluate. A setting of Nix that is not
+   read is ignored there, too.
 
 `extra-NAME` adds to `NAME`. `include FILE` and `!include FILE` read a file if it exists. At most 64 files are read, 1 MiB of
-each. `niphas --option NAME VALUE` sets options of the evaluation for one run; nix.conf is not read for those.
+each. `--option` also sets options of the evaluation, such as `pure-eval`; nix.conf is not read for those.
 
 | Setting | Default | Meaning |
 |---|---|---|

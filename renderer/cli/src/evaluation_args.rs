@@ -1,5 +1,8 @@
 //! Options of the commands that evaluate Nix, by purpose. A command flattens those that it reads.
 
+use std::fs::File;
+use std::io::{self, Read, stdin};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,7 +93,13 @@ pub(crate) struct AutoCallArgs {
     /// Pass the contents of a file, as a string, as an argument to functions; repeatable
     #[arg(long, num_args = 2, value_names = ["NAME", "FILE"], action = clap::ArgAction::Append, hide_short_help = true)]
     arg_from_file: Vec<String>,
+    /// Pass what standard input has, as a string, as an argument to functions
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    arg_from_stdin: Option<String>,
 }
+
+/// Bytes of an argument that is read from a file or from standard input.
+const MAX_ARGUMENT: u64 = 256 << 20;
 
 /// Options that Nix's commands have.
 #[derive(Clone, Debug, clap::Args)]
@@ -158,7 +167,8 @@ impl AnswerArgs {
 impl AutoCallArgs {
     /// Fails if there are any: for what takes no arguments.
     pub(crate) fn refuse(&self) -> Result<(), Failure> {
-        if self.arg.is_empty() && self.argstr.is_empty() && self.arg_from_file.is_empty() {
+        let from_elsewhere = self.arg_from_stdin.is_some() || !self.arg_from_file.is_empty();
+        if self.arg.is_empty() && self.argstr.is_empty() && !from_elsewhere {
             return Ok(());
         }
         Err(Failure::with_hint(
@@ -186,14 +196,22 @@ impl AutoCallArgs {
             let value = Value::string(arena, pair[1].as_bytes());
             attrs.push(Attr::new(name, PosIdx::NONE, value));
         }
-        for pair in self.arg_from_file.chunks_exact(2) {
-            let contents = std::fs::read(&pair[1]).map_err(|error| {
-                let message = format!("failed to read '{}': {error}", pair[1]);
-                EvalError::new(ErrorKind::Io, message)
+        let files = self.arg_from_file.chunks_exact(2);
+        let files = files.map(|pair| (&pair[0], File::open(&pair[1]), format!("'{}'", pair[1])));
+        let stdin = self.arg_from_stdin.iter().map(|name| {
+            let stdin = stdin().as_fd().try_clone_to_owned();
+            (name, stdin.map(File::from), "standard input".to_owned())
+        });
+        for (name, file, place) in files.chain(stdin) {
+            let contents = file.and_then(read_argument).map_err(|error| {
+                EvalError::new(ErrorKind::Io, format!("failed to read {place}: {error}"))
             })?;
-            let name = evaluator.symbols().intern(pair[0].as_bytes());
-            let value = Value::string(arena, &contents);
-            attrs.push(Attr::new(name, PosIdx::NONE, value));
+            let name = evaluator.symbols().intern(name.as_bytes());
+            attrs.push(Attr::new(
+                name,
+                PosIdx::NONE,
+                Value::string(arena, &contents),
+            ));
         }
         Ok(Attrs::from_unsorted(arena, attrs))
     }
@@ -304,6 +322,17 @@ impl NixCompatibilityArgs {
         all.into_iter()
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
+}
+
+/// All that a file or a pipe has.
+fn read_argument(file: File) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let read = file.take(MAX_ARGUMENT + 1).read_to_end(&mut contents)?;
+    if read as u64 > MAX_ARGUMENT {
+        let message = format!("more than {} MiB", MAX_ARGUMENT >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(contents)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

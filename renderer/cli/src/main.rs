@@ -17,6 +17,7 @@ mod json;
 mod memory;
 mod messages;
 mod nix_config;
+mod nix_settings;
 mod out_links;
 mod pager;
 mod progress;
@@ -27,7 +28,7 @@ mod selection;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 #[global_allocator]
 static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
@@ -35,7 +36,9 @@ static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 fn main() -> ExitCode {
     // A sandbox's process is this program, in a mode of its own.
     nix_builder::sandbox::child_main();
-    let cli = cli::Cli::parse();
+    let arguments = nix_settings::as_options(&cli::Cli::command(), std::env::args_os().collect());
+    let cli = cli::Cli::parse_from(&arguments);
+    nix_conf::set_by_command_line(nix_settings::given(&arguments));
     cli.messages.start();
     let huge_pages = std::env::var_os("NIPHAS_HUGE_PAGES").unwrap_or_default();
     let result = match huge_pages::configure(&huge_pages) {

@@ -5,6 +5,7 @@
 )]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -294,6 +295,68 @@ fn arguments_are_for_functions_on_the_way() {
         ]),
         "\"from a file\\n\"\n"
     );
+}
+
+#[test]
+fn an_argument_comes_from_standard_input() {
+    let place = flake();
+    let mut command = place.command(
+        "",
+        &[
+            "eval",
+            "--arg-from-stdin",
+            "a",
+            "--expr",
+            "{ a }: { b = a; }",
+            "b",
+        ],
+    );
+    let mut run = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    run.stdin
+        .take()
+        .unwrap()
+        .write_all(b"what was typed\n")
+        .unwrap();
+    let done = run.wait_with_output().unwrap();
+    assert_eq!(text(&done.stdout), "\"what was typed\\n\"\n");
+}
+
+#[test]
+fn settings_of_nix_are_options() {
+    let place = flake();
+    for line in [
+        "eval --tarball-ttl 0 --no-warn-dirty --expr 1",
+        "eval --sandbox --builders @/etc/nix/machines --expr 1",
+        "instantiate --eval --gc-reserved-space 0 --no-trace-function-calls --expr 1",
+        "instantiate --eval --dry-run --expr 1",
+    ] {
+        assert_eq!(
+            place.stdout("", &line.split(' ').collect::<Vec<_>>()),
+            "1\n",
+            "{line}"
+        );
+    }
+    let system = [
+        "instantiate",
+        "--eval",
+        "--expr",
+        "builtins.currentSystem",
+        "--eval-system",
+        "x-y",
+    ];
+    assert_eq!(place.stdout("", &system), "\"x-y\"\n");
+    let said = place.refused("", &["eval", "--trusted-public-keys", "a:b", "--expr", "1"]);
+    assert!(said.contains("unexpected argument"), "{said}");
+    // A setting that is read counts: this one forbids what is not committed.
+    place.repository("dirty", &[("flake.nix", "{ outputs = _: { x = 1; }; }")]);
+    place.write("dirty", &[("flake.nix", "{ outputs = _: { x = 2; }; }")]);
+    assert_eq!(place.stdout("dirty", &["eval", ".#x"]), "2\n");
+    let said = place.refused("dirty", &["eval", "--no-allow-dirty", ".#x"]);
+    assert!(said.contains("dirty"), "{said}");
 }
 
 #[test]

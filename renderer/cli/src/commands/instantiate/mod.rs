@@ -70,8 +70,11 @@ pub(crate) struct Args {
     /// Write derivations and sources into this directory, as DIR/HASH-NAME
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
+    /// Write nothing, also with --output-dir
+    #[arg(long, hide_short_help = true)]
+    dry_run: bool,
     /// Link PATH to the derivation in --output-dir, further ones as PATH-2 and so on, and print the links
-    #[arg(long, value_name = "PATH", requires = "output_dir", conflicts_with_all = ["eval", "parse", "find_file"], hide_short_help = true)]
+    #[arg(long, value_name = "PATH", requires = "output_dir", conflicts_with_all = ["eval", "parse", "find_file", "dry_run"], hide_short_help = true)]
     add_root: Option<PathBuf>,
     /// As nix-instantiate does with every --add-root
     #[arg(long, hide = true, requires = "add_root")]
@@ -101,7 +104,7 @@ impl Args {
         self.imports.equip(&mut evaluation, &self.evaluation)?;
         let settings = &mut evaluation.settings;
         settings.pure &= !self.impure;
-        let writes = !self.eval || self.read_write_mode;
+        let writes = !self.dry_run && (!self.eval || self.read_write_mode);
         let io = match &self.output_dir {
             Some(folder) if writes => {
                 LocalIo::with_store(StoreFolder::open(settings.store_dir.clone(), folder)?)
