@@ -140,15 +140,9 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
             };
             tokio::join!(controller::lead(context, until.clone()), building);
         };
-        tokio::pin!(leading);
-        tokio::select! {
-            () = &mut leading => {}
-            is_lost = election.keep(&stop) => {
-                // Whatever is under way is dropped: another replica leads from now on.
-                anyhow::ensure!(!is_lost, "the lease '{}' was lost", options.lease_name);
-                leading.await;
-            }
-        }
+        lead_while_elected(Box::pin(leading), &mut election, &stop)
+            .await
+            .with_context(|| format!("the lease '{}' was lost", options.lease_name))?;
         metrics.leads(false);
         election.release().await;
     }
@@ -159,6 +153,24 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// None: another replica leads from now on. What was under way is dropped.
+async fn lead_while_elected(
+    mut leading: impl Future<Output = ()> + Unpin,
+    election: &mut Election,
+    stop: &CancellationToken,
+) -> Option<()> {
+    tokio::select! {
+        () = &mut leading => {}
+        is_lost = election.keep(stop) => {
+            if is_lost {
+                return None;
+            }
+            leading.await;
+        }
+    }
+    Some(())
 }
 
 /// Serves the pages until `stop`.

@@ -230,7 +230,7 @@ fn make(source: Source, name: &str, memory: &CacheMemory) -> Result<Made, Config
         };
         for url in by_mesh.into_iter().chain([url]) {
             urls.push(url);
-            origins.push(origin.clone());
+            origins.push(origin);
         }
     }
     let keys = section

@@ -92,7 +92,7 @@ impl Fetch<'_> {
             let (name, role, avoiding) = match pursuit.source() {
                 Source::Nowhere => return End::Failed,
                 Source::Origin => {
-                    match self.from_origin(&mut writer).await {
+                    match self.fetch_from_origin(&mut writer).await {
                         End::Failed => pursuit.failed(),
                         end => return end,
                     }
@@ -106,7 +106,7 @@ impl Fetch<'_> {
             };
             let asked = self.node.now();
             let got = {
-                let got = self.from_peer(&name, (role, &avoiding), &mut writer);
+                let got = self.fetch_from_peer(&name, (role, &avoiding), &mut writer);
                 let got = tokio::time::timeout(PEER_TIME, got);
                 tokio::pin!(got);
                 loop {
@@ -154,7 +154,7 @@ impl Fetch<'_> {
     }
 
     /// None: the rest of the part came.
-    async fn from_peer(
+    async fn fetch_from_peer(
         &self,
         name: &Name,
         as_what: (Role, &[Name]),
@@ -172,11 +172,11 @@ impl Fetch<'_> {
         self.set_size(file_size)
             .ok_or(Broken::Source(Fault::Malformed))?;
         self.arrival.add_sender(name);
-        self.receive(bytes, self.from_of(name), writer).await?;
+        self.receive(bytes, self.source_of(name), writer).await?;
         Ok(None)
     }
 
-    fn from_of(&self, peer: &Name) -> From {
+    fn source_of(&self, peer: &Name) -> From {
         let directory = self.node.directory();
         let zone = |name: &str| directory.membership().get(name).map(|member| &member.zone);
         if zone(peer) == zone(&self.node.name) {
@@ -188,16 +188,14 @@ impl Fetch<'_> {
 
     /// None: an earlier source gave the file another size.
     fn set_size(&self, size: u64) -> Option<()> {
-        match self.arrival.state().file_size {
-            Some(known) => (known == size).then_some(()),
-            None => {
-                self.arrival.set_file_size(size);
-                Some(())
-            }
+        if let Some(known) = self.arrival.state().file_size {
+            return (known == size).then_some(());
         }
+        self.arrival.set_file_size(size);
+        Some(())
     }
 
-    async fn from_origin(&self, writer: &mut Writer) -> End {
+    async fn fetch_from_origin(&self, writer: &mut Writer) -> End {
         // Members that have the part are asked at once then.
         if self.node.is_down(self.file.cache) {
             return End::Failed;

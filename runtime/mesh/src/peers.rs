@@ -104,10 +104,11 @@ impl Node {
             .and_then(|peer| peer.to_str().ok());
         match (status, named) {
             (BUSY, Some(peer)) => Ok(Answer::Elsewhere(peer.into())),
-            (BUSY | NOT_HERE, _) => Ok(Answer::NotServed),
             (StatusCode::NOT_FOUND, _) => Ok(Answer::Missing),
-            // It may know this node or the cache only later.
-            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Ok(Answer::NotServed),
+            // One that refuses this node may know it, or the cache, only later.
+            (BUSY | NOT_HERE | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+                Ok(Answer::NotServed)
+            }
             _ => Err(Fault::Malformed),
         }
     }

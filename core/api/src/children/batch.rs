@@ -60,7 +60,6 @@ pub(super) fn cron_job(
             suspend: cron.as_ref().and_then(|c| c.suspend),
             // The CRD asks for it.
             schedule: cron.map(|c| c.schedule).unwrap_or_default(),
-            ..CronJobSpec::default()
         }),
         ..CronJob::default()
     })

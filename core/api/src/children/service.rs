@@ -57,7 +57,7 @@ fn one(
         annotations: &service.annotations,
     };
     let list = |items: &[String]| (!items.is_empty()).then(|| items.to_vec());
-    let families: Vec<String> = service.ip_families.iter().map(family).collect();
+    let families: Vec<String> = service.ip_families.iter().copied().map(family).collect();
     object(&Object {
         metadata: parent.metadata_with(name, own),
         spec: Some(ServiceSpec {
@@ -175,7 +175,7 @@ fn affinity(affinity: SessionAffinity) -> String {
     .to_owned()
 }
 
-fn family(family: &IpFamily) -> String {
+fn family(family: IpFamily) -> String {
     match family {
         IpFamily::IPv4 => "IPv4",
         IpFamily::IPv6 => "IPv6",

@@ -56,7 +56,7 @@ impl Logs {
             Said::Line(line) => self.write(derivation, line),
             Said::Message { text, .. } => self.write(derivation, text.as_bytes()),
             Said::Phase(phase) => {
-                self.write(derivation, format!("Running phase: {phase}").as_bytes())
+                self.write(derivation, format!("Running phase: {phase}").as_bytes());
             }
             // It comes as a line, too.
             Said::BadMessage(_) => {}

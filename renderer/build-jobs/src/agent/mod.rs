@@ -331,12 +331,13 @@ async fn conclude(
     let root = failures.find(|it| !matches!(it.reason, Reason::Dependencies { .. }));
     let Some(failure) = root else {
         let is_all = report.failures.is_empty() && report.outputs.len() == requests.len();
-        return Ok(match is_all {
-            true => End::of(Exit::Built, String::new()),
-            false => End::of(
+        return Ok(if is_all {
+            End::of(Exit::Built, String::new())
+        } else {
+            End::of(
                 Exit::Machine,
                 "not all that was asked for was built".to_owned(),
-            ),
+            )
         });
     };
     let (exit, said) = verdict::verdict(failure, ran_out_of_memory);

@@ -110,7 +110,7 @@ mod tests {
             aterm: done.aterm,
             built_with: Vec::new(),
             settings: BuildSettings {
-                timeout: Duration::from_secs(60),
+                timeout: Duration::from_mins(1),
                 max_silent_time: Duration::ZERO,
                 max_log_size: 1000,
                 cores: 1,

@@ -19,11 +19,11 @@ pub(super) fn verdict(failure: &Failure, ran_out_of_memory: bool) -> (Exit, Buil
             (Exit::OutOfMemory, FailureKind::OutOfMemory)
         }
         Reason::OutOfMemory => (Exit::OutOfMemory, FailureKind::OutOfMemory),
-        Reason::Builder {
-            is_disk_full: true, ..
-        } => (Exit::Machine, FailureKind::Machine),
         // With the network, too: the next run may try again, since the service remembers only what lasts.
         Reason::Builder {
+            is_disk_full: true, ..
+        }
+        | Reason::Builder {
             is_transient: true, ..
         } => (Exit::Machine, FailureKind::Machine),
         Reason::Builder { .. } | Reason::Environment(_) | Reason::NotAllowed(_) => {

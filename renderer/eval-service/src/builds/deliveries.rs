@@ -27,10 +27,16 @@ const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 
 impl Builds for Pods {
     async fn bearer(&self, token: &Secret) -> Result<Bearer, Denied> {
-        let user = self.user(token).await.map_err(unavailable)?;
+        let user = self
+            .user(token)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let user = user.ok_or(Denied::Unknown)?;
         let (name, uid) = self.pod_of(&user).ok_or(Denied::Unknown)?;
-        let identity = self.job_of(&name, &uid).await.map_err(unavailable)?;
+        let identity = self
+            .job_of(&name, &uid)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let identity = identity.ok_or(Denied::Unknown)?;
         self.0.note(&identity);
         let builds = identity.members.iter().chain([&identity.derivation]);
@@ -73,7 +79,7 @@ impl Builds for Pods {
     }
 }
 
-fn unavailable(error: ClusterError) -> Denied {
+fn unavailable(error: &ClusterError) -> Denied {
     Denied::Unavailable(format!(
         "failed to ask whose a token is: {}",
         nix_formats::chain(&error)

@@ -209,11 +209,14 @@ fn conclude(progress: &RunProgress, built: Built) -> Result<(), BuildError> {
     };
     let (failures, blocked) = (progress.failed.len(), progress.blocked.len());
     let total = progress.built + failures + blocked;
-    let mut message = format!("{failures} of {total} builds failed");
-    if blocked > 0 {
-        message += &format!(", {blocked} that need them were not tried");
-    }
-    message += &format!(": '{}': {}", failed.derivation, failed.message);
+    let blocked = match blocked {
+        0 => String::new(),
+        count => format!(", {count} that need them were not tried"),
+    };
+    let message = format!(
+        "{failures} of {total} builds failed{blocked}: '{}': {}",
+        failed.derivation, failed.message
+    );
     let mut failures = progress.failed.iter();
     Err(BuildError {
         message,
@@ -272,8 +275,9 @@ mod tests {
     fn the_end_of_a_log_is_a_few_printable_lines() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("log");
-        let text: String = (0..1000).map(|line| format!("line {line}\n")).collect();
-        std::fs::write(&file, format!("{text}\x1b[31mred\x07\n")).unwrap();
+        let lines: Vec<String> = (0..1000).map(|line| format!("line {line}")).collect();
+        let text = lines.join("\n");
+        std::fs::write(&file, format!("{text}\n\x1b[31mred\x07\n")).unwrap();
         let tail = log_tail(&file).unwrap();
         assert_eq!(tail.lines().count(), 10);
         assert!(tail.starts_with("line 991\n"), "{tail}");

@@ -75,8 +75,10 @@ pub(super) struct Times {
 impl From<&BuildPolicy> for Times {
     fn from(policy: &BuildPolicy) -> Self {
         Self {
-            timeout: policy.timeout.map(|it| it.as_std()),
-            max_silent_time: policy.max_silent_time.map(|it| it.as_std()),
+            timeout: policy.timeout.map(niphas_api::source::Duration::as_std),
+            max_silent_time: policy
+                .max_silent_time
+                .map(niphas_api::source::Duration::as_std),
         }
     }
 }
@@ -217,7 +219,9 @@ impl Shop {
         let resources = policy.resources(&build.derivation.name, &features);
         let (most, times) = (resources.timeout.as_std(), known.times);
         let silent = [
-            policy.max_silent_time.map(|it| it.as_std()),
+            policy
+                .max_silent_time
+                .map(niphas_api::source::Duration::as_std),
             times.max_silent_time,
         ];
         Ok(BuildSettings {

@@ -44,7 +44,7 @@ pub(super) enum GraphError {
 
 /// Derivations and sources.
 pub(super) struct Pieces {
-    pieces: Vec<(Piece, Vec<u8>)>,
+    found: Vec<(Piece, Vec<u8>)>,
     limits: GraphLimits,
     bytes: u64,
 }
@@ -58,7 +58,7 @@ impl Pieces {
     ) -> Result<Self, GraphError> {
         let store_dir = StoreDir::default();
         let mut all = Self {
-            pieces: Vec::new(),
+            found: Vec::new(),
             limits,
             bytes: 0,
         };
@@ -140,20 +140,20 @@ impl Pieces {
 
     fn add(&mut self, piece: Piece, bytes: Vec<u8>) -> Result<(), GraphError> {
         self.bytes += bytes.len() as u64;
-        if self.pieces.len() >= self.limits.count {
+        if self.found.len() >= self.limits.count {
             return Err(GraphError::Count(self.limits));
         }
         if self.bytes >= self.limits.bytes {
             return Err(GraphError::Bytes(self.limits));
         }
-        self.pieces.push((piece, bytes));
+        self.found.push((piece, bytes));
         Ok(())
     }
 
     /// Writes them, each after the line that announces it.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(b"\n")?;
-        for (piece, bytes) in &self.pieces {
+        for (piece, bytes) in &self.found {
             serde_json::to_writer(&mut *out, piece)?;
             out.write_all(b"\n")?;
             out.write_all(bytes)?;

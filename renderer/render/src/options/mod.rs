@@ -134,9 +134,8 @@ impl Walk {
         }
         if let Some(values) = schema.get("additionalProperties") {
             let name = match path.last().map(String::as_str) {
-                Some("files") => "\"<path>\"",
+                Some("files" | "backends") => "\"<path>\"",
                 Some("hosts") => "\"<host>\"",
-                Some("backends") => "\"<path>\"",
                 Some("annotations" | "labels" | "matchLabels" | "nodeSelector") => "\"<key>\"",
                 Some("env") => "<NAME>",
                 _ => "<name>",

@@ -27,7 +27,7 @@ pub(crate) const READER: &str = "system:serviceaccount:niphas-system:niphas-csi"
 
 /// Bytes that do not repeat within a file, nor between files.
 pub(crate) fn bytes(seed: usize, length: usize) -> Vec<u8> {
-    let words = (0..length as u64 / 8 + 1).map(|place| {
+    let words = (0..=length as u64 / 8).map(|place| {
         let mixed = (place + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (seed as u64) << 40;
         mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9).to_le_bytes()
     });
@@ -204,8 +204,8 @@ pub(crate) async fn serve(router: Router) -> (SocketAddr, CancellationToken) {
 /// A client that waits longer than the tests do.
 pub(crate) fn client() -> reqwest::Client {
     let limits = niphas_http::Limits {
-        connect_timeout: Duration::from_secs(60),
-        read_timeout: Duration::from_secs(60),
+        connect_timeout: Duration::from_mins(1),
+        read_timeout: Duration::from_mins(1),
     };
     niphas_http::client_without_redirects(&limits).unwrap()
 }
@@ -335,7 +335,7 @@ impl Cluster {
             }
         });
         let all = futures::future::join_all(reads);
-        tokio::time::timeout(Duration::from_secs(60), all)
+        tokio::time::timeout(Duration::from_mins(1), all)
             .await
             .expect("all files in time");
     }
