@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use binary_cache::Caches;
@@ -415,13 +415,28 @@ fn tree(number: usize) -> Tree {
     ])
 }
 
+fn references(number: usize) -> impl Iterator<Item = usize> {
+    let both = (number >= 4).then(|| [number - 4, number / 2]);
+    both.into_iter().flatten()
+}
+
 fn closure(number: usize) -> BTreeSet<usize> {
     let mut all = BTreeSet::from([number]);
-    if number >= 4 {
-        all.extend(closure(number - 4));
-        all.extend(closure(number / 2));
-    }
+    all.extend(references(number).flat_map(closure));
     all
+}
+
+/// What `roots` hold of the paths that are there: a collection down to a size may have left a path without its references, and
+/// what those refer to is then not known.
+fn live(roots: &BTreeSet<usize>, present: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut live = BTreeSet::new();
+    let mut left: Vec<usize> = roots.iter().copied().collect();
+    while let Some(number) = left.pop() {
+        if present.contains(&number) && live.insert(number) {
+            left.extend(references(number));
+        }
+    }
+    live
 }
 
 proptest! {
@@ -434,17 +449,13 @@ proptest! {
             let (cache, folder) = (Cache::start().await, tempfile::tempdir().unwrap());
             let mut paths: Vec<StorePath> = Vec::new();
             for number in 0..PATHS {
-                let references = if number >= 4 {
-                    vec![paths[number - 4].clone(), paths[number / 2].clone()]
-                } else {
-                    Vec::new()
-                };
+                let references: Vec<_> = references(number).map(|to| paths[to].clone()).collect();
                 paths.push(cache.add(&format!("path-{number}"), &tree(number), &references));
             }
             let caches = cache.client();
             let mut store = open(folder.path());
             let mut present: BTreeSet<usize> = BTreeSet::new();
-            let mut roots: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+            let mut roots: BTreeSet<usize> = BTreeSet::new();
             for step in steps {
                 match step {
                     Step::Realise(number) => {
@@ -453,7 +464,7 @@ proptest! {
                     }
                     Step::Root(number) if present.contains(&number) => {
                         hold(&store, &format!("root-{number}"), &paths[number..=number]);
-                        roots.insert(number, closure(number));
+                        roots.insert(number);
                     }
                     Step::Root(_) => {}
                     Step::Unroot(number) => {
@@ -462,14 +473,14 @@ proptest! {
                     }
                     Step::Collect => {
                         store.collect_garbage(&GcOptions::default()).unwrap();
-                        let live: BTreeSet<usize> = roots.values().flatten().copied().collect();
+                        let live = live(&roots, &present);
                         present.retain(|number| live.contains(number));
                     }
                     Step::CollectDownTo(bytes) => {
                         let down_to = Some(Watermark::Bytes(bytes));
                         let options = GcOptions { down_to, ..GcOptions::default() };
                         let report = store.collect_garbage(&options).unwrap();
-                        let live: BTreeSet<usize> = roots.values().flatten().copied().collect();
+                        let live = live(&roots, &present);
                         let number = |path| paths.iter().position(|other| *other == path).unwrap();
                         for gone in report.collected.into_iter().map(number) {
                             assert!(!live.contains(&gone));
