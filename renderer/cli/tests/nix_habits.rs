@@ -349,7 +349,9 @@ fn settings_of_nix_are_options() {
         "x-y",
     ];
     assert_eq!(place.stdout("", &system), "\"x-y\"\n");
-    let said = place.refused("", &["eval", "--trusted-public-keys", "a:b", "--expr", "1"]);
+    let done = place.niphas("", &["eval", "--trusted-public-keys", "a:b", "--expr", "1"]);
+    assert_eq!(done.status.code(), Some(2));
+    let said = text(&done.stderr);
     assert!(said.contains("unexpected argument"), "{said}");
     // A setting that is read counts: this one forbids what is not committed.
     place.repository("dirty", &[("flake.nix", "{ outputs = _: { x = 1; }; }")]);
