@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # oracle is set by step_nix
 # The evaluation service, and the parts of it that need programs of their own to be tested with.
 
 # All of it, against a real API server.
@@ -8,9 +9,10 @@ step_eval_service() {
   NIPHAS_EVAL=$CARGO_TARGET_DIR/debug/niphas-eval ci/eval-service
 }
 
-# The client of Git hosts, and a real Gitea.
+# The client of Git hosts, Git LFS, and a real Gitea.
 step_forges() {
-  if command -v go >/dev/null; then ci/forges; else skip "Gitea is built with Go, which is not here"; fi
+  niphas
+  if command -v go >/dev/null; then NIPHAS_ORACLE=$oracle ci/forges; else skip "Gitea is built with Go, which is not here"; fi
 }
 
 # The pages in a browser.

@@ -60,6 +60,18 @@ impl Login {
         callbacks
     }
 
+    /// The header `Authorization` of a request to `url`: for requests about the repository that Git does not make. None for
+    /// other servers, and without a password.
+    pub fn authorization(&self, url: &str) -> Option<Secret> {
+        match &self.proof {
+            Proof::Password { username, password } if self.is_for(url) => {
+                let login = format!("{username}:{}", password.expose());
+                Some(format!("Basic {}", BASE64.encode(login.as_bytes())).into())
+            }
+            _ => None,
+        }
+    }
+
     fn answer(
         &self,
         url: &str,
@@ -180,6 +192,10 @@ mod tests {
         ] {
             assert!(!ours.is_for(other), "{other}");
         }
+        let header = ours.authorization("https://git.example.org/shop.git/info/lfs");
+        let header = header.expect("a header");
+        assert_eq!(header.expose(), "Basic Z2l0Om1hcmtlcg==");
+        assert!(ours.authorization("https://evil.org/shop.git").is_none());
         assert!(!format!("{ours:?}").contains("marker"));
         assert!(!login("http://git.example.org/a").is_for("http://git.example.org/a"));
     }

@@ -161,9 +161,19 @@ pub enum FlakeError {
     /// Uncommitted changes where they are refused.
     #[error("Git tree '{0}' is dirty")]
     Dirty(String),
-    /// Git LFS.
-    #[error("Git LFS is not supported: fetch '{0}' without 'lfs'")]
-    Lfs(String),
+    /// A repository with files in Git LFS, of which no server is known.
+    #[error(
+        "the Git LFS server of '{0}' is not known: it is asked over HTTP, so fetch the repository from an 'https://' URL, or set 'lfs.url' in its Git configuration"
+    )]
+    LfsServer(String),
+    /// A file that could not be fetched from Git LFS.
+    #[error("failed to fetch the file 'sha256:{oid}' from Git LFS: {reason}")]
+    LfsFile {
+        /// The SHA-256 of its contents.
+        oid: String,
+        /// The server's message, or what differs.
+        reason: String,
+    },
     /// Neither Git nor Nix say what that would mean.
     #[error("exportIgnore and submodules are not supported together yet")]
     ExportIgnoreSubmodules,

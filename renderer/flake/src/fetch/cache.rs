@@ -157,6 +157,19 @@ impl Cache {
         fs::rename(&file, &place).map_err(FlakeError::io("writing file", place))
     }
 
+    /// Where the file of Git LFS with this SHA-256 is, if it is there.
+    pub(super) fn large_file(&self, oid: &str) -> PathBuf {
+        self.root.join("lfs").join(oid)
+    }
+
+    /// Takes over the file of Git LFS at `path`, in a scratch folder. It must have been checked.
+    #[expect(clippy::disallowed_methods, reason = "a place named by a hash")]
+    pub(super) fn adopt_large_file(&self, path: &Path, oid: &str) -> Result<(), FlakeError> {
+        self.folder("lfs")?;
+        let place = self.large_file(oid);
+        fs::rename(path, &place).map_err(FlakeError::io("creating", place))
+    }
+
     /// The folder of a repository's clone, locked against other processes while the returned
     /// file is held.
     #[expect(clippy::disallowed_methods, reason = "a place named by a hash")]

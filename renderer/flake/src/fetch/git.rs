@@ -75,9 +75,6 @@ pub(super) struct Wanted<'a> {
 
 impl Fetcher {
     pub(super) fn find_git(&self, input: &Input, part: Part<'_>) -> Result<Found, FlakeError> {
-        if input.flag("lfs")? {
-            return Err(FlakeError::Lfs(input.to_string()));
-        }
         if input.flag("exportIgnore")? && input.flag("submodules")? {
             return Err(FlakeError::ExportIgnoreSubmodules);
         }
@@ -138,6 +135,7 @@ impl Fetcher {
             input.attrs_mut().set("revCount", count);
         }
         let (submodules, export_ignore) = (input.flag("submodules")?, input.flag("exportIgnore")?);
+        let lfs = input.flag("lfs")?;
         // The commit's name is the hash of its contents: Git checks it for each object that it reads.
         let flag = |set, name| if set { name } else { "" };
         let key = Key::new(
@@ -146,6 +144,7 @@ impl Fetcher {
                 &rev.to_string(),
                 flag(submodules, "submodules"),
                 flag(export_ignore, "exportIgnore"),
+                flag(lfs, "lfs"),
             ],
         );
         let (max_bytes, shown) = (self.settings.max_unpacked, place.to_string());
@@ -170,10 +169,14 @@ impl Fetcher {
             source.submodules = self.submodules(
                 (repository, place),
                 &source,
-                reference,
+                (reference, lfs),
                 scratch.path(),
                 part,
             )?;
+        }
+        if lfs {
+            let (of, folder) = ((repository, place), scratch.path());
+            source.large_files = self.large_files(of, &source, folder, part)?;
         }
         if let Some(expected) = specified.nar_hash()? {
             let got = source.nar_hash()?;

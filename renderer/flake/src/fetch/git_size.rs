@@ -33,6 +33,11 @@ pub(super) struct TreeSize {
 }
 
 impl TreeSize {
+    /// Of files whose contents are not in Git.
+    pub(super) fn of_bytes(bytes: u64) -> Self {
+        Self { entries: 0, bytes }
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             entries: self.entries.saturating_add(other.entries),

@@ -17,6 +17,7 @@ use nix_formats::hash::Hash;
 use nix_formats::nar::{MAX_DEPTH, MAX_TARGET_LEN};
 use tree_writer::Limits;
 
+use super::git_lfs::{LargeFile, MAX_POINTER};
 use super::git_size::{MAX_ENTRIES, Part, measure};
 use super::output::Output;
 use crate::error::FlakeError;
@@ -25,6 +26,9 @@ use crate::tree::{FileKind, SourceTree};
 pub(super) const GIT_LINK: i32 = 0o120_000;
 const GIT_EXECUTABLE: i32 = 0o100_755;
 
+/// The attributes that a work tree's .gitattributes give, and no others.
+const IN_TREE: AttrCheckFlags = AttrCheckFlags::FILE_THEN_INDEX.union(AttrCheckFlags::NO_SYSTEM);
+
 /// The tree of a commit, with what submodules put into it and less what `export-ignore` leaves out.
 pub(super) struct CommitTree<'a> {
     objects: Objects<'a>,
@@ -32,8 +36,10 @@ pub(super) struct CommitTree<'a> {
     limits: Limits,
     /// By their path. Other submodules are empty folders.
     pub(super) submodules: BTreeMap<String, SourceTree>,
-    /// A repository whose work tree has the commit's folders and .gitattributes.
-    attributes: Option<Repository>,
+    /// By their path: their contents are not in Git.
+    pub(super) large_files: BTreeMap<Vec<u8>, LargeFile>,
+    /// The attributes that leave files out; none if no file is.
+    export_ignore: Option<Repository>,
 }
 
 impl<'a> CommitTree<'a> {
@@ -59,7 +65,8 @@ impl<'a> CommitTree<'a> {
                 depth: MAX_DEPTH,
             },
             submodules: BTreeMap::new(),
-            attributes: None,
+            large_files: BTreeMap::new(),
+            export_ignore: None,
         })
     }
 
@@ -124,9 +131,15 @@ impl<'a> CommitTree<'a> {
                     output.symlink(name, blob.content())?;
                 }
                 Some(ObjectType::Blob) => {
-                    let blob = self.objects.blob(entry.id(), path)?;
                     let executable = entry.filemode() == GIT_EXECUTABLE;
-                    output.file(name, executable, blob.content())?;
+                    if let Some(LargeFile { size, place }) = self.large_files.get(&path[..]) {
+                        let mut file = regular_file::open_no_follow(place)
+                            .map_err(FlakeError::io("opening file", place))?;
+                        output.file_from(name, executable, *size, &mut file)?;
+                    } else {
+                        let blob = self.objects.blob(entry.id(), path)?;
+                        output.file(name, executable, blob.content())?;
+                    }
                 }
                 _ => return Err(refused(path, "has a type that no file can have")),
             }
@@ -151,16 +164,73 @@ impl<'a> CommitTree<'a> {
 
     /// Leaves out what `export-ignore` in the tree's .gitattributes says. `scratch` is a folder to work in.
     pub(super) fn honour_export_ignore(&mut self, scratch: &Path) -> Result<(), FlakeError> {
-        if !self.speaks_of_export_ignore(&self.root, &mut Vec::new())? {
-            return Ok(());
+        self.export_ignore = self.attributes("export-ignore", scratch)?;
+        Ok(())
+    }
+
+    /// Gives `each` the files that .gitattributes leaves to Git LFS: their paths and what stands in Git for them, which is none
+    /// if it is too large for a pointer. `scratch` is a folder to work in.
+    pub(super) fn files_of_lfs(
+        &self,
+        scratch: &Path,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<(), FlakeError> {
+        match self.attributes("filter", scratch)? {
+            Some(attributes) => self.visit_lfs(&attributes, &self.root, &mut Vec::new(), each),
+            None => Ok(()),
         }
-        let work_tree = scratch.join("attributes");
+    }
+
+    fn visit_lfs(
+        &self,
+        attributes: &Repository,
+        tree: &Tree<'_>,
+        path: &mut Vec<u8>,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<(), FlakeError> {
+        for entry in sorted_entries(tree, path)? {
+            let parent = path.len();
+            join(path, entry.name_bytes());
+            match entry.kind() {
+                _ if self.is_left_out(path)? => {}
+                Some(ObjectType::Tree) => {
+                    let child = self.objects.tree(entry.id(), path)?;
+                    self.visit_lfs(attributes, &child, path, each)?;
+                }
+                Some(ObjectType::Blob) if entry.filemode() != GIT_LINK => {
+                    let file = Path::new(OsStr::from_bytes(path));
+                    let filter = attribute(attributes, file, "filter", IN_TREE)?;
+                    if matches!(AttrValue::from_string(filter), AttrValue::String("lfs")) {
+                        let size = self.objects.size(entry.id(), path, u64::MAX)?;
+                        let is_short = size < MAX_POINTER;
+                        let blob = is_short.then(|| self.objects.blob(entry.id(), path));
+                        let blob = blob.transpose()?;
+                        each(path, blob.as_ref().map(Blob::content));
+                    }
+                }
+                _ => {}
+            }
+            path.truncate(parent);
+        }
+        Ok(())
+    }
+
+    /// A repository whose work tree has the commit's folders and .gitattributes; none if those do not speak of `attribute`.
+    fn attributes(
+        &self,
+        attribute: &str,
+        scratch: &Path,
+    ) -> Result<Option<Repository>, FlakeError> {
+        if !self.speaks_of(attribute.as_bytes(), &self.root, &mut Vec::new())? {
+            return Ok(None);
+        }
+        let work_tree = scratch.join(attribute);
         let output = Output::files(&work_tree, self.limits)?;
         self.put_into(Wanted::Attributes, output)?;
         let failed = || FlakeError::git("reading Git attributes");
         // With nothing in it, so that no other attributes than the tree's count.
         let repository = Repository::init_opts(
-            scratch.join("attributes.git"),
+            scratch.join(format!("{attribute}.git")),
             RepositoryInitOptions::new()
                 .bare(true)
                 .external_template(false),
@@ -169,12 +239,12 @@ impl<'a> CommitTree<'a> {
         repository
             .set_workdir(&work_tree, false)
             .map_err(failed())?;
-        self.attributes = Some(repository);
-        Ok(())
+        Ok(Some(repository))
     }
 
-    fn speaks_of_export_ignore(
+    fn speaks_of(
         &self,
+        attribute: &[u8],
         tree: &Tree<'_>,
         path: &mut Vec<u8>,
     ) -> Result<bool, FlakeError> {
@@ -184,16 +254,14 @@ impl<'a> CommitTree<'a> {
             let found = match entry.kind() {
                 Some(ObjectType::Tree) => {
                     let child = self.objects.tree(entry.id(), path)?;
-                    self.speaks_of_export_ignore(&child, path)?
+                    self.speaks_of(attribute, &child, path)?
                 }
-                _ if is_attributes(&entry) => {
-                    let needle = b"export-ignore";
-                    self.objects
-                        .blob(entry.id(), path)?
-                        .content()
-                        .windows(needle.len())
-                        .any(|window| window == needle)
-                }
+                _ if is_attributes(&entry) => self
+                    .objects
+                    .blob(entry.id(), path)?
+                    .content()
+                    .windows(attribute.len())
+                    .any(|window| window == attribute),
                 _ => false,
             };
             if found {
@@ -205,11 +273,10 @@ impl<'a> CommitTree<'a> {
     }
 
     fn is_left_out(&self, path: &[u8]) -> Result<bool, FlakeError> {
-        let Some(repository) = &self.attributes else {
+        let Some(repository) = &self.export_ignore else {
             return Ok(false);
         };
-        let flags = AttrCheckFlags::FILE_THEN_INDEX | AttrCheckFlags::NO_SYSTEM;
-        is_export_ignored(repository, Path::new(OsStr::from_bytes(path)), flags)
+        is_export_ignored(repository, Path::new(OsStr::from_bytes(path)), IN_TREE)
     }
 }
 
@@ -355,13 +422,22 @@ pub(super) fn is_export_ignored(
     path: &Path,
     flags: AttrCheckFlags,
 ) -> Result<bool, FlakeError> {
-    let value = repository
-        .get_attr(path, "export-ignore", flags)
+    let value = attribute(repository, path, "export-ignore", flags)?;
+    Ok(matches!(AttrValue::from_string(value), AttrValue::True))
+}
+
+fn attribute<'r>(
+    repository: &'r Repository,
+    path: &Path,
+    name: &str,
+    flags: AttrCheckFlags,
+) -> Result<Option<&'r str>, FlakeError> {
+    repository
+        .get_attr(path, name, flags)
         .map_err(FlakeError::git(format!(
             "looking up the Git attributes of '{}'",
             path.display()
-        )))?;
-    Ok(matches!(AttrValue::from_string(value), AttrValue::True))
+        )))
 }
 
 fn not_found(path: &[u8], error: git2::Error) -> FlakeError {
@@ -388,7 +464,7 @@ fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn show(path: &[u8]) -> String {
+pub(super) fn show(path: &[u8]) -> String {
     let path = if path.is_empty() { b"/" } else { path };
     String::from_utf8_lossy(path).into_owned()
 }

@@ -11,7 +11,9 @@ use niphas_http::{
     is_same_origin, next_hop, retry_after,
 };
 use nix_formats::chain;
-use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION};
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,8 +28,16 @@ pub(super) struct Request<'a> {
     pub(super) credentials: &'a [(String, Secret)],
     /// Only if it has changed since.
     pub(super) etag: Option<&'a str>,
+    /// What is sent; none to only ask for what is at the URL.
+    pub(super) post: Option<Post>,
     /// The most bytes that are taken.
     pub(super) limit: u64,
+}
+
+/// What is sent to a server, which answers with the same media type. A redirect does not change the method.
+pub(super) struct Post {
+    pub(super) media_type: &'static str,
+    pub(super) body: String,
 }
 
 /// A finished download.
@@ -148,14 +158,21 @@ impl Http {
         let origin = url.clone();
         let mut hops = 0;
         loop {
-            let mut get = client.get(url.clone());
+            let mut ask = match &request.post {
+                None => client.get(url.clone()),
+                Some(post) => client
+                    .post(url.clone())
+                    .header(CONTENT_TYPE, post.media_type)
+                    .header(ACCEPT, post.media_type)
+                    .body(post.body.clone()),
+            };
             if is_same_origin(&origin, &url) {
-                get = get.headers(credentials.clone());
+                ask = ask.headers(credentials.clone());
             }
             if let Some(etag) = request.etag {
-                get = get.header(IF_NONE_MATCH, etag);
+                ask = ask.header(IF_NONE_MATCH, etag);
             }
-            let sent = get.send().await;
+            let sent = ask.send().await;
             let response = sent.map_err(|error| self.problem(error, &url))?;
             let Some(location) = location(&response) else {
                 return Ok(response);

@@ -7,6 +7,7 @@ mod cache;
 mod fetched;
 mod forge;
 mod git;
+mod git_lfs;
 mod git_remote;
 mod git_size;
 mod git_tree;

@@ -110,7 +110,7 @@ impl Fetcher {
         &self,
         (repository, place): (&Repository, &Place),
         commit: &CommitTree<'_>,
-        reference: &str,
+        (reference, lfs): (&str, bool),
         scratch: &Path,
         part: Part<'_>,
     ) -> Result<BTreeMap<String, SourceTree>, FlakeError> {
@@ -141,6 +141,9 @@ impl Fetcher {
             }
             attrs.set("rev", entry.id().to_string());
             attrs.set("submodules", true);
+            if lfs {
+                attrs.set("lfs", true);
+            }
             attrs.set("allRefs", true);
             let input = Input::from_attrs(attrs)?;
             let found = part

@@ -133,6 +133,7 @@ impl Fetcher {
             url,
             credentials: headers,
             etag,
+            post: None,
             limit,
         };
         self.settings.may_ask(url)?;

@@ -85,6 +85,7 @@ fn fetch(url: &str, token: Option<&str>) -> Result<String, String> {
         url,
         credentials: &credentials,
         etag: None,
+        post: None,
         limit: 1 << 20,
     };
     match http().download(&request, &file) {
