@@ -11,8 +11,7 @@
         niphas.lib.mkEnvironment (
           {
             systems = [ "x86_64-linux" "aarch64-linux" ];
-            # The packages of the other example. A team has those of nixpkgs, or its own.
-            pkgsFor = import "${niphas}/examples/hello/packages.nix";
+            pkgsFor = import ./packages.nix;
             workloads = import ./workloads.nix { platform = import ./platform; };
             manifests = [ ./manifests ];
           }

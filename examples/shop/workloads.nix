@@ -1,4 +1,4 @@
-# The workloads by name. The programs are those of examples/hello: `serve PORT FILE` and `tick SECONDS FILE`.
+# The workloads by name. hello has `serve PORT FILE` and `tick SECONDS FILE`; print prints a file, and ends.
 { platform }:
 {
   # Of the platform's class, with a route that sends old addresses to new ones.
@@ -34,8 +34,8 @@
     ports.http = 8080;
     env.DATABASE = "database-0.database-pods:8080";
     initContainers.migrate = {
-      package = pkgs.hello;
-      args = [ "tick" "0" "/nix/roots/greeting" ];
+      package = pkgs.print;
+      args = [ "/nix/roots/greeting" ];
     };
     initContainers.exporter = {
       package = pkgs.hello-site;
@@ -94,8 +94,8 @@
 
   reports = { pkgs, ... }: {
     kind = "CronJob";
-    package = pkgs.hello;
-    args = [ "tick" "0" "/nix/roots/greeting" ];
+    package = pkgs.print;
+    args = [ "/nix/roots/greeting" ];
     roots.greeting = pkgs.greeting;
     cronJob = { schedule = "30 3 * * *"; timeZone = "Europe/Vienna"; concurrencyPolicy = "Forbid"; };
     job.podFailurePolicy.rules = [ { action = "FailJob"; onExitCodes = { operator = "In"; values = [ 42 ]; }; } ];

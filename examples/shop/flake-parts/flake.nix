@@ -12,7 +12,7 @@
 
       # Workloads get the `pkgs` of `perSystem`. Those who have nixpkgs leave this out.
       perSystem = { system, ... }: {
-        _module.args.pkgs = import "${inputs.niphas}/examples/hello/packages.nix" system;
+        _module.args.pkgs = import ../packages.nix system;
       };
 
       niphas.environments = {

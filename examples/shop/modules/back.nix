@@ -1,9 +1,9 @@
-# What customers do not see.
+# What customers do not see. print prints a file, and ends.
 let
   greets = { pkgs, ... }: { roots.greeting = pkgs.greeting; };
 in
 {
-  # All run the same program, so the group says it once.
+  # Most run the same program, so the group says it once.
   groups.back.defaults = { pkgs, ... }: { package = pkgs.hello; };
 
   # Two programs beside it: one that runs before, and one that runs on.
@@ -13,8 +13,8 @@ in
     ports.http = 8080;
     env.DATABASE = "database-0.database-pods:8080";
     initContainers.migrate = {
-      package = pkgs.hello;
-      args = [ "tick" "0" "/nix/roots/greeting" ];
+      package = pkgs.print;
+      args = [ "/nix/roots/greeting" ];
     };
     initContainers.exporter = {
       package = pkgs.hello-site;
@@ -52,10 +52,11 @@ in
     replicas = 1;
   };
 
-  groups.back.workloads.reports = {
+  groups.back.workloads.reports = { pkgs, ... }: {
     imports = [ greets ];
     kind = "CronJob";
-    args = [ "tick" "0" "/nix/roots/greeting" ];
+    package = pkgs.print;
+    args = [ "/nix/roots/greeting" ];
     cronJob = { schedule = "30 3 * * *"; timeZone = "Europe/Vienna"; concurrencyPolicy = "Forbid"; };
     job.podFailurePolicy.rules = [ { action = "FailJob"; onExitCodes = { operator = "In"; values = [ 42 ]; }; } ];
   };

@@ -1,4 +1,4 @@
-# What customers see. The programs are those of examples/hello: `serve PORT FILE` and `tick SECONDS FILE`.
+# What customers see. hello has `serve PORT FILE` and `tick SECONDS FILE`.
 {
   # Of the platform's class, with a route that sends old addresses to new ones.
   workloads.storefront = { pkgs, namespace, ... }: {

@@ -16,7 +16,7 @@
             module
             {
               systems = [ "x86_64-linux" "aarch64-linux" ];
-              pkgsFor = import "${niphas}/examples/hello/packages.nix";
+              pkgsFor = import ../packages.nix;
             }
           ];
         };
