@@ -25,7 +25,8 @@ start_controllers() {
     --authentication-kubeconfig="$STATE/controller-manager.conf" \
     --authorization-kubeconfig="$STATE/controller-manager.conf" \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
-    --use-service-account-credentials=true --leader-elect=false --bind-address="$LOOPBACK" --node-monitor-grace-period=30s
+    --use-service-account-credentials=true --leader-elect=false --bind-address="$LOOPBACK" --node-monitor-grace-period=30s \
+    --resource-quota-sync-period=5s
   start cp kube-scheduler "$PARTS/kube-scheduler" --kubeconfig="$STATE/scheduler.conf" \
     --authentication-kubeconfig="$STATE/scheduler.conf" --authorization-kubeconfig="$STATE/scheduler.conf" \
     --leader-elect=false --bind-address="$LOOPBACK"

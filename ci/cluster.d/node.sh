@@ -138,6 +138,7 @@ cgroupDriver: cgroupfs
 cgroupRoot: /node$1
 failCgroupV1: false
 failSwapOn: false
+podLogsDir: $2/pod-logs
 protectKernelDefaults: false
 oomScoreAdj: 0
 maxOpenFiles: 20000
