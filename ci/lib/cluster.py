@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -106,3 +107,34 @@ def deploy_driver(key: str) -> None:
     kubectl("rollout", "status", "daemonset/niphas-csi", "--namespace", "niphas-system", "--timeout", "60s")
     wait("kubelet to take the driver", lambda: all(node["spec"].get("drivers") for node in objects("csinodes")))
     seen("kubelet registered the driver on every node")
+
+
+def deploy_operator() -> None:
+    """Installs deploy/operator.yaml, with the definition of NiphasWorkload."""
+    for file in ("crd", "operator"):
+        kubectl("apply", "--server-side", "--filename", ROOT / f"deploy/{file}.yaml")
+    kubectl("rollout", "status", "deployment/niphas-operator", "--namespace", "niphas-system", "--timeout", "60s")
+    holder = wait("a replica of the operator to lead", leader)
+    seen(f"the operator leads: {holder}")
+
+
+def leader() -> str | None:
+    """The replica of the operator that leads."""
+    leases = objects("leases", "--namespace", "niphas-system")
+    holders = [lease["spec"].get("holderIdentity") for lease in leases if lease["metadata"]["name"] == "niphas-operator"]
+    return holders[0] if holders else None
+
+
+def condition(namespace: str, workload: str, name: str) -> dict:
+    """A condition of a workload; one that says nothing as long as there is none."""
+    item = json.loads(kubectl("get", "niphasworkload", workload, "--namespace", namespace, "--output", "json"))
+    found = [one for one in item.get("status", {}).get("conditions", []) if one["type"] == name]
+    return found[0] if found else {"status": "Unknown"}
+
+
+def install_gateway_api() -> None:
+    """The definitions of the Gateway API, of the version that ci/apiserver has."""
+    version = re.search(r"^GATEWAY_API_VERSION=(\S+)$", (ROOT / "ci/apiserver").read_text(), re.MULTILINE)[1]
+    module = json.loads(run("go", "mod", "download", "-json", f"sigs.k8s.io/gateway-api@{version}"))["Dir"]
+    kubectl("apply", "--server-side", "--filename", f"{module}/config/crd/standard")
+    kubectl("wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s")

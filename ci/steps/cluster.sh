@@ -10,6 +10,14 @@ step_e2e() {
   NIPHAS_ORACLE=$oracle ci/e2e
 }
 
+# The larger example, applied and running.
+step_shop() {
+  has_go || return 0
+  niphas
+  node_programs
+  ci/shop
+}
+
 # Builds of the evaluation service, as Jobs on nodes.
 step_eval_builds() {
   has_go || return 0
