@@ -39,6 +39,18 @@ step_example_shop() {
   NIPHAS_ORACLE=$compared ci/example-shop "${checkouts[@]}"
 }
 
+# What the repository's own flake offers.
+step_flake_outputs() {
+  niphas
+  if [[ $("$oracle/nix" --version) != *" 2.34"* ]]; then
+    skip "what the flake shows is compared with Nix 2.34"
+    return
+  fi
+  local nixpkgs=${NIPHAS_SOURCES:-$NIPHAS_CI_CACHE/sources}/NixOS+nixpkgs
+  [[ -d $nixpkgs ]] || { skip "package.nix is evaluated with a checkout of NixOS/nixpkgs" && nixpkgs=''; }
+  NIPHAS_ORACLE=$oracle ci/flake-outputs "$nixpkgs"
+}
+
 # Lock files of flakes with all kinds of inputs, and what `niphas flake` and `eval` say of flakes, are real Nix's.
 step_flakes() {
   niphas
