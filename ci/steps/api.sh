@@ -28,6 +28,18 @@ step_kubeconform() {
   ci/kubeconform
 }
 
+# Helm, built once from its Go module.
+HELM_VERSION=v3.19.4
+
+# How charts of others are delivered: as objects of Argo CD and Flux, or rendered by Helm.
+step_charts() {
+  has_go || return 0
+  niphas
+  local folder=$NIPHAS_CI_CACHE/helm-$HELM_VERSION
+  [[ -x $folder/helm ]] || GOBIN=$folder CGO_ENABLED=0 go install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
+  PATH=$PATH:$folder ci/charts
+}
+
 # The health check that Argo CD gets, asked of Argo CD.
 step_argocd_health() {
   has_go || return 0
