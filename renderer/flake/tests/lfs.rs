@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use niphas_git::{Login, Proof};
 use nix_flake::{Attrs, FetchSettings, Fetcher, Input, UseRegistries};
 use nix_formats::hash::{HashAlgorithm, HashFormat};
 use serde_json::{Value, json};
 
-use niphas_git::{Login, Proof};
 use support::{World, oracle, report};
 
 /// A request: its first line and headers, and what was sent.
