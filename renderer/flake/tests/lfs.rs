@@ -402,7 +402,7 @@ fn sizes_are_counted_before_anything_is_fetched() {
     ] {
         let world = repository(&[("a.bin", text)], server.address);
         let error = fetch(&world, |found| {
-            (found.max_unpacked, found.max_download) = settings
+            (found.max_unpacked, found.max_download) = settings;
         });
         let error = error.err().expect("an error");
         let is_limit = error.contains("larger than") || error.contains("of at most");
@@ -439,7 +439,7 @@ fn a_login_goes_to_the_server_of_the_repository_only() {
     };
     let login = Login::new(&format!("http://{}/o/r.git", server.address), proof).expect("a URL");
     fetch(&world, |settings| {
-        settings.git_login = Some(Arc::new(login))
+        settings.git_login = Some(Arc::new(login));
     })
     .expect("the tree");
     let asked = server.asked();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository};
+use git2::{Commit, Oid, Repository};
 use nix_formats::hash::HashFormat;
 
 use super::cache::Key;
@@ -161,23 +161,8 @@ impl Fetcher {
         }
         let scratch = self.cache.scratch()?;
         let before = part.whole();
-        let mut source = CommitTree::new(repository, &shown, &commit, part, max_bytes)?;
-        if export_ignore {
-            source.honour_export_ignore(scratch.path())?;
-        }
-        if submodules {
-            source.submodules = self.submodules(
-                (repository, place),
-                &source,
-                (reference, lfs),
-                scratch.path(),
-                part,
-            )?;
-        }
-        if lfs {
-            let (of, folder) = ((repository, place), scratch.path());
-            source.large_files = self.large_files(of, &source, folder, part)?;
-        }
+        let of = (repository, place, reference);
+        let source = self.commit_tree(of, &commit, &input, scratch.path(), part)?;
         if let Some(expected) = specified.nar_hash()? {
             let got = source.nar_hash()?;
             if got != expected {
@@ -199,6 +184,32 @@ impl Fetcher {
             tree,
             nar_hash: Some(nar_hash),
         })
+    }
+
+    /// The tree of a commit as `input` wants it: with submodules and files of Git LFS, less what is left out of exports. `scratch`
+    /// is a folder to work in.
+    fn commit_tree<'r>(
+        &self,
+        (repository, place, reference): (&'r Repository, &Place, &str),
+        commit: &Commit<'r>,
+        input: &Input,
+        scratch: &Path,
+        part: Part<'_>,
+    ) -> Result<CommitTree<'r>, FlakeError> {
+        let max_bytes = self.settings.max_unpacked;
+        let mut source = CommitTree::new(repository, &place.to_string(), commit, part, max_bytes)?;
+        let lfs = input.flag("lfs")?;
+        if input.flag("exportIgnore")? {
+            source.honour_export_ignore(scratch)?;
+        }
+        let of = (repository, place);
+        if input.flag("submodules")? {
+            source.submodules = self.submodules(of, &source, (reference, lfs), scratch, part)?;
+        }
+        if lfs {
+            source.large_files = self.large_files(of, &source, scratch, part)?;
+        }
+        Ok(source)
     }
 
     /// How many commits `rev` has behind it, itself included.

@@ -303,8 +303,8 @@ fn endpoint(url: &Url) -> String {
     url.fragment.clear();
     let text = url.expose();
     let text = text.trim_end_matches('/');
-    let suffix = if text.ends_with(".git") { "" } else { ".git" };
-    format!("{text}{suffix}/info/lfs")
+    let text = text.strip_suffix(".git").unwrap_or(text);
+    format!("{text}.git/info/lfs")
 }
 
 /// The answer to a question for files.

@@ -26,6 +26,9 @@ use crate::tree::{FileKind, SourceTree};
 pub(super) const GIT_LINK: i32 = 0o120_000;
 const GIT_EXECUTABLE: i32 = 0o100_755;
 
+/// What is done with a file of Git LFS: its path, and what stands in Git for it, which is none if it is too large for a pointer.
+type FileOfLfs<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// The attributes that a work tree's .gitattributes give, and no others.
 const IN_TREE: AttrCheckFlags = AttrCheckFlags::FILE_THEN_INDEX.union(AttrCheckFlags::NO_SYSTEM);
 
@@ -168,12 +171,11 @@ impl<'a> CommitTree<'a> {
         Ok(())
     }
 
-    /// Gives `each` the files that .gitattributes leaves to Git LFS: their paths and what stands in Git for them, which is none
-    /// if it is too large for a pointer. `scratch` is a folder to work in.
+    /// Gives `each` the files that .gitattributes leaves to Git LFS. `scratch` is a folder to work in.
     pub(super) fn files_of_lfs(
         &self,
         scratch: &Path,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+        each: &mut FileOfLfs<'_>,
     ) -> Result<(), FlakeError> {
         match self.attributes("filter", scratch)? {
             Some(attributes) => self.visit_lfs(&attributes, &self.root, &mut Vec::new(), each),
@@ -186,7 +188,7 @@ impl<'a> CommitTree<'a> {
         attributes: &Repository,
         tree: &Tree<'_>,
         path: &mut Vec<u8>,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+        each: &mut FileOfLfs<'_>,
     ) -> Result<(), FlakeError> {
         for entry in sorted_entries(tree, path)? {
             let parent = path.len();
