@@ -29,8 +29,9 @@
         in
         {
           type = "derivation";
-          name = "niphas";
-          inherit system;
+          pname = "niphas";
+          inherit system version;
+          name = "niphas-${version}";
           inherit (package) all drvPath out outPath outputName outputs;
           meta = {
             inherit description;
@@ -38,6 +39,8 @@
             outputsToInstall = [ "out" ];
           };
         };
+      inherit (fromTOML (builtins.readFile ./Cargo.toml)) workspace;
+      inherit (workspace.package) version;
       description = "Renders flakes to GitOps repositories, and evaluates, builds and caches";
 
       # A derivation that there is only if what it is about holds: an empty folder, which Nix itself makes on every system.
