@@ -79,6 +79,12 @@ def peak_mib(command, environment, output):
 
 def once(command, environment, output):
     """The wall time and the most resident memory of one run."""
+    taken, _, memory = once_with_processors(command, environment, output)
+    return taken, memory
+
+
+def once_with_processors(command, environment, output):
+    """The wall time, the time of processors, and the most resident memory of one run."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     start = time.perf_counter()
     starter = _spawn(["setsid", "--fork", *command], environment, output)
@@ -86,7 +92,7 @@ def once(command, environment, output):
     _, status, usage = os.wait4(-1, 0)
     taken = time.perf_counter() - start
     _check(status, command, output)
-    return taken, usage.ru_maxrss / 1024
+    return taken, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def compare(commands, environment, folder, least_runs=5, before_each=lambda: None):

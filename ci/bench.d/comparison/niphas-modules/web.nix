@@ -1,0 +1,1 @@
+../niphas/web.nix
