@@ -15,6 +15,7 @@
 mod membership;
 mod part;
 mod pursuit;
+mod rate;
 mod receivers;
 mod standing;
 mod uploads;
@@ -22,6 +23,7 @@ mod uploads;
 pub use membership::{Homes, Member, Membership, Name};
 pub use part::{FileId, PART_SIZE, Part};
 pub use pursuit::{Need, Pursuit, Role, Source};
+pub use rate::Rate;
 pub use receivers::{Place, Receivers};
 pub use standing::{Fault, Standing};
 pub use uploads::Uploads;

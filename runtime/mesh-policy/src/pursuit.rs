@@ -52,7 +52,9 @@ const MOST_AVOIDED: usize = 3;
 #[derive(Debug, Clone)]
 pub struct Pursuit {
     me: Name,
+    /// Those to ask before the origin.
     homes: Vec<(Name, Role)>,
+    /// Those to ask after it.
     keepers: Vec<Name>,
     /// The home that is asked, or was before `holder`; after all homes the origin, and after that keepers.
     at: usize,
@@ -79,6 +81,21 @@ impl Pursuit {
         if need != Need::OfAll && is_home {
             ways.extend(before_me(&homes.of_all, Role::Home).0);
         }
+        // The home of all zones may have come only now: the one before it may have the part.
+        if ways.is_empty()
+            && let Some(before) = homes.of_all.iter().find(|name| *name != me)
+        {
+            ways.push((Name::clone(before), Role::Keeper));
+        }
+        Self::with_ways(me, homes, ways)
+    }
+
+    /// The way to what nothing verifies that comes from a peer: the origin first, and others only if it fails.
+    pub fn origin_first(me: &Name, homes: &Homes) -> Self {
+        Self::with_ways(me, homes, Vec::new())
+    }
+
+    fn with_ways(me: &Name, homes: &Homes, ways: Vec<(Name, Role)>) -> Self {
         let all = homes.of_zone.iter().chain(&homes.of_all).chain(&homes.next);
         let mut keepers: Vec<Name> = Vec::new();
         for name in all {
@@ -124,7 +141,9 @@ impl Pursuit {
 
     /// The home that was asked names another peer.
     pub fn redirected(&mut self, to: Name) {
-        let is_answer = self.holder.is_none() && self.at < self.homes.len();
+        let asked = self.homes.get(self.at);
+        let is_home = asked.is_some_and(|(_, role)| *role != Role::Keeper);
+        let is_answer = self.holder.is_none() && is_home;
         if is_answer && to != self.me && !self.avoiding.contains(&to) {
             self.holder = Some(to);
         } else {
@@ -149,7 +168,9 @@ impl Pursuit {
     /// for it takes its place, and may be asked by the very node that it waits for. False: nothing changes.
     pub fn promote(&mut self, homes: &Homes, need: Need) -> bool {
         let lower = match (self.homes.get(self.at), need) {
-            (None, _) | (_, Need::Own) | (Some((_, Role::Home)), Need::OfZone) => false,
+            (None | Some((_, Role::Keeper)), _)
+            | (_, Need::Own)
+            | (Some((_, Role::Home)), Need::OfZone) => false,
             (Some(_), Need::OfZone | Need::OfAll) => true,
         };
         if lower {

@@ -108,6 +108,18 @@ impl Receivers {
         Place::Here
     }
 
+    /// Another that came before `receiver`, for a home that can serve no more: of those with the fewest to serve the first.
+    pub fn instead(&mut self, receiver: &Name, avoiding: &[Name]) -> Option<Name> {
+        let own = *self.by_name.get(receiver)?;
+        let serves =
+            |seat: &Seat| seat.complaints < MOST_COMPLAINTS && !avoiding.contains(&seat.name);
+        let earlier = (0..own).filter(|&seat| serves(&self.seats[seat]));
+        let parent = earlier.min_by_key(|&seat| self.seats[seat].children)?;
+        let parent = &mut self.seats[parent];
+        parent.children += 1;
+        Some(Name::clone(&parent.name))
+    }
+
     fn is_open(&self, seat: &Seat) -> bool {
         seat.children < self.fan_out && seat.complaints < MOST_COMPLAINTS
     }

@@ -82,6 +82,12 @@ impl Standing {
         }
     }
 
+    /// How long a peer is not asked from now on. None: it may be asked.
+    pub fn avoided_for(&self, peer: &str, now: Duration) -> Option<Duration> {
+        let left = self.failed.get(peer)?.until.checked_sub(now)?;
+        (!left.is_zero()).then_some(left)
+    }
+
     /// The peers that are not asked now.
     pub fn avoided(&self, now: Duration) -> usize {
         let failed = self.failed.values();

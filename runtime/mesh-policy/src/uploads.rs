@@ -46,6 +46,16 @@ impl Uploads {
         }
     }
 
+    /// How many there are to a peer.
+    pub fn of(&self, peer: &str) -> usize {
+        self.of.get(peer).copied().unwrap_or(0)
+    }
+
+    /// How many there may be.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use niphas_mesh_policy::{
-    Fault, FileId, Homes, Member, Membership, Name, Need, PART_SIZE, Part, Place, Pursuit,
+    Fault, FileId, Homes, Member, Membership, Name, Need, PART_SIZE, Part, Place, Pursuit, Rate,
     Receivers, Role, Source, Standing, Uploads,
 };
 use proptest::prelude::*;
@@ -205,8 +205,78 @@ fn the_home_of_a_zone_asks_that_of_all_zones_and_that_asks_the_origin() {
     // What a peer asks for as of a home is asked of no home of the same rank, whatever this node takes for one.
     let pursuit = Pursuit::new(&name(5), &homes, Need::OfZone);
     assert_eq!(pursuit.source(), peer(8, Role::Home));
-    let pursuit = Pursuit::new(&name(5), &homes, Need::OfAll);
+    let mut pursuit = Pursuit::new(&name(5), &homes, Need::OfAll);
+    assert_eq!(pursuit.source(), peer(8, Role::Keeper));
+    pursuit.failed();
     assert_eq!(pursuit.source(), Source::Origin);
+}
+
+#[test]
+fn a_home_that_came_only_now_asks_the_one_before_it_whether_it_has_the_part() {
+    let homes = Homes {
+        of_zone: vec![name(1), name(2)],
+        of_all: vec![name(1), name(8)],
+        next: Vec::new(),
+    };
+    let mut pursuit = Pursuit::new(&name(1), &homes, Need::Own);
+    assert_eq!(pursuit.source(), peer(8, Role::Keeper));
+    // It knows of no other, whatever it says.
+    pursuit.redirected(name(6));
+    assert_eq!(pursuit.source(), Source::Origin);
+    pursuit.failed();
+    assert_eq!(pursuit.source(), peer(2, Role::Keeper));
+    pursuit.failed();
+    assert_eq!(pursuit.source(), Source::Nowhere);
+}
+
+#[test]
+fn what_nothing_verifies_is_asked_of_the_origin_first() {
+    let homes = Homes {
+        of_zone: vec![name(1), name(2)],
+        of_all: vec![name(8), name(1)],
+        next: Vec::new(),
+    };
+    let mut pursuit = Pursuit::origin_first(&name(2), &homes);
+    assert!(!pursuit.promote(&homes, Need::OfAll));
+    assert_eq!(pursuit.source(), Source::Origin);
+    pursuit.failed();
+    assert_eq!(pursuit.source(), peer(1, Role::Keeper));
+    pursuit.failed();
+    assert_eq!(pursuit.source(), peer(8, Role::Keeper));
+    pursuit.failed();
+    assert_eq!(pursuit.source(), Source::Nowhere);
+}
+
+#[test]
+fn a_home_that_can_serve_no_more_names_one_that_came_before() {
+    let mut receivers = Receivers::new(PART_SIZE);
+    assert_eq!(receivers.instead(&name(0), &[]), None);
+    tree(&mut receivers, 4);
+    assert_eq!(receivers.instead(&name(0), &[]), None);
+    assert_eq!(receivers.instead(&name(1), &[]), Some(name(0)));
+    assert_eq!(receivers.instead(&name(1), &[name(0)]), None);
+    // Of those that serve the fewest the first.
+    let mut named = |_| receivers.instead(&name(3), &[]).unwrap();
+    let named: Vec<Name> = (0..5).map(&mut named).collect();
+    assert_eq!(named, [1, 2, 1, 2, 1].map(name));
+}
+
+#[test]
+fn bytes_are_sent_at_their_rate_and_what_was_saved_up_at_once() {
+    let milliseconds = Duration::from_millis;
+    let mut rate = Rate::new(1_000_000);
+    let start = milliseconds(5_000);
+    // A tenth of a second is saved up.
+    let waits = [60_000, 60_000, 500_000, 0].map(|bytes| rate.take(bytes, start));
+    assert_eq!(waits, [0, 0, 20, 520].map(milliseconds));
+    // Later it is free, and saved no more than before.
+    let later = milliseconds(60_000);
+    assert_eq!(rate.take(100_000, later), Duration::ZERO);
+    assert_eq!(rate.take(1, later), Duration::ZERO);
+    assert_eq!(rate.take(1_000_000, later), Duration::from_micros(1));
+    let mut slow = Rate::new(0);
+    slow.take(u64::MAX, later);
+    assert!(slow.take(1, later) > Duration::from_hours(1));
 }
 
 #[test]
@@ -224,10 +294,10 @@ fn a_node_that_is_asked_as_home_waits_for_no_other_home_of_its_rank() {
     assert_eq!(pursuit.source(), peer(8, Role::Home));
     assert!(!pursuit.promote(&homes, Need::OfZone), "it is that already");
     assert!(pursuit.promote(&homes, Need::OfAll));
-    assert_eq!(pursuit.source(), Source::Origin);
+    assert_eq!(pursuit.source(), peer(8, Role::Keeper));
     assert!(!pursuit.promote(&homes, Need::OfAll));
     assert!(of_all.promote(&homes, Need::OfAll));
-    assert_eq!(of_all.source(), Source::Origin);
+    assert_eq!(of_all.source(), peer(8, Role::Keeper));
     // The first home of the zone does what one has to do that is asked as such.
     let mut home = Pursuit::new(&name(1), &homes, Need::Own);
     assert!(!home.promote(&homes, Need::OfZone));

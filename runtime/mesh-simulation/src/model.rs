@@ -257,9 +257,10 @@ impl<'a> Model<'a> {
             return self.at(self.now + CONNECT_TIME, answer(None));
         }
         let tree = match role {
-            Role::Holder | Role::Keeper if !self.nodes[node].arrivals.contains_key(&part) => {
+            Role::Holder if !self.nodes[node].arrivals.contains_key(&part) => {
                 return self.at(back, answer(None));
             }
+            Role::Keeper if !self.has_all(node, part) => return self.at(back, answer(None)),
             Role::Holder | Role::Keeper => return self.serve(Some(node), by, part),
             Role::ZoneHome => {
                 self.asked_as_home(node, by, part, Need::OfZone);
@@ -283,6 +284,11 @@ impl<'a> Model<'a> {
         }
     }
 
+    fn has_all(&self, node: usize, part: usize) -> bool {
+        let arrival = self.nodes[node].arrivals.get(&part);
+        arrival.is_some_and(|arrival| arrival.here >= self.parts[part].pieces)
+    }
+
     fn asked_as_home(&mut self, node: usize, by: usize, part: usize, need: Need) {
         self.begin(node, part, need);
         let has = self.nodes[by].arrivals.get(&part).map_or(0, |of| of.here);
@@ -300,21 +306,23 @@ impl<'a> Model<'a> {
 
     fn answered(&mut self, node: usize, part: usize, peer: Option<Name>) {
         let now = Duration::from_nanos(self.now);
-        let node_number = node;
-        let node = &mut self.nodes[node];
-        let Some(arrival) = node.arrivals.get_mut(&part) else {
+        let Some(arrival) = self.nodes[node].arrivals.get_mut(&part) else {
             return;
         };
         match (peer, arrival.pursuit.source()) {
             (Some(peer), _) => arrival.pursuit.redirected(peer),
             (None, Source::Peer { name, .. }) => {
                 let asked = Duration::from_nanos(arrival.asked);
-                node.standing.failed(&name, Fault::Unreachable, asked, now);
                 arrival.pursuit.failed();
+                // One that has not the part is well.
+                if !self.nodes[self.numbers[&name]].is_alive {
+                    let standing = &mut self.nodes[node].standing;
+                    standing.failed(&name, Fault::Unreachable, asked, now);
+                }
             }
             (None, Source::Origin | Source::Nowhere) => {}
         }
-        self.ask(node_number, part);
+        self.ask(node, part);
     }
 
     /// Begins to send a part, from the piece on that its receiver lacks.

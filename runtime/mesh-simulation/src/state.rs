@@ -34,7 +34,7 @@ pub(crate) enum Event {
     Piece(usize),
 }
 
-pub(crate) const ROLES: [Role; 3] = [Role::ZoneHome, Role::Home, Role::Holder];
+pub(crate) const ROLES: [Role; 4] = [Role::ZoneHome, Role::Home, Role::Holder, Role::Keeper];
 
 /// A part of a file that goes from one to another.
 pub(crate) struct Flow {
