@@ -3,15 +3,41 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use niphas_daemon::LogFormat;
 use niphas_mesh::{Accounts, Members, MeshOptions, ServiceName};
+use niphas_terminal::OutputFormat;
 use url::Url;
 
 /// Share what nodes fetch from binary caches, while it is still arriving.
 #[derive(Debug, Parser)]
 #[command(name = "niphas-mesh", version)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the mesh
+    Run(Box<RunArgs>),
+    /// Print what the running mesh does: its members, and what it received and sent
+    Status(StatusArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Where the mesh serves its pages
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9813")]
+    pub(crate) pages: Url,
+
+    /// How to print it
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
     /// The node's name in Kubernetes
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     node: String,
@@ -72,11 +98,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(64..1 << 24))]
     keep: u64,
 
+    /// Bytes to send to peers in a second at most, in MiB; without it as fast as they take them
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+    upload_rate: Option<u64>,
+
     /// Where to serve peers and readers
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9812")]
     listen: SocketAddr,
 
-    /// Where to serve /metrics and /healthz
+    /// Where to serve /metrics, /status and /healthz
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9813")]
     listen_pages: SocketAddr,
 
@@ -89,8 +119,8 @@ pub(crate) struct Args {
     pub(crate) log: String,
 }
 
-impl From<Args> for MeshOptions {
-    fn from(args: Args) -> Self {
+impl From<RunArgs> for MeshOptions {
+    fn from(args: RunArgs) -> Self {
         Self {
             node: args.node,
             caches: args.caches,
@@ -109,6 +139,7 @@ impl From<Args> for MeshOptions {
             },
             state: args.state_dir,
             most_bytes: args.keep << 20,
+            upload_rate: args.upload_rate.map(|mebibytes| mebibytes << 20),
             listen: args.listen,
             listen_pages: args.listen_pages,
         }

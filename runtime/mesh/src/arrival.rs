@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -13,8 +14,10 @@ use niphas_mesh_policy::{Name, Need, Part, Place, Receivers, Role};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use crate::metrics::From;
+
 /// Bytes that are read of a part at once. Each upload holds this many.
-const PIECE: u64 = 64 << 10;
+pub(crate) const PIECE: u64 = 64 << 10;
 
 /// Peers that are remembered to have sent bytes of a part.
 const MOST_SENDERS: usize = 8;
@@ -52,6 +55,8 @@ pub(crate) struct Arrival {
     /// The highest rank that the node is asked in.
     need: watch::Sender<Need>,
     senders: Mutex<Vec<Name>>,
+    /// The farthest source of its bytes, by its place in [`From::ALL`].
+    farthest: AtomicU8,
     receivers: Mutex<[Option<Receivers>; 2]>,
 }
 
@@ -71,6 +76,7 @@ impl Arrival {
             state: watch::Sender::new(state),
             need: watch::Sender::new(Need::Own),
             senders: Mutex::default(),
+            farthest: AtomicU8::new(0),
             receivers: Mutex::default(),
         }
     }
@@ -134,10 +140,8 @@ impl Arrival {
         avoiding: &[Name],
         now: std::time::Duration,
     ) -> Place {
-        let tree = match role {
-            Role::ZoneHome => 0,
-            Role::Home => 1,
-            Role::Holder | Role::Keeper => return Place::Here,
+        let Some(tree) = tree_of(role) else {
+            return Place::Here;
         };
         let bytes = self.size().unwrap_or_default();
         let mut receivers = self
@@ -146,6 +150,16 @@ impl Arrival {
             .unwrap_or_else(PoisonError::into_inner);
         let receivers = receivers[tree].get_or_insert_with(|| Receivers::new(bytes));
         receivers.place(receiver, avoiding, now)
+    }
+
+    /// Who serves one that asks for the part in this role, if the node itself cannot serve more. None: no other has it.
+    pub(crate) fn instead(&self, role: Role, receiver: &Name, avoiding: &[Name]) -> Option<Name> {
+        let mut receivers = self
+            .receivers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let receivers = receivers[tree_of(role)?].as_mut()?;
+        receivers.instead(receiver, avoiding)
     }
 
     /// A peer that has `from` bytes of the part asks for the rest of it. One that has less than is here is served with that first.
@@ -174,7 +188,19 @@ impl Arrival {
         senders.clone()
     }
 
+    /// The farthest source that bytes of it came from.
+    pub(crate) fn farthest(&self) -> From {
+        let place = usize::from(self.farthest.load(Relaxed));
+        From::ALL.get(place).copied().unwrap_or(From::Origin)
+    }
+
     // For the task that fetches it.
+
+    pub(crate) fn add_source(&self, source: From) {
+        let place = From::ALL.iter().position(|other| *other == source);
+        self.farthest
+            .fetch_max(place.map_or(0, |place| place as u8), Relaxed);
+    }
 
     /// Creates the file.
     pub(crate) async fn create(&self) -> io::Result<Writer> {
@@ -200,6 +226,15 @@ impl Arrival {
         self.state.send_modify(|state| {
             state.end.get_or_insert(end);
         });
+    }
+}
+
+/// The tree of receivers that a role belongs to.
+fn tree_of(role: Role) -> Option<usize> {
+    match role {
+        Role::ZoneHome => Some(0),
+        Role::Home => Some(1),
+        Role::Holder | Role::Keeper => None,
     }
 }
 

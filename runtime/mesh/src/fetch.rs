@@ -8,7 +8,7 @@ use reqwest::Response;
 
 use crate::arrival::{Arrival, End, Writer};
 use crate::file_name::FileName;
-use crate::metrics::From;
+use crate::metrics::{Fallback, From};
 use crate::node::{Node, PEER_SILENCE};
 use crate::origin::OriginError;
 use crate::parts::Ending;
@@ -85,13 +85,20 @@ impl Fetch<'_> {
             Err(error) => return disk(&error),
         };
         let homes = || self.node.homes(self.arrival.part);
-        let mut pursuit = Pursuit::new(&self.node.name, &homes(), need);
+        let mut pursuit = if self.file.is_cache_info() {
+            Pursuit::origin_first(&self.node.name, &homes())
+        } else {
+            Pursuit::new(&self.node.name, &homes(), need)
+        };
         let mut needs = self.arrival.needs();
-        let mut stalls = 0;
+        let (mut stalls, mut asked_peers) = (0, false);
         loop {
             let (name, role, avoiding) = match pursuit.source() {
                 Source::Nowhere => return End::Failed,
                 Source::Origin => {
+                    if std::mem::take(&mut asked_peers) {
+                        self.node.metrics.fell_back(Fallback::Origin);
+                    }
                     match self.fetch_from_origin(&mut writer).await {
                         End::Failed => pursuit.failed(),
                         end => return end,
@@ -105,6 +112,7 @@ impl Fetch<'_> {
                 } => (name, role, avoiding),
             };
             let asked = self.node.now();
+            asked_peers = true;
             let got = {
                 let got = self.fetch_from_peer(&name, (role, &avoiding), &mut writer);
                 let got = tokio::time::timeout(PEER_TIME, got);
@@ -200,7 +208,7 @@ impl Fetch<'_> {
         if self.node.is_down(self.file.cache) {
             return End::Failed;
         }
-        let Ok(_permit) = self.node.from_origins.acquire().await else {
+        let Some(_turn) = self.node.turn_at_origin().await else {
             return End::Failed;
         };
         let mut attempts = 0;
@@ -294,6 +302,7 @@ impl Fetch<'_> {
                 return Err(Broken::Source(Fault::Malformed));
             }
             self.node.metrics.received(source, piece.len() as u64);
+            self.arrival.add_source(source);
             writer
                 .append(self.arrival, piece)
                 .await

@@ -1,6 +1,7 @@
 //! Names of files within a cache.
 
 use niphas_mesh_policy::FileId;
+use nix_formats::{NarInfo, StoreDir};
 
 /// Bytes of the longest name.
 const LONGEST: usize = 512;
@@ -28,7 +29,20 @@ impl FileName {
 
     /// Whether another file may have the name one day.
     pub(crate) fn may_change(&self) -> bool {
-        self.is_narinfo() || self.name == "nix-cache-info"
+        self.is_narinfo() || self.is_cache_info()
+    }
+
+    /// Whether it tells what the cache is. Readers leave a cache alone where this is wrong, and nothing verifies it.
+    pub(crate) fn is_cache_info(&self) -> bool {
+        self.name == "nix-cache-info"
+    }
+
+    /// Whether a text can be this narinfo: one of the store path that its name says. Signatures are for readers to check.
+    pub(crate) fn is_narinfo_of(&self, text: &[u8]) -> bool {
+        let info = std::str::from_utf8(text).ok();
+        let info = info.and_then(|text| NarInfo::parse(&StoreDir::default(), text).ok());
+        let hash = self.name.strip_suffix(".narinfo");
+        info.is_some_and(|info| hash == Some(info.path.hash_part()))
     }
 
     pub(crate) fn is_narinfo(&self) -> bool {

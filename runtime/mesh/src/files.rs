@@ -11,10 +11,14 @@ use nix_formats::{Hash, Hasher};
 
 use crate::arrival::{Arrival, End};
 use crate::file_name::FileName;
+use crate::metrics::From;
 use crate::node::Node;
 
 /// Parts of a file that are fetched before they are read.
 const AHEAD: usize = 4;
+
+/// Peers whose narinfos are no such thing, after which the reader asks the cache itself.
+const MOST_LIES: usize = 3;
 
 /// A file that is read from its start or from its middle on.
 pub(crate) struct Reading {
@@ -25,6 +29,8 @@ pub(crate) struct Reading {
     parts: VecDeque<Arc<Arrival>>,
     /// The peers that sent bytes of it.
     senders: Vec<Name>,
+    /// The farthest source of its bytes. None: it is read from its middle on.
+    farthest: Option<From>,
     /// Of files that are read from their start.
     checked: Option<(Hasher, Hash)>,
 }
@@ -41,6 +47,7 @@ impl Reading {
             at: 0,
             parts: VecDeque::new(),
             senders: Vec::new(),
+            farthest: Some(From::Zone),
             checked: hash.map(|hash| (Hasher::new(hash.algorithm()), hash)),
             file,
         })
@@ -51,6 +58,7 @@ impl Reading {
         self.at = at;
         if at > 0 {
             self.checked = None;
+            self.farthest = None;
         }
     }
 
@@ -84,9 +92,11 @@ impl Reading {
     }
 
     fn pop(&mut self) {
-        if let Some(part) = self.parts.pop_front()
-            && self.checked.is_some()
-        {
+        let Some(part) = self.parts.pop_front() else {
+            return;
+        };
+        self.farthest = self.farthest.map(|known| known.max(part.farthest()));
+        if self.checked.is_some() || self.file.is_narinfo() {
             self.senders.extend(part.senders());
             self.senders.sort();
             self.senders.dedup();
@@ -115,20 +125,29 @@ impl Reading {
     /// What is not what the narinfo says is given to no peer. Readers find out by themselves.
     fn check(&mut self) {
         self.pop();
+        if let Some(farthest) = self.farthest
+            && !self.file.is_narinfo()
+        {
+            self.node.metrics.read_nar(farthest);
+        }
         let Some((hasher, expected)) = self.checked.take() else {
             return;
         };
         if hasher.finish() == expected {
             return;
         }
-        self.node.metrics.wrong_file();
-        self.node.parts.remove_file(self.file.id);
         tracing::warn!(file = self.file.name, peers = ?self.senders, "a file does not have the hash that its narinfo says");
         // One of several is not known to be the one.
-        let fault = match self.senders.len() {
+        self.distrust(match self.senders.len() {
             1 => Fault::WrongBytes,
             _ => Fault::Malformed,
-        };
+        });
+    }
+
+    /// Forgets the file, and leaves those alone for a while that sent it.
+    fn distrust(&self, fault: Fault) {
+        self.node.metrics.wrong_file();
+        self.node.parts.remove_file(self.file.id);
         let now = self.node.now();
         for peer in &self.senders {
             self.node.metrics.failed(fault);
@@ -144,8 +163,24 @@ impl Reading {
         })
     }
 
+    /// A narinfo. One that cannot be is none of the origin's if a peer sent it: then it is asked for again.
+    pub(crate) async fn narinfo(mut self) -> io::Result<Bytes> {
+        for _ in 0..=MOST_LIES {
+            let text = self.read_all(nix_formats::narinfo::MAX_SIZE).await?;
+            if self.senders.is_empty() || self.file.is_narinfo_of(&text) {
+                return Ok(text);
+            }
+            tracing::warn!(file = self.file.name, peers = ?self.senders, "a narinfo is not that of its store path");
+            // They may have it from another.
+            self.distrust(Fault::Malformed);
+            let again = Self::open(&self.node, self.file.clone()).await;
+            self = again.map_err(|_| io::Error::other("no source gives the file"))?;
+        }
+        Err(io::Error::other("several peers give another file"))
+    }
+
     /// All of it, if that is no more than `most` bytes.
-    pub(crate) async fn read_all(mut self, most: usize) -> io::Result<Bytes> {
+    async fn read_all(&mut self, most: usize) -> io::Result<Bytes> {
         if self.size > most as u64 {
             return Err(io::Error::other("the file is too large"));
         }

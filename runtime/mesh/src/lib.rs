@@ -17,14 +17,17 @@ mod parts;
 mod peers;
 mod run;
 mod serve;
+mod status;
 mod tokens;
 
 pub use cluster::{ServiceName, ServiceNameError};
 pub use directory::{Directory, DirectoryError, Peer};
 pub use metrics::{From as ReceivedFrom, Metrics};
 pub use node::{Node, NodeError, NodeOptions};
+pub use parts::Kept;
 pub use run::{Members, MeshOptions, run};
 pub use serve::router;
+pub use status::{CacheStatus, MemberStatus, MeshStatus, ReceivedBytes, StatusError, UploadStatus};
 /// Bytes of the parts that files are cut into.
 pub const PART: usize = niphas_mesh_policy::PART_SIZE as usize;
 

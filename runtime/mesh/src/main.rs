@@ -8,15 +8,20 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use niphas_terminal::{OutputFormat, check_output, print_bytes};
 
-use args::Args;
+use args::{Args, Command, RunArgs, StatusArgs};
 
 // Pieces of files come and go on all threads: the C library's allocator would keep most of them.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let ended = match Args::parse().command {
+        Command::Run(args) => run(*args),
+        Command::Status(args) => status(&args),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             niphas_terminal::report(error.as_ref(), None);
@@ -25,7 +30,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
+fn run(args: RunArgs) -> anyhow::Result<()> {
     niphas_daemon::start_logging(args.log_format, &args.log)
         .with_context(|| format!("'{}' is no log filter", args.log))?;
     // The mesh waits more than it works, and each thread takes memory.
@@ -35,4 +40,17 @@ fn run(args: Args) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(niphas_mesh::run(args.into()))
+}
+
+fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let status = runtime.block_on(niphas_mesh::MeshStatus::fetch(&args.pages))?;
+    let text = match args.output {
+        OutputFormat::Text => status.to_text(),
+        OutputFormat::Json => serde_json::to_string_pretty(&status)? + "\n",
+    };
+    print_bytes(text);
+    Ok(check_output()?)
 }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use niphas_mesh_policy::{FileId, Name, Standing, Uploads};
+use niphas_mesh_policy::{FileId, Name, Rate, Standing, Uploads};
 use nix_formats::{Hash, NarInfo, StoreDir};
 use reqwest::Client;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
+use crate::arrival::PIECE;
 use crate::directory::Directory;
 use crate::file_name::FileName;
 use crate::metrics::Metrics;
@@ -72,6 +73,8 @@ pub struct NodeOptions {
     pub folder: PathBuf,
     /// Bytes of parts that are kept.
     pub most_bytes: u64,
+    /// Bytes that peers are sent in a second at most. None: as fast as they take them.
+    pub upload_rate: Option<u64>,
     /// The file of the token that it shows to peers, read again when it changes.
     pub token_file: PathBuf,
     /// Who may ask it.
@@ -88,11 +91,13 @@ pub struct Node {
     pub(crate) parts: Parts,
     pub(crate) origin: Client,
     pub(crate) peers: Client,
-    pub(crate) from_origins: Semaphore,
+    from_origins: Semaphore,
     pub(crate) metrics: Metrics,
     directory: RwLock<Arc<Directory>>,
     standing: Mutex<Standing>,
     uploads: Mutex<Uploads>,
+    pub(crate) upload_rate: Option<u64>,
+    rate: Option<Mutex<Rate>>,
     /// What files must hash to, as narinfos say that were asked for here.
     hashes: Mutex<HashMap<FileId, Hash>>,
     /// When each cache failed last.
@@ -141,7 +146,14 @@ impl Node {
             metrics: Metrics::default(),
             directory: RwLock::default(),
             standing: Mutex::default(),
-            uploads: Mutex::new(Uploads::new(MOST_UPLOADS, MOST_UPLOADS_OF_PEER)),
+            uploads: Mutex::new(Uploads::new(
+                most_uploads(options.upload_rate),
+                MOST_UPLOADS_OF_PEER,
+            )),
+            rate: options
+                .upload_rate
+                .map(|bytes| Mutex::new(Rate::new(bytes))),
+            upload_rate: options.upload_rate,
             hashes: Mutex::default(),
             down: Mutex::new(vec![None; caches.len()]),
             began: Instant::now(),
@@ -191,7 +203,7 @@ impl Node {
         down[cache].is_some_and(|since| since.elapsed() < DOWN_TIME)
     }
 
-    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+    pub(crate) fn uploads(&self) -> MutexGuard<'_, Uploads> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -204,13 +216,36 @@ impl Node {
         })
     }
 
+    /// Waits until bytes may be sent to a peer.
+    pub(crate) async fn pace(&self, bytes: u64) {
+        let Some(rate) = &self.rate else {
+            return;
+        };
+        let wait = {
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.take(bytes, self.now())
+        };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Waits for a turn at the caches.
+    pub(crate) async fn turn_at_origin(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.from_origins.try_acquire() {
+            return Some(permit);
+        }
+        let _queued = self.metrics.queue();
+        self.from_origins.acquire().await.ok()
+    }
+
     /// Looks at the gauges.
     pub(crate) fn measure(&self) {
         let avoided = self.standing().avoided(self.now());
         let members = self.directory().membership().iter().len();
         let uploads = self.uploads().len();
         self.metrics
-            .measured(self.parts.size(), uploads, members, avoided);
+            .measured(self.parts.kept(), uploads, members, avoided);
     }
 
     /// The file of a cache that is named by its URL.
@@ -249,6 +284,12 @@ impl Node {
         let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         hashes.get(&file).copied()
     }
+}
+
+/// As many uploads as leave each a piece per second, so that peers do not take one for silent.
+fn most_uploads(rate: Option<u64>) -> usize {
+    let pieces = rate.map_or(u64::MAX, |bytes| bytes / PIECE);
+    usize::try_from(pieces).map_or(MOST_UPLOADS, |pieces| pieces.clamp(1, MOST_UPLOADS))
 }
 
 /// An upload that goes on.

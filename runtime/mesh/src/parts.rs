@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use niphas_mesh_policy::{FileId, PART_SIZE, Part};
+use serde::{Deserialize, Serialize};
 
 use crate::arrival::{Arrival, End};
 
@@ -24,6 +25,18 @@ pub(crate) struct Parts {
     /// Bytes that are kept at most, besides those that are arriving.
     most: u64,
     table: Mutex<Table>,
+}
+
+/// How much is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Parts, those that are arriving among them.
+    pub parts: usize,
+    /// Their bytes that are here.
+    pub bytes: u64,
+    /// Parts that are arriving.
+    pub arriving: usize,
 }
 
 #[derive(Debug, Default)]
@@ -91,11 +104,19 @@ impl Parts {
         self.table().parts.retain(|part, _| part.file != file);
     }
 
-    /// Bytes of the parts that are here, and their number.
-    pub(crate) fn size(&self) -> (u64, usize) {
+    /// How much is here.
+    pub(crate) fn kept(&self) -> Kept {
         let table = self.table();
-        let bytes = table.parts.values().map(|arrival| arrival.state().here);
-        (bytes.sum(), table.parts.len())
+        let states = table.parts.values().map(|arrival| arrival.state());
+        let empty = Kept {
+            parts: table.parts.len(),
+            ..Kept::default()
+        };
+        states.fold(empty, |kept, state| Kept {
+            bytes: kept.bytes + state.here,
+            arriving: kept.arriving + usize::from(state.end.is_none()),
+            ..kept
+        })
     }
 
     /// Forgets what was used longest ago, down to nine tenths, if there is no room for another part. Those that read it read on.

@@ -40,6 +40,19 @@ fn the_reference_page_is_what_the_mesh_exports() {
             ],
         ),
         label(
+            "to",
+            &[
+                (
+                    "Origin",
+                    "The mesh asked a cache for a part that other nodes are the homes of.",
+                ),
+                (
+                    "Reader",
+                    "The mesh could not give a file: its reader asks the cache.",
+                ),
+            ],
+        ),
+        label(
             "answer",
             &[
                 ("Served", "The part was sent."),
@@ -47,7 +60,10 @@ fn the_reference_page_is_what_the_mesh_exports() {
                     "Elsewhere",
                     "Another peer was named that has the part or is receiving it.",
                 ),
-                ("Busy", "As many uploads as may be went on."),
+                (
+                    "Busy",
+                    "As many uploads as may be went on; another peer is named if one has the part.",
+                ),
                 ("NotHere", "The part was not here, and no source gave it."),
                 (
                     "Missing",

@@ -9,7 +9,8 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use niphas_daemon::Bounds;
 use prometheus_client::registry::Registry;
@@ -22,6 +23,7 @@ use crate::cluster::{ServiceName, follow_keys, follow_members};
 use crate::directory::Directory;
 use crate::node::{Node, NodeOptions};
 use crate::serve::router;
+use crate::status::MeshStatus;
 use crate::tokens::{Accounts, Gate, Keys};
 
 /// How often files are looked at.
@@ -77,9 +79,11 @@ pub struct MeshOptions {
     pub state: PathBuf,
     /// Bytes of parts that are kept.
     pub most_bytes: u64,
+    /// Bytes that peers are sent in a second at most. None: as fast as they take them.
+    pub upload_rate: Option<u64>,
     /// Where peers and readers ask.
     pub listen: SocketAddr,
-    /// Where metrics and health are served.
+    /// Where metrics, health and the status are served.
     pub listen_pages: SocketAddr,
 }
 
@@ -92,6 +96,7 @@ pub async fn run(options: MeshOptions) -> anyhow::Result<()> {
         caches: options.caches,
         folder: options.state,
         most_bytes: options.most_bytes,
+        upload_rate: options.upload_rate,
         token_file: options.token_file,
         gate: Arc::clone(&gate),
     })?);
@@ -156,6 +161,7 @@ fn pages(node: Arc<Node>) -> Router {
     let registry = Arc::new(node.metrics().registry());
     Router::new()
         .route("/metrics", get(metrics))
+        .route("/status", get(status))
         .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
         .with_state((node, registry))
 }
@@ -163,6 +169,13 @@ fn pages(node: Arc<Node>) -> Router {
 async fn metrics(State((node, registry)): State<(Arc<Node>, Arc<Registry>)>) -> Response {
     node.measure();
     niphas_daemon::metrics_page(&registry)
+}
+
+async fn status(State((node, _)): State<(Arc<Node>, Arc<Registry>)>) -> Response {
+    match serde_json::to_string(&MeshStatus::of(&node)) {
+        Ok(text) => ([(CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// A file that is read again when it changes. What cannot be read leaves what was read before.

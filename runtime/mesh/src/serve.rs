@@ -15,7 +15,7 @@ use niphas_mesh_policy::{Name, Need, Part, Place, Role};
 use crate::arrival::{Arrival, End};
 use crate::file_name::FileName;
 use crate::files::Reading;
-use crate::metrics::Answered;
+use crate::metrics::{Answered, Fallback};
 use crate::node::{Node, Upload};
 use crate::peers::{ASKER, AVOIDING, BUSY, FILE_SIZE, FROM, NOT_HERE, PEER, ROLE, ROLES, number};
 
@@ -146,7 +146,9 @@ async fn answer(
         Place::At(peer) => return Err((Answered::Elsewhere, elsewhere(&peer))),
     }
     let Some(upload) = node.upload(&asked.peer) else {
-        return Err((Answered::Busy, BUSY.into_response()));
+        let instead = arrival.instead(asked.role, &asked.peer, &asked.avoiding);
+        let answer = instead.map_or_else(|| BUSY.into_response(), |peer| elsewhere(&peer));
+        return Err((Answered::Busy, answer));
     };
     let upload = Sending {
         node: Arc::clone(node),
@@ -180,6 +182,7 @@ impl Sending {
         let pieces = futures::stream::try_unfold(self, |mut sending| async move {
             let piece = sending.arrival.read(sending.at).await?;
             sending.at += piece.len() as u64;
+            sending.node.pace(piece.len() as u64).await;
             sending.node.metrics.sent(piece.len() as u64);
             std::io::Result::Ok((!piece.is_empty()).then_some((piece, sending)))
         });
@@ -203,12 +206,16 @@ async fn file(
     let Some(file) = node.file_name(&cache, with_query(name, query)) else {
         return not_here();
     };
-    let Ok(mut reading) = Reading::open(&node, file.clone()).await else {
-        return not_here();
+    let mut reading = match Reading::open(&node, file.clone()).await {
+        Ok(reading) => reading,
+        Err(End::Missing) => return not_here(),
+        Err(_) => {
+            node.metrics.fell_back(Fallback::Reader);
+            return not_here();
+        }
     };
     if file.is_narinfo() {
-        let text = reading.read_all(nix_formats::narinfo::MAX_SIZE).await;
-        return text.map_or_else(
+        return reading.narinfo().await.map_or_else(
             |_| not_here(),
             |text| {
                 node.note_narinfo(&file, &text);

@@ -224,6 +224,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// This many nodes, which are in this many zones.
     pub(crate) async fn start(count: usize, zones: usize) -> Self {
+        Self::with_upload_rate(count, zones, None).await
+    }
+
+    /// Nodes that send at most this many bytes in a second.
+    pub(crate) async fn with_upload_rate(count: usize, zones: usize, rate: Option<u64>) -> Self {
         let (origin, signer) = (Origin::start().await, Signer::new());
         let folder = tempfile::tempdir().unwrap();
         let token_file = folder.path().join("token");
@@ -241,6 +246,7 @@ impl Cluster {
                 caches: vec![origin.url.parse().unwrap()],
                 folder: folder.path().join(number.to_string()),
                 most_bytes: 1 << 30,
+                upload_rate: rate,
                 token_file: token_file.clone(),
                 gate: Arc::clone(&gate),
             };

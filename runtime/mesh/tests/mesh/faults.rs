@@ -129,6 +129,45 @@ async fn a_lie_is_found_out_and_the_peer_is_asked_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn narinfos_that_are_none_are_asked_for_again_and_what_a_cache_is_of_no_peer() {
+    let mut cluster = Cluster::start(4, 1).await;
+    let other = "\
+StorePath: /nix/store/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello
+URL: nar/x.nar
+Compression: none
+NarHash: sha256:0000000000000000000000000000000000000000000000000000
+NarSize: 1000
+";
+    let right = other.replace("s66mzxpvicwk07gjbjfw9izjfa797vsw", &"1".repeat(32));
+    let name = format!("{}.narinfo", "1".repeat(32));
+    cluster.origin.add(&name, right.clone().into());
+    let info = b"StoreDir: /nix/store\n".to_vec();
+    cluster.origin.add("nix-cache-info", info.clone());
+    let size = other.len().to_string();
+    let lie = move || async move { ([("niphas-mesh-file-size", size)], other) };
+    surrounded_by(&mut cluster, Router::new().fallback(lie)).await;
+    // The liars are homes of it, or are asked whether they have it.
+    let read = cluster.read(0, &name).await;
+    assert_eq!(read, Ok(right.into_bytes()));
+    let lies = cluster.nodes[0].metrics().wrong_files();
+    assert!((1..=3).contains(&lies), "{lies}");
+    assert_eq!(cluster.read(0, "nix-cache-info").await, Ok(info));
+    assert_eq!(cluster.nodes[0].metrics().wrong_files(), lies);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_cache_is_is_known_when_it_is_gone() {
+    let cluster = Cluster::start(3, 1).await;
+    let info = b"StoreDir: /nix/store\n".to_vec();
+    cluster.origin.add("nix-cache-info", info.clone());
+    for node in 0..2 {
+        assert_eq!(cluster.read(node, "nix-cache-info").await, Ok(info.clone()));
+    }
+    cluster.origin.stop();
+    assert_eq!(cluster.read(2, "nix-cache-info").await, Ok(info));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn answers_that_make_no_sense_are_not_taken() {
     type Nonsense = fn(HeaderMap) -> Response;
     let nonsense: [Nonsense; 8] = [

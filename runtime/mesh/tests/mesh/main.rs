@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faults;
+mod limits;
 mod security;
 
 use std::time::Duration;
