@@ -81,13 +81,13 @@ def programs():
     return tools.node_programs()
 
 
-def in_own_mount_namespace():
-    """Goes on in a namespace whose mounts no other process sees, and that end with it."""
+def in_own_mount_namespace(*more):
+    """Goes on in a namespace whose mounts no other process sees, and that end with it; `more` are options of unshare."""
     if os.environ.get("NIPHAS_CSI_ISOLATED") != str(os.getpid()):
         if os.geteuid() != 0:
             fail("needs root")
         os.environ["NIPHAS_CSI_ISOLATED"] = str(os.getpid())
-        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", *more, sys.executable, *sys.argv])
 
 
 @contextlib.contextmanager
@@ -162,20 +162,23 @@ def copy(cache, secret, *roots, source=None, compression="none"):
 def generated(work, cache, secret, name, paths, files, size, compression="none"):
     """A generated closure in a cache; its store is gone afterwards."""
     closure = generated_closure.Closure(name, paths, files, size)
-    store = work / f"{name}-source"
-    with subprocess.Popen(
-        [setting("NIPHAS_ORACLE", "") / "nix-store", "--store", f"local?root={store}", "--import", "--quiet"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env=ENVIRONMENT,
-    ) as importing:
-        closure.write(importing.stdin)
-        importing.stdin.close()
-    equal(importing.returncode, 0, "nix-store --import")
-    copy(cache, secret, closure.root, source=f"local?root={store}", compression=compression)
+    (found,) = copy_generated(work, cache, secret, closure, compression=compression)
+    return found
+
+
+def copy_generated(work, cache, secret, *closures, compression="none"):
+    """Generated closures in a cache, those first that others need; their store is gone afterwards."""
+    store = work / "generated-source"
+    command = [setting("NIPHAS_ORACLE", "") / "nix-store", "--store", f"local?root={store}", "--import", "--quiet"]
+    for closure in closures:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=ENVIRONMENT) as importing:
+            closure.write(importing.stdin)
+            importing.stdin.close()
+        equal(importing.returncode, 0, "nix-store --import")
+    copy(cache, secret, *(closure.root for closure in closures), source=f"local?root={store}", compression=compression)
     run("chmod", "-R", "u+w", store)
     shutil.rmtree(store)
-    return Closure(cache, closure.root)
+    return [Closure(cache, closure.root) for closure in closures]
 
 
 # A cache over HTTP.
@@ -500,9 +503,11 @@ def check_view(folder, closure, what, nix_store=None):
     equal(sorted(os.listdir(folder)), ["root", "store"], f"{what}: the view has")
     equal(os.readlink(folder / "root"), f"store/{closure.root}", f"{what}: root leads to")
     equal(sorted(os.listdir(folder / "store")), sorted(closure.infos), f"{what}: store paths")
-    for name, info in closure.infos.items():
-        dump = run(setting("NIPHAS_ORACLE", "") / "nix-store", "--dump", folder / "store" / name)
-        equal(f"sha256:{nix_base32(hashlib.sha256(dump).digest())}", info["NarHash"], f"{what}: the NAR hash of {name}")
+    names = sorted(closure.infos)
+    hashes = nix("nix", "hash", "path", "--type", "sha256", "--base32", *(folder / "store" / name for name in names)).split()
+    equal(len(hashes), len(names), f"{what}: hashes")
+    for name, found in zip(names, hashes):
+        equal(f"sha256:{found}", closure.infos[name]["NarHash"], f"{what}: the NAR hash of {name}")
         if nix_store:
             equal(listing(folder / "store" / name), listing(nix_store / name), f"{what}: modes, times and links of {name}")
 

@@ -44,9 +44,11 @@ def nar(tree):
 
 
 class Closure:
-    """`paths` store paths with `files` files and `size` bytes together; the first path needs all others."""
+    """`paths` store paths with `files` files and `size` bytes together; the first path needs all others, and `needs`, store paths of
+    other closures."""
 
-    def __init__(self, name, paths, files, size):
+    def __init__(self, name, paths, files, size, needs=()):
+        self.needs = sorted(needs)
         self.random = random.Random(name)
         words = [bytes(self.random.choices(b"abcdefghijklmnopqrstuvwxyz_", k=self.random.randint(2, 9))) for _ in range(4000)]
         phrases = [b" ".join(self.random.choices(words, k=4)) for _ in range(20_000)]
@@ -98,6 +100,7 @@ class Closure:
             out.write(nar(tree))
             path = f"/nix/store/{self.names[index]}".encode()
             needed = [f"/nix/store/{self.names[other]}".encode() for other in references[index]]
+            needed += [path.encode() for path in self.needs if index == 0]
             out.write(struct.pack("<Q", 0x4558494E) + _string(path) + struct.pack("<Q", len(needed)))
             for other in needed:
                 out.write(_string(other))
