@@ -50,7 +50,7 @@ def wait(what: str, condition, seconds: float = 90):
 def describe() -> None:
     """Prints what the cluster says of itself, the newest last: events of system namespaces are left out."""
     commands = [
-        ("logs", "--namespace", "niphas-system", "--selector", "app.kubernetes.io/name=niphas-csi", "--tail=15", "--prefix"),
+        ("logs", "--namespace", "niphas-system", "--selector", "app.kubernetes.io/name in (niphas-csi,niphas-mesh)", "--tail=15", "--prefix"),
         ("get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp", "--field-selector=metadata.namespace!=kube-system"),
         ("get", "niphasworkloads,applications", "--all-namespaces", "--output=jsonpath={range .items[*]}{.metadata.name}: {.status}{'\\n'}{end}"),
         ("get", "nodes,pods", "--all-namespaces", "--output=wide"),

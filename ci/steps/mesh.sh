@@ -13,6 +13,16 @@ step_mesh() {
   NIPHAS_ORACLE=$oracle ci/mesh --nodes 4 --zones 2
 }
 
+step_mesh_cluster() {
+  has_go || return 0
+  local packages=()
+  command -v nginx >/dev/null || packages+=(nginx-light)
+  command -v busybox >/dev/null || packages+=(busybox-static)
+  ((${#packages[@]} == 0)) || { apt-get update -q && apt-get install --yes --no-install-recommends "${packages[@]}"; }
+  node_programs
+  NIPHAS_ORACLE=$oracle ci/mesh-cluster
+}
+
 step_mesh_members() {
   if ! command -v go >/dev/null; then
     skip "the API server is built with Go"
