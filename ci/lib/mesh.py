@@ -25,6 +25,8 @@ CACHE_RATE, NODE_RATE = "200mbit", "1gbit"
 PORT, PAGES = 9812, 9813
 PEER, READER = (f"system:serviceaccount:niphas-system:niphas-{name}" for name in ("mesh", "csi"))
 CACHE_LINK = "cache"
+# Seconds that a publish may take.
+LONGEST = 900
 
 
 def address(node):
@@ -118,7 +120,7 @@ class Driver(csi.Driver):
     """A driver in a node's namespace."""
 
     def __init__(self, work, number, name):
-        super().__init__(work, name=name)
+        super().__init__(work, "--publish-limit", f"{LONGEST}s", name=name)
         self.number = number
 
     def command(self):
@@ -241,13 +243,13 @@ class Suite:
     def begin(self, drivers, closure, name="volume"):
         """Has all publish at once; gives what their answers come in."""
         attributes = closure.attributes("shop")
-        return {number: kubelet.send("publish", f"csi-{name}", driver.target(name), attributes) for number, (driver, kubelet) in drivers.items()}
+        return {number: kubelet.send("publish", f"csi-{name}", driver.target(name), attributes, timeout=LONGEST) for number, (driver, kubelet) in drivers.items()}
 
     def finish(self, what, drivers, answers):
         """The seconds until the last was ready."""
         last = 0
         for number, answer in answers.items():
-            answer = answer.get(timeout=300)
+            answer = answer.get(timeout=LONGEST)
             check(answer["code"] == "Ok", f"{what}: node {number}: {answer['message']}\n{drivers[number][0].tail()}")
             last = max(last, answer["seconds"])
         return last
