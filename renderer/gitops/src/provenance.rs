@@ -145,16 +145,17 @@ pub(crate) fn recorded(tip: &Commit<'_>, environment: &str) -> Result<Option<Rec
             commit = parent;
             continue;
         }
+        // A root commit without a lock changed nothing: what it tells is of other environments.
+        if commit.parent_count() == 0 && lock.is_none() {
+            return Ok(None);
+        }
         if let Some(revision) = source_revision(&commit)? {
             return Ok(Some(Recorded {
                 revision,
                 changed_by,
             }));
         }
-        // A root commit without a lock changed nothing.
-        if commit.parent_count() > 0 || lock.is_some() {
-            changed_by.get_or_insert(commit.id());
-        }
+        changed_by.get_or_insert(commit.id());
         match commit.parent(0) {
             Ok(parent) => commit = parent,
             Err(_) => return Ok(None),

@@ -46,6 +46,19 @@ fn environments_of_another_flake_are_replaced_only_when_they_are_taken_over() {
 }
 
 #[test]
+fn the_first_commit_of_a_repository_says_nothing_of_environments_that_came_later() {
+    let test = TestRepository::empty();
+    let first = request(&[environment("production", &[("web", "a")])]);
+    committed(&test.open().commit(&first).unwrap());
+    // Another flake, whose history does not have the revision of the first.
+    let mut other = request(&[environment("billing", &[("web", "a")])]);
+    other.provenance.owner = Owner::new("https://example.org/billing.git", "");
+    other.provenance.revision = Some("3".repeat(40));
+    other.history = &|_, _| Relation::Unknown;
+    committed(&test.open().commit(&other).unwrap());
+}
+
+#[test]
 fn environments_that_the_flake_has_no_more_are_named_and_removed_on_request() {
     let test = TestRepository::bare();
     let all = ["production", "staging", "test"].map(|name| environment(name, &[("web", "a")]));
