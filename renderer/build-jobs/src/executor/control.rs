@@ -43,7 +43,7 @@ pub enum Command {
     Progress {
         /// The derivation.
         derivation: StorePath,
-        /// How it is; none if no run needs it.
+        /// How it is; none if no run needs it and no Job remembers it.
         answer: oneshot::Sender<Option<BuildProgress>>,
     },
 }
@@ -105,7 +105,7 @@ impl Builds {
         self.send(Command::Retry(derivation)).await
     }
 
-    /// How a derivation is; none if no run needs it.
+    /// How a derivation is; none if no run needs it and no Job remembers it.
     pub async fn progress(&self, derivation: StorePath) -> Result<Option<BuildProgress>, Ended> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Progress { derivation, answer }).await?;

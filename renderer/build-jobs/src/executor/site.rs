@@ -47,6 +47,8 @@ pub(super) struct Site<W> {
     pub(super) observed: Observed,
     /// The standing of each Job that was acted on.
     seen: BTreeMap<String, (Option<String>, Standing)>,
+    /// Those whose failure counts no longer, as long as the Job is there that remembers it.
+    retried: HashSet<StorePath>,
     /// Attempts that are not the first.
     attempts: HashMap<StorePath, Attempt>,
     progress: HashMap<RunId, watch::Sender<RunProgress>>,
@@ -79,6 +81,7 @@ impl<W: Workshop> Site<W> {
             schedule: Schedule::new(limits),
             observed: Observed::default(),
             seen: BTreeMap::new(),
+            retried: HashSet::new(),
             attempts: HashMap::new(),
             progress: HashMap::new(),
             starts: JoinSet::new(),
@@ -106,6 +109,7 @@ impl<W: Workshop> Site<W> {
         for identity in changes.gone {
             let name = job_name(&identity.derivation);
             self.seen.remove(&name);
+            self.retried.remove(&identity.derivation);
             self.schedule.forget(&identity.derivation);
             for member in &identity.members {
                 self.schedule.forget(member);
@@ -214,6 +218,9 @@ impl<W: Workshop> Site<W> {
 
     fn failed(&mut self, identity: &JobIdentity, job: Arc<Job>, failure: Failure) {
         let derivation = &identity.derivation;
+        if self.retried.contains(derivation) {
+            return;
+        }
         if let Memory::Failed(known) = memory(&job) {
             self.schedule.failed(derivation, known);
             return;
@@ -272,17 +279,35 @@ impl<W: Workshop> Site<W> {
                 self.schedule.forget(&derivation);
                 let failed = self.observed.failed(&derivation);
                 for job in failed {
+                    if let Ok(identity) = JobIdentity::of(&job) {
+                        self.retried.insert(identity.derivation);
+                    }
                     self.delete(job);
                 }
             }
             Command::Progress { derivation, answer } => {
                 let progress = self.schedule.progress(&derivation);
+                let progress = progress.or_else(|| self.remembered(&derivation));
                 let _ = answer.send(progress.map(|progress| BuildProgress {
                     progress,
                     details: self.details(&derivation),
                 }));
             }
         }
+    }
+
+    /// How a derivation is that no run needs, as its Job tells.
+    fn remembered(&self, derivation: &StorePath) -> Option<Progress> {
+        let name = job_name(derivation);
+        let standing = self
+            .observed
+            .standing(&name, Timestamp::now(), self.patience)?;
+        Some(match standing {
+            Standing::Removed | Standing::Waiting(_) => Progress::Waiting,
+            Standing::Running { .. } | Standing::Lost { .. } => Progress::Running,
+            Standing::Built => Progress::Built,
+            Standing::Overdue(failure) | Standing::Failed(failure) => Progress::Failed(failure),
+        })
     }
 
     fn details(&self, derivation: &StorePath) -> Option<String> {
@@ -376,6 +401,8 @@ impl<W: Workshop> Site<W> {
                 return;
             }
             Ok(Started::Built) => JobEnd::Built,
+            // The Job was looked at before it was removed: as below, it counts as running until it is gone.
+            Ok(Started::Failed(_)) if self.retried.contains(derivation) => return,
             Ok(Started::Failed(failure)) | Err(StartError::Prepare(Prepare::Never(failure))) => {
                 JobEnd::Failed(failure)
             }

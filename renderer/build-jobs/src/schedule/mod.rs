@@ -9,6 +9,7 @@
 mod choose;
 mod graph;
 mod need;
+mod progress;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use choose::Shares;
 use graph::{Graph, Node, State};
 
 pub use need::Need;
+pub use progress::{BuildState, Progress, RunProgress};
 
 /// A source: what runs are fair to each other for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,46 +70,6 @@ pub enum JobEnd {
     Failed(Failure),
     /// It is gone, and nothing speaks against another.
     Gone,
-}
-
-/// How a derivation is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// It waits for what it needs, or for its turn.
-    Waiting,
-    /// There is a Job for it.
-    Running,
-    /// It is in the cache.
-    Built,
-    /// It failed.
-    Failed(Failure),
-    /// It is not tried, since this one failed that it needs.
-    Blocked {
-        /// The derivation that failed.
-        by: StorePath,
-    },
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunProgress {
-    /// Derivations that wait.
-    pub waiting: usize,
-    /// Those with a Job.
-    pub running: usize,
-    /// Those that are built.
-    pub built: usize,
-    /// Those that failed, in the order of the run.
-    pub failed: Vec<(StorePath, Failure)>,
-    /// Those that are not tried, each with the one that failed.
-    pub blocked: Vec<(StorePath, StorePath)>,
-}
-
-impl RunProgress {
-    /// Whether nothing goes on any more.
-    pub fn is_done(&self) -> bool {
-        self.waiting + self.running == 0
-    }
 }
 
 /// A list of needs that is none.
@@ -164,8 +126,7 @@ impl Schedule {
         }
     }
 
-    /// Takes on a run. `max_jobs` is its source's limit, `durations` how long derivations took before, by name: the first word that
-    /// [`duration_key`] gives.
+    /// Takes on a run. `max_jobs` is its source's limit, `durations` how long derivations took before, by [`duration_key`].
     pub fn add_run(
         &mut self,
         run: RunId,
@@ -179,7 +140,7 @@ impl Schedule {
         let mut nodes = Vec::with_capacity(needs.len());
         for need in needs {
             let node = self.graph.node(&need.derivation);
-            let known = durations.get(&duration_key(need.derivation.name()));
+            let known = durations.get(&duration_key(need.derivation.name(), &need.system));
             let guess = if need.is_local { LOCAL_GUESS } else { GUESS };
             self.graph
                 .describe(node, need, known.copied().unwrap_or(guess));
@@ -413,18 +374,21 @@ impl Schedule {
         let mut progress = RunProgress::default();
         for &node in &self.runs.get(&run)?.nodes {
             let node = &self.graph.nodes[node];
-            match &node.state {
-                State::Waiting => progress.waiting += 1,
-                State::Running { .. } => progress.running += 1,
-                State::Built => progress.built += 1,
+            let state = match &node.state {
+                State::Waiting => BuildState::Waiting,
+                State::Running { .. } => BuildState::Running,
+                State::Built => BuildState::Built,
                 State::Failed(failure) => {
                     progress.failed.push((node.path.clone(), failure.clone()));
+                    BuildState::Failed
                 }
                 State::Blocked { by } => {
                     let by = self.graph.nodes[*by].path.clone();
                     progress.blocked.push((node.path.clone(), by));
+                    BuildState::Blocked
                 }
-            }
+            };
+            progress.add(state);
         }
         Some(progress)
     }
@@ -454,10 +418,11 @@ impl Schedule {
     }
 }
 
-/// By what durations are remembered: the name of a derivation without its version, since the next version takes about as long.
-pub fn duration_key(name: &str) -> String {
+/// By what durations are remembered: the system and the name of a derivation without its version, since the next version takes about
+/// as long.
+pub fn duration_key(name: &str, system: &str) -> String {
     let name = name.strip_suffix(".drv").unwrap_or(name);
     let is_version = |part: &str| part.starts_with(|first: char| first.is_ascii_digit());
     let parts: Vec<&str> = name.split('-').filter(|part| !is_version(part)).collect();
-    parts.join("-")
+    format!("{system} {}", parts.join("-"))
 }

@@ -80,6 +80,7 @@ fn what_two_runs_need_is_started_once_after_what_it_needs() {
     assert_eq!(both, ["y", "z"]);
     schedule.ended(&path("y"), &JobEnd::Built);
     let done = RunProgress {
+        states: vec![BuildState::Built; 2],
         built: 2,
         ..RunProgress::default()
     };
@@ -97,12 +98,15 @@ fn the_longest_way_goes_first() {
         need("middle-1.0", &[]),
         need("end", &[0, 1, 2]),
     ];
-    let seconds = |name: &str, seconds| (name.to_owned(), Duration::from_secs(seconds));
+    let seconds = |name: &str, system: &str, seconds| {
+        (duration_key(name, system), Duration::from_secs(seconds))
+    };
     // Those of other versions.
     let durations = [
-        seconds("quick", 1),
-        seconds("slow", 900),
-        seconds("middle", 30),
+        seconds("quick", "x86_64-linux", 1),
+        seconds("quick", "aarch64-linux", 2000),
+        seconds("slow-0.9", "x86_64-linux", 900),
+        seconds("middle", "x86_64-linux", 30),
     ]
     .into();
     schedule
@@ -376,11 +380,11 @@ fn lists_that_are_no_plans_are_refused() {
 #[test]
 fn durations_are_those_of_other_versions() {
     for (name, key) in [
-        ("gcc-14.2.0.drv", "gcc"),
-        ("python3-3.12.1-env", "python3-env"),
-        ("hello", "hello"),
-        ("libfoo-unstable-2024-01-02", "libfoo-unstable"),
+        ("gcc-14.2.0.drv", "x86_64-linux gcc"),
+        ("python3-3.12.1-env", "x86_64-linux python3-env"),
+        ("hello", "x86_64-linux hello"),
+        ("libfoo-unstable-2024-01-02", "x86_64-linux libfoo-unstable"),
     ] {
-        assert_eq!(duration_key(name), key);
+        assert_eq!(duration_key(name, "x86_64-linux"), key);
     }
 }
