@@ -229,6 +229,7 @@ mod tests {
             system: String::new(),
             state,
             took: None,
+            job: None,
             inputs: inputs.to_vec(),
             has_log: false,
         }

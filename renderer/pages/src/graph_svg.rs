@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::frame::{Frame, build_words};
 use crate::graph::{Cell, Graph};
-use crate::model::BuildNode;
+use crate::model::Run;
 use crate::paths;
 use crate::text::{counted, derivation_name, duration};
 
@@ -24,7 +24,7 @@ struct Place {
 }
 
 /// An SVG in which each derivation with a log leads to it.
-pub(crate) fn svg(frame: &Frame<'_>, graph: &Graph, builds: &[BuildNode]) -> Markup {
+pub(crate) fn svg(frame: &Frame<'_>, graph: &Graph, run: &Run) -> Markup {
     let tallest = graph.layers.iter().map(Vec::len).max().unwrap_or(0);
     let height = tallest * (HEIGHT + GAP_Y) + 2 * MARGIN;
     let width = graph.layers.len() * (WIDTH + GAP_X) - GAP_X + 2 * MARGIN;
@@ -46,7 +46,7 @@ pub(crate) fn svg(frame: &Frame<'_>, graph: &Graph, builds: &[BuildNode]) -> Mar
             g.edges aria-hidden="true" {
                 @for &(from, to) in &graph.edges { path d=(line(&places[from], &places[to])) {} }
             }
-            @for (cell, place) in graph.cells.iter().zip(&places) { (self::cell(frame, *cell, place, builds)) }
+            @for (cell, place) in graph.cells.iter().zip(&places) { (self::cell(frame, *cell, place, run)) }
         }
     }
 }
@@ -63,19 +63,18 @@ fn line(from: &Place, to: &Place) -> String {
     format!("M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}")
 }
 
-fn cell(frame: &Frame<'_>, cell: Cell, place: &Place, builds: &[BuildNode]) -> Markup {
+fn cell(frame: &Frame<'_>, cell: Cell, place: &Place, run: &Run) -> Markup {
     let (state, first, second, title, log) = match cell {
         Cell::Single(node) => {
-            let build = &builds[node];
+            let build = &run.builds[node];
             let (_, _, word) = build_words(build.state);
             let name = derivation_name(&build.derivation);
             let second = match build.took {
                 Some(took) => format!("{word}, {}", duration(took)),
                 None => word.to_owned(),
             };
-            let log = build
-                .has_log
-                .then(|| frame.href(&paths::log(&build.derivation)));
+            let log = || paths::log_of_run(&build.derivation, &run.source, &run.summary.id);
+            let log = build.has_log.then(|| frame.href(&log()));
             let title = format!("{name}: {second}");
             (build.state, fitting(&name), second, title, log)
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::ansi::{Ansi, Span};
 use crate::frame::{Crumbs, Frame, Update, build_tag};
-use crate::model::{BuildState, Log};
+use crate::model::Log;
 use crate::paths;
 use crate::sources::crumbs;
 use crate::text::{derivation_name, name};
@@ -22,7 +22,7 @@ const PENDING: usize = 64 << 10;
 /// The page of a log. Of one that grows it shows whole lines, and its script asks for the rest.
 pub fn log_page(frame: &Frame<'_>, log: &Log) -> String {
     let title = derivation_name(&log.derivation);
-    let is_live = log.state == BuildState::Running;
+    let is_live = log.is_live;
     let shown = if is_live {
         whole_lines(&log.text)
     } else {
@@ -36,7 +36,7 @@ pub fn log_page(frame: &Frame<'_>, log: &Log) -> String {
     let raw = frame.href(&paths::raw_log(&log.derivation));
     let content = html! {
         h1 { "Log of " (title) }
-        p.line { (build_tag(log.state)) " " code.long { (name(&log.derivation)) } }
+        p.line { @if let Some(state) = log.state { (build_tag(state)) " " } code.long { (name(&log.derivation)) } }
         p.line #log-status role="status" {
             @if is_live { noscript { "The build goes on: this page loads itself again." } }
         }

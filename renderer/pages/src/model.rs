@@ -146,7 +146,7 @@ pub struct Run {
     pub message: Option<String>,
     /// Its stages, in their order.
     pub stages: Vec<Stage>,
-    /// The derivations that the cache lacked, in any order.
+    /// The derivations that the cache lacked, and those of their inputs that it had, in any order.
     pub builds: Vec<BuildNode>,
     /// Those that failed themselves, the first ones first.
     pub failures: Vec<Failure>,
@@ -197,6 +197,8 @@ pub struct BuildNode {
     pub state: BuildState,
     /// How long its build took, or takes so far.
     pub took: Option<Duration>,
+    /// The Kubernetes Job that builds it, or did.
+    pub job: Option<String>,
     /// Which of the run's derivations it needs, as places in [`Run::builds`]. Others are passed over.
     pub inputs: Vec<usize>,
     /// Whether it has a log.
@@ -232,8 +234,10 @@ pub struct Link {
 pub struct Log {
     /// The base name of the derivation's store path.
     pub derivation: String,
-    /// How it stands with the derivation.
-    pub state: BuildState,
+    /// How it stands with the derivation, if that is known.
+    pub state: Option<BuildState>,
+    /// Whether more is written to it.
+    pub is_live: bool,
     /// The run that the page was reached from.
     pub run: Option<(SourceName, String)>,
     /// What was written so far, or the end of it.

@@ -60,6 +60,15 @@ pub fn log(derivation: &str) -> String {
     format!("/logs/{}", segment(derivation))
 }
 
+/// The log of a derivation, reached from a run: `/logs/DERIVATION?run=NAMESPACE/NAME/ID`.
+pub fn log_of_run(derivation: &str, source: &SourceName, id: &str) -> String {
+    let (namespace, name) = (segment(&source.namespace), segment(&source.name));
+    let query = format!("{namespace}/{name}/{}", segment(id))
+        .replace('&', "%26")
+        .replace('+', "%2B");
+    format!("{}?run={query}", log(derivation))
+}
+
 /// The whole log as it was written, as `text/plain`: `/logs/DERIVATION/raw`.
 pub fn raw_log(derivation: &str) -> String {
     format!("{}/raw", log(derivation))

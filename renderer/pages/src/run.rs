@@ -46,7 +46,7 @@ pub fn run_page(frame: &Frame<'_>, run: &Run) -> String {
         @if !run.failures.is_empty() {
             section aria-labelledby="failures" {
                 h2 #failures { "Failures" }
-                @for failure in run.failures.iter().take(FAILURES) { (self::failure(frame, failure)) }
+                @for failure in run.failures.iter().take(FAILURES) { (self::failure(frame, run, failure)) }
                 (rest(run.failures.len(), FAILURES, "failure"))
             }
         }
@@ -72,7 +72,8 @@ fn stage(stage: &Stage) -> Markup {
     }
 }
 
-fn failure(frame: &Frame<'_>, failure: &Failure) -> Markup {
+fn failure(frame: &Frame<'_>, run: &Run, failure: &Failure) -> Markup {
+    let log = paths::log_of_run(&failure.derivation, &run.source, &run.summary.id);
     let (lines, _) = last_lines(&failure.log, LINES);
     let label = format!(
         "Last lines of the log of {}",
@@ -84,7 +85,7 @@ fn failure(frame: &Frame<'_>, failure: &Failure) -> Markup {
             p { span.reason { (message(&failure.reason)) } }
             p.muted {
                 @if failure.dependents > 0 { (counted(failure.dependents, "other derivation")) " cannot be built without it. " }
-                a href=(frame.href(&paths::log(&failure.derivation))) { "The whole log" }
+                a href=(frame.href(&log)) { "The whole log" }
             }
             @if !lines.is_empty() {
                 pre.log tabindex="0" role="region" aria-label=(label) { (lines_of(&lines)) }
@@ -100,12 +101,15 @@ fn pictures(frame: &Frame<'_>, run: &Run) -> Markup {
     html! {
         section aria-labelledby="graph" {
             h2 #graph { "Derivations" }
-            p { "What the cache lacked: inputs stand on the left of what needs them. Finished derivations of a large run share boxes." }
-            div.scroll.picture tabindex="0" role="region" aria-labelledby="graph" { (svg(frame, &graph, &run.builds)) }
+            p {
+                "What the cache lacked, and what it had of the inputs: inputs stand on the left of what needs them. "
+                "Finished derivations of a large run share boxes."
+            }
+            div.scroll.picture tabindex="0" role="region" aria-labelledby="graph" { (svg(frame, &graph, run)) }
             (rest(graph.more, 0, "derivation"))
             details open[is_short] {
                 summary { "As a table" }
-                (derivations::table(frame, &run.builds))
+                (derivations::table(frame, run))
             }
         }
     }

@@ -175,6 +175,22 @@ fn names_of_all_kinds_are_segments() {
 }
 
 #[test]
+fn the_log_of_a_run_names_the_run() {
+    let source = |name: &str| niphas_pages::model::SourceName {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+    };
+    assert_eq!(
+        paths::log_of_run("x.drv", &source("app"), "20261201-050010"),
+        "/logs/x.drv?run=shop/app/20261201-050010"
+    );
+    assert_eq!(
+        paths::log_of_run("x.drv", &source("a&b/c"), "1+1"),
+        "/logs/x.drv?run=shop/a%26b%2Fc/1%2B1"
+    );
+}
+
+#[test]
 fn assets_hold_nothing_from_elsewhere() {
     for asset in ASSETS {
         let text = asset.parts.concat();

@@ -53,6 +53,11 @@ fn derivation(name: &str, number: usize) -> String {
     format!("{hash}-{name}.drv")
 }
 
+/// The name of a derivation's Job.
+fn job(number: usize) -> String {
+    format!("niphas-build-{}", &derivation("", number)[..32])
+}
+
 pub(crate) struct Samples {
     pub(crate) is_hostile: bool,
 }
@@ -279,6 +284,7 @@ impl Samples {
                 system: self.text("x86_64-linux"),
                 state: *state,
                 took: took.map(Duration::from_secs),
+                job: took.map(|_| self.text(&job(number))),
                 inputs: inputs.to_vec(),
                 has_log: took.is_some(),
             });
@@ -347,6 +353,7 @@ impl Samples {
                     state,
                     took: (state != BuildState::Waiting && state != BuildState::Cached)
                         .then(|| Duration::from_secs(number as u64 % 97)),
+                    job: (state == BuildState::Running).then(|| self.text(&job(number))),
                     inputs: if self.is_hostile {
                         vec![number, 0, 1_999, usize::MAX]
                     } else {
@@ -386,11 +393,12 @@ impl Samples {
             } else {
                 derivation(PACKAGES[0], 0)
             },
-            state: if is_live {
+            state: Some(if is_live {
                 BuildState::Running
             } else {
                 BuildState::Failed
-            },
+            }),
+            is_live,
             run: Some((
                 self.name("app"),
                 if self.is_hostile {
