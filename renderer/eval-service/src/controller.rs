@@ -14,14 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::builds::Shop;
+use crate::builds::{BuildRun, Shop};
 use crate::cluster::{ClusterError, Sources, key_of, send_event, write_status};
 use crate::forge::Hosts;
+use crate::leftovers;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::pull_requests::{self, PullRequestReport, PullRequests};
 use crate::queue::{Action, Attempt, End, Key, Queue, Wishes};
-use crate::reports::Reporter;
+use crate::reports::{Reporter, run_id};
 use crate::run::{Failure, Run, Step, Success};
 use crate::source::{self, Look};
 use crate::status::Status;
@@ -68,6 +69,8 @@ struct Controller {
     context: Context,
     queue: Queue,
     start: Instant,
+    /// Those that there were when the builds of others were forgotten last.
+    sources: HashSet<Key>,
     statuses: HashMap<Key, Status>,
     /// Statuses that are not written as they are, and those that are being written.
     dirty: HashSet<Key>,
@@ -80,6 +83,12 @@ struct Controller {
 
 /// Runs sources until `stop`.
 pub(crate) async fn lead(context: Context, stop: CancellationToken) {
+    let folder = context.policy.work_folder.join("sources");
+    match tokio::task::spawn_blocking(move || leftovers::remove(&folder)).await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(count)) => info!(count, "removed what fetches of an earlier service left"),
+        Ok(Err(error)) => warn!(%error, "failed to remove what fetches of an earlier service left"),
+    }
     let (reports, mut reported) = mpsc::channel(REPORTS);
     let (pull_requests, mut of_pull_requests) = PullRequests::new();
     let runs = context.policy.limits.runs.get();
@@ -88,6 +97,7 @@ pub(crate) async fn lead(context: Context, stop: CancellationToken) {
         context,
         queue: Queue::new(runs),
         start: Instant::now(),
+        sources: HashSet::new(),
         statuses: HashMap::new(),
         dirty: HashSet::new(),
         writing: HashSet::new(),
@@ -143,6 +153,7 @@ impl Controller {
             self.pull_requests.forget(&key);
             info!(source = %key, "a source is gone");
         }
+        self.forget_builds(keys);
         let most = self.context.policy.limits.sources as usize;
         for source in all {
             let key = key_of(&source);
@@ -169,6 +180,25 @@ impl Controller {
             }
             self.queue.observe(key, wishes(&source), settled, now);
         }
+    }
+
+    /// Forgets the builds of sources that are gone.
+    fn forget_builds(&mut self, sources: HashSet<Key>) {
+        let Some(builds) = &self.context.builds else {
+            return;
+        };
+        if sources == self.sources {
+            return;
+        }
+        self.sources.clone_from(&sources);
+        let records = Arc::clone(&builds.records);
+        let generations = Arc::clone(&builds.generations);
+        self.tasks.spawn_blocking(move || {
+            let kept = records.keep_only(&sources);
+            if let Err(error) = kept.and_then(|()| generations.keep_only(&sources)) {
+                warn!(%error, "failed to remove what is remembered of sources that are gone");
+            }
+        });
     }
 
     fn refuse_one_too_many(&mut self, key: &Key, source: &NiphasSource, most: usize) {
@@ -227,6 +257,7 @@ impl Controller {
         // A person asks for another try.
         let retries = running.attempt.retry != status.0.handled_retry;
         status.began(&running.attempt, Timestamp::now());
+        let page = status.0.history.first().map(run_id);
         info!(source = %key, revision = running.attempt.revision, "a run begins");
         self.running.insert(key.clone(), running);
         self.changed(&key);
@@ -238,7 +269,12 @@ impl Controller {
             };
             let result = match run {
                 Ok(run) => {
-                    let run = Run { cancelled, ..run };
+                    let builds = run.builds.map(|builds| BuildRun { page, ..builds });
+                    let run = Run {
+                        cancelled,
+                        builds,
+                        ..run
+                    };
                     let (told, of) = (reports.clone(), key.clone());
                     // A step that cannot be told is no reason to wait.
                     run.run(move |step| drop(told.try_send(Report::Came(of.clone(), step))))

@@ -18,6 +18,7 @@ mod fetch;
 mod forge;
 mod hook;
 mod http;
+mod leftovers;
 mod login;
 mod metrics;
 mod pages;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use kube::Client;
 use niphas_daemon::Election;
 use tokio::net::TcpListener;
@@ -88,8 +90,13 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     let service = http::Service::new(client.clone(), Arc::clone(&sources), metrics.clone());
     let answers = http::pages(Arc::new(service));
     let answers = tokio::spawn(niphas_daemon::serve(listener, answers, stop.clone()));
+    let shown = pages::Builds::default();
     let pages = match options.pages {
-        Some(address) => Some(serve_pages(address, &options.policy, &sources, &stop).await?),
+        Some(address) => {
+            let url = options.policy.pages_url.as_ref();
+            let pages = pages::pages(Arc::clone(&sources), Arc::clone(&shown), url);
+            Some(serve_pages(address, pages, &stop).await?)
+        }
         None => None,
     };
     let watch = {
@@ -110,6 +117,10 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         );
         metrics.leads(true);
         let builds = builds(&options, &client, &metrics).await?;
+        if let Some((site, _)) = &builds {
+            let (records, logs) = (Arc::clone(&site.shop.records), site.logs());
+            let _ = shown.set(builds::Shown { records, logs });
+        }
         let site = builds.as_ref().map(|(site, _)| Arc::clone(&site.shop));
         let policy = Arc::new(options.policy);
         let hosts = Hosts::new()?;
@@ -176,20 +187,15 @@ async fn lead_while_elected(
 /// Serves the pages until `stop`.
 async fn serve_pages(
     address: SocketAddr,
-    policy: &Policy,
-    sources: &Arc<cluster::Sources>,
+    pages: Router,
     stop: &CancellationToken,
 ) -> anyhow::Result<JoinHandle<()>> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     info!(address = %listener.local_addr()?, "serving pages");
-    let pages = pages::pages(Arc::clone(sources), policy.pages_url.as_ref());
-    Ok(tokio::spawn(niphas_daemon::serve(
-        listener,
-        pages,
-        stop.clone(),
-    )))
+    let pages = niphas_daemon::serve_within(listener, pages, pages::BOUNDS, stop.clone());
+    Ok(tokio::spawn(pages))
 }
 
 /// Opens what builds need, if the administrator wants any.

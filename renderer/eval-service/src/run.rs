@@ -263,6 +263,9 @@ impl Run {
             ResolveError::Unresolved(_) => Failure::passing(RunResult::BuildFailed, error),
             error => failed(&nix_formats::chain(&error)),
         })?;
+        if let Some(builds) = &self.builds {
+            builds.keep(&evaluated).await?;
+        }
         Ok((evaluated, closures))
     }
 

@@ -120,6 +120,7 @@ pub(crate) async fn prepare(
                 name: source.name_any().into(),
             },
             policy: spec.build.clone(),
+            page: None,
             retries,
         }),
         policy: of_namespace.clone(),

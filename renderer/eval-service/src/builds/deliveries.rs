@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::batch::v1::Job;
@@ -14,7 +15,7 @@ use niphas_cache_service::protocol::{BuildName, Outcome};
 use niphas_http::Secret;
 use tracing::{info, warn};
 
-use super::shop::Shop;
+use super::shop::{PodBegan, Shop};
 use crate::cluster::{ClusterError, patiently};
 
 /// The pods of builds.
@@ -37,11 +38,14 @@ impl Builds for Pods {
             .job_of(&name, &uid)
             .await
             .map_err(|error| unavailable(&error))?;
-        let identity = identity.ok_or(Denied::Unknown)?;
-        self.0.note(&identity);
+        let (identity, began) = identity.ok_or(Denied::Unknown)?;
+        // kubelet may not have told yet that its container runs.
+        let began = began.unwrap_or_else(SystemTime::now);
+        let pod = uid.parse().map_err(|_| Denied::Unknown)?;
+        self.0.note(&identity, &PodBegan { uid, began });
         let builds = identity.members.iter().chain([&identity.derivation]);
         Ok(Bearer {
-            pod: uid.parse().map_err(|_| Denied::Unknown)?,
+            pod,
             builds: builds.map(BuildName::of).collect::<BTreeSet<_>>(),
         })
     }
@@ -68,12 +72,14 @@ impl Builds for Pods {
             Outcome::Stored { .. } => {
                 info!(derivation = %path, "a build was delivered");
                 self.0.metrics.build("delivered");
+                self.0.ended(&path, true);
                 // If the executor has ended, the service has too.
                 let _ = self.0.builds.built(path).await;
             }
             Outcome::Failed(failure) => {
                 info!(derivation = %path, failure = failure.message, "a pod says that its build failed");
                 self.0.metrics.build("failed");
+                self.0.ended(&path, false);
             }
         }
     }
@@ -117,8 +123,12 @@ impl Pods {
         Some((extra(POD_NAME)?, extra(POD_UID)?))
     }
 
-    /// What the Job of a pod builds.
-    async fn job_of(&self, name: &str, uid: &str) -> Result<Option<JobIdentity>, ClusterError> {
+    /// What the Job of a pod builds, and when the pod began.
+    async fn job_of(
+        &self,
+        name: &str,
+        uid: &str,
+    ) -> Result<Option<(JobIdentity, Option<SystemTime>)>, ClusterError> {
         let namespace = &self.0.settings.jobs.namespace;
         let pods: Api<Pod> = Api::namespaced(self.0.client.clone(), namespace);
         let Some(pod) = patiently(pods.get_opt(name)).await? else {
@@ -127,6 +137,7 @@ impl Pods {
         if pod.metadata.uid.as_deref() != Some(uid) {
             return Ok(None);
         }
+        let began = began(&pod);
         let owners = pod.metadata.owner_references.unwrap_or_default();
         let is_job =
             |kind: &str, controller: Option<bool>| kind == "Job" && controller == Some(true);
@@ -137,6 +148,17 @@ impl Pods {
         let jobs: Api<Job> = Api::namespaced(self.0.client.clone(), namespace);
         let job = patiently(jobs.get_opt(&owner.name)).await?;
         let job = job.filter(|job| job.metadata.uid.as_ref() == Some(&owner.uid));
-        Ok(job.and_then(|job| JobIdentity::of(&job).ok()))
+        let identity = job.and_then(|job| JobIdentity::of(&job).ok());
+        Ok(identity.map(|identity| (identity, began)))
     }
+}
+
+/// When the only container of a pod began.
+fn began(pod: &Pod) -> Option<SystemTime> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let state = statuses.first()?.state.as_ref()?;
+    let running = state.running.as_ref().map(|it| it.started_at.as_ref());
+    let ended = || state.terminated.as_ref().map(|it| it.started_at.as_ref());
+    let time = running.or_else(ended)?;
+    time.map(|time| time.0.into())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::ListParams;
 use niphas_api::NiphasWorkload;
+use niphas_build_jobs::executor::WorkshopError;
 use niphas_cache_service::gc::Options;
 use niphas_cache_service::ingest::Ingest;
 use nix_formats::{StoreDir, StorePath};
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use super::deliveries::Pods;
 use super::shop::Shop;
-use crate::cluster::{ClusterError, patiently};
+use crate::cluster::patiently;
 
 /// How often it is collected.
 const INTERVAL: Duration = Duration::from_hours(6);
@@ -32,10 +33,10 @@ pub(super) async fn collect(shop: Arc<Shop>, ingest: Ingest<Pods>, stop: Cancell
         let roots = match roots(&shop).await {
             Ok(roots) => roots,
             Err(error) => {
-                let error = nix_formats::chain(&error);
+                let error = nix_formats::chain(&*error);
                 warn!(
                     error,
-                    "failed to list what workloads run; no garbage is collected"
+                    "failed to list what sources and workloads need; no garbage is collected"
                 );
                 continue;
             }
@@ -62,11 +63,13 @@ pub(super) async fn collect(shop: Arc<Shop>, ingest: Ingest<Pods>, stop: Cancell
     }
 }
 
-/// What the workloads of this cluster run.
-async fn roots(shop: &Shop) -> Result<BTreeSet<StorePath>, ClusterError> {
+/// What the last commits of sources need, and what the workloads of this cluster run.
+async fn roots(shop: &Shop) -> Result<BTreeSet<StorePath>, WorkshopError> {
+    let generations = Arc::clone(&shop.generations);
+    let roots = tokio::task::spawn_blocking(move || generations.roots());
+    let mut roots = roots.await??;
     let api: Api<NiphasWorkload> = Api::all(shop.client.clone());
     let mut params = ListParams::default().limit(PAGE);
-    let mut roots = BTreeSet::new();
     loop {
         let page = patiently(api.list(&params)).await?;
         for workload in &page.items {

@@ -100,3 +100,40 @@ impl NarSource for Text {
         })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use nix_formats::NarHash;
+
+    use super::*;
+
+    /// A path that is a text of that length, of which little can be compressed.
+    pub(crate) fn text(path: &StorePath, length: usize) -> (Arc<dyn NarSource>, PathInfo) {
+        let mut text = String::new();
+        for number in 0.. {
+            if text.len() >= length {
+                break;
+            }
+            let digest =
+                nix_formats::HashAlgorithm::Sha256.digest(format!("{path}{number}").as_bytes());
+            text.push_str(&data_encoding::BASE64.encode(digest.as_bytes()));
+        }
+        let source = Text {
+            store_dir: StoreDir::default(),
+            text,
+        };
+        let mut info = PathInfo {
+            path: path.clone(),
+            nar_hash: NarHash::from([0; 32]),
+            nar_size: 0,
+            references: std::collections::BTreeSet::new(),
+            deriver: None,
+            signatures: Vec::new(),
+            ca: None,
+        };
+        let mut nar = Vec::new();
+        source.write_nar(&info, &mut nar).unwrap();
+        (info.nar_hash, info.nar_size) = (NarHash::of(&nar), nar.len() as u64);
+        (Arc::new(source), info)
+    }
+}

@@ -1,24 +1,28 @@
 //! The builds of one run: what its environments need, and no cache has, is built.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use binary_cache::{CacheUrl, Caches};
 use niphas_api::source::{BuildPolicy, Counts, FailedBuild};
 use niphas_build_jobs::executor::NewRun;
 use niphas_build_jobs::schedule::{Need, RunProgress, SourceRef};
 use niphas_environments::EvaluatedEnvironments;
+use niphas_pages::paths;
 use nix_builder::plan::{Plan, Wanted, WantedOutputs};
 use nix_formats::{PublicKeys, StoreDir, StorePath, printable};
 
 use super::graph::Graph;
 use super::plan::{NoPlan, plan};
+use super::record::{RunRecord, reason};
+use super::records::{Recording, RunName};
 use super::settings;
 use super::shop::{Shop, Times};
 use crate::child::protocol::GraphLimits;
+use crate::queue::Key;
 
 /// How often a run tells how far it is.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -76,6 +80,8 @@ pub(crate) struct BuildRun {
     pub(crate) shop: Arc<Shop>,
     pub(crate) source: SourceRef,
     pub(crate) policy: BuildPolicy,
+    /// What the run is called in addresses, if it has a page.
+    pub(crate) page: Option<String>,
     /// A person asks that what failed is tried again.
     pub(crate) retries: bool,
 }
@@ -115,6 +121,7 @@ impl BuildRun {
         self.check(&plan)?;
         let registered = self.shop.register(&plan, &graph, Times::from(&self.policy));
         let needs = Need::of_plan(&plan);
+        let mut recording = self.recording(&plan, &graph);
         drop((plan, graph));
         let ended = |_| BuildError::passing("the service ends".to_owned());
         if self.retries {
@@ -123,28 +130,77 @@ impl BuildRun {
                 retried.map_err(ended)?;
             }
         }
+        let durations = self.shop.durations().of(&needs);
         let added = self.shop.builds.add(NewRun {
             run: registered.run,
             source: self.source.clone(),
             max_jobs: self.policy.max_jobs.and_then(|it| usize::try_from(it).ok()),
             needs,
-            durations: HashMap::new(),
+            durations,
         });
         let added = added.await.map_err(ended)?;
         let mut progress = added.map_err(|error| BuildError::settled(error.to_string()))?;
+        let mut told: Option<Instant> = None;
         loop {
             let now = progress.borrow_and_update().clone();
-            let built = self.built(&now).await;
-            tell(built.clone());
-            if now.is_done() {
-                return conclude(&now, built);
+            recording.iter_mut().for_each(|it| self.record(it, &now));
+            let is_due = told.is_none_or(|told| told.elapsed() >= INTERVAL);
+            if is_due || now.is_done() {
+                let built = self.built(&now).await;
+                tell(built.clone());
+                if now.is_done() {
+                    return conclude(&now, built);
+                }
+                told = Some(Instant::now());
             }
-            tokio::time::sleep(INTERVAL).await;
-            progress
-                .changed()
-                .await
-                .map_err(|_| BuildError::passing("the service no longer runs builds".to_owned()))?;
+            // Without a change, pods may have begun, and what was not told is due.
+            match tokio::time::timeout(INTERVAL, progress.changed()).await {
+                Ok(Err(_)) => {
+                    let message = "the service no longer runs builds";
+                    return Err(BuildError::passing(message.to_owned()));
+                }
+                Ok(Ok(())) | Err(_) => {}
+            }
         }
+    }
+
+    fn source(&self) -> Key {
+        Key {
+            namespace: self.source.namespace.to_string(),
+            name: self.source.name.to_string(),
+        }
+    }
+
+    /// Has the cache keep what a branch is rendered with, as one of the last generations of its source.
+    pub(crate) async fn keep(&self, evaluated: &EvaluatedEnvironments) -> Result<(), BuildError> {
+        // A pull request is none.
+        if self.page.is_none() {
+            return Ok(());
+        }
+        let roots: BTreeSet<StorePath> = evaluated.roots().map(|it| it.path.clone()).collect();
+        let (generations, source) = (Arc::clone(&self.shop.generations), self.source());
+        let noted = tokio::task::spawn_blocking(move || generations.note(&source, &roots)).await;
+        let noted = noted.unwrap_or_else(|error| Err(io::Error::other(error)));
+        noted.map_err(|error| {
+            BuildError::passing(format!(
+                "failed to note what the cache has to keep: {error}"
+            ))
+        })
+    }
+
+    /// Remembers the builds for the run's page.
+    fn recording(&self, plan: &Plan, graph: &Arc<Graph>) -> Option<Recording> {
+        let run = RunName {
+            source: self.source(),
+            id: self.page.clone()?,
+        };
+        let record = RunRecord::of_plan(plan, &**graph);
+        Some(Recording::new(Arc::clone(&self.shop.records), run, record))
+    }
+
+    fn record(&self, recording: &mut Recording, progress: &RunProgress) {
+        let attempted = |path: &StorePath| self.shop.attempted(path);
+        recording.update(|record| record.update(progress, attempted, SystemTime::now()));
     }
 
     fn check(&self, plan: &Plan) -> Result<(), BuildError> {
@@ -188,16 +244,17 @@ impl BuildRun {
             .join(path.base_name());
         let tail = tokio::task::spawn_blocking(move || log_tail(&log)).await;
         let tail = tail.ok().and_then(Result::ok).filter(|it| !it.is_empty());
+        let reason = reason(&failure.message);
         let message = match &tail {
-            Some(tail) => format!("{}\n{tail}", failure.message),
-            None => failure.message.clone(),
+            Some(tail) => format!("{reason}\n{tail}"),
+            None => reason.to_owned(),
         };
         Built {
             counts,
             failed: Some(FailedBuild {
                 derivation: path.base_name().to_owned(),
                 message,
-                log_path: tail.map(|_| format!("/log/{}", path.base_name())),
+                log_path: tail.map(|_| paths::log(path.base_name())),
             }),
         }
     }

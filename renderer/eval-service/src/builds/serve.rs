@@ -1,6 +1,7 @@
 //! What runs as long as the service leads: the cache is served, pods are heard, Jobs are made, and garbage is collected.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,12 +15,17 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::deliveries::Pods;
-use super::garbage;
+use super::logs::Logs;
 use super::settings::BuildSettings;
 use super::shop::Shop;
+use super::{durations, garbage};
 use crate::metrics::Metrics;
+
+/// How often it is written how long builds took.
+const DURATIONS: Duration = Duration::from_secs(30);
 
 /// Nix asks caches in this order, lowest first: before cache.nixos.org, which has 40.
 const PRIORITY: u32 = 30;
@@ -72,6 +78,14 @@ impl Site {
         })
     }
 
+    /// The logs of builds.
+    pub(crate) fn logs(&self) -> Logs {
+        Logs {
+            shop: Arc::clone(&self.shop),
+            ingest: self.ingest.clone(),
+        }
+    }
+
     /// Makes the cache, if it is not there yet.
     pub(crate) async fn begin(&self) -> anyhow::Result<()> {
         let folder = self.cache.folder.display();
@@ -92,6 +106,7 @@ impl Site {
         tasks.spawn(serve_within(listener, pages, Bounds::FILES, stop.clone()));
         let (sweeper, until) = (ingest.clone(), stop.clone());
         tasks.spawn(async move { sweeper.sweep(until).await });
+        tasks.spawn(keep_durations(Arc::clone(&shop), stop.clone()));
         tasks.spawn(garbage::collect(Arc::clone(&shop), ingest, stop.clone()));
         let executor = Executor::new(shop.client.clone(), &shop.settings.jobs.namespace);
         let policy = shop.settings.policy.clone();
@@ -99,5 +114,24 @@ impl Site {
         executor::run(executor, shop, policy, limits, commands, stop).await;
         tasks.close();
         tasks.wait().await;
+    }
+}
+
+/// Writes now and then how long builds took, and once more in the end.
+async fn keep_durations(shop: Arc<Shop>, stop: CancellationToken) {
+    loop {
+        let pause = tokio::time::sleep(DURATIONS);
+        let is_last = stop.run_until_cancelled(pause).await.is_none();
+        let text = shop.durations().text();
+        if let Some(text) = text {
+            let file = shop.settings.durations_file();
+            let written = tokio::task::spawn_blocking(move || durations::write(&file, &text)).await;
+            if let Ok(Err(error)) = written {
+                warn!(%error, "failed to write how long builds took");
+            }
+        }
+        if is_last {
+            return;
+        }
     }
 }

@@ -82,6 +82,8 @@ impl Default for BuildLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Keep {
+    /// How many of the last commits of each source have all that they need.
+    pub generations: NonZeroUsize,
     /// How long all that is built stays: as long as a commit that names it may take to reach its cluster.
     pub all_for: Duration,
     /// How much of what is older stays, in MiB: the newest.
@@ -91,6 +93,7 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         Self {
+            generations: NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN),
             all_for: Duration::from_secs(30 * 24 * 3600),
             mebibytes: 20 << 10,
         }
@@ -147,6 +150,11 @@ impl BuildSettings {
     /// The folder of the cache.
     pub(crate) fn cache_folder(&self) -> PathBuf {
         self.folder.join("cache")
+    }
+
+    /// The file with how long builds took.
+    pub(crate) fn durations_file(&self) -> PathBuf {
+        self.folder.join("durations.json")
     }
 
     /// The URL of the cache, as the service writes and reads it.

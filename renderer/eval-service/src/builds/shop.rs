@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use binary_cache::Caches;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,17 +11,22 @@ use kube::Client;
 use niphas_api::source::BuildPolicy;
 use niphas_build_jobs::executor::{self, Prepare, Workshop, WorkshopError};
 use niphas_build_jobs::inputs::{InputInfo, Inputs, InputsError, OutputPaths, direct_inputs};
-use niphas_build_jobs::job::{Attempt, InputClosure, JobIdentity, Work, job, system};
+use niphas_build_jobs::job::{Attempt, InputClosure, JobIdentity, Work, job, job_name, system};
 use niphas_build_jobs::schedule::{RunId, Start};
 use niphas_build_jobs::{Cause, Failure};
 use niphas_cache_service::ingest::BuildSpec;
 use niphas_cache_service::protocol::{BuildName, BuildSettings};
 use nix_builder::plan::{Build, Plan};
 use nix_formats::{PublicKey, SecretKey, StoreDir, StorePath};
+use tracing::warn;
 
+use super::durations::Durations;
+use super::generations::Generations;
 use super::graph::Graph;
 use super::plan::is_broken;
 use super::push::Target;
+use super::record::Attempted;
+use super::records::Records;
 use super::settings;
 use crate::metrics::Metrics;
 
@@ -39,6 +44,11 @@ pub(crate) struct Shop {
     /// The key that signs what is built.
     pub(crate) key: PublicKey,
     pub(super) builds: executor::Builds,
+    /// What is remembered of the builds of runs.
+    pub(crate) records: Arc<Records>,
+    durations: Mutex<Durations>,
+    /// What the last commits of sources need.
+    pub(crate) generations: Arc<Generations>,
     known: Mutex<Known>,
     runs: AtomicU64,
 }
@@ -61,8 +71,17 @@ struct KnownBuild {
     graph: Arc<Graph>,
     times: Times,
     spec: Option<Arc<BuildSpec>>,
+    attempted: Attempted,
+    /// The pod that was heard of last.
+    pod: Option<String>,
     runs: usize,
     unneeded_since: Option<Instant>,
+}
+
+/// A pod of a build.
+pub(super) struct PodBegan {
+    pub(super) uid: String,
+    pub(super) began: SystemTime,
 }
 
 /// How long a source lets builds take.
@@ -117,7 +136,19 @@ impl Shop {
         builds: executor::Builds,
     ) -> anyhow::Result<Self> {
         let public = key.public_key();
+        let durations = settings.durations_file();
+        let durations = Durations::read(&durations).unwrap_or_else(|error| {
+            let file = durations.display();
+            warn!(%file, %error, "failed to read how long builds took; it is written again");
+            Durations::default()
+        });
         Ok(Self {
+            records: Arc::new(Records::new(settings.folder.join("runs"))),
+            durations: Mutex::new(durations),
+            generations: Arc::new(Generations::new(
+                settings.folder.join("generations"),
+                settings.keep.generations.get(),
+            )),
             caches: Arc::new(settings.caches(&public)?),
             target: Target {
                 url: settings.own_cache()?,
@@ -135,6 +166,12 @@ impl Shop {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn durations(&self) -> MutexGuard<'_, Durations> {
+        self.durations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Knows the builds of a plan from now on.
@@ -157,6 +194,8 @@ impl Shop {
                 graph: Arc::clone(graph),
                 times,
                 spec: None,
+                attempted: Attempted::default(),
+                pod: None,
                 runs: 0,
                 unneeded_since: None,
             });
@@ -170,10 +209,41 @@ impl Shop {
         }
     }
 
-    /// A Job says what it builds.
-    pub(super) fn note(&self, identity: &JobIdentity) {
+    /// A pod shows what its Job builds, and when it began.
+    pub(super) fn note(&self, identity: &JobIdentity, pod: &PodBegan) {
         let mut known = self.known();
         known.set_members(&identity.derivation, &identity.members);
+        let Some(build) = known.builds.get_mut(&identity.derivation) else {
+            return;
+        };
+        if build.pod.as_ref() != Some(&pod.uid) {
+            build.pod = Some(pod.uid.clone());
+            (build.attempted.began, build.attempted.ended) = (Some(pod.began), None);
+        }
+        // kubelet may tell later when its container began.
+        build.attempted.began = build.attempted.began.min(Some(pod.began));
+    }
+
+    /// A build has an outcome: how long its pod took for it, where it is the one that its Job is named by.
+    pub(super) fn ended(&self, path: &StorePath, is_built: bool) {
+        let now = SystemTime::now();
+        let mut known = self.known();
+        let Some(build) = known.builds.get_mut(path) else {
+            return;
+        };
+        build.attempted.ended = Some(now);
+        let began = build.attempted.began.filter(|_| is_built);
+        if let Some(took) = began.and_then(|began| now.duration_since(began).ok()) {
+            let system = system(&build.build);
+            self.durations().note(path.name(), &system, took);
+        }
+    }
+
+    /// What pods tell of a build.
+    pub(super) fn attempted(&self, path: &StorePath) -> Attempted {
+        let known = self.known();
+        let build = known.builds.get(path);
+        build.map_or_else(Attempted::default, |build| build.attempted.clone())
     }
 
     /// The derivation of a name.
@@ -336,10 +406,18 @@ impl Workshop for Shop {
 
 impl Known {
     fn set_members(&mut self, derivation: &StorePath, members: &[StorePath]) {
+        if let Some(build) = self.builds.get_mut(derivation) {
+            build.attempted.job = Some(job_name(derivation));
+        }
         if self.members.get(derivation).is_some_and(|it| it == members) {
             return;
         }
         self.members.insert(derivation.clone(), members.to_vec());
+        for path in members {
+            if let Some(build) = self.builds.get_mut(path) {
+                build.attempted.job = Some(job_name(derivation));
+            }
+        }
         // Its order names them.
         if let Some(build) = self.builds.get_mut(derivation) {
             build.spec = None;

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::ResourceExt as _;
-use niphas_api::source::{NiphasSource, NiphasSourceStatus, Provider, Run as PastRun, RunResult};
+use niphas_api::source::{
+    FailedBuild, NiphasSource, NiphasSourceStatus, Provider, Run as PastRun, RunResult,
+};
 use niphas_pages::model::{
     BuildCounts, Counts, Failure, Link, PullRequest, Revision, Run, RunSummary, Source, SourceName,
     Stage, State, Trigger,
 };
 
+use super::builds::{counts, failures, nodes};
+use crate::builds::RunRecord;
 use crate::reports::{run_id, short};
 
 /// The sources, sorted by namespace and name.
@@ -95,24 +99,40 @@ pub(super) fn runs(source: &NiphasSource, now: SystemTime) -> Vec<RunSummary> {
         .collect()
 }
 
-/// A run with all that is known of it.
-pub(super) fn run(source: &NiphasSource, id: &str, now: SystemTime) -> Option<Run> {
+/// Whether a run is remembered.
+pub(super) fn has_run(source: &NiphasSource, id: &str) -> bool {
+    let mut history = source.status.iter().flat_map(|status| &status.history);
+    history.any(|run| run_id(run) == id)
+}
+
+/// A run with all that is known of it, and its builds, if they are remembered.
+pub(super) fn run(
+    source: &NiphasSource,
+    id: &str,
+    record: Option<&RunRecord>,
+    now: SystemTime,
+) -> Option<Run> {
     let status = source.status.as_ref()?;
     let mut history = status.history.iter().enumerate();
     let (number, run) = history.find(|(_, run)| run_id(run) == id)?;
     let is_last = number == 0;
-    let failed = status.failed_build.iter().filter(|_| is_last);
-    let failures = failed.map(|build| Failure {
-        derivation: build.derivation.clone(),
-        reason: build.message.clone(),
-        log: Vec::new(),
-        dependents: 0,
-        hint: Some(format!(
-            "kubectl annotate nsrc/{} -n {} niphas.io/retry={id} --overwrite",
-            source.name_any(),
-            source.namespace().unwrap_or_default()
-        )),
-    });
+    let hint = format!(
+        "kubectl annotate nsrc/{} -n {} niphas.io/retry={id} --overwrite",
+        source.name_any(),
+        source.namespace().unwrap_or_default()
+    );
+    let failures = match record {
+        Some(record) => failures(record, &hint),
+        None => {
+            let failed = status.failed_build.iter().filter(|_| is_last);
+            failed.map(|build| failure(build, &hint)).collect()
+        }
+    };
+    let builds = record.map_or_else(Vec::new, |record| nodes(record, run.result.is_some(), now));
+    let mut summary = summary(source, run, is_last, now);
+    if !builds.is_empty() {
+        summary.builds = counts(&builds);
+    }
     let proposal = status
         .proposal
         .as_ref()
@@ -130,14 +150,29 @@ pub(super) fn run(source: &NiphasSource, id: &str, now: SystemTime) -> Option<Ru
     };
     Some(Run {
         source: name(source),
-        summary: summary(source, run, is_last, now),
+        summary,
         message: run.message.clone(),
         stages: stages(status, run, is_last),
-        builds: Vec::new(),
-        failures: failures.collect(),
+        builds,
+        failures,
         result,
         has_closures: false,
     })
+}
+
+/// What the status says of a build that failed: why, and then the end of its log.
+fn failure(build: &FailedBuild, hint: &str) -> Failure {
+    let (reason, log) = match build.message.split_once('\n') {
+        Some((reason, log)) => (reason, log),
+        None => (&*build.message, ""),
+    };
+    Failure {
+        derivation: build.derivation.clone(),
+        reason: reason.to_owned(),
+        log: log.as_bytes().to_vec(),
+        dependents: 0,
+        hint: Some(hint.to_owned()),
+    }
 }
 
 fn name(source: &NiphasSource) -> SourceName {
@@ -290,14 +325,14 @@ mod tests {
     fn stages_say_how_far_runs_came() {
         let source = example();
         let stages = |id: &str| -> Vec<State> {
-            let run = run(&source, id, now()).unwrap();
+            let run = run(&source, id, None, now()).unwrap();
             run.stages.into_iter().map(|stage| stage.state).collect()
         };
         use State::{Failed, Running, Skipped, Succeeded, Waiting};
         assert_eq!(stages("20261201-050010"), [Succeeded, Running, Waiting]);
         assert_eq!(stages("20261201-040000"), [Succeeded, Succeeded, Succeeded]);
         assert_eq!(stages("20261201-030000"), [Failed, Skipped, Skipped]);
-        assert!(run(&source, "20261201-020000", now()).is_none());
+        assert!(run(&source, "20261201-020000", None, now()).is_none());
     }
 
     #[test]
@@ -316,7 +351,7 @@ mod tests {
         let link = runs[0].revision.link.as_deref();
         let page = format!("https://git.example.org/shop/web/commit/{COMMIT}");
         assert_eq!(link, Some(page.as_str()));
-        let second = run(&source, "20261201-040000", now()).unwrap();
+        let second = run(&source, "20261201-040000", None, now()).unwrap();
         let expected = Link {
             text: "Pull request 7".to_owned(),
             url: "https://git.example.org/gitops/pulls/7".to_owned(),
@@ -347,7 +382,10 @@ mod tests {
         let pages = [
             sources_page(&frame, &sources(&[Arc::new(source.clone())])),
             source_page(&frame, &self::source(&source), &runs(&source, now())),
-            run_page(&frame, &run(&source, "20261201-030000", now()).unwrap()),
+            run_page(
+                &frame,
+                &run(&source, "20261201-030000", None, now()).unwrap(),
+            ),
         ];
         assert!(pages[2].contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         for page in &pages {

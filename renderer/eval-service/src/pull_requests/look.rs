@@ -105,7 +105,7 @@ impl Look {
         {
             return Ok(Done::All);
         }
-        let page = self.context.reporter.page(&self.key, None);
+        let page = self.context.reporter.page(&self.key, None, None);
         let about = About {
             commit: &commit,
             page: page.as_ref(),

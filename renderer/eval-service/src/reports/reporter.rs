@@ -89,20 +89,21 @@ impl Reporter {
 
     /// Tells the host of a source how its last runs stand.
     pub(crate) fn tell_runs(self: &Arc<Self>, key: &Key, status: &NiphasSourceStatus) {
-        let page = |run: &Run| self.page(key, Some(run));
+        let page = |run: &Run, log: Option<&str>| self.page(key, Some(run), log);
         self.tell(key, of_runs(status, page));
     }
 
-    /// The page of a run, or that of its source.
-    pub(crate) fn page(&self, key: &Key, run: Option<&Run>) -> Option<Url> {
+    /// The page of a run, or of the log of one of its derivations, or that of its source.
+    pub(crate) fn page(&self, key: &Key, run: Option<&Run>, log: Option<&str>) -> Option<Url> {
         let base = self.policy.pages_url.as_ref()?;
         let name = SourceName {
             namespace: key.namespace.clone(),
             name: key.name.clone(),
         };
-        let path = match run {
-            Some(run) => paths::run(&name, &run_id(run)),
-            None => paths::source(&name),
+        let path = match (run, log) {
+            (Some(run), Some(log)) => paths::log_of_run(log, &name, &run_id(run)),
+            (Some(run), None) => paths::run(&name, &run_id(run)),
+            (None, _) => paths::source(&name),
         };
         let base = base.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}{path}")).ok()

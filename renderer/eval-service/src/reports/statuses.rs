@@ -1,6 +1,6 @@
 //! From the status of a source to statuses of commits; pure.
 
-use niphas_api::source::{NiphasSourceStatus, Revisions, Run, RunResult};
+use niphas_api::source::{FailedBuild, NiphasSourceStatus, Revisions, Run, RunResult};
 use niphas_forges::{Commit, Context, State, Status};
 use url::Url;
 
@@ -18,13 +18,14 @@ struct Around<'s> {
     /// What failed will be tried again.
     is_passing: bool,
     builds: Option<&'s niphas_api::source::Counts>,
+    failed_build: Option<&'s FailedBuild>,
 }
 
 /// What the host has to know of the last run, and that the one before it was ended. A stage that did not begin is not spoken of.
-/// `page` gives the page of a run.
+/// `page` gives the page of a run, or of the log of a derivation of it.
 pub(crate) fn of_runs(
     status: &NiphasSourceStatus,
-    page: impl Fn(&Run) -> Option<Url>,
+    page: impl Fn(&Run, Option<&str>) -> Option<Url>,
 ) -> Vec<CommitStatus> {
     let mut found = Vec::new();
     let is_reconciling = status
@@ -45,8 +46,10 @@ pub(crate) fn of_runs(
             revisions: status.revisions.clone().unwrap_or_default(),
             is_passing: is_last && is_reconciling,
             builds: status.builds.as_ref().filter(|_| is_last),
+            failed_build: status.failed_build.as_ref().filter(|_| is_last),
         };
-        let link = page(run);
+        let link = page(run, None);
+        let log = around.log(run).and_then(|log| page(run, Some(log)));
         found.extend(
             around
                 .stages(run)
@@ -57,7 +60,10 @@ pub(crate) fn of_runs(
                     status: Status {
                         state,
                         description,
-                        link: link.clone(),
+                        link: match context {
+                            Context::Build => log.clone().or_else(|| link.clone()),
+                            _ => link.clone(),
+                        },
                     },
                 }),
         );
@@ -68,6 +74,18 @@ pub(crate) fn of_runs(
 type Stage = (Context, State, String);
 
 impl Around<'_> {
+    /// The build that ended the run.
+    fn failed_build(&self, run: &Run) -> Option<&FailedBuild> {
+        self.failed_build
+            .filter(|_| run.result == Some(RunResult::BuildFailed))
+    }
+
+    /// The derivation whose log says why the run failed.
+    fn log(&self, run: &Run) -> Option<&str> {
+        let build = self.failed_build(run)?;
+        build.log_path.as_ref().map(|_| &*build.derivation)
+    }
+
     /// The stages of a run that began.
     fn stages(&self, run: &Run) -> Vec<Stage> {
         let is_at = |revision: &Option<String>| revision.as_ref() == Some(&run.revision);
@@ -100,7 +118,10 @@ impl Around<'_> {
                     Some(RunResult::Superseded) => {
                         (State::Cancelled, "a newer commit took its place".to_owned())
                     }
-                    Some(_) => (failed, first_line(message).to_owned()),
+                    Some(_) => match self.failed_build(run) {
+                        Some(build) => (failed, of_build(build)),
+                        None => (failed, first_line(message).to_owned()),
+                    },
                 }
             };
             stages.push((context, stage.0, stage.1));
@@ -119,6 +140,24 @@ impl Around<'_> {
             (Context::Build, None) => "closures are looked for in caches".to_owned(),
             (Context::Render, _) => "the files are rendered".to_owned(),
         }
+    }
+}
+
+/// A build that failed: its name, the last line that it wrote, and why.
+fn of_build(build: &FailedBuild) -> String {
+    // The hash part would take a quarter of what hosts show.
+    let name = build
+        .derivation
+        .split_once('-')
+        .map_or(&*build.derivation, |(_, name)| name);
+    let name = name.strip_suffix(".drv").unwrap_or(name);
+    let mut lines = build.message.lines().map(str::trim);
+    let reason = lines.next().unwrap_or_default();
+    // The agent repeats there why it failed.
+    let is_builders = |line: &&str| !line.is_empty() && !line.starts_with("niphas: ");
+    match lines.rfind(is_builders) {
+        Some(last) => format!("{name}: {last} ({reason})"),
+        None => format!("{name}: {reason}"),
     }
 }
 
@@ -184,7 +223,10 @@ mod tests {
     }
 
     fn told(status: &NiphasSourceStatus) -> Vec<String> {
-        let page = |run: &Run| Url::parse(&format!("https://ci.example/{}", run_id(run))).ok();
+        let page = |run: &Run, log: Option<&str>| {
+            let log = log.map_or_else(String::new, |log| format!("/{log}"));
+            Url::parse(&format!("https://ci.example/{}{log}", run_id(run))).ok()
+        };
         let found = of_runs(status, page).into_iter();
         found
             .map(|said| {
@@ -239,6 +281,35 @@ mod tests {
             failed(RunResult::RenderFailed, true),
             "a niphas/render Error … while evaluating"
         );
+    }
+
+    #[test]
+    fn a_build_that_failed_leads_to_its_log_and_has_its_last_line() {
+        let history = vec![run(A, Some(RunResult::BuildFailed), "1 of 2 builds failed")];
+        let mut status = source(history, [Some(A), None], false);
+        let mut build = FailedBuild {
+            derivation: "0c5b8vw40d3iwqvmwaq2lb7fs4pzjvqd-site-1.0.drv".to_owned(),
+            message: "builder failed with exit code 3\nbuilding\nthe reason\n\nniphas: exit code 3"
+                .to_owned(),
+            log_path: Some("/logs/x".to_owned()),
+        };
+        status.failed_build = Some(build.clone());
+        let page = |run: &Run, log: Option<&str>| {
+            let log = log.unwrap_or_default();
+            Url::parse(&format!("https://ci.example/{}/{log}", run_id(run))).ok()
+        };
+        let said = of_runs(&status, page).pop().unwrap();
+        let expected = "site-1.0: the reason (builder failed with exit code 3)";
+        assert_eq!(said.status.description, expected);
+        let link = said.status.link.unwrap();
+        assert!(link.path().ends_with("-site-1.0.drv"), "{link}");
+        // One that never began has no log.
+        build.message = "no node took it".to_owned();
+        build.log_path = None;
+        status.failed_build = Some(build);
+        let said = of_runs(&status, page).pop().unwrap();
+        assert_eq!(said.status.description, "site-1.0: no node took it");
+        assert_eq!(said.status.link.unwrap().path(), "/20231114-221320/");
     }
 
     #[test]
