@@ -35,8 +35,15 @@ class Server(Backend):
     do_GET = do_POST = answer  # noqa: N815 (the names that the server asks for)
 
 
+class Listener(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, address: object) -> None:
+        # A client that was killed.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, address)
+
+
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[4])
-server = http.server.ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), Server)
+server = Listener((sys.argv[2], int(sys.argv[3])), Server)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()

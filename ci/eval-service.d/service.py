@@ -266,6 +266,9 @@ class World:
             "webhook": {"provider": "github", "secretRefs": [{"name": "hook"}]},
         }
         for field, values in (change or {}).items():
+            if not isinstance(values, dict):
+                spec[field] = values
+                continue
             spec[field] |= values
             spec[field] = {key: value for key, value in spec[field].items() if value is not None}
         item = {"apiVersion": "niphas.io/v1alpha1", "kind": "NiphasSource", "metadata": {"name": name}, "spec": spec}

@@ -9,6 +9,13 @@ step_eval_service() {
   NIPHAS_EVAL=$CARGO_TARGET_DIR/debug/niphas-eval ci/eval-service
 }
 
+# The same, killed at random moments.
+step_eval_faults() {
+  has_go || return 0
+  cargo build --workspace --locked --quiet --bin niphas-eval
+  NIPHAS_EVAL=$CARGO_TARGET_DIR/debug/niphas-eval ci/eval-faults
+}
+
 # The client of Git hosts, Git LFS, and a real Gitea.
 step_forges() {
   niphas
