@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::attribute_path::AttributePath;
 use crate::kinds;
 use crate::problem::{Problem, ProblemKind};
-use crate::schema::{Checker, describe};
+use crate::schema::{Checker, describe, of_kind};
 use crate::store_paths::names_store_path;
 use crate::suggestion::nearest;
 
@@ -22,6 +22,10 @@ const MOST_DOCUMENTS: usize = 1_000;
 /// Has Argo CD take an object whose kind it learns from the same commit.
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 const SKIP_DRY_RUN: &str = "SkipDryRunOnMissingResource=true";
+
+/// With this among its options, Argo CD applies an object without having it checked; nor is it checked here. A cluster may have fields that
+/// the types here do not have yet.
+const UNCHECKED: &str = "Validate=false";
 
 /// An object that is no workload.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +70,7 @@ pub(crate) fn read(
             Some(_) => object,
             None => completed(object, common, &defined),
         };
-        check(checker, &origin, &object, verbatim.is_some());
+        check(checker, &origin, &object, verbatim.is_some(), &defined);
         if checker.problems.len() > found {
             continue;
         }
@@ -150,6 +154,13 @@ fn of_files(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>
             path: AttributePath::of(&["manifests"]),
             file: Some(file.to_owned()),
         };
+        let origin_of = |object: &Value| match (&object["kind"], &object["metadata"]["name"]) {
+            (Value::String(kind), Value::String(name)) => Origin {
+                path: AttributePath::of(&[kind, name]),
+                file: Some(file.to_owned()),
+            },
+            _ => origin(),
+        };
         let options = serde_saphyr::options! {
             // As Kubernetes reads `defaultMode: 0644`.
             legacy_octal_numbers: true,
@@ -180,20 +191,27 @@ fn of_files(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>
                 Value::Null => {}
                 list if list["kind"] == "List" && list["items"].is_array() => {
                     for item in list["items"].as_array().into_iter().flatten() {
-                        written.push((origin(), item.clone(), None));
+                        written.push((origin_of(item), item.clone(), None));
                     }
                 }
                 object => {
                     let verbatim = is_encrypted.then(|| text.to_owned());
-                    written.push((origin(), object, verbatim));
+                    written.push((origin_of(&object), object, verbatim));
                 }
             }
         }
     }
 }
 
-/// The kinds of definitions among objects, and whether their objects have a namespace.
-fn defined_kinds(written: &[Written]) -> Vec<(String, bool)> {
+/// A kind that a CustomResourceDefinition of the environment has.
+struct Defined {
+    kind: String,
+    has_namespace: bool,
+    /// The schemas of its objects, by `apiVersion`.
+    schemas: Vec<(String, Value)>,
+}
+
+fn defined_kinds(written: &[Written]) -> Vec<Defined> {
     let definitions = written
         .iter()
         .map(|(_, object, _)| object)
@@ -201,16 +219,40 @@ fn defined_kinds(written: &[Written]) -> Vec<(String, bool)> {
     definitions
         .map(|definition| {
             let spec = &definition["spec"];
-            let kind = text(&spec["names"]["kind"]).to_owned();
-            (kind, spec["scope"] != "Cluster")
+            let versions = spec["versions"].as_array().into_iter().flatten();
+            let schemas = versions.map(|version| {
+                let api_version = format!("{}/{}", text(&spec["group"]), text(&version["name"]));
+                let schema = &version["schema"]["openAPIV3Schema"];
+                (api_version, of_objects(schema.clone()))
+            });
+            Defined {
+                kind: text(&spec["names"]["kind"]).to_owned(),
+                has_namespace: spec["scope"] != "Cluster",
+                schemas: schemas.collect(),
+            }
         })
         .collect()
 }
 
+/// The schema of whole objects, of which a definition need not name what all objects have.
+fn of_objects(mut schema: Value) -> Value {
+    if !schema.is_object() {
+        schema = json!({});
+    }
+    if !schema["properties"].is_object() {
+        schema["properties"] = json!({});
+        schema["x-kubernetes-preserve-unknown-fields"] = true.into();
+    }
+    schema["properties"]["apiVersion"] = json!({ "type": "string" });
+    schema["properties"]["kind"] = json!({ "type": "string" });
+    schema["properties"]["metadata"] = json!({ "$ref": "ObjectMeta" });
+    schema
+}
+
 /// An object with what need not be written: the version of kinds that Kubernetes has itself, and what the environment has.
-fn completed(mut object: Value, common: Common<'_>, defined: &[(String, bool)]) -> Value {
+fn completed(mut object: Value, common: Common<'_>, defined: &[Defined]) -> Value {
     let kind = text(&object["kind"]).to_owned();
-    let defined = defined.iter().find(|(name, _)| *name == kind);
+    let defined = defined.iter().find(|defined| defined.kind == kind);
     let Some(fields) = object.as_object_mut() else {
         return object;
     };
@@ -220,7 +262,7 @@ fn completed(mut object: Value, common: Common<'_>, defined: &[(String, bool)]) 
         fields.insert("apiVersion".to_owned(), version.into());
     }
     let has_namespace = match defined {
-        Some((_, has_namespace)) => *has_namespace,
+        Some(defined) => defined.has_namespace,
         None => !kinds::has_no_namespace(&kind),
     };
     let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) else {
@@ -243,7 +285,13 @@ fn completed(mut object: Value, common: Common<'_>, defined: &[(String, bool)]) 
     object
 }
 
-fn check(checker: &mut Checker<'_>, origin: &Origin, object: &Value, is_encrypted: bool) {
+fn check(
+    checker: &mut Checker<'_>,
+    origin: &Origin,
+    object: &Value,
+    is_encrypted: bool,
+    defined: &[Defined],
+) {
     let Some(fields) = object.as_object() else {
         let problem = format!(
             "expected an object of Kubernetes, found {}",
@@ -293,30 +341,34 @@ fn check(checker: &mut Checker<'_>, origin: &Origin, object: &Value, is_encrypte
         let remedy = "only workloads have closures: nothing would fetch it";
         return refuse(checker, origin, problem, remedy);
     }
-    types(checker, origin, kind, object);
+    types(checker, origin, object, defined);
 }
 
-/// Checks the parts of an object whose types are known here.
-fn types(checker: &mut Checker<'_>, origin: &Origin, kind: &str, object: &Value) {
+/// Checks an object against the schema of its kind, if it is one of Kubernetes' or of a definition in the environment; its metadata
+/// in any case.
+fn types(checker: &mut Checker<'_>, origin: &Origin, object: &Value, defined: &[Defined]) {
+    let options = text(&object["metadata"]["annotations"][SYNC_OPTIONS]);
+    if options.split(',').any(|option| option.trim() == UNCHECKED) {
+        return;
+    }
     let found = checker.problems.len();
-    let metadata = json!({ "$ref": "ObjectMeta" });
-    checker.check(
-        &origin.path.attribute("metadata"),
-        &metadata,
-        &object["metadata"],
-    );
-    let path: &[&str] = match kind {
-        "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "StatefulSet" => &["spec", "template"],
-        "CronJob" => &["spec", "jobTemplate", "spec", "template"],
-        _ => &[],
+    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+    let of_definition = || {
+        let defined = defined.iter().filter(|defined| defined.kind == kind);
+        let mut schemas = defined.flat_map(|defined| &defined.schemas);
+        schemas.find_map(|(name, schema)| (name == version).then_some(schema))
     };
-    if !path.is_empty() {
-        let template = path.iter().fold(object, |value, name| &value[*name]);
-        let place = path
-            .iter()
-            .fold(origin.path.clone(), |place, name| place.attribute(name));
-        let schema = json!({ "$ref": "PodTemplateSpec" });
-        checker.check(&place, &schema, template);
+    match of_kind(version, kind).or_else(of_definition) {
+        Some(schema) => {
+            checker.check(&origin.path, schema, object);
+        }
+        None => {
+            let (path, schema) = (
+                origin.path.attribute("metadata"),
+                json!({ "$ref": "ObjectMeta" }),
+            );
+            checker.check(&path, &schema, &object["metadata"]);
+        }
     }
     // Places in files are not known to Nix.
     if let Some(file) = &origin.file {

@@ -88,3 +88,20 @@ pub(crate) fn has_no_namespace(kind: &str) -> bool {
 fn find(kind: &str) -> Option<&'static (&'static str, &'static str, bool)> {
     KINDS.iter().find(|(name, _, _)| *name == kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+    use crate::schema::of_kind;
+
+    #[test]
+    fn each_kind_has_a_schema() {
+        for (kind, version, _) in KINDS {
+            let schema = of_kind(version, kind).map(crate::schema::resolved);
+            assert!(
+                schema.is_some_and(|schema| schema["properties"]["metadata"].is_object()),
+                "{kind}"
+            );
+        }
+    }
+}

@@ -28,6 +28,12 @@ static KUBERNETES: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(text).expect("a test reads the file")
 });
 
+/// Kubernetes' own kinds by `<apiVersion> <kind>`, and the types that they are made of; a test makes them out of the API's types.
+static OBJECTS: LazyLock<Value> = LazyLock::new(|| {
+    let text = include_str!("schema/objects.json");
+    serde_json::from_str(text).expect("a test reads the file")
+});
+
 /// The rules of routes of the Gateway API, by kind; `ci/lib/gateway_types.py` makes them out of its definitions.
 static GATEWAY: LazyLock<Value> = LazyLock::new(|| {
     let text = include_str!("schema/gateway.json");
@@ -39,12 +45,30 @@ pub(crate) fn fields_of(kind: &str) -> Option<&'static Map<String, Value>> {
     KUBERNETES[kind]["properties"].as_object()
 }
 
+/// The schema of a kind that Kubernetes has itself.
+pub(crate) fn of_kind(api_version: &str, kind: &str) -> Option<&'static Value> {
+    OBJECTS["kinds"].get(format!("{api_version} {kind}"))
+}
+
 /// The schema that a schema names.
 pub(crate) fn resolved(schema: &Value) -> &Value {
     match schema["$ref"].as_str() {
+        // Of whole objects: there are several of one short name.
+        Some(name) if name.contains('.') => &OBJECTS["types"][name],
         Some(name) => &KUBERNETES[name],
         None => schema,
     }
+}
+
+/// Whether a set may have an attribute that its schema does not name.
+fn is_open(schema: &Value, name: &str) -> bool {
+    let is_any = ["type", "properties", "additionalProperties"]
+        .iter()
+        .all(|keyword| schema[keyword].is_null());
+    is_any
+        || schema["x-kubernetes-preserve-unknown-fields"] == true
+        || schema["x-kubernetes-embedded-resource"] == true
+            && ["apiVersion", "kind", "metadata"].contains(&name)
 }
 
 /// The schema of whole objects.
@@ -189,7 +213,7 @@ impl<'a> Checker<'a> {
 
     /// Checks a value; returns it with its short forms expanded and without `null`.
     pub(crate) fn check(&mut self, path: &AttributePath, schema: &Value, value: &Value) -> Value {
-        // No deeper than the types are, which are not recursive.
+        // No deeper than the value is.
         let schema = resolved(schema);
         match &schema[SHORT_FORM] {
             Value::String(field) if !value.is_object() => {
@@ -273,6 +297,10 @@ impl<'a> Checker<'a> {
             let path = path.attribute(name);
             let inner = properties.and_then(|properties| properties.get(name));
             let Some(inner) = inner.or_else(|| schema.get("additionalProperties")) else {
+                if is_open(schema, name) {
+                    checked.insert(name.clone(), field.clone());
+                    continue;
+                }
                 let known = || properties.into_iter().flat_map(Map::keys);
                 let suggestion = nearest(name, known().map(String::as_str));
                 let known = known().cloned().collect();
@@ -289,7 +317,9 @@ impl<'a> Checker<'a> {
             .flatten()
             .filter_map(Value::as_str)
         {
-            if fields.get(name).is_none_or(Value::is_null) {
+            // The API server sets defaults before it looks for what is missing.
+            let has_default = !schema["properties"][name]["default"].is_null();
+            if fields.get(name).is_none_or(Value::is_null) && !has_default {
                 self.report(
                     path,
                     ProblemKind::MissingAttribute {

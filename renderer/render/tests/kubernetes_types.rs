@@ -1,13 +1,15 @@
-//! The types that pod templates are checked against are those of the API that objects are made of.
+//! The types that pod templates and whole objects are checked against are those of the API that objects are made of.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 
 use niphas_api::QUANTITY_PATTERN;
+use niphas_api::k8s_openapi as k8s;
+use niphas_api::k8s_openapi::Resource;
 use niphas_api::k8s_openapi::api::core::v1::PodTemplateSpec;
-use schemars::JsonSchema as _;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// `io.k8s.api.core.v1.Container` is unique by its last part.
@@ -46,6 +48,111 @@ fn tidy(schema: &mut Value) {
     }
 }
 
+/// `io.k8s.api.core.v1.Container` less what all have.
+fn within(name: &str) -> String {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name.strip_prefix("io.k8s.").unwrap_or(name).to_owned()
+}
+
+/// Without what is for readers only. `is_fields`: these are the fields of a type, which may have such names.
+fn bare(schema: &mut Value, is_fields: bool) {
+    match schema {
+        Value::Object(fields) => {
+            if !is_fields {
+                fields.remove("$schema");
+                fields.remove("description");
+                if let Some(Value::String(reference)) = fields.get_mut("$ref") {
+                    *reference = within(reference);
+                }
+            }
+            for (name, value) in fields {
+                bare(value, !is_fields && name == "properties");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| bare(item, false)),
+        _ => {}
+    }
+}
+
+fn kind<T: JsonSchema + Resource>(generator: &mut SchemaGenerator) -> (String, Value) {
+    let schema = generator.subschema_for::<T>().to_value();
+    (format!("{} {}", T::API_VERSION, T::KIND), schema)
+}
+
+/// Whole objects: kinds, and the types that they are made of.
+fn objects() -> [Map<String, Value>; 2] {
+    use k8s::api::{
+        admissionregistration, apps, autoscaling, batch, coordination, core, discovery, networking,
+        node, policy, rbac, scheduling, storage,
+    };
+    use k8s::apiextensions_apiserver::pkg::apis::apiextensions;
+    use k8s::kube_aggregator::pkg::apis::apiregistration;
+
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let all = [
+        kind::<admissionregistration::v1::MutatingWebhookConfiguration>,
+        kind::<admissionregistration::v1::ValidatingAdmissionPolicy>,
+        kind::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>,
+        kind::<admissionregistration::v1::ValidatingWebhookConfiguration>,
+        kind::<apiextensions::v1::CustomResourceDefinition>,
+        kind::<apiregistration::v1::APIService>,
+        kind::<apps::v1::DaemonSet>,
+        kind::<apps::v1::Deployment>,
+        kind::<apps::v1::ReplicaSet>,
+        kind::<apps::v1::StatefulSet>,
+        kind::<autoscaling::v1::HorizontalPodAutoscaler>,
+        kind::<autoscaling::v2::HorizontalPodAutoscaler>,
+        kind::<batch::v1::CronJob>,
+        kind::<batch::v1::Job>,
+        kind::<coordination::v1::Lease>,
+        kind::<core::v1::ConfigMap>,
+        kind::<core::v1::Endpoints>,
+        kind::<core::v1::LimitRange>,
+        kind::<core::v1::Namespace>,
+        kind::<core::v1::PersistentVolume>,
+        kind::<core::v1::PersistentVolumeClaim>,
+        kind::<core::v1::Pod>,
+        kind::<core::v1::PodTemplate>,
+        kind::<core::v1::ResourceQuota>,
+        kind::<core::v1::Secret>,
+        kind::<core::v1::Service>,
+        kind::<core::v1::ServiceAccount>,
+        kind::<discovery::v1::EndpointSlice>,
+        kind::<networking::v1::Ingress>,
+        kind::<networking::v1::IngressClass>,
+        kind::<networking::v1::NetworkPolicy>,
+        kind::<node::v1::RuntimeClass>,
+        kind::<policy::v1::PodDisruptionBudget>,
+        kind::<rbac::v1::ClusterRole>,
+        kind::<rbac::v1::ClusterRoleBinding>,
+        kind::<rbac::v1::Role>,
+        kind::<rbac::v1::RoleBinding>,
+        kind::<scheduling::v1::PriorityClass>,
+        kind::<storage::v1::CSIDriver>,
+        kind::<storage::v1::StorageClass>,
+    ];
+    let mut kinds: Map<String, Value> = all.iter().map(|kind| kind(&mut generator)).collect();
+    let definitions = generator.take_definitions(true);
+    let mut types: Map<String, Value> = definitions
+        .into_iter()
+        .map(|(name, schema)| (within(&name), schema))
+        .collect();
+    for schema in kinds.values_mut().chain(types.values_mut()) {
+        bare(schema, false);
+    }
+    for (name, schema) in &mut types {
+        // Values of any form: what says so here is only that they are no numbers, or a choice.
+        let is_any = name.ends_with(".JSON") || schema.get("oneOf").is_some();
+        if is_any {
+            *schema = json!({});
+        } else if schema["type"] == "object" && schema.get("properties").is_none() {
+            schema["x-kubernetes-preserve-unknown-fields"] = true.into();
+        }
+    }
+    types["apimachinery.pkg.api.resource.Quantity"]["pattern"] = json!(QUANTITY_PATTERN);
+    [kinds, types]
+}
+
 fn types() -> Map<String, Value> {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut all = Map::new();
@@ -62,20 +169,38 @@ fn types() -> Map<String, Value> {
     all
 }
 
-#[test]
-fn types_of_pod_templates_are_those_of_the_api() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema/kubernetes.json");
-    let mut lines: Vec<String> = Vec::new();
-    for (name, schema) in types() {
-        lines.push(format!("{}:{schema}", json!(name)));
-    }
-    let made = format!("{{\n{}\n}}\n", lines.join(",\n"));
+fn lines(types: Map<String, Value>) -> String {
+    let lines: Vec<String> = types
+        .into_iter()
+        .map(|(name, schema)| format!("{}:{schema}", json!(name)))
+        .collect();
+    format!("{{\n{}\n}}", lines.join(",\n"))
+}
+
+fn assert_is(file: &str, made: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/schema")
+        .join(file);
     if std::fs::read_to_string(&file).unwrap_or_default() != made {
         let new = file.with_extension("json.new");
-        std::fs::write(&new, &made).unwrap();
+        std::fs::write(&new, made).unwrap();
         panic!(
             "the types are others now: look at {} and put it in the place of the old",
             new.display()
         );
     }
+}
+
+#[test]
+fn types_of_pod_templates_are_those_of_the_api() {
+    assert_is("kubernetes.json", &format!("{}\n", lines(types())));
+}
+
+#[test]
+fn types_of_objects_are_those_of_the_api() {
+    let [kinds, types] = objects().map(lines);
+    assert_is(
+        "objects.json",
+        &format!("{{\"kinds\":{kinds},\n\"types\":{types}}}\n"),
+    );
 }

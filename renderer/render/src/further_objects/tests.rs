@@ -48,7 +48,7 @@ fn objects_get_what_the_environment_has() {
 fn kinds_that_the_environment_defines_wait_for_their_definition() {
     let objects = read_all(&manifest(
         "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: { name: x.a.io }\n\
-         spec: { scope: Cluster, names: { kind: Thing } }\n---\n# nothing\n---\n\
+         spec: { group: a.io, scope: Cluster, names: { kind: Thing, plural: things }, versions: [] }\n---\n# nothing\n---\n\
          kind: Thing\napiVersion: a.io/v1\nmetadata: { name: x }\n",
     ))
     .unwrap();
@@ -59,7 +59,7 @@ fn kinds_that_the_environment_defines_wait_for_their_definition() {
 
 #[test]
 fn yaml_is_read_as_kubernetes_reads_it() {
-    let text = "kind: ConfigMap\napiVersion: v1\nmetadata: { name: x }\ndata: { a: yes, b: 0644, c: \"no\" }\n";
+    let text = "kind: Thing\napiVersion: a.io/v1\nmetadata: { name: x }\ndata: { a: yes, b: 0644, c: \"no\" }\n";
     let data = &read_all(&manifest(text)).unwrap()[0].object["data"];
     assert_eq!(*data, json!({ "a": true, "b": 420, "c": "no" }));
 }
@@ -138,4 +138,190 @@ fn what_cannot_be_committed_is_refused_with_its_place() {
         text.contains("expected a list of objects, or a set by kind and name"),
         "{text}"
     );
+}
+
+/// What is said of one object, line by line, without places.
+fn said_of(object: &Value) -> Vec<String> {
+    let environment = json!({ "objects": [object] });
+    let problems = read_all(&environment).err().unwrap_or_default();
+    problems
+        .iter()
+        .map(|problem| problem.lines().next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn kinds_of_kubernetes_are_checked_as_a_whole() {
+    let named = |kind: &str, fields: Value| {
+        let mut object = json!({ "kind": kind, "metadata": { "name": "x" } });
+        object
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        object
+    };
+    for (object, expected) in [
+        (
+            named("ConfigMap", json!({ "data": { "a": 1 }, "dat": {} })),
+            &[
+                "objects[0].dat: unknown attribute",
+                "objects[0].data.a: expected a string, found the integer 1",
+            ][..],
+        ),
+        (
+            named(
+                "Service",
+                json!({ "spec": { "ports": [{ "port": "80" }], "selector": { "app": true } } }),
+            ),
+            &[
+                "objects[0].spec.ports[0].port: expected an integer, found the string \"80\"",
+                "objects[0].spec.selector.app: expected a string, found the Boolean true",
+            ],
+        ),
+        (
+            named(
+                "Deployment",
+                json!({ "spec": { "template": { "spec": { "containers": [{ "image": "x" }] } } } }),
+            ),
+            &[
+                "objects[0].spec.template.spec.containers[0]: attribute 'name' is missing",
+                "objects[0].spec: attribute 'selector' is missing",
+            ],
+        ),
+        (
+            named(
+                "PersistentVolumeClaim",
+                json!({ "spec": { "resources": { "requests": { "storage": "10 GB" } } } }),
+            ),
+            &[
+                "objects[0].spec.resources.requests.storage: the string \"10 GB\": expected a quantity like 500m or 64Mi",
+            ],
+        ),
+        (
+            named(
+                "HorizontalPodAutoscaler",
+                json!({ "apiVersion": "autoscaling/v1", "spec": { "metrics": [] } }),
+            ),
+            &[
+                "objects[0].spec.metrics: unknown attribute",
+                "objects[0].spec: attribute 'maxReplicas' is missing",
+                "objects[0].spec: attribute 'scaleTargetRef' is missing",
+            ],
+        ),
+        // Versions that are not known here are the API server's to check.
+        (
+            named(
+                "Ingress",
+                json!({ "apiVersion": "extensions/v1beta1", "spec": { "x": 1 } }),
+            ),
+            &[],
+        ),
+        (
+            named(
+                "NetworkPolicy",
+                json!({ "spec": { "podSelector": {}, "ingress": [{ "ports": [{ "port": "http" }, { "port": 80 }] }] } }),
+            ),
+            &[],
+        ),
+        (
+            named(
+                "CustomResourceDefinition",
+                json!({ "spec": {
+                "group": "a.io", "scope": "Namespaced", "names": { "kind": "Thing", "plural": "things" },
+                "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                    "type": "object", "description": "A thing", "properties": { "description": { "type": "string", "default": "" },
+                    "spec": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } } } } }],
+            } }),
+            ),
+            &[],
+        ),
+    ] {
+        assert_eq!(said_of(&object), expected, "{object}");
+    }
+    let unchecked = json!({
+        "kind": "ConfigMap",
+        "metadata": { "name": "x", "annotations": { SYNC_OPTIONS: "Prune=false,Validate=false" } },
+        "newer": true,
+    });
+    assert_eq!(said_of(&unchecked), [""; 0]);
+}
+
+#[test]
+fn custom_resources_are_checked_against_their_definition() {
+    let definition = json!({
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": "things.a.io" },
+        "spec": {
+            "group": "a.io",
+            "scope": "Namespaced",
+            "names": { "kind": "Thing", "plural": "things" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object",
+                "required": ["spec"],
+                "properties": { "spec": {
+                    "type": "object",
+                    "required": ["size", "tier"],
+                    "properties": {
+                        "size": { "type": "integer", "minimum": 1 },
+                        "tier": { "type": "string", "enum": ["small", "large"], "default": "small" },
+                        "port": { "x-kubernetes-int-or-string": true },
+                        "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+                        "free": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
+                        "pod": { "type": "object", "x-kubernetes-embedded-resource": true, "properties": { "spec": { "type": "object" } } },
+                    },
+                } },
+            } } }, { "name": "v2", "served": true, "storage": false }],
+        },
+    });
+    let said = |version: &str, spec: Value| {
+        let thing = json!({ "apiVersion": version, "kind": "Thing", "metadata": { "name": "x" }, "spec": spec });
+        let environment = json!({ "objects": [definition, thing] });
+        let problems = read_all(&environment).err().unwrap_or_default();
+        problems.join("\n")
+    };
+    let good = json!({
+        "size": 1, "port": "http", "labels": { "a": "b" }, "free": { "x": [1] },
+        "pod": { "kind": "Pod", "apiVersion": "v1", "metadata": {}, "spec": {} },
+    });
+    assert_eq!(said("a.io/v1", good), "");
+    insta::assert_snapshot!(
+        said("a.io/v1", json!({ "sise": 1, "tier": "medium", "port": 1.5, "labels": { "a": 1 }, "pod": { "status": {} } })),
+        @r#"
+    objects[1].spec.labels.a: expected a string, found the integer 1
+      at flake.nix:1:1
+      hint: write it as a string: "1"
+    objects[1].spec.pod.status: unknown attribute
+      at flake.nix:1:1
+      hint: known here: spec
+    objects[1].spec.port: expected an integer or a string, found the float 1.5
+      at flake.nix:1:1
+      hint: write it as a string: "1.5"
+    objects[1].spec.sise: unknown attribute
+      at flake.nix:1:1
+      hint: did you mean 'size'?
+    objects[1].spec.tier: the string "medium": expected one of small, large
+      at flake.nix:1:1
+    objects[1].spec: attribute 'size' is missing
+      at flake.nix:1:1
+    "#
+    );
+    // A version without a schema, and one that the definition does not have.
+    assert_eq!(said("a.io/v2", json!({ "sise": 1 })), "");
+    assert_eq!(said("a.io/v3", json!({ "sise": 1 })), "");
+}
+
+#[test]
+fn objects_of_files_are_named_in_what_is_said() {
+    let problems = read_all(&manifest(
+        "kind: ConfigMap\napiVersion: v1\nmetadata: { name: a }\n---\nkind: ConfigMap\napiVersion: v1\nmetadata: { name: b }\ndata: { x: 1 }\n",
+    ))
+    .unwrap_err();
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert!(
+        problem.starts_with("ConfigMap.b.data.x: expected a string"),
+        "{problem}"
+    );
+    assert!(problem.contains("at base/x.yaml"), "{problem}");
 }
