@@ -271,8 +271,8 @@ impl Controller {
                 Ok(run) => {
                     let builds = run.builds.map(|builds| BuildRun { page, ..builds });
                     let run = Run {
-                        cancelled,
                         builds,
+                        cancelled,
                         ..run
                     };
                     let (told, of) = (reports.clone(), key.clone());

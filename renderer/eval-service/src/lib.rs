@@ -116,44 +116,12 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
             "leading"
         );
         metrics.leads(true);
-        let builds = builds(&options, &client, &metrics).await?;
-        if let Some((site, _)) = &builds {
-            let (records, logs) = (Arc::clone(&site.shop.records), site.logs());
-            let _ = shown.set(builds::Shown { records, logs });
-        }
-        let site = builds.as_ref().map(|(site, _)| Arc::clone(&site.shop));
-        let policy = Arc::new(options.policy);
-        let hosts = Hosts::new()?;
-        let reporter = Reporter::new(
-            client.clone(),
-            Arc::clone(&policy),
-            Arc::clone(&sources),
-            hosts.clone(),
-            metrics.clone(),
-        );
-        let context = Context {
-            builds: site,
-            client,
-            turns: Arc::new(Semaphore::new(policy.limits.runs.get())),
-            policy,
-            sources,
-            reporter: Arc::new(reporter),
-            hosts,
-            metrics: metrics.clone(),
-            identity: options.identity,
-        };
-        let until = stop.clone();
-        let leading = async move {
-            let building = async {
-                if let Some((site, listener)) = builds {
-                    site.run(listener, until.clone()).await;
-                }
-            };
-            tokio::join!(controller::lead(context, until.clone()), building);
-        };
+        let lease = options.lease_name.clone();
+        let (metrics_of_runs, until) = (metrics.clone(), stop.clone());
+        let leading = lead(options, client, sources, metrics_of_runs, &shown, until).await?;
         lead_while_elected(Box::pin(leading), &mut election, &stop)
             .await
-            .with_context(|| format!("the lease '{}' was lost", options.lease_name))?;
+            .with_context(|| format!("the lease '{lease}' was lost"))?;
         metrics.leads(false);
         election.release().await;
     }
@@ -164,6 +132,51 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// What a leader does until `stop`: it looks after sources, and has what they need built.
+async fn lead(
+    options: Options,
+    client: Client,
+    sources: Arc<cluster::Sources>,
+    metrics: Metrics,
+    shown: &pages::Builds,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()>> {
+    let builds = builds(&options, &client, &metrics).await?;
+    if let Some((site, _)) = &builds {
+        let (records, logs) = (Arc::clone(&site.shop.records), site.logs());
+        let _ = shown.set(builds::Shown { records, logs });
+    }
+    let site = builds.as_ref().map(|(site, _)| Arc::clone(&site.shop));
+    let policy = Arc::new(options.policy);
+    let hosts = Hosts::new()?;
+    let reporter = Reporter::new(
+        client.clone(),
+        Arc::clone(&policy),
+        Arc::clone(&sources),
+        hosts.clone(),
+        metrics.clone(),
+    );
+    let context = Context {
+        builds: site,
+        client,
+        turns: Arc::new(Semaphore::new(policy.limits.runs.get())),
+        policy,
+        sources,
+        reporter: Arc::new(reporter),
+        hosts,
+        metrics,
+        identity: options.identity,
+    };
+    Ok(async move {
+        let building = async {
+            if let Some((site, listener)) = builds {
+                site.run(listener, stop.clone()).await;
+            }
+        };
+        tokio::join!(controller::lead(context, stop.clone()), building);
+    })
 }
 
 /// None: another replica leads from now on. What was under way is dropped.

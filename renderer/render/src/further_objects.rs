@@ -358,17 +358,12 @@ fn types(checker: &mut Checker<'_>, origin: &Origin, object: &Value, defined: &[
         let mut schemas = defined.flat_map(|defined| &defined.schemas);
         schemas.find_map(|(name, schema)| (name == version).then_some(schema))
     };
-    match of_kind(version, kind).or_else(of_definition) {
-        Some(schema) => {
-            checker.check(&origin.path, schema, object);
-        }
-        None => {
-            let (path, schema) = (
-                origin.path.attribute("metadata"),
-                json!({ "$ref": "ObjectMeta" }),
-            );
-            checker.check(&path, &schema, &object["metadata"]);
-        }
+    if let Some(schema) = of_kind(version, kind).or_else(of_definition) {
+        checker.check(&origin.path, schema, object);
+    } else {
+        let path = origin.path.attribute("metadata");
+        let schema = json!({ "$ref": "ObjectMeta" });
+        checker.check(&path, &schema, &object["metadata"]);
     }
     // Places in files are not known to Nix.
     if let Some(file) = &origin.file {

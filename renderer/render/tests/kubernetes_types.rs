@@ -4,10 +4,9 @@
 
 use std::path::Path;
 
-use niphas_api::QUANTITY_PATTERN;
-use niphas_api::k8s_openapi as k8s;
 use niphas_api::k8s_openapi::Resource;
 use niphas_api::k8s_openapi::api::core::v1::PodTemplateSpec;
+use niphas_api::{QUANTITY_PATTERN, k8s_openapi as k8s};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -142,7 +141,7 @@ fn objects() -> [Map<String, Value>; 2] {
     }
     for (name, schema) in &mut types {
         // Values of any form: what says so here is only that they are no numbers, or a choice.
-        let is_any = name.ends_with(".JSON") || schema.get("oneOf").is_some();
+        let is_any = name.rsplit('.').next() == Some("JSON") || schema.get("oneOf").is_some();
         if is_any {
             *schema = json!({});
         } else if schema["type"] == "object" && schema.get("properties").is_none() {

@@ -119,8 +119,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("durations.json");
         let mut durations = Durations::read(&file).unwrap();
-        durations.note("gcc-14.1.drv", "x86_64-linux", Duration::from_secs(900));
-        durations.note("gcc-14.1.drv", "aarch64-linux", Duration::from_secs(1800));
+        durations.note("gcc-14.1.drv", "x86_64-linux", Duration::from_mins(15));
+        durations.note("gcc-14.1.drv", "aarch64-linux", Duration::from_mins(30));
         durations.note("gcc-14.2.drv", "x86_64-linux", Duration::from_secs(700));
         write(&file, &durations.text().unwrap()).unwrap();
         assert_eq!(durations.text(), None, "nothing is new");

@@ -84,18 +84,13 @@ impl Logs {
 impl Log {
     /// How long it is so far.
     pub(crate) async fn length(&self) -> io::Result<u64> {
-        match &self.stored {
-            Some(file) => {
-                let file = Arc::clone(file);
-                Ok(open(move || file.metadata())
-                    .await?
-                    .map_or(0, |it| it.len()))
-            }
-            None => {
-                let length = self.logs.ingest.log_length(&self.build);
-                Ok(length.map_or(0, |length| *length.borrow()))
-            }
-        }
+        let Some(file) = &self.stored else {
+            let length = self.logs.ingest.log_length(&self.build);
+            return Ok(length.map_or(0, |length| *length.borrow()));
+        };
+        let file = Arc::clone(file);
+        let metadata = open(move || file.metadata()).await?;
+        Ok(metadata.map_or(0, |it| it.len()))
     }
 
     /// The bytes from a place on, as many as are read at once; none at the end of what there is.

@@ -143,7 +143,9 @@ impl BuildRun {
         let mut told: Option<Instant> = None;
         loop {
             let now = progress.borrow_and_update().clone();
-            recording.iter_mut().for_each(|it| self.record(it, &now));
+            if let Some(record) = &mut recording {
+                self.record(record, &now);
+            }
             let is_due = told.is_none_or(|told| told.elapsed() >= INTERVAL);
             if is_due || now.is_done() {
                 let built = self.built(&now).await;
@@ -154,12 +156,9 @@ impl BuildRun {
                 told = Some(Instant::now());
             }
             // Without a change, pods may have begun, and what was not told is due.
-            match tokio::time::timeout(INTERVAL, progress.changed()).await {
-                Ok(Err(_)) => {
-                    let message = "the service no longer runs builds";
-                    return Err(BuildError::passing(message.to_owned()));
-                }
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = tokio::time::timeout(INTERVAL, progress.changed()).await {
+                let message = "the service no longer runs builds";
+                return Err(BuildError::passing(message.to_owned()));
             }
         }
     }

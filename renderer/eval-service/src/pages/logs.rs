@@ -29,9 +29,7 @@ impl Pages {
     /// A log, by the base name of its derivation.
     async fn log(&self, derivation: &str) -> Option<Log> {
         let path = StorePath::from_base_name(derivation).ok()?;
-        if !derivation.ends_with(".drv") {
-            return None;
-        }
+        derivation.strip_suffix(".drv")?;
         let logs = &self.builds.get()?.logs;
         match logs.open(path).await {
             Ok(log) => log,

@@ -121,12 +121,11 @@ pub(super) fn run(
         source.name_any(),
         source.namespace().unwrap_or_default()
     );
-    let failures = match record {
-        Some(record) => failures(record, &hint),
-        None => {
-            let failed = status.failed_build.iter().filter(|_| is_last);
-            failed.map(|build| failure(build, &hint)).collect()
-        }
+    let failures = if let Some(record) = record {
+        failures(record, &hint)
+    } else {
+        let failed = status.failed_build.iter().filter(|_| is_last);
+        failed.map(|build| failure(build, &hint)).collect()
     };
     let builds = record.map_or_else(Vec::new, |record| nodes(record, run.result.is_some(), now));
     let mut summary = summary(source, run, is_last, now);
