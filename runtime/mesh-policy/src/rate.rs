@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A token bucket: what was not sent for a while may be sent at once, up to what the rate gives in [`BURST`].
+/// A token bucket: what was not sent for a while may be sent at once, up to what the rate gives in 100 milliseconds.
 #[derive(Debug, Clone)]
 pub struct Rate {
     bytes_per_second: u64,
