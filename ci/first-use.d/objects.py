@@ -48,6 +48,27 @@ CASES = [
         "objects.Job.a.spec.template.spec.contaners: unknown attribute",
         "did you mean 'containers'?",
     ),
+    given("a wrong type in an object", "{ ConfigMap.a.data.x = 1; }", "objects.ConfigMap.a.data.x: expected a string, found the integer 1", "flake.nix:", 'hint: write it as a string: "1"'),
+    files(
+        "an unknown field of an object in YAML",
+        {"x.yaml": "kind: Service\napiVersion: v1\nmetadata: {name: a}\nspec: {prots: [{port: 80}]}\n"},
+        "Service.a.spec.prots: unknown attribute",
+        "at manifests/x.yaml",
+        "did you mean 'ports'?",
+    ),
+    files(
+        "a custom resource that its definition does not allow",
+        {
+            "crd.yaml": "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: {name: things.a.io}\n"
+            "spec:\n  group: a.io\n  scope: Namespaced\n  names: {kind: Thing, plural: things}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n"
+            "    schema:\n      openAPIV3Schema:\n        type: object\n        properties:\n          spec:\n            type: object\n            required: [size]\n"
+            "            properties: {size: {type: integer}}\n",
+            "thing.yaml": "kind: Thing\napiVersion: a.io/v1\nmetadata: {name: x}\nspec: {sise: 1}\n",
+        },
+        "Thing.x.spec.sise: unknown attribute",
+        "did you mean 'size'?",
+        "Thing.x.spec: attribute 'size' is missing",
+    ),
     given("a wrong type of objects", "5", "objects: expected a list of objects, or a set by kind and name"),
     files("YAML that cannot be read", {"x.yaml": "kind: [\n"}, "\"manifests/x.yaml\" cannot be read as YAML"),
     files("an object in YAML without a name", {"x.yaml": "kind: ConfigMap\napiVersion: v1\nmetadata: {}\n"}, "an object ConfigMap cannot have the name", "at manifests/x.yaml"),
