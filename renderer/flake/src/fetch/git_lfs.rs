@@ -5,7 +5,7 @@
 //! there. What is a pointer, and what stays as it is, is as in Nix.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use git2::Repository;
@@ -342,15 +342,7 @@ struct ObjectError {
 fn digest_of(path: &Path) -> io::Result<Pointer> {
     let mut file = regular_file::open_no_follow(path)?;
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    let mut piece = vec![0; 128 << 10];
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => hasher.update(&piece[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    io::copy(&mut file, &mut hasher)?;
     let size = hasher.written();
     let hash: Hash = hasher.finish();
     Ok(Pointer {
