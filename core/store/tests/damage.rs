@@ -421,7 +421,7 @@ async fn an_export_is_as_nix_has_it() {
         let metadata = fs::symlink_metadata(web.join(name)).unwrap();
         assert_eq!((metadata.mode(), metadata.mtime()), (mode, 1), "{name}");
     }
-    // So that whoever runs the tests can remove it.
+    // So that the user who runs the tests can remove it.
     for name in ["store", ""] {
         fs::set_permissions(to.join(name), Permissions::from_mode(0o755)).unwrap();
     }

@@ -56,7 +56,7 @@ async fn what_no_root_holds_goes_and_leaves_nothing() {
     let image = store.image(&second).unwrap();
     hold(&store, "kept", std::slice::from_ref(&kept));
 
-    // Whoever has the closure holds it.
+    // Each holder of the closure keeps it.
     let report = store.collect_garbage(&GcOptions::default()).unwrap();
     assert_eq!(
         (report.collected, report.rooted, report.spared),

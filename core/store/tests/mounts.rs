@@ -90,7 +90,7 @@ fn mounted_at(path: &Path) -> Option<Mount> {
     MountTable::read().unwrap().at(path).cloned()
 }
 
-/// Waits until no loop device reads a file below `folder`: one that nobody uses is free only when the last has closed it,
+/// Waits until no loop device reads a file below `folder`: one that is not used is free only when the last has closed it,
 /// and the tests that run meanwhile open it for a moment when they look for a free one.
 fn assert_no_loop_device_of(folder: &Path) {
     let started = Instant::now();

@@ -46,7 +46,7 @@ fn a_full_disk_is_told() {
     }
 }
 
-/// Another has the closure, so it is no error; but somebody may want to know.
+/// Another has the closure, so it is no error; but a user may want to know.
 #[test]
 fn a_cache_that_cannot_be_used_is_named_with_the_reason() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/hello");

@@ -215,7 +215,7 @@ fn on_a_terminal(folder: &TempDir, typed: &[&str]) -> String {
     let mut reader = terminal.try_clone().unwrap();
     let screen = std::thread::spawn(move || {
         let mut screen = Vec::new();
-        // Ends with an error when nobody has the other side open.
+        // Ends with an error when the other side is not open.
         let _ = reader.read_to_end(&mut screen);
         String::from_utf8_lossy(&screen).into_owned()
     });

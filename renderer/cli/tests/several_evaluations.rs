@@ -1,4 +1,4 @@
-//! Environments of many workloads, which several evaluations share: what comes of it, and what is told, is what one alone
+//! Environments of many workloads, which several evaluations share: the result, and what is printed, are what one alone
 //! gives. Where there is but one processor, one is alone here, too.
 #![expect(
     clippy::unwrap_used,
@@ -70,7 +70,7 @@ impl Project {
         Self { folder }
     }
 
-    /// A render into an empty repository, from a cache that has nothing: so each closure's root is told.
+    /// A render into an empty repository, from a cache that has nothing: so each closure's root is reported.
     fn render(&self, processors: &[&str], args: &[&str]) -> Output {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         let mut line = processors.to_vec();

@@ -97,7 +97,7 @@ pub(crate) enum Answer {
     Drip(usize, Duration),
     /// Send bytes for ever.
     Endless,
-    /// Serve the vector to whoever has this `authorization`.
+    /// Serve the vector to clients with this `authorization`.
     Login(&'static str),
     /// Go elsewhere.
     Redirect(String),

@@ -46,9 +46,9 @@ pub(crate) fn store_path(seed: &str, name: &str) -> StorePath {
 pub(crate) enum Fault {
     /// Answers with this status.
     Status(u16),
-    /// Ends the connection after so many bytes.
+    /// Ends the connection after this many bytes.
     Truncate(usize),
-    /// Sends so many bytes and then nothing.
+    /// Sends this many bytes and then nothing.
     Stall(usize),
     /// Sends something else.
     Replace(Vec<u8>),

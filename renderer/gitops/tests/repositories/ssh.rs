@@ -86,7 +86,7 @@ impl SshServer {
     }
 }
 
-/// What the process of one case is told.
+/// The input of one case's process.
 const ADDRESS: &str = "NIPHAS_TEST_SSH_ADDRESS";
 const KEY: &str = "NIPHAS_TEST_SSH_KEY";
 

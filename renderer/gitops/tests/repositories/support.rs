@@ -128,7 +128,7 @@ impl TestRepository {
         open_main(&self.path())
     }
 
-    /// A commit of somebody else: sets files, or removes them.
+    /// A commit by another user: sets files, or removes them.
     pub(crate) fn commit(&self, message: &str, files: &[(&str, Option<&str>)]) -> Oid {
         let parents: Vec<Oid> = self.tip().into_iter().collect();
         self.commit_on("main", &parents, message, files)
