@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use binary_cache::DerivationOutput as TraceOutput;
 use futures::stream;
+use niphas_cache_service::ingest::Limits;
 use niphas_cache_service::protocol::{BuildFailure, BuildName, BuildResult, FailureKind, Outcome};
 use nix_formats::nar::Writer;
 use nix_formats::{
@@ -428,6 +429,55 @@ async fn a_build_that_failed_keeps_its_log_and_makes_nothing() {
         1
     );
     assert!(case.service.narinfo(&case.out).is_none());
+}
+
+/// More builds than are kept at a time come one after the other: what has an outcome makes room, what has none does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn finished_builds_make_room_for_others() {
+    let limits = Limits {
+        builds: 2,
+        ..small_limits()
+    };
+    let service = Service::start(limits).await;
+    let failure = json!({ "result": "failed", "kind": "builder", "message": "no" });
+    let builds: Vec<BuildName> = (0..5)
+        .map(|number| {
+            let derivation = derivation(
+                &format!("x-{number}"),
+                &[],
+                &[("out", DerivationOutput::Deferred)],
+                &[],
+            );
+            service.world.add("pod", spec(&derivation))
+        })
+        .collect();
+    let log = |build: &BuildName| {
+        let request = service.send("pod", "PATCH", &format!("/builds/{build}/log"));
+        answer(request.header("upload-offset", 0).body("said\n"))
+    };
+    let finish = |build: &BuildName| {
+        let request = service.send("pod", "POST", &format!("/builds/{build}/finish"));
+        answer(request.body(failure.to_string()))
+    };
+    for build in &builds[..3] {
+        assert_eq!(log(build).await.0, 204);
+        assert_eq!(finish(build).await.1["outcome"], "failed");
+    }
+    assert_eq!(service.uploads().len(), 4, "{:?}", service.uploads());
+    // These have no outcome.
+    assert_eq!(log(&builds[3]).await.0, 204);
+    assert_eq!(log(&builds[4]).await.0, 204);
+    assert_eq!(service.uploads(), ["log", "log"]);
+    assert_eq!(log(&builds[0]).await.0, 503);
+    // No pod speaks for one of them any more.
+    let kept = [builds[4].clone()].into();
+    let ingest = &service.ingest;
+    assert_eq!(ingest.keep_only(kept, Duration::from_mins(1)).await, 0);
+    let kept = [builds[4].clone()].into();
+    assert_eq!(ingest.keep_only(kept, Duration::ZERO).await, 1);
+    assert_eq!(log(&builds[0]).await.0, 204);
+    assert_eq!(ingest.keep_only([].into(), Duration::ZERO).await, 2);
+    assert!(service.ingest.is_empty());
 }
 
 /// NARs that no store path has, or that the derivation does not allow.

@@ -13,7 +13,7 @@ pub struct Limits {
     pub staging_size: u64,
     /// What stays free on the disk of the uploads.
     pub free_space: u64,
-    /// Builds with uploads at a time.
+    /// Builds with uploads at a time. With one more, the one goes whose outcome is known longest.
     pub builds: usize,
     /// Pods of one build whose uploads are kept: with one more, those of the pod that was silent longest go.
     pub pods_of_build: usize,

@@ -132,6 +132,19 @@ impl<B: Builds> Ingest<B> {
         let _ = tokio::task::spawn_blocking(move || shared.staging.forget(&name)).await;
     }
 
+    /// Whether nothing of any build is kept here.
+    pub fn is_empty(&self) -> bool {
+        self.0.staging.is_empty()
+    }
+
+    /// Has all uploads removed but those of `kept`, and of what a pod was heard of within `patience`: how many there were.
+    pub async fn keep_only(&self, kept: BTreeSet<BuildName>, patience: Duration) -> usize {
+        let shared = Arc::clone(&self.0);
+        let removed =
+            tokio::task::spawn_blocking(move || shared.staging.keep_only(&kept, patience));
+        removed.await.unwrap_or_default()
+    }
+
     /// Collects the garbage of the target, if it is a folder, while nothing is published.
     pub async fn collect_garbage(
         &self,

@@ -45,6 +45,7 @@ pub(super) struct Staged {
     uploads: Mutex<HashMap<What, Arc<Upload>>>,
     /// The length of the log.
     log: watch::Sender<u64>,
+    is_finished: AtomicBool,
     is_removed: AtomicBool,
 }
 
@@ -57,6 +58,7 @@ impl Staged {
         }
         all.fetch_add(bytes, Ordering::Relaxed);
         let log = fs::metadata(folder.join("log")).map_or(0, |about| about.len());
+        let is_finished = folder.join(OUTCOME).exists();
         Ok(Self {
             folder,
             all,
@@ -64,6 +66,7 @@ impl Staged {
             last: Mutex::new(Instant::now()),
             uploads: Mutex::default(),
             log: watch::Sender::new(log),
+            is_finished: AtomicBool::new(is_finished),
             is_removed: AtomicBool::new(false),
         })
     }
@@ -144,6 +147,11 @@ impl Staged {
         }
     }
 
+    /// Whether there is an outcome.
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished.load(Ordering::Relaxed)
+    }
+
     /// The outcome, if there is one. What is damaged is none.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         let text = fs::read(self.folder.join(OUTCOME)).ok()?;
@@ -160,6 +168,7 @@ impl Staged {
         let (new, path) = (self.folder.join("outcome.new"), self.folder.join(OUTCOME));
         fs::write(&new, &text)?;
         fs::rename(new, path)?;
+        self.is_finished.store(true, Ordering::Relaxed);
         self.grew(&What::Output(String::new()), text.len() as u64, 0);
         for output in outputs {
             self.drop_upload(&What::Output(output.clone()))?;

@@ -1,9 +1,10 @@
 //! The folder of uploads: a folder for each build and pod, `<build>+<pod>`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{fs, io};
 
 use super::identity::PodId;
@@ -95,7 +96,13 @@ impl Staging {
             staged.remove();
         }
         if open.len() >= self.limits.builds {
-            return Err(Refusal::Busy);
+            // What has an outcome is in the cache, with its log: a pod that did not hear of it delivers once more.
+            let finished = open.iter().filter(|(_, staged)| staged.is_finished());
+            let longest = finished.max_by_key(|(_, staged)| staged.silent_for());
+            let longest = longest.map(|(key, _)| key.clone()).ok_or(Refusal::Busy)?;
+            if let Some(staged) = open.remove(&longest) {
+                staged.remove();
+            }
         }
         let path = self.folder.join(key.folder());
         let staged =
@@ -127,6 +134,20 @@ impl Staging {
     /// Removes what there is of a build. Blocks.
     pub(super) fn forget(&self, build: &BuildName) -> usize {
         self.remove_where(|key, _| key.build == *build)
+    }
+
+    /// Removes what there is of builds that no pod speaks for any more: all but `kept`, and what came within `patience`. How many
+    /// there were. Blocks.
+    pub(super) fn keep_only(&self, kept: &BTreeSet<BuildName>, patience: Duration) -> usize {
+        self.remove_where(|key, staged| {
+            !kept.contains(&key.build)
+                && staged.silent_for() >= patience
+                && Arc::strong_count(staged) == 1
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.known().is_empty()
     }
 
     fn remove_where(&self, is_removed: impl Fn(&Key, &Arc<Staged>) -> bool) -> usize {
