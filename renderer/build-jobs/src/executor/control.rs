@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix_formats::StorePath;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::job::JobIdentity;
 use crate::schedule::{BadRun, Need, Progress, RunId, RunProgress, SourceRef};
 
 /// A run to take on.
@@ -45,6 +46,11 @@ pub enum Command {
         derivation: StorePath,
         /// How it is; none if no run needs it and no Job remembers it.
         answer: oneshot::Sender<Option<BuildProgress>>,
+    },
+    /// Tell which Jobs there are.
+    Jobs {
+        /// What they say of themselves; none before all were listed.
+        answer: oneshot::Sender<Option<Vec<JobIdentity>>>,
     },
 }
 
@@ -109,6 +115,13 @@ impl Builds {
     pub async fn progress(&self, derivation: StorePath) -> Result<Option<BuildProgress>, Ended> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Progress { derivation, answer }).await?;
+        answered.await.map_err(|_| Ended)
+    }
+
+    /// The Jobs there are, also those that have ended; none before all were listed.
+    pub async fn jobs(&self) -> Result<Option<Vec<JobIdentity>>, Ended> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Jobs { answer }).await?;
         answered.await.map_err(|_| Ended)
     }
 }

@@ -55,6 +55,11 @@ impl Observed {
         self.jobs.get(name)
     }
 
+    /// What all Jobs say of themselves.
+    pub fn identities(&self) -> impl Iterator<Item = &JobIdentity> {
+        self.jobs.values().map(|view| &view.identity)
+    }
+
     /// The names of all Jobs.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.jobs.keys()

@@ -293,6 +293,10 @@ impl<W: Workshop> Site<W> {
                     details: self.details(&derivation),
                 }));
             }
+            Command::Jobs { answer } => {
+                let jobs = || self.observed.identities().cloned().collect();
+                let _ = answer.send(self.observed.is_complete().then(jobs));
+            }
         }
     }
 
