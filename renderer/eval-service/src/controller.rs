@@ -17,7 +17,6 @@ use tracing::{info, warn};
 use crate::builds::{BuildRun, Shop};
 use crate::cluster::{ClusterError, Sources, key_of, send_event, write_status};
 use crate::forge::Hosts;
-use crate::leftovers;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::pull_requests::{self, PullRequestReport, PullRequests};
@@ -83,12 +82,6 @@ struct Controller {
 
 /// Runs sources until `stop`.
 pub(crate) async fn lead(context: Context, stop: CancellationToken) {
-    let folder = context.policy.work_folder.join("sources");
-    match tokio::task::spawn_blocking(move || leftovers::remove(&folder)).await {
-        Ok(Ok(0)) | Err(_) => {}
-        Ok(Ok(count)) => info!(count, "removed what fetches of an earlier service left"),
-        Ok(Err(error)) => warn!(%error, "failed to remove what fetches of an earlier service left"),
-    }
     let (reports, mut reported) = mpsc::channel(REPORTS);
     let (pull_requests, mut of_pull_requests) = PullRequests::new();
     let runs = context.policy.limits.runs.get();

@@ -44,8 +44,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
+use builds::Door;
 use controller::Context;
 use forge::Hosts;
 use metrics::Metrics;
@@ -99,10 +100,15 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         }
         None => None,
     };
+    let door = match &options.policy.builds {
+        Some(settings) => Some(Door::open(settings, options.listen_builds, &stop).await?),
+        None => None,
+    };
     let watch = {
         let (sources, client, stop) = (Arc::clone(&sources), client.clone(), stop.clone());
         tokio::spawn(async move { sources.watch(client, stop).await })
     };
+    remove_leftovers(&options.policy).await;
     let mut election = Election::new(
         client.clone(),
         &options.lease_namespace,
@@ -118,7 +124,9 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
         metrics.leads(true);
         let lease = options.lease_name.clone();
         let (metrics_of_runs, until) = (metrics.clone(), stop.clone());
-        let leading = lead(options, client, sources, metrics_of_runs, &shown, until).await?;
+        let builds = builds(&options, &client, &metrics, door).await?;
+        show(&shown, builds.as_ref());
+        let leading = lead(options, client, sources, metrics_of_runs, builds, until)?;
         lead_while_elected(Box::pin(leading), &mut election, &stop)
             .await
             .with_context(|| format!("the lease '{lease}' was lost"))?;
@@ -134,20 +142,25 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Removes what fetches of an earlier service left: also where another replica leads since.
+async fn remove_leftovers(policy: &Policy) {
+    let folder = policy.work_folder.join("sources");
+    match tokio::task::spawn_blocking(move || leftovers::remove(&folder)).await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(count)) => info!(count, "removed what fetches of an earlier service left"),
+        Ok(Err(error)) => warn!(%error, "failed to remove what fetches of an earlier service left"),
+    }
+}
+
 /// What a leader does until `stop`: it looks after sources, and has what they need built.
-async fn lead(
+fn lead(
     options: Options,
     client: Client,
     sources: Arc<cluster::Sources>,
     metrics: Metrics,
-    shown: &pages::Builds,
+    builds: Option<(builds::Site, TcpListener)>,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()>> {
-    let builds = builds(&options, &client, &metrics).await?;
-    if let Some((site, _)) = &builds {
-        let (records, logs) = (Arc::clone(&site.shop.records), site.logs());
-        let _ = shown.set(builds::Shown { records, logs });
-    }
     let site = builds.as_ref().map(|(site, _)| Arc::clone(&site.shop));
     let policy = Arc::new(options.policy);
     let hosts = Hosts::new()?;
@@ -216,17 +229,22 @@ async fn builds(
     options: &Options,
     client: &Client,
     metrics: &Metrics,
+    door: Option<Door>,
 ) -> anyhow::Result<Option<(builds::Site, TcpListener)>> {
-    let Some(settings) = options.policy.builds.clone() else {
+    let (Some(settings), Some(door)) = (options.policy.builds.clone(), door) else {
         return Ok(None);
     };
-    let address = options.listen_builds;
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let (client, metrics) = (client.clone(), metrics.clone());
     let open = move || builds::Site::open(settings, client, metrics);
     let site = tokio::task::spawn_blocking(open).await??;
     site.begin().await?;
-    info!(address = %listener.local_addr()?, "serving the cache of what is built");
-    Ok(Some((site, listener)))
+    Ok(Some((site, door.hand_over().await?)))
+}
+
+/// Lets pages show the builds of this leader.
+fn show(shown: &pages::Builds, builds: Option<&(builds::Site, TcpListener)>) {
+    if let Some((site, _)) = builds {
+        let (records, logs) = (Arc::clone(&site.shop.records), site.logs());
+        let _ = shown.set(builds::Shown { records, logs });
+    }
 }

@@ -3,7 +3,7 @@
 //! A run whose closures are in caches never comes here. Of others the flake is evaluated once more, by a process that writes what builds
 //! its environments ([`graph`]): nothing of that is believed before it was checked. A plan ([`plan`]) says what the caches of builds
 //! lack. Jobs build it ([`shop`] prepares them, `niphas_build_jobs` runs them), and their pods deliver to [`deliveries`], which is served
-//! beside the cache ([`serve`]).
+//! beside the cache ([`serve`]). Replicas that do not lead serve the cache alone ([`door`]).
 //!
 //! People see the builds of a run on its page: [`records`] remembers them, and [`logs`] are read there while they grow.
 //!
@@ -11,6 +11,7 @@
 //! namespace trusts is no input of what another one runs.
 
 mod deliveries;
+mod door;
 mod durations;
 mod garbage;
 mod generations;
@@ -24,7 +25,9 @@ mod run;
 mod serve;
 pub(crate) mod settings;
 mod shop;
+mod uploads;
 
+pub(crate) use door::Door;
 pub(crate) use graph::Graph;
 pub(crate) use logs::{Log, Logs};
 pub(crate) use record::{RecordedState, RunRecord};

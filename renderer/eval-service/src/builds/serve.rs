@@ -10,7 +10,6 @@ use niphas_build_jobs::executor::{self, Executor};
 use niphas_cache_service::ingest::{Ingest, Limits, Settings};
 use niphas_cache_service::serve::{ServedCache, router};
 use niphas_daemon::{Bounds, serve_within};
-use nix_formats::StoreDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,17 +17,15 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::deliveries::Pods;
+use super::door::served;
 use super::logs::Logs;
 use super::settings::BuildSettings;
 use super::shop::Shop;
-use super::{durations, garbage};
+use super::{durations, garbage, uploads};
 use crate::metrics::Metrics;
 
 /// How often it is written how long builds took.
 const DURATIONS: Duration = Duration::from_secs(30);
-
-/// Nix asks caches in this order, lowest first: before cache.nixos.org, which has 40.
-const PRIORITY: u32 = 30;
 
 /// All that builds need of the service.
 pub(crate) struct Site {
@@ -49,7 +46,7 @@ impl Site {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("failed to make '{}'", folder.display()))?;
         let key = settings.signing_key()?;
-        let tokens = settings.read_tokens()?;
+        let cache = served(&settings)?;
         let (builds, commands) = executor::Builds::new();
         let uploads = settings.folder.join("uploads");
         let shop = Arc::new(Shop::new(settings, (client, metrics), key, builds)?);
@@ -64,12 +61,6 @@ impl Site {
             },
         );
         let ingest = ingest.with_context(|| format!("failed to open '{}'", uploads.display()))?;
-        let cache = ServedCache {
-            folder,
-            store_dir: StoreDir::default(),
-            priority: PRIORITY,
-            tokens,
-        };
         Ok(Self {
             shop,
             ingest,
@@ -107,6 +98,11 @@ impl Site {
         let (sweeper, until) = (ingest.clone(), stop.clone());
         tasks.spawn(async move { sweeper.sweep(until).await });
         tasks.spawn(keep_durations(Arc::clone(&shop), stop.clone()));
+        tasks.spawn(uploads::sweep(
+            Arc::clone(&shop),
+            ingest.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(garbage::collect(Arc::clone(&shop), ingest, stop.clone()));
         let executor = Executor::new(shop.client.clone(), &shop.settings.jobs.namespace);
         let policy = shop.settings.policy.clone();
