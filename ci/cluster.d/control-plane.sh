@@ -45,6 +45,13 @@ start_apiserver() {
     ${APISERVER_ARGUMENTS[@]+"${APISERVER_ARGUMENTS[@]}"}
 }
 
+apiserver_kill() { kill -9 "$(cat "$STATE/log/kube-apiserver.pid")"; }
+
+apiserver_restart() {
+  start_apiserver
+  wait_for "the API server" apiserver_is_ready
+}
+
 apiserver_is_ready() { [[ $(kubectl get --raw /readyz 2>/dev/null) == ok ]]; }
 
 # Everything that is not a node's, the API server and what it needs last.

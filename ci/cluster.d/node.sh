@@ -5,7 +5,7 @@
 NODE_MOUNTS=(/var/lib/kubelet /var/lib/niphas /run/containerd)
 
 node_up() {
-  local number=$1 name=node$1 folder=$STATE/node$1 pid
+  local number=$1 name=node$1 folder=$STATE/node$1
   mkdir -p "$folder"/{containerd,net.d,kubelet,run,netns,niphas} "${NODE_MOUNTS[@]}"
   echo "nameserver 127.0.0.1" >"$folder/resolv.conf"
   node_network "$number" >"$folder/net.d/10-pods.conflist"
@@ -25,16 +25,46 @@ node_up() {
     exec "$1" --config "$0/containerd.toml"' "$folder" "$PARTS/containerd"
   wait_for "containerd of $name" test -S "$folder/run/containerd.sock"
   "$PARTS/ctr" --address "$folder/run/containerd.sock" --namespace k8s.io images import "$PARTS/pause.tar" >/dev/null
-  pid=$(cat "$STATE/log/containerd-$name.pid")
-  (
-    enter_cgroup "$name-system"
-    exec setsid nsenter --target "$pid" --mount --net "$PARTS/kubelet" --config="$folder/kubelet.yaml" \
-      --kubeconfig="$STATE/$name.conf" --hostname-override="$name" --node-ip="$(node_address "$number")" \
-      --root-dir=/var/lib/kubelet
-  ) >"$STATE/log/kubelet-$name.log" 2>&1 &
-  echo $! >"$STATE/log/kubelet-$name.pid"
+  start_kubelet "$number" "$(cat "$STATE/log/containerd-$name.pid")"
   start "$name" "proxy-$name" "$PARTS/kube-proxy" --config="$folder/proxy.yaml"
 }
+
+# kubelet, in the mounts of a process.
+start_kubelet() {
+  local name=node$1
+  (
+    enter_cgroup "$name-system"
+    exec setsid nsenter --target "$2" --mount --net="/run/netns/niphas-$name" "$PARTS/kubelet" \
+      --config="$STATE/$name/kubelet.yaml" --kubeconfig="$STATE/$name.conf" --hostname-override="$name" \
+      --node-ip="$(node_address "$1")" --root-dir=/var/lib/kubelet
+  ) >>"$STATE/log/kubelet-$name.log" 2>&1 &
+  echo $! >"$STATE/log/kubelet-$name.pid"
+}
+
+# kubelet and containerd end as in a crash; containers go on.
+node_kill() {
+  local name=node$1 log=$STATE/log
+  # Holds the node's mounts meanwhile.
+  nsenter --target "$(cat "$log/containerd-$name.pid")" --mount setsid sleep infinity >/dev/null 2>&1 &
+  echo $! >"$log/mounts-$name.pid"
+  wait_for "the mounts of $name" is_in_mounts_of "$(cat "$log/mounts-$name.pid")" "$(cat "$log/containerd-$name.pid")"
+  kill -9 "$(cat "$log/kubelet-$name.pid")" "$(cat "$log/containerd-$name.pid")"
+}
+
+is_in_mounts_of() { [[ $(readlink "/proc/$1/ns/mnt") == "$(readlink "/proc/$2/ns/mnt")" ]]; }
+
+node_restart() {
+  local name=node$1 folder=$STATE/node$1 holder
+  holder=$(cat "$STATE/log/mounts-$name.pid")
+  PATH=$PARTS:$PATH start "$name" "containerd-$name" nsenter --target "$holder" --mount "$PARTS/containerd" --config "$folder/containerd.toml"
+  wait_for "containerd of $name" containerd_answers "$folder"
+  start_kubelet "$1" "$holder"
+  wait_for "the mounts of $name" is_in_mounts_of "$(cat "$STATE/log/kubelet-$name.pid")" "$holder"
+  kill "$holder"
+  rm "$STATE/log/mounts-$name.pid"
+}
+
+containerd_answers() { "$PARTS/ctr" --address "$1/run/containerd.sock" version >/dev/null 2>&1; }
 
 # Every hierarchy of cgroup v1, or the one of v2.
 cgroup_hierarchies() {
@@ -169,7 +199,7 @@ YAML
 nodes_down() {
   local number pids=() file hierarchy
   # Whatever was started from the cluster's folder: parts, shims, and through these the pods.
-  for file in "$STATE"/log/{kubelet,proxy}-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done
+  for file in "$STATE"/log/{kubelet,proxy,mounts}-*.pid; do [[ ! -e $file ]] || pids+=("$(cat "$file")"); done
   stop "${pids[@]}"
   for number in $(node_numbers); do
     for hierarchy in $(cgroup_hierarchies); do
