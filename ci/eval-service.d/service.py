@@ -61,25 +61,37 @@ def free_port(address):
 
 
 class Service:
-    """niphas-eval, as a process."""
+    """niphas-eval, as a process: one of the replicas, by its number."""
 
     # More of the command line.
     arguments = ()
 
-    def __init__(self, world):
+    def __init__(self, world, number=1):
         self.world, self.port, self.pages_port = world, free_port(world.address), free_port(world.address)
         self.pages_url = f"http://{world.address}:{self.pages_port}"
-        self.log = world.folder / "niphas-eval.log"
+        self.identity, self.work = f"eval-{number}", world.folder / ("work" if number == 1 else f"work-{number}")
+        self.log = world.folder / ("niphas-eval.log" if number == 1 else f"niphas-eval-{number}.log")
         self.process = None
 
+    def configuration(self):
+        """The file that it reads: that of the world, with a folder of its own to work in."""
+        config = self.world.folder / "config.yaml"
+        if self.work == self.world.work:
+            return config
+        self.work.mkdir(exist_ok=True)
+        own = config.with_name(f"{self.identity}.yaml")
+        own.write_text(json.dumps(json.loads(config.read_text()) | {"workFolder": str(self.work)}))
+        return own
+
     def start(self):
+        """Starts it, with the same name as before, as kubelet does a container of a pod."""
         world = self.world
         command = [
-            PROGRAM, "serve", "--config", world.folder / "config.yaml", "--kubeconfig", world.folder / "kubeconfig",
-            "--identity", "eval-1", "--listen", f"{world.address}:{self.port}", "--pages", f"{world.address}:{self.pages_port}", "--log", "info,niphas_eval_service=debug",
+            PROGRAM, "serve", "--config", self.configuration(), "--kubeconfig", world.folder / "kubeconfig",
+            "--identity", self.identity, "--listen", f"{world.address}:{self.port}", "--pages", f"{world.address}:{self.pages_port}", "--log", "info,niphas_eval_service=debug",
             *self.arguments,
         ]  # fmt: skip
-        environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(world.folder / "ca.pem"), "TMPDIR": str(world.work), "MARKER": "marker-of-the-environment"}
+        environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(world.folder / "ca.pem"), "TMPDIR": str(self.work), "MARKER": "marker-of-the-environment"}
         with open(self.log, "a") as log:
             self.process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log, env=environment)
 
@@ -108,13 +120,15 @@ class World:
     """A cluster without nodes, a Git server with repositories, and the service."""
 
     namespaces = ("shop", "forge", "niphas-system")
+    Service = Service
 
     def __init__(self, folder):
         self.folder, self.address, self.state = folder, os.environ["LOOPBACK"], pathlib.Path(os.environ["STATE"])
         self.work, self.repositories = folder / "work", folder / "git"
         self.password, self.hook_secret = secrets.token_hex(16), secrets.token_hex(16).encode()
         self.git_port, self.gitea_port = free_port(self.address), free_port(self.address)
-        self.service = Service(self)
+        self.service = self.Service(self)
+        self.replicas = [self.service]
         self.server = self.gitea = None
 
     def __enter__(self):
@@ -131,7 +145,8 @@ class World:
         return self
 
     def __exit__(self, *_):
-        for process in (self.service.process, self.server, self.gitea and self.gitea.process):
+        replicas = [replica.process for replica in self.replicas]
+        for process in (*replicas, self.server, self.gitea and self.gitea.process):
             if process:
                 process.kill()
                 process.wait()
@@ -338,13 +353,13 @@ class World:
 
     # Webhooks
 
-    def hook(self, path, body, *, event="push", secret=b"", delivery="1"):
-        """Sends a webhook as GitHub does; the code and what is answered."""
+    def hook(self, path, body, *, event="push", secret=b"", delivery="1", to=None):
+        """Sends a webhook as GitHub does, to a replica; the code and what is answered."""
         text = json.dumps(body).encode()
         headers = {"X-GitHub-Event": event, "X-GitHub-Delivery": delivery, "Content-Type": "application/json"}
         if secret is not None:
             headers["X-Hub-Signature-256"] = "sha256=" + hmac.new(secret or self.hook_secret, text, hashlib.sha256).hexdigest()
-        connection = http.client.HTTPConnection(self.address, self.service.port, timeout=20)
+        connection = http.client.HTTPConnection(self.address, (to or self.service).port, timeout=20)
         try:
             connection.request("POST", urllib.parse.quote(path), text, headers)
         except (BrokenPipeError, ConnectionResetError):
