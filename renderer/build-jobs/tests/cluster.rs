@@ -564,6 +564,7 @@ async fn what_no_run_needs_any_more_is_given_up() {
         (cluster.kubelet.pods(&long) == 1).then_some(())
     })
     .await;
+    assert_eq!(site.jobs().await, [long.clone()]);
     site.remove_run().await;
     eventually(
         "the Job to be removed",
@@ -575,6 +576,12 @@ async fn what_no_run_needs_any_more_is_given_up() {
                 .is_none()
                 .then_some(())
         },
+    )
+    .await;
+    eventually(
+        "the executor to hear of it",
+        Duration::from_secs(10),
+        async || site.jobs().await.is_empty().then_some(()),
     )
     .await;
 }

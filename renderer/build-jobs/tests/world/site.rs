@@ -192,6 +192,13 @@ impl Site {
         self.progress = Some(builds.add(run).await.unwrap().unwrap());
     }
 
+    /// The derivations that have a Job, as the executor knows it.
+    pub(crate) async fn jobs(&self) -> Vec<StorePath> {
+        let (builds, _) = self.service.as_ref().unwrap();
+        let jobs = builds.jobs().await.unwrap().unwrap_or_default();
+        jobs.into_iter().map(|job| job.derivation).collect()
+    }
+
     /// The run that was begun last is not needed any more.
     pub(crate) async fn remove_run(&mut self) {
         let (builds, _) = self.service.as_ref().unwrap();
