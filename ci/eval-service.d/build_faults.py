@@ -32,7 +32,7 @@ class World(builds.World):
     """Sources with a repository each, whose builds have much in common, and two replicas."""
 
     # All is removed soon, so that what is left is seen.
-    policy = {"keepBuilt": "5s", "lostTimeout": "1m"}
+    policy = {"keepBuilt": "5s", "keepFailures": "20s", "lostTimeout": "1m"}
     limits, runs = {"grace": "60s"}, 3
 
     def __init__(self, folder, chance, names):
