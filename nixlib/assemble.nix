@@ -1,10 +1,12 @@
 # `assemble { head, pkgs, names, positionOf, attributesOf }`: what an environment evaluates to, as the renderer reads it.
 #
-#   head                         set: what the user gave of `namespace`, `systems`, `objects` and `manifests`, with their positions
+#   head                         set: what the user gave of `namespace`, `systems`, `kubernetes`, `objects` and `manifests`, with
+#                                their positions
 #   pkgs                         set: by system
 #   names                        set: its names are the workloads'
 #   positionOf name              where a workload is defined, or null
 #   attributesOf name system     what the user wrote of a workload, merged
+#   placeOf name                 where an attribute of the environment is defined, for messages
 let
   # The output of a package that holds its programs. An output that the user chose stays chosen.
   programsOf =
@@ -54,8 +56,9 @@ let
     )
     // (if attributes.roots or null != null then { inherit (attributes) roots; } else { });
 in
-{ head, pkgs, names, positionOf, attributesOf }:
+{ head, pkgs, names, positionOf, attributesOf, placeOf }:
 let
+  filesOf = name: import ./manifests.nix "`${name}` ${placeOf name}";
   # The renderer finds fault with what is no set, and names its place.
   perWorkload = function: if builtins.isAttrs names then builtins.mapAttrs function names else names;
   evaluated = perWorkload (
@@ -76,4 +79,15 @@ in
 }
 # So they keep the positions that the user wrote them at.
 // builtins.intersectAttrs { namespace = null; objects = null; systems = null; } head
-// (if head ? manifests then { manifests = import ./manifests.nix head.manifests; } else { })
+// (if head ? manifests then { manifests = filesOf "manifests" head.manifests; } else { })
+// (
+  if head.kubernetes.definitions or [ ] == [ ] then
+    builtins.intersectAttrs { kubernetes = null; } head
+  else
+    # Without a position, which would be one in this file.
+    builtins.mapAttrs (
+      _: given:
+      given
+      // builtins.mapAttrs (_: filesOf "kubernetes") (builtins.intersectAttrs { definitions = null; } given)
+    ) (builtins.intersectAttrs { kubernetes = null; } head)
+)

@@ -4,6 +4,7 @@ let
   assemble = import ./assemble.nix;
   merge = import ./merge.nix;
   fitting = import ./fitting.nix;
+  places = import ./modules/merge.nix;
 
   call = value: arguments: if builtins.isFunction value then value arguments else value;
 
@@ -17,6 +18,7 @@ let
       namespace ? null,
       objects ? [ ],
       manifests ? [ ],
+      kubernetes ? { },
     }:
     let
       # One `pkgs` per system, however many workloads share it.
@@ -32,6 +34,7 @@ let
       head = environment;
       names = workloads;
       positionOf = name: builtins.unsafeGetAttrPos name workloads;
+      placeOf = name: places.placeOf name environment "the environment";
       attributesOf =
         name: system:
         let

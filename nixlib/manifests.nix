@@ -1,6 +1,7 @@
-# `manifests paths`: the YAML and JSON files at these paths, and in the folders among them, with their texts. Names of files begin
-# with that of the file or folder that was named, so that they say nothing of where the flake lies.
-paths:
+# `manifests which paths`: the YAML and JSON files at these paths, and in the folders among them, with their texts. Names of files begin
+# with that of the file or folder that was named, so that they say nothing of where the flake lies. `which`: the
+# attribute that has them, for messages.
+which: paths:
 let
   isManifest = name: builtins.match ".*[.](yaml|yml|json)" name != null;
 
@@ -24,6 +25,15 @@ let
     builtins.readFileType
       or (path: (builtins.readDir (dirOf path)).${builtins.unsafeDiscardStringContext (baseNameOf path)});
 in
-builtins.concatMap (path: read (baseNameOf path) path (typeOf path)) (
-  if builtins.isList paths then paths else throw "`manifests` is a list of paths of YAML files and of folders with such"
+builtins.concatMap (
+  path:
+  if builtins.pathExists path then
+    read (baseNameOf path) path (typeOf path)
+  else
+    throw "there is no ${toString path}, which ${which} names: a new file is seen once Git knows it"
+) (
+  if builtins.isList paths then
+    paths
+  else
+    throw "${which} is no list: write a list of paths of YAML files, and of folders with such"
 )

@@ -21,6 +21,8 @@ class Case:
     manifests: dict = dataclasses.field(default_factory=dict)
     # The end of a committed file's path, and texts that must be in it; with '!' before them: must not be.
     files: dict = dataclasses.field(default_factory=dict)
+    # The ends of files' paths that must not be committed.
+    absent: list = dataclasses.field(default_factory=list)
 
 
 def refused(name, workload, *said):

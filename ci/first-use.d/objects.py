@@ -19,6 +19,15 @@ def files(name, manifests, *said, **more):
 
 SOPS = "apiVersion: v1\nkind: Secret\nmetadata:\n    name: db\nstringData:\n    password: ENC[AES256_GCM,data:x]\nsops:\n    mac: ENC[y]\n"
 
+# A field that came with 1.34.
+LATER = '{ Deployment.a.spec = { selector = { }; template.spec = { containers = [ { name = "a"; } ]; hostnameOverride = "a"; }; }; }'
+DEFINITION = (
+    "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: {name: things.a.io}\n"
+    "spec:\n  group: a.io\n  scope: Namespaced\n  names: {kind: Thing, plural: things}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n"
+    "    schema:\n      openAPIV3Schema:\n        type: object\n        properties:\n          spec:\n            type: object\n            required: [size]\n"
+    "            properties: {size: {type: integer}}\n"
+)
+
 CASES = [
     given(
         "objects in Nix",
@@ -59,15 +68,64 @@ CASES = [
     files(
         "a custom resource that its definition does not allow",
         {
-            "crd.yaml": "kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: {name: things.a.io}\n"
-            "spec:\n  group: a.io\n  scope: Namespaced\n  names: {kind: Thing, plural: things}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n"
-            "    schema:\n      openAPIV3Schema:\n        type: object\n        properties:\n          spec:\n            type: object\n            required: [size]\n"
-            "            properties: {size: {type: integer}}\n",
+            "crd.yaml": DEFINITION,
             "thing.yaml": "kind: Thing\napiVersion: a.io/v1\nmetadata: {name: x}\nspec: {sise: 1}\n",
         },
         "Thing.x.spec.sise: unknown attribute",
         "did you mean 'size'?",
         "Thing.x.spec: attribute 'size' is missing",
+    ),
+    given("a field of a later version", LATER, "objects.Deployment.a.spec.template.spec.hostnameOverride: Kubernetes 1.33 has none: the first with it is 1.34", 'write kubernetes.version = "1.34"', "flake.nix:"),
+    Case(
+        "a field that the version has",
+        WEB,
+        environment=f'kubernetes.version = "1.34"; objects = {LATER};',
+        code=0,
+        files={"objects/Deployment-a.yaml": ["hostnameOverride: a"]},
+    ),
+    Case(
+        "a field that the version does not have any more",
+        WEB,
+        ["Kubernetes 1.36 has none: the last with it is 1.35", "take it away"],
+        environment='kubernetes.version = "1.36"; objects.Pod.a.spec = { containers = [ { name = "a"; } ]; workloadRef = { }; };',
+    ),
+    Case(
+        "a field of a pod that the version does not have yet",
+        'web.podTemplate.spec.resources.limits.cpu = "1";',
+        ["workloads.web.podTemplate.spec.resources: Kubernetes 1.31 has none: the first with it is 1.32", "workloads.nix:2:"],
+        environment='kubernetes.version = "1.31";',
+    ),
+    given("a kind of a later version", "{ ResourceClaim.a.spec.devices.requests = [ ]; }", "objects.ResourceClaim.a: ResourceClaim: Kubernetes 1.33 has none: the first with it is 1.34"),
+    Case(
+        "a kind of a later version, with a mistake",
+        WEB,
+        ["objects.ResourceClaim.a.spec.devices.reqests: unknown attribute", "did you mean 'requests'?"],
+        environment='kubernetes.version = "1.34"; objects.ResourceClaim.a.spec.devices.reqests = [ ];',
+    ),
+    Case("a version that there is not", WEB, ['kubernetes.version: the string "1.3": expected one of 1.31, 1.32', "flake.nix:"], environment='kubernetes.version = "1.3";'),
+    Case("an unknown attribute of kubernetes", WEB, ["kubernetes.verson: unknown attribute", "did you mean 'version'?", "flake.nix:"], environment='kubernetes.verson = "1.33";'),
+    Case(
+        "a custom resource whose definition is the cluster's",
+        WEB,
+        ["objects.Thing.x.spec.sise: unknown attribute", "did you mean 'size'?", "objects.Thing.x.spec: attribute 'size' is missing"],
+        environment='kubernetes.definitions = [ ./manifests ]; objects.Thing.x = { apiVersion = "a.io/v1"; spec.sise = 1; };',
+        manifests={"crd.yaml": DEFINITION},
+    ),
+    Case(
+        "definitions of the cluster's are not committed",
+        WEB,
+        environment='kubernetes.definitions = [ ./manifests ]; objects.Thing.x = { apiVersion = "a.io/v1"; spec.size = 1; };',
+        manifests={"crd.yaml": DEFINITION},
+        code=0,
+        files={"objects/Thing-x.yaml": ["size: 1", "namespace: shop", "!SkipDryRun"]},
+        absent=["CustomResourceDefinition-things.a.io.yaml"],
+    ),
+    Case(
+        "definitions that are none",
+        WEB,
+        ["kubernetes.definitions: there is no CustomResourceDefinition in these files", "at manifests/x.yaml"],
+        environment="kubernetes.definitions = [ ./manifests ];",
+        manifests={"x.yaml": "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n"},
     ),
     given("a wrong type of objects", "5", "objects: expected a list of objects, or a set by kind and name"),
     files("YAML that cannot be read", {"x.yaml": "kind: [\n"}, "\"manifests/x.yaml\" cannot be read as YAML"),

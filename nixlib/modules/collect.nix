@@ -10,7 +10,8 @@
   moduleArguments ? null,
 }:
 let
-  inherit (builtins) concatMap elem filter isAttrs isPath isString;
+  inherit (builtins) concatMap elem filter isAttrs isList isPath isString;
+  inherit (import ./merge.nix) describe placeOf;
 
   meta = [ "_class" "_file" "config" "disabledModules" "freeformType" "imports" "key" "meta" "options" "require" ];
   properties = [ "if" "merge" "order" "override" ];
@@ -25,19 +26,23 @@ let
       )
       // arguments;
 
+  # `at`: where it is imported.
   load =
-    file: key: module:
+    at: file: key: module:
     if isAttrs module then
       if module ? __functor then
-        load file key (module (argumentsOf module))
+        load at file key (module (argumentsOf module))
       else if elem (module._type or null) properties then
         [ { inherit file key; config = module; } ]
       else
         read file key module
     else if builtins.isFunction module then
-      load file key (module (argumentsOf module))
+      load at file key (module (argumentsOf module))
     else if isPath module || isString module then
-      load (toString module) (toString module) (import module)
+      if builtins.pathExists module then
+        load at (toString module) (toString module) (import module)
+      else
+        throw "there is no module ${toString module}, which is imported ${at}: a new file is seen once Git knows it"
     else
       # The renderer finds fault with it.
       [ { inherit file key; config = module; } ];
@@ -57,19 +62,23 @@ let
           else if others == [ ] then
             module.config or { }
           else
-            throw "the module ${file} has `config` or `options`, so nothing may stand beside them: move `${builtins.head others}` into `config`";
+            throw "the module ${place (builtins.head others)} has `config` or `options`, so nothing may stand beside them: move `${builtins.head others}` into `config`";
       }
       // (if module ? options then { inherit (module) options; } else { });
-      imported = concatMap (load file null) (module.imports or [ ]);
+      place = name: placeOf name module file;
+      imports = module.imports or [ ];
+      imported = concatMap (load (place "imports") file null) imports;
     in
     if module ? _class && module._class != class && module._class != null then
-      throw "the module ${file} is of the class ${module._class}, and cannot be imported into a module of the class ${class}"
+      throw "the module ${place "_class"} is of the class ${module._class}, and cannot be imported into a module of the class ${class}: import one of that class, or leave `_class` out"
     else if module ? disabledModules then
-      throw "the module ${file} has `disabledModules`, which niphas does not know: leave the other module out of `imports`"
+      throw "the module ${place "disabledModules"} has `disabledModules`, which niphas does not know: leave the other module out of `imports`"
+    else if !isList imports then
+      throw "`imports` ${place "imports"} is ${describe imports}: write a list of modules"
     else
       imported ++ [ own ];
 
-  all = concatMap (load "<unknown file>" null) modules;
+  all = concatMap (load "by the environment" "<unknown file>" null) modules;
 
   # What is imported twice counts once.
   once =

@@ -3,7 +3,8 @@
 let
   assemble = import ../assemble.nix;
   collect = import ./collect.nix;
-  inherit (import ./merge.nix) discharge;
+  merging = import ./merge.nix;
+  inherit (merging) discharge;
   evalWorkload = import ./workload.nix;
   class = "niphasEnvironment";
 
@@ -79,18 +80,23 @@ let
         };
       workloads = builtins.mapAttrs (name: _: builtins.mapAttrs (system: _: evaluate name system) pkgs) members;
 
-      # Of a module's definitions only these, and only without properties: their positions are read from them.
-      head = map (builtins.intersectAttrs { namespace = null; objects = null; systems = null; }) (
-        builtins.filter builtins.isAttrs (
-          map (one: one.value) (
-            builtins.concatMap (one: discharge { value = one.config; }) (lib.reverseList collected)
-          )
+      # The sets of the environment's own definitions, without properties.
+      definitions = builtins.filter builtins.isAttrs (
+        map (one: one.value) (
+          builtins.concatMap (one: discharge { inherit (one) file; value = one.config; }) (lib.reverseList collected)
         )
       );
+      # Of a module's definitions only these: their positions are read from them.
+      head = map (builtins.intersectAttrs { kubernetes = null; namespace = null; objects = null; systems = null; }) definitions;
     in
     assemble {
       inherit pkgs;
-      head = { inherit systems; inherit (config) manifests namespace objects; };
+      head = { inherit systems; inherit (config) kubernetes manifests namespace objects; };
+      placeOf =
+        name:
+        merging.placeOf name (
+          builtins.foldl' (found: set: if set ? ${name} then set else found) { } definitions
+        ) "the environment";
       names = members;
       positionOf =
         name:

@@ -68,6 +68,20 @@ in
       default = [ ];
       description = "Objects that are no workloads.";
     };
+    kubernetes = {
+      version = mkOption {
+        type = types.raw;
+        default = null;
+        example = "1.35";
+        description = "The version of Kubernetes whose types objects are checked against.";
+      };
+      definitions = mkOption {
+        type = types.listOf types.path;
+        default = [ ];
+        example = lib.literalExpression "[ ./crds ]";
+        description = "YAML files with the CustomResourceDefinitions of kinds that the cluster has, and folders with such.";
+      };
+    };
     manifests = mkOption {
       type = types.listOf types.path;
       default = [ ];

@@ -3,7 +3,7 @@
 # work at every depth, sets are merged attribute by attribute, lists are joined, and other values must be equal.
 # Of definitions with one priority those of the nearest (lowest) level stand alone, but for sets.
 let
-  inherit (builtins) all attrNames concatMap filter head isAttrs isList length;
+  inherit (builtins) all attrNames concatMap filter head isAttrs isBool isList length;
 
   isPlain = value: isAttrs value && !(value ? outPath || value ? __toString);
 
@@ -16,13 +16,22 @@ let
       inherit (definition) value;
       type = value._type or "";
       inner = content: discharge (definition // { value = content; });
+      wrong = property: given: wanted: throw "`${property}` ${place definition} is given ${describe given}: write ${wanted}";
     in
     if !isProperty value then
       [ definition ]
     else if type == "merge" then
-      concatMap inner value.contents
+      if isList value.contents then
+        concatMap inner value.contents
+      else
+        wrong "lib.mkMerge" value.contents "a list of definitions"
     else if type == "if" then
-      if value.condition then inner value.content else [ ]
+      if !isBool value.condition then
+        wrong "lib.mkIf" value.condition "a Boolean, and then the definition"
+      else if value.condition then
+        inner value.content
+      else
+        [ ]
     else if type == "override" then
       map (one: one // { inherit (value) priority; }) (inner value.content)
     else if type == "order" then
@@ -59,15 +68,35 @@ let
       in
       if all (one: isPlain one.value) more then more ++ near else near;
 
-  place =
-    definition:
+  # Where an attribute of a set stands, or else the file.
+  placeOf =
+    name: set: file:
     let
-      position = if definition ? set then builtins.unsafeGetAttrPos definition.name definition.set else null;
+      position = builtins.unsafeGetAttrPos name set;
     in
     if position == null then
-      "in ${definition.file}"
+      "in ${file}"
     else
       "at ${position.file}:${toString position.line}:${toString position.column}";
+
+  place =
+    definition:
+    if definition ? set then placeOf definition.name definition.set definition.file else "in ${definition.file}";
+
+  describe =
+    value:
+    {
+      bool = "a Boolean";
+      float = "a float";
+      int = "an integer";
+      lambda = "a function";
+      list = "a list";
+      null = "null";
+      path = "a path";
+      set = "a set";
+      string = "a string";
+    }
+    .${builtins.typeOf value};
 
   combine =
     path: definitions:
@@ -161,7 +190,7 @@ let
     path: definitions: merge path (concatMap discharge definitions);
 in
 {
-  inherit discharge;
+  inherit describe discharge placeOf;
   merge = mergeWith true;
   mergeLazily = mergeWith false;
 }

@@ -87,9 +87,11 @@ let
       value = if rest == [ ] then one.config else select (set: removeAttrs set rest) one.config;
     }) collected;
 
-  merged = merge [ ] own;
-  sets = builtins.filter (one: builtins.isAttrs one.value) (builtins.concatMap discharge own);
-  mentioned = builtins.foldl' (found: one: if one.level == 0 then found // one.value else found) { } sets;
+  discharged = builtins.concatMap discharge own;
+  sorted = builtins.partition (one: builtins.isAttrs one.value) discharged;
+  # The renderer finds fault with what is no set.
+  merged = if sorted.wrong == [ ] then merge [ ] own else (builtins.head sorted.wrong).value;
+  mentioned = builtins.foldl' (found: one: if one.level == 0 then found // one.value else found) { } sorted.right;
 in
 {
   attributes =

@@ -412,6 +412,27 @@ let
       };
     };
 
+    versions-and-definitions-are-handed-on = {
+      actual =
+        let
+          with' = environment { kubernetes = { version = "1.35"; definitions = [ ./manifests/a.yaml ]; }; };
+          column = name: builtins.unsafeGetAttrPos name with'.kubernetes;
+        in
+        {
+          inherit (with') kubernetes;
+          places = [ (column "version" != null) (column "definitions") ];
+          none = environment { } ? kubernetes;
+        };
+      expected = {
+        kubernetes = {
+          version = "1.35";
+          definitions = [ { file = "a.yaml"; text = "kind: A\n"; } ];
+        };
+        places = [ true null ];
+        none = false;
+      };
+    };
+
     pkgs-are-made-once-for-each-system = {
       # Two workloads, one `pkgs`: a function in it is equal only to itself.
       actual =

@@ -13,7 +13,7 @@ use crate::names::{why_bad_name, why_no_label};
 use crate::objects::Names;
 use crate::places::locate;
 use crate::problem::{Problem, ProblemKind, Problems};
-use crate::schema::{Checker, describe};
+use crate::schema::{Checker, KubernetesVersion, describe, kubernetes_schema};
 use crate::store_paths::Mentions;
 use crate::suggestion::nearest;
 use crate::workload::{self, Schema};
@@ -238,6 +238,15 @@ fn read_environment<'a>(
             None
         }
     };
+    let kubernetes = &value["kubernetes"];
+    if !kubernetes.is_null() {
+        checker.check(
+            &top.attribute("kubernetes"),
+            &kubernetes_schema(),
+            kubernetes,
+        );
+        checker.kubernetes = KubernetesVersion::of_environment(kubernetes);
+    }
     let systems = read_systems(checker, &top.attribute("systems"), &value["systems"])?;
     let Some(workloads) = value["workloads"].as_object() else {
         wrong_type(

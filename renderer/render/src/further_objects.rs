@@ -60,8 +60,14 @@ pub(crate) fn read(
 ) -> Vec<FurtherObject> {
     let mut written = Vec::new();
     of_nix(checker, &environment["objects"], &mut written);
-    of_files(checker, &environment["manifests"], &mut written);
-    let defined = defined_kinds(&written);
+    of_files(
+        checker,
+        "manifests",
+        &environment["manifests"],
+        &mut written,
+    );
+    let mut defined = defined_kinds(&written, true);
+    defined.extend(defined_elsewhere(checker, &environment["kubernetes"]));
     let mut names = BTreeSet::new();
     let mut objects = Vec::new();
     for (origin, object, verbatim) in written {
@@ -146,12 +152,32 @@ fn of_kind_and_name(kind: &str, name: &str, mut fields: Map<String, Value>) -> V
     Value::Object(fields)
 }
 
+/// `kubernetes.definitions`: definitions of kinds that the cluster has, in YAML files among other objects.
+fn defined_elsewhere(checker: &mut Checker<'_>, kubernetes: &Value) -> Vec<Defined> {
+    let mut written = Vec::new();
+    let found = checker.problems.len();
+    let files = &kubernetes["definitions"];
+    of_files(checker, "kubernetes.definitions", files, &mut written);
+    let defined = defined_kinds(&written, false);
+    let is_given = files.as_array().is_some_and(|files| !files.is_empty());
+    if is_given && defined.is_empty() && checker.problems.len() == found {
+        let origin = Origin {
+            path: AttributePath::of(&["kubernetes", "definitions"]),
+            file: files[0]["file"].as_str().map(ToOwned::to_owned),
+        };
+        let problem = "there is no CustomResourceDefinition in these files".to_owned();
+        refuse(checker, &origin, problem, "name the files that have them");
+    }
+    defined
+}
+
 /// `manifests`: YAML files with their names.
-fn of_files(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>) {
+fn of_files(checker: &mut Checker<'_>, attribute: &str, value: &Value, written: &mut Vec<Written>) {
+    let attribute: Vec<&str> = attribute.split('.').collect();
     for manifest in value.as_array().into_iter().flatten() {
         let (file, text) = (text(&manifest["file"]), text(&manifest["text"]));
         let origin = || Origin {
-            path: AttributePath::of(&["manifests"]),
+            path: AttributePath::of(&attribute),
             file: Some(file.to_owned()),
         };
         let origin_of = |object: &Value| match (&object["kind"], &object["metadata"]["name"]) {
@@ -203,15 +229,17 @@ fn of_files(checker: &mut Checker<'_>, value: &Value, written: &mut Vec<Written>
     }
 }
 
-/// A kind that a CustomResourceDefinition of the environment has.
+/// A kind that a CustomResourceDefinition has.
 struct Defined {
     kind: String,
+    /// Whether the definition is the environment's own: objects of the kind wait for it.
+    is_own: bool,
     has_namespace: bool,
     /// The schemas of its objects, by `apiVersion`.
     schemas: Vec<(String, Value)>,
 }
 
-fn defined_kinds(written: &[Written]) -> Vec<Defined> {
+fn defined_kinds(written: &[Written], is_own: bool) -> Vec<Defined> {
     let definitions = written
         .iter()
         .map(|(_, object, _)| object)
@@ -227,6 +255,7 @@ fn defined_kinds(written: &[Written]) -> Vec<Defined> {
             });
             Defined {
                 kind: text(&spec["names"]["kind"]).to_owned(),
+                is_own,
                 has_namespace: spec["scope"] != "Cluster",
                 schemas: schemas.collect(),
             }
@@ -276,7 +305,7 @@ fn completed(mut object: Value, common: Common<'_>, defined: &[Defined]) -> Valu
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
     if let Some(annotations) = annotations.as_object_mut() {
         annotations.insert(ENVIRONMENT_ANNOTATION.to_owned(), common.environment.into());
-        if defined.is_some() {
+        if defined.is_some_and(|defined| defined.is_own) {
             annotations
                 .entry(SYNC_OPTIONS)
                 .or_insert_with(|| SKIP_DRY_RUN.into());
@@ -359,6 +388,9 @@ fn types(checker: &mut Checker<'_>, origin: &Origin, object: &Value, defined: &[
         schemas.find_map(|(name, schema)| (name == version).then_some(schema))
     };
     if let Some(schema) = of_kind(version, kind).or_else(of_definition) {
+        if let Some((problem, remedy)) = checker.kubernetes.lacks(schema) {
+            return refuse(checker, origin, format!("{kind}: {problem}"), &remedy);
+        }
         checker.check(&origin.path, schema, object);
     } else {
         let path = origin.path.attribute("metadata");

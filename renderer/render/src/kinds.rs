@@ -1,6 +1,6 @@
 //! Kinds of objects that Kubernetes has itself.
 
-/// Kinds with the version that all supported versions of Kubernetes have, and whether their objects have a namespace.
+/// Kinds with their version, the only stable one, and whether their objects have a namespace.
 const KINDS: &[(&str, &str, bool)] = &[
     ("APIService", "apiregistration.k8s.io/v1", false),
     ("CSIDriver", "storage.k8s.io/v1", false),
@@ -11,6 +11,7 @@ const KINDS: &[(&str, &str, bool)] = &[
     ("CustomResourceDefinition", "apiextensions.k8s.io/v1", false),
     ("DaemonSet", "apps/v1", true),
     ("Deployment", "apps/v1", true),
+    ("DeviceClass", "resource.k8s.io/v1", false),
     ("EndpointSlice", "discovery.k8s.io/v1", true),
     ("Endpoints", "v1", true),
     ("HorizontalPodAutoscaler", "autoscaling/v2", true),
@@ -19,6 +20,16 @@ const KINDS: &[(&str, &str, bool)] = &[
     ("Job", "batch/v1", true),
     ("Lease", "coordination.k8s.io/v1", true),
     ("LimitRange", "v1", true),
+    (
+        "MutatingAdmissionPolicy",
+        "admissionregistration.k8s.io/v1",
+        false,
+    ),
+    (
+        "MutatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io/v1",
+        false,
+    ),
     (
         "MutatingWebhookConfiguration",
         "admissionregistration.k8s.io/v1",
@@ -33,6 +44,8 @@ const KINDS: &[(&str, &str, bool)] = &[
     ("PodTemplate", "v1", true),
     ("PriorityClass", "scheduling.k8s.io/v1", false),
     ("ReplicaSet", "apps/v1", true),
+    ("ResourceClaim", "resource.k8s.io/v1", true),
+    ("ResourceClaimTemplate", "resource.k8s.io/v1", true),
     ("ResourceQuota", "v1", true),
     ("Role", "rbac.authorization.k8s.io/v1", true),
     ("RoleBinding", "rbac.authorization.k8s.io/v1", true),
@@ -57,6 +70,7 @@ const KINDS: &[(&str, &str, bool)] = &[
         "admissionregistration.k8s.io/v1",
         false,
     ),
+    ("VolumeAttributesClass", "storage.k8s.io/v1", false),
 ];
 
 /// Kinds of others whose objects have no namespace, as far as they are known well.

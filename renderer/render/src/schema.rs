@@ -14,10 +14,12 @@ use crate::attribute_path::AttributePath;
 use crate::problem::{Problem, ProblemKind};
 use crate::suggestion::nearest;
 
+mod versions;
 mod words;
 
+pub(crate) use versions::{KubernetesVersion, kubernetes_schema};
 pub(crate) use words::describe;
-use words::{expected, has_type, wrong_type};
+use words::{expected, expected_text, has_type, wrong_type};
 
 /// In the schema of [`workload_schema`]: the one field that a value stands for that is no set.
 pub(crate) const SHORT_FORM: &str = "x-short-form";
@@ -179,6 +181,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) locate: &'a dyn Fn(&AttributePath) -> Option<String>,
     /// What was found so far.
     pub(crate) problems: Vec<Problem>,
+    /// The version of Kubernetes whose types count.
+    pub(crate) kubernetes: KubernetesVersion,
     /// The patterns that were needed so far.
     patterns: HashMap<String, Option<Regex>>,
 }
@@ -188,6 +192,7 @@ impl<'a> Checker<'a> {
         Self {
             locate,
             problems: Vec::new(),
+            kubernetes: KubernetesVersion::default(),
             patterns: HashMap::new(),
         }
     }
@@ -307,7 +312,12 @@ impl<'a> Checker<'a> {
                 self.report(&path, ProblemKind::UnknownAttribute { suggestion, known });
                 continue;
             };
-            if !field.is_null() {
+            if let Some((problem, remedy)) =
+                self.kubernetes.lacks(inner).filter(|_| !field.is_null())
+            {
+                let remedy = Some(remedy);
+                self.report(&path, ProblemKind::Refused { problem, remedy });
+            } else if !field.is_null() {
                 checked.insert(name.clone(), self.check(&path, inner, field));
             }
         }
@@ -343,11 +353,7 @@ impl<'a> Checker<'a> {
         if let Some(pattern) = schema["pattern"].as_str()
             && !self.matches(pattern, text)
         {
-            let expected = match pattern {
-                QUANTITY_PATTERN => "a quantity like 500m or 64Mi".to_owned(),
-                pattern => format!("a text that matches {pattern}"),
-            };
-            self.report_bad_value(path, &json!(text), expected, None);
+            self.report_bad_value(path, &json!(text), expected_text(pattern), None);
         }
     }
 

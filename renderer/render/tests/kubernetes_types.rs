@@ -149,7 +149,58 @@ fn objects() -> [Map<String, Value>; 2] {
         }
     }
     types["apimachinery.pkg.api.resource.Quantity"]["pattern"] = json!(QUANTITY_PATTERN);
+    add_versions(&mut kinds, &mut types);
     [kinds, types]
+}
+
+/// What other versions of Kubernetes have: `ci/lib/kubernetes_versions.py` makes it out of their types.
+static VERSIONS: &str = include_str!("kubernetes_versions.json");
+
+/// The schema with the versions that have it, as `renderer/render/src/schema/versions.rs` reads them.
+fn with_span(mut schema: Value, span: &Value) -> Value {
+    for (name, keyword) in [("since", "x-since"), ("until", "x-until")] {
+        if !span[name].is_null() {
+            schema[keyword] = span[name].clone();
+        }
+    }
+    schema
+}
+
+/// A schema of the file, all in it with its versions.
+fn spanned(mut schema: Value) -> Value {
+    if let Some(fields) = schema["properties"].as_object_mut() {
+        for field in fields.values_mut() {
+            *field = spanned(field.take());
+        }
+    }
+    let span = schema.clone();
+    if let Some(fields) = schema.as_object_mut() {
+        fields.remove("since");
+        fields.remove("until");
+    }
+    with_span(schema, &span)
+}
+
+fn add_versions(kinds: &mut Map<String, Value>, types: &mut Map<String, Value>) {
+    let mut versions: Value = serde_json::from_str(VERSIONS).unwrap();
+    let mut part = |name: &str| match versions[name].take() {
+        Value::Object(part) => part,
+        other => panic!("{name} is {other}"),
+    };
+    for (name, schema) in part("kinds") {
+        kinds.insert(name, spanned(schema));
+    }
+    for (name, schema) in part("types") {
+        types.entry(name).or_insert_with(|| spanned(schema));
+    }
+    for (name, fields) in part("changed") {
+        for (field, span) in fields.as_object().unwrap() {
+            let properties = types[&name]["properties"].as_object_mut().unwrap();
+            let known = properties.remove(field);
+            let schema = known.unwrap_or_else(|| spanned(span.clone()));
+            properties.insert(field.clone(), with_span(schema, span));
+        }
+    }
 }
 
 fn types() -> Map<String, Value> {
@@ -163,6 +214,18 @@ fn types() -> Map<String, Value> {
     }
     all.values_mut().for_each(tidy);
     all["Quantity"]["pattern"] = json!(QUANTITY_PATTERN);
+    // Pods are made with the types of one version, so what later ones have is none of them.
+    let versions: Value = serde_json::from_str(VERSIONS).unwrap();
+    for (name, fields) in versions["changed"].as_object().unwrap() {
+        let Some(known) = all.get_mut(&short(name)) else {
+            continue;
+        };
+        for (field, span) in fields.as_object().unwrap() {
+            if let Some(schema) = known["properties"].get_mut(field) {
+                *schema = with_span(schema.take(), span);
+            }
+        }
+    }
     // What users write is merged over a template that has these.
     all["PodSpec"].as_object_mut().unwrap().remove("required");
     all

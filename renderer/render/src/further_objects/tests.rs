@@ -1,4 +1,5 @@
 use super::*;
+use crate::schema::KubernetesVersion;
 
 fn read_all(environment: &Value) -> Result<Vec<FurtherObject>, Vec<String>> {
     let locate = |_: &AttributePath| Some("flake.nix:1:1".to_owned());
@@ -327,4 +328,48 @@ fn objects_of_files_are_named_in_what_is_said() {
         "{problem}"
     );
     assert!(problem.contains("at base/x.yaml"), "{problem}");
+}
+
+/// A Deployment with a field that came with 1.34, and a Pod with one that only 1.35 has.
+fn of_versions(version: &Value) -> Result<Vec<FurtherObject>, Vec<String>> {
+    let template = json!({ "spec": { "containers": [{ "name": "a" }], "hostnameOverride": "a" } });
+    let environment = json!({
+        "kubernetes": { "version": version },
+        "objects": {
+            "Deployment": { "a": { "spec": { "selector": {}, "template": template } } },
+            "Pod": { "a": { "spec": { "containers": [{ "name": "a" }], "workloadRef": { "name": "w" } } } },
+            "ResourceClaim": { "a": { "spec": { "devices": { "requests": [] } } } },
+        },
+    });
+    let locate = |_: &AttributePath| None;
+    let mut checker = Checker::new(&locate);
+    checker.kubernetes = KubernetesVersion::of_environment(&environment["kubernetes"]);
+    let common = Common {
+        environment: "prod",
+        namespace: Some("shop"),
+    };
+    let objects = read(&mut checker, &environment, common);
+    if checker.problems.is_empty() {
+        Ok(objects)
+    } else {
+        Err(checker.problems.iter().map(ToString::to_string).collect())
+    }
+}
+
+#[test]
+fn fields_and_kinds_are_those_of_the_version() {
+    assert_eq!(of_versions(&json!("1.35")).unwrap().len(), 3);
+    let refused = |version: Value| of_versions(&version).unwrap_err().join("\n");
+    insta::assert_snapshot!(refused(json!("1.37")), @r#"
+    objects.Pod.a.spec.workloadRef: Kubernetes 1.37 has none: the last with it is 1.35
+      hint: take it away, or write kubernetes.version = "1.35" if the cluster has that
+    "#);
+    insta::assert_snapshot!(refused(Value::Null), @r#"
+    objects.Deployment.a.spec.template.spec.hostnameOverride: Kubernetes 1.33 has none: the first with it is 1.34
+      hint: take it away, or write kubernetes.version = "1.34" if the cluster has that
+    objects.Pod.a.spec.workloadRef: Kubernetes 1.33 has none: the first with it is 1.35
+      hint: take it away, or write kubernetes.version = "1.35" if the cluster has that
+    objects.ResourceClaim.a: ResourceClaim: Kubernetes 1.33 has none: the first with it is 1.34
+      hint: take it away, or write kubernetes.version = "1.34" if the cluster has that
+    "#);
 }

@@ -3,7 +3,7 @@
 use super::EnvironmentOption;
 
 /// Of an environment: path, type, default, example and description. Those of `nixlib/modules/environment.nix`, where a test looks.
-const ENVIRONMENT: [(&str, &str, &str, &str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str, &str, &str, &str); 12] = [
     (
         "defaults",
         "workload, or function to one",
@@ -31,6 +31,20 @@ const ENVIRONMENT: [(&str, &str, &str, &str, &str); 10] = [
         "{ }",
         "",
         "The workloads of the group by name.",
+    ),
+    (
+        "kubernetes.definitions",
+        "list of paths",
+        "[ ]",
+        "[ ./crds ]",
+        "YAML files with the CustomResourceDefinitions of kinds that the cluster has, and folders with such: objects are checked against them, and they are not committed.",
+    ),
+    (
+        "kubernetes.version",
+        "one of 1.31, 1.32, 1.33, 1.34, 1.35, 1.36, 1.37",
+        "\"1.33\"",
+        "\"1.35\"",
+        "The version of Kubernetes whose types objects are checked against; the oldest of several clusters.",
     ),
     (
         "manifests",

@@ -123,7 +123,7 @@ fn values_out_of_range_are_refused() {
         "resources": { "limits": { "cpu": "half", "memory": "64Mi", "other": "1.5e3" } },
     })), @r#"
     command: nothing in it: expected at least 1
-    files."/a".mode: the string "rw": expected a text that matches ^0?[0-7]{3}$
+    files."/a".mode: the string "rw": expected three octal digits, like "0444"
     ports.a: the integer 0: expected 1 to 65535
     ports.b: the integer 65536: expected 1 to 65535
     ports.c.protocol: the string "tcp": expected one of TCP, UDP, SCTP
@@ -197,4 +197,35 @@ fn every_pattern_of_the_schema_compiles() {
         }
     }
     visit(&workload_schema(object_schema()));
+}
+
+#[test]
+fn versions_in_the_tables_are_known_ones() {
+    fn visit(schema: &Value, found: &mut Vec<u64>) {
+        for keyword in ["x-since", "x-until"] {
+            found.extend(schema[keyword].as_u64());
+        }
+        match schema {
+            Value::Object(fields) => fields.values().for_each(|field| visit(field, found)),
+            Value::Array(items) => items.iter().for_each(|item| visit(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    visit(&OBJECTS, &mut found);
+    visit(&KUBERNETES, &mut found);
+    found.sort_unstable();
+    found.dedup();
+    // The oldest needs no mention as the first, nor the newest as the last.
+    let versions = kubernetes_schema()["properties"]["version"]["enum"].clone();
+    let known = |minor: &u64| {
+        versions
+            .as_array()
+            .unwrap()
+            .contains(&json!(format!("1.{minor}")))
+    };
+    assert!(found.len() > 4 && found.iter().all(known), "{found:?}");
+    // Pods are made with the types of the oldest that is supported.
+    let of_pods = KUBERNETES.to_string();
+    assert!(!of_pods.contains("\"x-since\":34") && of_pods.contains("\"x-since\":32"));
 }

@@ -1,5 +1,6 @@
 //! Types and values in sentences.
 
+use niphas_api::QUANTITY_PATTERN;
 use serde_json::Value;
 
 use crate::problem::ProblemKind;
@@ -59,6 +60,34 @@ pub(super) fn wrong_type(schema: &Value, expected: String, value: &Value) -> Pro
         found: describe(value),
         hint,
     }
+}
+
+/// The texts that a pattern stands for.
+pub(super) fn expected_text(pattern: &str) -> String {
+    match pattern {
+        QUANTITY_PATTERN => "a quantity like 500m or 64Mi",
+        "^/" => "an absolute path",
+        "^0?[0-7]{3}$" => "three octal digits, like \"0444\"",
+        "^([0-9]|[1-9][0-9]|100)%$" | "^[0-9]+%$" => "a percentage like 25%",
+        "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" | "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" => {
+            "lower-case letters, digits and '-', the latter not at its ends"
+        }
+        "^[a-z]([-a-z0-9]*[a-z0-9])?$" => {
+            "lower-case letters, digits and '-', beginning with a letter"
+        }
+        "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" => {
+            "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+        }
+        "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" => {
+            "a name of DNS in lower case, like shop.example.org or *.example.org"
+        }
+        "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$" => {
+            "letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"
+        }
+        "^([0-9]{1,5}(h|m|s|ms)){1,4}$" => "a duration like 10s or 1m30s",
+        pattern => return format!("a text that matches {pattern}"),
+    }
+    .to_owned()
 }
 
 /// A value in a sentence, shortened.
