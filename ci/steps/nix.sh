@@ -101,9 +101,9 @@ step_first_command() {
 step_modules() {
   niphas
   checkout nix-community/nixpkgs.lib || return 0
-  local lib=$source_folder
-  checkout hercules-ci/flake-parts || return 0
-  NIPHAS_ORACLE=$oracle ci/modules "$lib" "$source_folder"
+  local checkouts=("$source_folder")
+  ! checkout hercules-ci/flake-parts || checkouts+=("$source_folder")
+  NIPHAS_ORACLE=$oracle ci/modules "${checkouts[@]}"
 }
 
 # The mistakes of a first week: what is said of each, and what is committed.

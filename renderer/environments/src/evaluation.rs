@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::{EvaluationError, NixReport, WorkError};
 use crate::record::EvaluationRecord;
-use crate::trace::hide_what_is_not_the_users;
+use crate::trace::{hide_what_is_not_the_users, name_the_users_files};
 
 /// Receives what evaluations say: warnings, and messages of `builtins.trace`. Several threads call it.
 pub type Hear = dyn Fn(&str) + Send + Sync;
@@ -110,6 +110,7 @@ impl Evaluation {
                 if !whole {
                     hide_what_is_not_the_users(&mut error, positions);
                 }
+                name_the_users_files(&mut error, &|path| io.shown_path(path));
                 EvaluationError::Nix(NixReport {
                     kind: error.kind,
                     text: error.report_bytes(positions, whole),

@@ -257,8 +257,8 @@ impl ProblemKind {
             Self::ObjectTooLarge { .. } => {
                 Some("put large files into the package instead of 'files'".into())
             }
-            Self::MissingAttribute { .. }
-            | Self::BadName { .. }
+            Self::MissingAttribute { name } => Some(format!("write its {name}")),
+            Self::BadName { .. }
             | Self::UnresolvedClosure(_)
             | Self::Children(_)
             | Self::Api(_) => None,

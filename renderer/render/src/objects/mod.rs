@@ -22,8 +22,8 @@ mod types;
 mod volumes;
 
 use niphas_api::{
-    Amount, BASE_IMAGE, ClosureLine, ClosureLines, NiphasWorkload, NiphasWorkloadSpec, System,
-    children,
+    Amount, BASE_IMAGE, ChildrenError, ClosureLine, ClosureLines, NiphasWorkload,
+    NiphasWorkloadSpec, System, children,
 };
 use nix_formats::StorePath;
 use serde_json::{Map, Value, json};
@@ -77,7 +77,10 @@ pub(crate) fn check(checker: &mut Checker<'_>, workload: &Workload<'_>) {
         Ok(template) => template,
         // What has wrong types, which were reported, can be no object.
         Err(_) if !workload.is_sound => return,
-        Err(kind) => return checker.report(workload.path, kind),
+        Err((None, kind)) => return checker.report(workload.path, kind),
+        Err((Some(attribute), kind)) => {
+            return checker.report(&workload.path.attribute(attribute), kind);
+        }
     };
     let place = match given {
         Value::Null => Place::new(&template, None, workload.path.clone()),
@@ -134,9 +137,30 @@ fn storage(checker: &mut Checker<'_>, claims: &Place<'_>) {
     }
 }
 
+/// Why there are no objects of a workload, and which of its attributes is to blame, if it is one.
+type NoObjects = (Option<&'static str>, ProblemKind);
+
+fn no_objects(error: &ChildrenError) -> NoObjects {
+    let (attribute, remedy) = match error {
+        ChildrenError::CircularEnvironment(_) => {
+            (Some("env"), "write what one of them stands for into it")
+        }
+        ChildrenError::FilesTooLarge(_) => (
+            Some("files"),
+            "put large files into the package, or into one of roots",
+        ),
+        _ => return (None, ProblemKind::Children(error.to_string())),
+    };
+    let kind = ProblemKind::Refused {
+        problem: error.to_string(),
+        remedy: Some(remedy.to_owned()),
+    };
+    (attribute, kind)
+}
+
 /// The template that is made of the workload. What its closures hold changes nothing in it that has rules.
-fn pod_template(workload: &Workload<'_>) -> Result<Value, ProblemKind> {
-    let api = |error: serde_json::Error| ProblemKind::Api(error.to_string());
+fn pod_template(workload: &Workload<'_>) -> Result<Value, NoObjects> {
+    let api = |error: serde_json::Error| (None, ProblemKind::Api(error.to_string()));
     let lines = |roots: &[StorePath]| {
         let line = roots.first().map(|path| ClosureLine {
             path: path.clone(),
@@ -144,19 +168,18 @@ fn pod_template(workload: &Workload<'_>) -> Result<Value, ProblemKind> {
             nar_size: 0,
         });
         ClosureLines::new(line.into_iter().collect())
-            .map_err(|error| ProblemKind::Children(error.to_string()))
+            .map_err(|error| (None, ProblemKind::Children(error.to_string())))
     };
     let closures = workload
         .roots
         .iter()
         .map(|(system, roots)| Ok(crate::output::declare(system, roots, &lines(&roots.paths)?)))
-        .collect::<Result<Vec<_>, ProblemKind>>()?;
+        .collect::<Result<Vec<_>, NoObjects>>()?;
     let mut spec = Value::Object(workload.spec.clone());
     spec["closures"] = serde_json::to_value(closures).map_err(api)?;
     let spec: NiphasWorkloadSpec = serde_json::from_value(spec).map_err(api)?;
     let object = NiphasWorkload::new(workload.name, spec);
-    let children =
-        children(&object, BASE_IMAGE).map_err(|error| ProblemKind::Children(error.to_string()))?;
+    let children = children(&object, BASE_IMAGE).map_err(|error| no_objects(&error))?;
     let mut templates = children.into_iter().filter_map(|child| {
         let spec = &child.data["spec"];
         [&spec["template"], &spec["jobTemplate"]["spec"]["template"]]
