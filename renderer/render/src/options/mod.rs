@@ -191,4 +191,6 @@ impl Walk {
 }
 
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod tests;
