@@ -40,6 +40,20 @@ step_charts() {
   PATH=$PATH:$folder ci/charts
 }
 
+# SOPS and age, built once from their Go modules.
+SOPS_VERSION=v3.13.3
+AGE_VERSION=v1.3.2
+
+# What SOPS encrypted goes through to the commit, and decrypts there.
+step_encrypted() {
+  has_go || return 0
+  niphas
+  local folder=$NIPHAS_CI_CACHE/sops-$SOPS_VERSION
+  [[ -x $folder/age-keygen ]] || GOBIN=$folder CGO_ENABLED=0 go install "filippo.io/age/cmd/age-keygen@$AGE_VERSION"
+  [[ -x $folder/sops ]] || GOBIN=$folder CGO_ENABLED=0 go install "github.com/getsops/sops/v3/cmd/sops@$SOPS_VERSION"
+  PATH=$PATH:$folder ci/encrypted
+}
+
 # The health check that Argo CD gets, asked of Argo CD.
 step_argocd_health() {
   has_go || return 0
