@@ -48,7 +48,9 @@ step_flake_outputs() {
   fi
   local nixpkgs=${NIPHAS_SOURCES:-$NIPHAS_CI_CACHE/sources}/NixOS+nixpkgs
   [[ -d $nixpkgs ]] || { skip "package.nix is evaluated with a checkout of NixOS/nixpkgs" && nixpkgs=''; }
-  NIPHAS_ORACLE=$oracle ci/flake-outputs "$nixpkgs"
+  local lib=()
+  ! checkout nix-community/nixpkgs.lib || lib=(--lib "$source_folder")
+  NIPHAS_ORACLE=$oracle ci/flake-outputs "${lib[@]}" "$nixpkgs"
 }
 
 # Lock files of flakes with all kinds of inputs, and what `niphas flake` and `eval` say of flakes, are real Nix's.
