@@ -88,7 +88,7 @@ CASES = [
     refused("a file with a relative path", 'files."etc/x" = "x";', "paths of files are absolute"),
     refused("a file's mode as a number", 'files."/x" = { text = "x"; mode = 644; };', "workloads.web.files", "mode"),
     refused("a file in /nix", 'files."/nix/x" = "x";', "files cannot lie in /nix"),
-    refused("a file that is too large", 'files."/x" = builtins.concatStringsSep "" (builtins.genList (_: "0123456789") 110000);', "workloads.web: the files have 1100000 bytes together; a ConfigMap holds 1048576"),
+    refused("a file that is too large", 'files."/x" = builtins.concatStringsSep "" (builtins.genList (_: "0123456789") 110000);', "workloads.web.files: the files have 1100000 bytes together; a ConfigMap holds 1048576"),
     # Places.
     Case(
         "an attribute in a list has its own place",

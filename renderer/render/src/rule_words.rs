@@ -241,7 +241,7 @@ mod tests {
     fn remedies_are_of_rules_that_there_are() {
         let schema = crate::schema::object_schema().to_string();
         for (message, _) in REMEDIES {
-            let message = serde_json::Value::from(*message).to_string();
+            let message = Value::from(*message).to_string();
             assert!(schema.contains(&message), "{message}");
         }
     }

@@ -307,24 +307,41 @@ mod tests {
         env."": names of environment variables are printable ASCII without '='
         env."A=B": names of environment variables are printable ASCII without '='
         env.C: expected either value or valueFrom
+          hint: write one of the two
         env.D.valueFrom: expected one of configMapKeyRef, fieldRef, resourceFieldRef and secretKeyRef
         env.D: expected either value or valueFrom
+          hint: write one of the two
         files."/": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+          hint: write it like "/etc/app/config.toml"
         files."/a/": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+          hint: write it like "/etc/app/config.toml"
         files."/a/../b": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+          hint: write it like "/etc/app/config.toml"
         files."/nix/x": files cannot lie in /nix, where the closure is mounted, nor be /tmp, which is a folder
+          hint: put it into the package, or elsewhere
         files."etc/a": paths of files are absolute, without ':' and without empty, '.' and '..' parts
+          hint: write it like "/etc/app/config.toml"
         ports."-a": names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
+          hint: write it like http or grpc-web
         ports."80": names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
+          hint: write it like http or grpc-web
         ports.Http: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
+          hint: write it like http or grpc-web
         ports.a--b: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
+          hint: write it like http or grpc-web
         ports.more-than-fifteen: names of ports have at most 15 lower-case letters, digits and single '-' between them, and at least one letter
+          hint: write it like http or grpc-web
         ports.x: two ports have the same number and protocol: 6
+          hint: give one of the two another number
         ports.y: two ports have the same number and protocol: 6
+          hint: give one of the two another number
         volumeClaims.b: two volume claims are mounted at the same path
+          hint: give one of the two another mountPath
         volumeClaims.c.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
         volumeClaims.c: expected either storage, or claimName for a claim that is there already
+          hint: write one of the two
         volumeClaims.tmp: two volume claims are mounted at the same path
+          hint: give one of the two another mountPath
         volumeClaims.tmp: volume claims cannot be named closure, files or tmp: niphas has volumes of these names
         "#);
     }
@@ -341,14 +358,21 @@ mod tests {
             "strategy": { "type": "OnDelete", "maxSurge": 1 },
         })), @r#"
         autoscaling: autoscaling needs something to go by: cpu, memory or metrics
+          hint: write cpu = 80 for 80 percent of what the pods request
         autoscaling: minReplicas is larger than maxReplicas
+          hint: write a larger maxReplicas
         disruptionBudget: expected either minAvailable or maxUnavailable
+          hint: write one of the two, like maxUnavailable = 1
         ingress.port: the ingress must name one of the ports, as there are several
+          hint: write port = "…", the name of one
         job: job is for the kinds Job and CronJob
+          hint: take it away, or write another kind; null takes away what defaults say
         service.ports: the service names the port "http", which is not among the ports
           hint: the ports are admin, web
         strategy.type: a Deployment has no strategy OnDelete, and only a Deployment has Recreate
+          hint: write RollingUpdate
         strategy: maxSurge, maxUnavailable and partition are for the type RollingUpdate
+          hint: take them away, or write type = "RollingUpdate"
         "#);
         insta::assert_snapshot!(broken_rules(&json!({
             "kind": "Job",
@@ -358,14 +382,17 @@ mod tests {
             "job": { "ttlSecondsAfterFinished": 1 },
             "cronJob": { "schedule": "TZ=UTC * * * * *" },
             "volumeClaims": { "data": { "mountPath": "/nix/data", "storage": "1Gi" } },
-        })), @r"
+        })), @r#"
         cronJob.schedule: the time zone of a schedule goes into timeZone
         cronJob: the kind CronJob needs cronJob with a schedule, and no other kind has it
+          hint: write both kind = "CronJob" and cronJob.schedule, or neither
         job.ttlSecondsAfterFinished: ttlSecondsAfterFinished is for the kind CronJob: a Job that removed itself would run again
         replicas: replicas are for the kinds Deployment and StatefulSet
+          hint: take it away, or write another kind; null takes away what defaults say
         service: a service needs ports, and there are none
+          hint: write them as ports.<name>, like ports.http = 8080
         volumeClaims.data.mountPath: storage is mounted at an absolute path, and not in /nix: the closure is mounted there
-        ");
+        "#);
         insta::assert_snapshot!(broken_rules(&json!({
             "kind": "DaemonSet",
             "command": [""],
@@ -385,6 +412,7 @@ mod tests {
         probes.liveness: the probe names the port "web", which is not among the ports
           hint: the ports are admin, http
         probes.readiness: a probe needs one of exec, grpc, httpGet and tcpSocket
+          hint: write one of them, like httpGet = { path = "/"; port = "http"; }
         service.annotations."/a": keys of annotations are names of at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not
         service.ports: two ports have the same number on the service
         strategy.maxUnavailable: a DaemonSet with maxSurge needs maxUnavailable 0

@@ -136,6 +136,7 @@ fn containers_have_what_they_need() {
     workloads.web.podTemplate.spec.containers[0].env[0].valueFrom: the value of "C" comes from nowhere
       hint: write one of configMapKeyRef, fieldRef, resourceFieldRef, secretKeyRef
     workloads.web.podTemplate.spec.containers[0].env[1].valueFrom.secretKeyRef: attribute 'name' is missing
+      hint: write its name
     workloads.web.podTemplate.spec.containers[0].envFrom[0]: variables come from either configMapRef or secretRef
       hint: write one of the two
     workloads.web.podTemplate.spec.containers[0].env[0]: the variable "A" has both value and valueFrom
@@ -226,7 +227,9 @@ fn volumes_are_one_thing_and_mounts_are_of_volumes() {
     workloads.web.podTemplate.spec.volumes[0].projected.sources[0]: one of the sources of a projected volume is 2 at once
       hint: write one kind for each element
     workloads.web.podTemplate.spec.volumes[0].projected.sources[0].configMap: attribute 'name' is missing
+      hint: write its name
     workloads.web.podTemplate.spec.volumes[0].projected.sources[0].secret: attribute 'name' is missing
+      hint: write its name
     workloads.web.podTemplate.spec.containers[0].volumeMounts[0].name: no volume is named "tpm"
       hint: did you mean 'tmp'?
     workloads.web.podTemplate.spec.containers[0].volumeMounts[1].name: no volume is named "other"

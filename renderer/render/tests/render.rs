@@ -199,6 +199,7 @@ fn wrong_attributes_are_reported_with_place_and_hint() {
       hint: write it as a string: "8080"
     workloads.web.probes.liveness.httpGet: attribute 'port' is missing
       at flake.nix:7:8
+      hint: write its port
     workloads.web.replica: unknown attribute
       at flake.nix:5:9
       hint: did you mean 'replicas'?
@@ -260,6 +261,7 @@ fn workloads_without_a_program_are_reported() {
       hint: expected a derivation, or a string like "${derivation}"
     workloads.e: attribute 'x86_64-linux' is missing
       at flake.nix:2:9
+      hint: write its x86_64-linux
     "#);
 }
 
@@ -571,6 +573,7 @@ fn what_further_objects_cannot_be_has_a_place() {
       hint: write serviceAccount = { mountToken = true; }
     workloads.web.service.nodePorts: nodePorts are for the types NodePort and LoadBalancer
       at flake.nix:6:11
+      hint: write type = "NodePort", too, or take them away
     workloads.web.service.nodePorts: no program of the workload has a port "metrics"
       at flake.nix:6:11
       hint: write one of http

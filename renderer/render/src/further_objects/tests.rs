@@ -307,6 +307,7 @@ fn custom_resources_are_checked_against_their_definition() {
       at flake.nix:1:1
     objects[1].spec: attribute 'size' is missing
       at flake.nix:1:1
+      hint: write its size
     "#
     );
     // A version without a schema, and one that the definition does not have.

@@ -72,6 +72,7 @@ fn wrong_types_say_what_is_wanted_and_how_to_write_it() {
     ports.http: expected an integer or a set, found the string "8080"
       hint: write it without quotes: 8080
     ports.https: attribute 'port' is missing
+      hint: write its port
     probes.liveness.httpGet.port: expected an integer or a string, found the float 1.5
       hint: write it as a string: "1.5"
     probes.liveness.periodSeconds: expected an integer, found the string "a"
@@ -173,6 +174,7 @@ fn pod_templates_are_checked_against_the_types_of_kubernetes() {
     podTemplate.spec.containers[0].ports[0].containerPort: expected an integer, found the string "80"
       hint: write it without quotes: 80
     podTemplate.spec.containers[0]: attribute 'name' is missing
+      hint: write its name
     podTemplate.spec.hostNetwork: expected a Boolean, found the string "yes"
     podTemplate.spec.nodeSelector.ssd: expected a string, found the Boolean true
       hint: write it as a string: "true"
@@ -181,6 +183,7 @@ fn pod_templates_are_checked_against_the_types_of_kubernetes() {
     podTemplate.spec.volumes[0].configMap.nam: unknown attribute
       hint: did you mean 'name'?
     podTemplate.spec.volumes[0].configMap: attribute 'name' is missing
+      hint: write its name
     "#);
 }
 
