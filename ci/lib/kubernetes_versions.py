@@ -37,15 +37,27 @@ def within(name):
     return name.lstrip(".").removeprefix("k8s.io.").replace("apiextensions_apiserver", "apiextensions-apiserver").replace("kube_aggregator", "kube-aggregator")
 
 
+def embedded(folder):
+    """The fields without a name of their own in JSON, as `(type, number)`."""
+    found = set()
+    for file in folder.glob("*types*.go"):
+        for name, body in re.findall(r"^type (\w+) struct \{\n(.*?)^\}", file.read_text(), re.MULTILINE | re.DOTALL):
+            found |= {(name, number) for number in re.findall(r'^\t[\w.*]+\s+`json:"(?:,\w+)*" protobuf:"bytes,(\d+)', body, re.MULTILINE)}
+    return found
+
+
 def messages(folder):
     """The messages of a module: `{ type: { field: proto's words for its type } }`."""
     found = {}
     for file in sorted(folder.rglob("generated.proto")):
         text = re.sub(r"//.*", "", file.read_text())
         package = within(re.search(r"^package ([\w.]+);", text, re.MULTILINE)[1])
+        nameless = embedded(file.parent)
         for name, body in re.findall(r"^message (\w+) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
-            fields = re.findall(r"^\s*(optional|repeated|map<string, ?[\w.]+>)\s*([\w.]*?)\s*(\w+) = \d+;", body, re.MULTILINE)
-            found[f"{package}.{name}"] = {field: (label, kind, package) for label, kind, field in fields}
+            fields = re.findall(r"^\s*(optional|repeated|map<string, ?[\w.]+>)\s*([\w.]*?)\s*(\w+) = (\d+);", body, re.MULTILINE)
+            found[f"{package}.{name}"] = {
+                field: ("embedded" if (name, number) in nameless else label, kind, package) for label, kind, field, number in fields
+            }
     return found
 
 
@@ -69,32 +81,41 @@ def version(release):
     return {name: fields for folder in folders for name, fields in messages(pathlib.Path(folder)).items()}
 
 
+def is_of_base(schema):
+    return schema.get("x-since", BASE) <= BASE <= schema.get("x-until", BASE)
+
+
+def references(schema):
+    return re.findall(r'"\$ref": "([^"]+)"', json.dumps(schema))
+
+
+def types_of_base():
+    """The tables' types, without what was put there of other versions."""
+    tables = json.loads(TABLES.read_text())
+    found, names = {}, references([kind for kind in tables["kinds"].values() if is_of_base(kind)])
+    while names:
+        name = names.pop()
+        if name in found:
+            continue
+        known = found[name] = tables["types"][name]
+        if "properties" in known:
+            known["properties"] = {field: schema for field, schema in known["properties"].items() if is_of_base(schema)}
+        names += references(known)
+    return found
+
+
 class Versions:
     def __init__(self):
-        self.tables = json.loads(TABLES.read_text())
-        self.types = self.tables["types"]
+        self.types = types_of_base()
         self.all = {minor: version(release) for minor, release in RELEASES.items()}
 
     def fields(self, minor, name):
         """The fields of a type in JSON, where those of an embedded type stand among them."""
-        known = self.types.get(name, {}).get("properties")
         found = {}
         for field, (label, kind, package) in self.all[minor].get(name, {}).items():
             one = schema(label, kind, package)
-            inner = one.get("$ref")
-            is_embedded = known is not None and field not in known and inner in self.all[BASE] and self.is_embedded(known, inner)
-            if is_embedded:
-                found |= self.fields(minor, inner) if inner in self.types else self.inline(minor, inner)
-            else:
-                found[field] = one
+            found |= self.fields(minor, one["$ref"]) if label == "embedded" else {field: one}
         return found
-
-    def inline(self, minor, name):
-        return {field: schema(*words) for field, words in self.all[minor].get(name, {}).items()}
-
-    def is_embedded(self, known, inner):
-        fields = self.all[BASE][inner]
-        return bool(fields) and all(field in known for field in fields)
 
     def span(self, has):
         """Between which versions something is, less what says nothing."""
@@ -129,7 +150,7 @@ class Versions:
     def new_types(self, wanted):
         """The types that are named by what is new, and that the tables have not."""
         made = {}
-        names = [name for one in wanted for name in re.findall(r'"\$ref": "([^"]+)"', json.dumps(one))]
+        names = references(list(wanted))
         while names:
             name = names.pop()
             if name in self.types or name in made:
@@ -148,7 +169,7 @@ class Versions:
                 since, until = min(minors), max(minors)
                 properties[field] = one | ({"since": since} if since > min(having) else {}) | ({"until": until} if until < max(having) else {})
             made[name] = {"properties": properties, "type": "object"}
-            names += re.findall(r'"\$ref": "([^"]+)"', json.dumps(properties))
+            names += references(properties)
         return dict(sorted(made.items()))
 
 

@@ -168,7 +168,7 @@ fn with_span(mut schema: Value, span: &Value) -> Value {
 
 /// A schema of the file, all in it with its versions.
 fn spanned(mut schema: Value) -> Value {
-    if let Some(fields) = schema["properties"].as_object_mut() {
+    if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for field in fields.values_mut() {
             *field = spanned(field.take());
         }
