@@ -5,6 +5,7 @@ import json
 import os
 import ssl
 import subprocess
+import time
 import urllib.parse
 
 
@@ -15,6 +16,18 @@ def kubectl(*arguments, input=None, check=True):
     if check and done.returncode != 0:
         raise SystemExit(f"FAILED: {' '.join(command)}\n{done.stdout}{done.stderr}")
     return done.returncode, done.stdout + done.stderr
+
+
+def established(*definitions):
+    """Waits until the server serves the kinds of these CustomResourceDefinitions. One without conditions yet is an error to `kubectl wait`."""
+    end = time.monotonic() + 30
+    while True:
+        code, said = kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", *definitions, check=False)
+        if code == 0:
+            return
+        if time.monotonic() > end:
+            raise SystemExit(f"FAILED: {' '.join(definitions)}: {said}")
+        time.sleep(0.2)
 
 
 class Api:
