@@ -139,7 +139,7 @@ const ROUTES: [&str; 6] = [
 ];
 
 /// Texts, of which each pattern lets two pass.
-const TEXTS: [&str; 22] = [
+const TEXTS: [&str; 24] = [
     "x1",
     "x2",
     "/x1",
@@ -162,6 +162,8 @@ const TEXTS: [&str; 22] = [
     "http://b",
     "2026-01-01T00:00:00Z",
     "2026-02-01T00:00:00Z",
+    "PreferSameNode",
+    "PreferSameZone",
 ];
 
 /// Two texts that fit a schema.
