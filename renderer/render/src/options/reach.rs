@@ -63,6 +63,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "ci/first-use.d/containers.py",
         "site: /nix/store/",
     ),
+    // A rule refuses it.
+    (
+        "workloads.<name>.containers.<name>.order",
+        "ci/first-use.d/containers.py",
+        "restartPolicy and order are for initContainers",
+    ),
     (
         "workloads.<name>.containers.<name>.package",
         "ci/first-use.d/containers.py",
@@ -77,9 +83,17 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 
 /// What options below a path need beside them, by the longest path.
 fn beside(path: &str) -> Value {
-    let ports = json!({ "http": { "port": 8080 }, "grpc": { "port": 9090 } });
-    let served = json!({ "ports": ports, "service": {} });
+    let both = json!({ "http": { "port": 8080 }, "grpc": { "port": 9090 } });
+    let served = json!({ "ports": { "http": { "port": 8080 } }, "service": {} });
+    let is_port_of_route = path.ends_with(".port") && is_own(path, &ROUTES);
+    if is_port_of_route {
+        return json!({ "ports": both, "service": {} });
+    }
     let table = [
+        (
+            "containers.<name>.ports.<name>.appProtocol",
+            json!({ "service": { "portNames": ["x1"] } }),
+        ),
         ("cronJob", json!({ "kind": "CronJob" })),
         ("daemonSet", json!({ "kind": "DaemonSet" })),
         ("grpcRoute", served.clone()),
@@ -87,15 +101,24 @@ fn beside(path: &str) -> Value {
         ("httpRoute", served.clone()),
         ("httpRoutes", served.clone()),
         ("ingress", served.clone()),
-        ("ingresses", served.clone()),
+        ("ingresses", served),
+        (
+            "initContainers.<name>.order",
+            json!({ "initContainers": { "a1": { "command": ["a"] } } }),
+        ),
+        (
+            "initContainers.<name>.ports.<name>.appProtocol",
+            json!({ "service": { "portNames": ["x1"] } }),
+        ),
         ("job", json!({ "kind": "Job" })),
         (
             "job.ttlSecondsAfterFinished",
             json!({ "kind": "CronJob", "cronJob": { "schedule": "30 3 * * *" } }),
         ),
+        ("ports.<name>.appProtocol", json!({ "service": {} })),
         ("role", json!({ "serviceAccount": {} })),
-        ("service", json!({ "ports": ports })),
-        ("services", json!({ "ports": ports })),
+        ("service", json!({ "ports": both })),
+        ("services", json!({ "ports": both })),
         ("statefulSet", json!({ "kind": "StatefulSet" })),
         ("strategy.partition", json!({ "kind": "StatefulSet" })),
     ];
@@ -110,23 +133,27 @@ fn beside(path: &str) -> Value {
 /// Two values of an option, where its type does not say which have an effect; and whether they are in an object as they are.
 fn chosen(path: &str) -> Option<(Value, Value, bool)> {
     let (above, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let is_own = |of: &[&str]| {
-        let above = above.trim_end_matches(".<name>");
-        of.contains(&above)
-    };
     let found = match last {
         "kind" if above.is_empty() => (json!("StatefulSet"), json!("DaemonSet"), false),
         "highAvailability" => (json!(true), json!(false), false),
         "create" if above == "serviceAccount" => (json!(true), json!(false), false),
-        "order" if is_own(&["initContainers"]) => (json!(2), json!(-2), false),
+        "order" if is_own(path, &["initContainers"]) => (json!(2), json!(-2), false),
         // By name, and the object has the number.
-        "port" if is_own(&ROUTES) => (json!("http"), json!("grpc"), false),
+        "port" if is_own(path, &ROUTES) => (json!("http"), json!("grpc"), false),
         // Octal there, and an integer here.
         "mode" if above.starts_with("files.") => (json!("0440"), json!("0400"), false),
+        // What is kept available of two has a 1, too.
+        "replicas" if above.is_empty() => (json!(3), json!(2), true),
         "portNames" => (json!(["http"]), json!(["grpc"]), true),
         _ => return None,
     };
     Some(found)
+}
+
+/// Whether an option is one of these sets, or of the sets in these by name.
+fn is_own(path: &str, of: &[&str]) -> bool {
+    let above = path.rsplit_once('.').map_or("", |(above, _)| above);
+    of.contains(&above.trim_end_matches(".<name>"))
 }
 
 const ROUTES: [&str; 6] = [
@@ -352,6 +379,21 @@ fn count(objects: &[Value], wanted: &Value) -> usize {
         .count()
 }
 
+/// Adds what a value has not.
+fn add(value: &mut Value, more: &Value) {
+    let (Value::Object(fields), Value::Object(more)) = (value, more) else {
+        return;
+    };
+    for (name, inner) in more {
+        match fields.get_mut(name) {
+            Some(field) => add(field, inner),
+            None => {
+                fields.insert(name.clone(), inner.clone());
+            }
+        }
+    }
+}
+
 /// Why the option at a path reaches no object; `None` if it does.
 fn why_not(schema: &Value, inner: &str, path: &[String], field: &Value) -> Option<String> {
     let name = path.last().map_or("", String::as_str);
@@ -361,10 +403,7 @@ fn why_not(schema: &Value, inner: &str, path: &[String], field: &Value) -> Optio
     });
     let made = |value: &Value| {
         let mut attributes = with(schema, path, value);
-        for (name, value) in beside(inner).as_object().into_iter().flatten() {
-            let given = attributes.as_object_mut().expect("attributes are a set");
-            given.entry(name).or_insert_with(|| value.clone());
-        }
+        add(&mut attributes, &beside(inner));
         objects(schema, &attributes).map_err(|error| format!("{attributes}: {error}"))
     };
     let (with_one, with_other) = match (made(&one), made(&other)) {
@@ -393,6 +432,8 @@ fn every_option_reaches_an_object() {
     let asked: Vec<&EnvironmentOption> = all
         .iter()
         .filter(|option| !elsewhere.contains(option.path.as_str()))
+        // Only the API server writes it.
+        .filter(|option| !option.path.ends_with(".managedFields.*.fieldsV1"))
         .collect();
     let wrong: Vec<String> = asked
         .par_iter()
