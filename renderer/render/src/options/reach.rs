@@ -85,8 +85,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 fn beside(path: &str) -> Value {
     let both = json!({ "http": { "port": 8080 }, "grpc": { "port": 9090 } });
     let served = json!({ "ports": { "http": { "port": 8080 } }, "service": {} });
-    let is_port_of_route = path.ends_with(".port") && is_own(path, &ROUTES);
-    if is_port_of_route {
+    if is_port_of_route(path) {
         return json!({ "ports": both, "service": {} });
     }
     let table = [
@@ -133,27 +132,30 @@ fn beside(path: &str) -> Value {
 /// Two values of an option, where its type does not say which have an effect; and whether they are in an object as they are.
 fn chosen(path: &str) -> Option<(Value, Value, bool)> {
     let (above, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let found = match last {
+    Some(match last {
         "kind" if above.is_empty() => (json!("StatefulSet"), json!("DaemonSet"), false),
         "highAvailability" => (json!(true), json!(false), false),
         "create" if above == "serviceAccount" => (json!(true), json!(false), false),
         "order" if is_own(path, &["initContainers"]) => (json!(2), json!(-2), false),
         // By name, and the object has the number.
-        "port" if is_own(path, &ROUTES) => (json!("http"), json!("grpc"), false),
+        "port" if is_port_of_route(path) => (json!("http"), json!("grpc"), false),
         // Octal there, and an integer here.
         "mode" if above.starts_with("files.") => (json!("0440"), json!("0400"), false),
         // What is kept available of two has a 1, too.
         "replicas" if above.is_empty() => (json!(3), json!(2), true),
         "portNames" => (json!(["http"]), json!(["grpc"]), true),
         _ => return None,
-    };
-    Some(found)
+    })
 }
 
 /// Whether an option is one of these sets, or of the sets in these by name.
 fn is_own(path: &str, of: &[&str]) -> bool {
     let above = path.rsplit_once('.').map_or("", |(above, _)| above);
     of.contains(&above.trim_end_matches(".<name>"))
+}
+
+fn is_port_of_route(path: &str) -> bool {
+    path.ends_with(".backends.\"<path>\".port") || path.ends_with(".port") && is_own(path, &ROUTES)
 }
 
 const ROUTES: [&str; 6] = [
