@@ -5,23 +5,30 @@
 //! archive can lead a later entry elsewhere.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use liblzma::stream::{CONCATENATED, Stream};
 use nix_formats::Compression;
 use nix_formats::nar::MAX_DEPTH;
+use rustix::fs::FileType;
 use tar::EntryType;
 use tree_writer::{Limits, Modes, TreeError, TreeWriter};
 
 use crate::ArchiveError;
 use crate::tar_stream::{Entry, TarError, TarStream};
 use crate::uu::{UuDecoder, is_encoded};
+use crate::zip::{ZipEntry, ZipError, ZipFile};
 
 const MAX_ENTRIES: u64 = 4_000_000;
 
 /// What the tree may take in memory while it is built, in bytes.
 const MAX_MEMORY: u64 = 512 << 20;
+
+/// Bytes that are written at a time.
+const CHUNK: usize = 128 << 10;
 
 /// What a node takes beside its name, and a folder beside what is in it.
 const NODE: u64 = 64;
@@ -103,16 +110,10 @@ impl Unpacker {
 
     fn run(mut self, file: &Path, target: &Path, top: Top) -> Result<Unpacked, ArchiveError> {
         let input = regular_file::open(file).map_err(ArchiveError::Open)?;
-        let decoded = decompress(BufReader::new(input))?;
-        // The limit holds for what is between the files, too.
-        let decoded = decoded.take(self.limits.bytes.saturating_add(1));
-        let mut archive = TarStream::new(BufReader::new(decoded));
-        let read = self.read(&mut archive);
-        if archive.input().get_ref().limit() == 0 {
-            return Err(self.too_large());
-        }
-        for (path, target) in read? {
-            self.link(&path, &target)?;
+        if starts_as_zip(&input).map_err(ArchiveError::Open)? {
+            self.read_zip(input)?;
+        } else {
+            self.read_tar(input)?;
         }
         let mut root = std::mem::take(&mut self.root);
         if top == Top::LeftOut
@@ -129,6 +130,94 @@ impl Unpacker {
         })
     }
 
+    fn read_tar(&mut self, input: File) -> Result<(), ArchiveError> {
+        let decoded = decompress(BufReader::new(input))?;
+        // The limit holds for what is between the files, too.
+        let decoded = decoded.take(self.limits.bytes.saturating_add(1));
+        let mut archive = TarStream::new(BufReader::new(decoded));
+        let read = self.read(&mut archive);
+        if archive.input().get_ref().limit() == 0 {
+            return Err(self.too_large());
+        }
+        for (path, target) in read? {
+            self.link(&path, &target)?;
+        }
+        Ok(())
+    }
+
+    fn read_zip(&mut self, input: File) -> Result<(), ArchiveError> {
+        let archive = ZipFile::new(input)?;
+        let mut entries = Vec::new();
+        archive.entries(|entry| {
+            self.count()?;
+            self.take_memory(size_of_val(&entry) as u64 + entry.path.len() as u64)?;
+            entries.push(entry);
+            Ok::<_, ArchiveError>(())
+        })?;
+        entries.sort_by_key(ZipEntry::order);
+        for (number, entry) in entries.iter().enumerate() {
+            let path = components(&entry.path)?;
+            self.last_modified = self.last_modified.max(entry.mtime);
+            match entry.kind {
+                FileType::Directory => self.put(&path, Node::Directory(BTreeMap::new()))?,
+                FileType::RegularFile => {
+                    self.spool_zip(&archive, entry, number as u64)?;
+                    let node = Node::File {
+                        spool: number as u64,
+                        executable: entry.executable,
+                    };
+                    self.put(&path, node)?;
+                }
+                FileType::Symlink => {
+                    let target = archive.target(entry)?;
+                    self.put(&path, Node::Symlink(target))?;
+                }
+                other => {
+                    let shown = show(&path);
+                    return Err(refused(format!(
+                        "file '{shown}' has unsupported type {other:?}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the contents of a file to the spool, under the entry's number.
+    fn spool_zip(
+        &mut self,
+        archive: &ZipFile,
+        entry: &ZipEntry,
+        number: u64,
+    ) -> Result<(), ArchiveError> {
+        let mut contents = archive.contents(entry)?;
+        let name = number.to_string();
+        let file = self
+            .spool
+            .file(name.as_bytes(), entry.executable, entry.size);
+        let mut file = file.map_err(|error| self.tree_error(error))?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match contents.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => file
+                    .write(&chunk[..count])
+                    .map_err(|error| self.tree_error(error))?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ZipError::Contents(entry.shown(), error).into()),
+            }
+        }
+        file.finish().map_err(|error| self.tree_error(error))
+    }
+
+    fn count(&mut self) -> Result<(), ArchiveError> {
+        self.entries += 1;
+        if self.entries > MAX_ENTRIES {
+            return Err(refused(format!("more than {MAX_ENTRIES} entries")));
+        }
+        Ok(())
+    }
+
     /// Builds the tree of all entries but hard links, which are returned with their targets.
     fn read(&mut self, archive: &mut TarStream<impl Read>) -> Result<HardLinks, ArchiveError> {
         let mut hard_links = Vec::new();
@@ -141,10 +230,7 @@ impl Unpacker {
             let Some(entry) = entry else {
                 return Ok(hard_links);
             };
-            self.entries += 1;
-            if self.entries > MAX_ENTRIES {
-                return Err(refused(format!("more than {MAX_ENTRIES} entries")));
-            }
+            self.count()?;
             let path = components(&entry.path)?;
             self.last_modified = self.last_modified.max(entry.mtime);
             match entry.kind {
@@ -322,6 +408,22 @@ impl Unpacker {
     }
 }
 
+/// Whether a file is a zip archive.
+pub fn is_zip(file: &Path) -> Result<bool, ArchiveError> {
+    let opened = regular_file::open(file).map_err(ArchiveError::Open)?;
+    starts_as_zip(&opened).map_err(ArchiveError::Open)
+}
+
+/// Whether it begins with an entry, or the end of an empty archive.
+fn starts_as_zip(file: &File) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    match file.read_exact_at(&mut magic, 0) {
+        Ok(()) => Ok(matches!(&magic, b"PK\x03\x04" | b"PK\x05\x06")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn decompress<'r>(mut input: impl BufRead + 'r) -> Result<Box<dyn Read + 'r>, ArchiveError> {
     if is_encoded(input.fill_buf().map_err(refused)?) {
         let decoder = UuDecoder::new(input).map_err(refused)?;
@@ -343,10 +445,6 @@ fn decompress_bytes<'r>(mut input: impl BufRead + 'r) -> Result<Box<dyn Read + '
     } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(refused)?;
         Box::new(decoder)
-    } else if magic.starts_with(b"PK\x03\x04") {
-        return Err(refused(
-            "zip archives are not supported; use a tar archive of the same source",
-        ));
     } else {
         Box::new(input)
     })

@@ -135,7 +135,7 @@ fn archives_have_to_be_whole_and_not_too_large() {
     assert!(unpack(&packed).is_err());
     assert_eq!(
         unpack(b"PK\x03\x04zip"),
-        failure("zip archives are not supported; use a tar archive of the same source")
+        failure("it is a zip archive, and its URL does not end in '.zip'")
     );
 }
 

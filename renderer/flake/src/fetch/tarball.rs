@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use niphas_archive::{ArchiveError, Top, unpack};
+use niphas_archive::{ArchiveError, Top, is_zip, unpack};
 use niphas_http::{Secret, redacted};
 use nix_formats::content_address::ContentAddressMethod;
 use nix_formats::hash::{Hash, HashAlgorithm, HashFormat, Hasher};
@@ -175,6 +175,7 @@ impl Fetcher {
         let (root, last_modified) = match shape {
             Shape::Archive => {
                 let limit = self.settings.max_unpacked;
+                check_zip(file, url)?;
                 let unpacked = unpack(file, scratch.path(), limit, Top::LeftOut);
                 let unpacked = unpacked.map_err(|error| not_unpacked(file, url, error))?;
                 (unpacked.root, unpacked.last_modified)
@@ -358,6 +359,22 @@ fn local_file(url: &Url, shape: Shape) -> Result<PathBuf, FlakeError> {
         regular_file::check(&metadata).map_err(FlakeError::io("opening file", &path))?;
     }
     Ok(PathBuf::from(path))
+}
+
+/// Where its URL does not say that an archive is a zip archive, Nix reads it as a stream, and without the modes and links that stand
+/// at its end: such a tree is not made here.
+fn check_zip(file: &Path, url: &str) -> Result<(), FlakeError> {
+    let path = Url::parse(url).map_err(crate::RefError::from)?.path;
+    let name = path.last().map(String::as_str).unwrap_or_default();
+    let is_said = name.to_ascii_lowercase().ends_with(".zip");
+    if is_said || !is_zip(file).map_err(|error| not_unpacked(file, url, error))? {
+        return Ok(());
+    }
+    let reason = "it is a zip archive, and its URL does not end in '.zip'".to_owned();
+    Err(FlakeError::Archive {
+        archive: redacted(url),
+        reason,
+    })
 }
 
 /// What is wrong with an archive, which is named by its URL without secrets.
