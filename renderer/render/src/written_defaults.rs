@@ -107,23 +107,28 @@ pub(crate) fn high_availability(name: &str, spec: &mut Map<String, Value>) {
         json!([toleration("not-ready"), toleration("unreachable")])
     });
     // Of one pod, too: else all would restart where a second one is asked for.
+    let others = |topology: &str| {
+        let mut others = json!({
+            "topologyKey": topology,
+            "labelSelector": { "matchLabels": { WORKLOAD_LABEL: name } },
+        });
+        // Else the pods of before would count while they are replaced.
+        if kind == "Deployment" {
+            others["matchLabelKeys"] = json!(["pod-template-hash"]);
+        }
+        others
+    };
     pod.entry("topologySpreadConstraints").or_insert_with(|| {
-        let spread = |topology: &str| {
-            let mut constraint = json!({
-                "maxSkew": 1,
-                "topologyKey": topology,
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": { "matchLabels": { WORKLOAD_LABEL: name } },
-            });
-            // Else the pods of before would count while they are replaced.
-            if kind == "Deployment" {
-                constraint["matchLabelKeys"] = json!(["pod-template-hash"]);
-            }
-            constraint
-        };
-        json!([
-            spread("topology.kubernetes.io/zone"),
-            spread("kubernetes.io/hostname"),
-        ])
+        let mut nodes = others("kubernetes.io/hostname");
+        nodes["maxSkew"] = json!(1);
+        nodes["whenUnsatisfiable"] = json!("ScheduleAnyway");
+        json!([nodes])
+    });
+    // No second constraint: the scheduler weighs none of them for a node that lacks the label of one, and nodes of many clusters
+    // have no zone.
+    pod.entry("affinity").or_insert_with(|| {
+        json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [
+            { "weight": 100, "podAffinityTerm": others("topology.kubernetes.io/zone") },
+        ] } })
     });
 }

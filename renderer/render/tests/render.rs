@@ -374,6 +374,14 @@ fn object(files: &BTreeMap<String, Vec<u8>>, file: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
+/// Gives a set the fields of another.
+fn merge(set: &mut Value, more: Value) {
+    let Value::Object(more) = more else {
+        unreachable!()
+    };
+    set.as_object_mut().unwrap().extend(more);
+}
+
 #[test]
 fn several_pods_are_kept_available_unless_the_workload_says_otherwise() {
     let spec = |attributes: Value| {
@@ -386,29 +394,33 @@ fn several_pods_are_kept_available_unless_the_workload_says_otherwise() {
     };
     let toleration = |condition: &str| json!({ "key": format!("node.kubernetes.io/{condition}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30 });
     let tolerations = json!([toleration("not-ready"), toleration("unreachable")]);
-    let spread = |topology: &str, more: Value| {
-        let mut constraint = json!({
-            "maxSkew": 1,
+    let others = |topology: &str, more: Value| {
+        let mut others = json!({
             "topologyKey": topology,
-            "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": { "matchLabels": { "niphas.io/workload": "web" } },
         });
-        if more.is_array() {
-            constraint["matchLabelKeys"] = more;
-        }
-        constraint
+        merge(&mut others, more);
+        others
     };
-    let everywhere = |more: &Value| {
-        json!([
-            spread("topology.kubernetes.io/zone", more.clone()),
-            spread("kubernetes.io/hostname", more.clone())
-        ])
+    // A node without zone would make a constraint for zones count for nothing, and with it the one for nodes.
+    let placed = |more: Value| {
+        let mut nodes = others("kubernetes.io/hostname", more.clone());
+        merge(
+            &mut nodes,
+            json!({ "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway" }),
+        );
+        let zones = others("topology.kubernetes.io/zone", more);
+        json!({
+            "tolerations": tolerations,
+            "topologySpreadConstraints": [nodes],
+            "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [
+                { "weight": 100, "podAffinityTerm": zones },
+            ] } },
+        })
     };
     let one = json!({ "maxUnavailable": 1 });
 
-    let hash = json!(["pod-template-hash"]);
-    let several =
-        json!({ "tolerations": tolerations, "topologySpreadConstraints": everywhere(&hash) });
+    let several = placed(json!({ "matchLabelKeys": ["pod-template-hash"] }));
     // So that no pod restarts where a second one is asked for.
     assert_eq!(spec(json!({})), (several.clone(), Value::Null));
     assert_eq!(
@@ -420,7 +432,7 @@ fn several_pods_are_kept_available_unless_the_workload_says_otherwise() {
         "resources": { "requests": { "cpu": "1" } },
     });
     assert_eq!(spec(scaled), (several, one.clone()));
-    let stateful = json!({ "tolerations": tolerations, "topologySpreadConstraints": everywhere(&Value::Null) });
+    let stateful = placed(json!({}));
     assert_eq!(
         spec(json!({ "kind": "StatefulSet", "replicas": 3 })),
         (stateful, one)
@@ -434,7 +446,7 @@ fn several_pods_are_kept_available_unless_the_workload_says_otherwise() {
     assert_eq!(spec(json!({ "kind": "DaemonSet" })), nothing);
     assert_eq!(spec(json!({ "kind": "Job" })), nothing);
 
-    let own = json!({ "tolerations": [], "topologySpreadConstraints": [], "nodeSelector": { "disk": "ssd" } });
+    let own = json!({ "affinity": {}, "tolerations": [], "topologySpreadConstraints": [], "nodeSelector": { "disk": "ssd" } });
     let budget = json!({ "minAvailable": "50%" });
     let attributes =
         json!({ "replicas": 2, "podTemplate": { "spec": own }, "disruptionBudget": budget });
