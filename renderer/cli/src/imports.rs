@@ -45,11 +45,19 @@ pub(crate) struct ImportBuildArgs {
 
 /// What such commands take of the options of builds.
 #[derive(Debug, clap::Parser)]
-struct HowToBuild {
+pub(crate) struct HowToBuild {
     #[command(flatten)]
-    options: BuildOptions,
+    pub(crate) options: BuildOptions,
     #[command(flatten)]
-    store: BuildStoreArgs,
+    pub(crate) store: BuildStoreArgs,
+}
+
+impl HowToBuild {
+    pub(crate) fn of(builds: &BuildArgs) -> Result<Self, Failure> {
+        let words = std::iter::once("niphas".to_owned()).chain(builds.words());
+        let how = Self::try_parse_from(words);
+        Ok(how.map_err(|error| anyhow!("{}", error.render()))?)
+    }
 }
 
 /// Where and how builds are done.
@@ -101,9 +109,7 @@ impl ImportBuildArgs {
         if !self.imports.allows(ImportDefault::Allowed, args) {
             return Ok(());
         }
-        let words = std::iter::once("niphas".to_owned()).chain(self.builds.words());
-        let how = HowToBuild::try_parse_from(words);
-        let HowToBuild { options, store } = how.map_err(|error| anyhow!("{}", error.render()))?;
+        let HowToBuild { options, store } = HowToBuild::of(&self.builds)?;
         let record = record();
         let prints_logs = options.prints_logs();
         let how = How {

@@ -17,6 +17,7 @@ mod json;
 mod memory;
 mod messages;
 mod nix_config;
+mod nix_names;
 mod nix_settings;
 mod out_links;
 mod pager;
@@ -36,7 +37,9 @@ static MEMORY: huge_pages::HugePages = huge_pages::HugePages;
 fn main() -> ExitCode {
     // A sandbox's process is this program, in a mode of its own.
     nix_builder::sandbox::child_main();
-    let arguments = nix_settings::as_options(&cli::Cli::command(), std::env::args_os().collect());
+    let command = cli::Cli::command();
+    let arguments = nix_names::as_niphas(&command, std::env::args_os().collect());
+    let arguments = nix_settings::as_options(&command, arguments);
     let cli = cli::Cli::parse_from(&arguments);
     nix_conf::set_by_command_line(nix_settings::given(&arguments));
     cli.messages.start();

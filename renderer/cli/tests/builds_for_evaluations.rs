@@ -5,8 +5,10 @@
 )]
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -36,6 +38,22 @@ impl Place {
     }
 
     fn niphas(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// `niphas repl` with these lines.
+    fn session(&self, lines: &str) -> Output {
+        let mut command = self.command(&["repl"]);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut session = command.spawn().unwrap();
+        let mut input = session.stdin.take().unwrap();
+        input.write_all(lines.as_bytes()).unwrap();
+        drop(input);
+        session.wait_with_output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_niphas"));
         for variable in ["NIPHAS_CACHES", "NIX_CONFIG", "NIX_PATH"] {
             command.env_remove(variable);
@@ -45,9 +63,8 @@ impl Place {
             .env("NIPHAS_CACHE_DIR", self.path("cache"))
             .env("NIPHAS_SANDBOX_SHELL", BUSYBOX)
             .current_dir(self.folder.path())
-            .args(arguments)
-            .output()
-            .unwrap()
+            .args(arguments);
+        command
     }
 }
 
@@ -87,6 +104,65 @@ fn what_an_evaluation_imports_is_built() {
     ]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("'allow-import-from-derivation' is disabled"));
+}
+
+#[test]
+fn a_session_builds_links_and_shows_logs() {
+    let Some(place) = Place::new() else { return };
+    let definition = r#"sh = name: text: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" text ]; }"#;
+    let lines = [
+        definition,
+        r#":b sh "a" "echo built a; echo 1 > $out""#,
+        r#":bl sh "a" "echo built a; echo 1 > $out""#,
+        r#":log sh "a" "echo built a; echo 1 > $out""#,
+        r#":b sh "fails" "echo said; exit 3""#,
+        r#":log sh "never" "echo 1 > $out""#,
+        ":b 1",
+        "1 + 1",
+    ];
+    let said = place.session(&format!("{}\n", lines.join("\n")));
+    assert!(said.status.success());
+    let out = text(&said.stdout);
+    let path = out
+        .lines()
+        .find_map(|line| line.strip_prefix("  out -> "))
+        .unwrap();
+    assert!(
+        path.starts_with("/nix/store/") && path.ends_with("-a"),
+        "{out}"
+    );
+    let expected = format!(
+        "\nThis derivation produced the following outputs:\n  out -> {path}\n\
+         \nThis derivation produced the following outputs:\n  ./repl-result-out -> {path}\n\
+         built a\n2\n"
+    );
+    assert_eq!(out, expected);
+    let link = place.path("repl-result-out");
+    assert_eq!(fs::read_to_string(link).unwrap(), "1\n");
+    let report = text(&said.stderr);
+    for part in [
+        "Reason: builder failed with exit code 3.",
+        "never.drv' is not available",
+        "error: expected a derivation, found an integer",
+    ] {
+        assert!(report.contains(part), "{report}");
+    }
+}
+
+#[test]
+fn a_program_called_nix_build_builds_a_file() {
+    let Some(place) = Place::new() else { return };
+    fs::create_dir(place.path("dir")).unwrap();
+    fs::write(
+        place.path("dir/default.nix"),
+        format!(r#"{{ text ? "x" }}: {SH} {{ a = sh "a" "echo ${{text}} > $out"; }}"#),
+    )
+    .unwrap();
+    let mut command = place.command(&["./dir", "-A", "a", "--argstr", "text", "y"]);
+    let done = command.arg0("/bin/nix-build").output().unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).trim_end().ends_with("-a"));
+    assert_eq!(fs::read_to_string(place.path("result")).unwrap(), "y\n");
 }
 
 const FLAKE: &str = r#"{ outputs = { self }: let SH

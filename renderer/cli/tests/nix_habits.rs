@@ -601,7 +601,7 @@ fn sessions_load_what_is_named() {
         let (stdout, stderr) = repl(folder, args, lines);
         assert_eq!(stdout, printed, "{args:?}: {stderr}");
     }
-    for command in [":b", ":u", ":log", ":i", ":sh"] {
+    for command in [":u", ":i", ":sh", ":e"] {
         let (stdout, stderr) = repl("", &[], &format!("{command} 1\n1\n"));
         assert!(
             stderr.contains(&format!("'{command}' is not available here: ")),

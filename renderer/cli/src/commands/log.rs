@@ -9,6 +9,7 @@ use niphas_store::Store;
 use niphas_terminal::{print_bytes, prints_in_colour};
 use nix_builder::plan::Wanted;
 use nix_formats::{StoreDir, StorePath, printable};
+use tokio::runtime::Runtime;
 
 use crate::build_logs::BuildLogs;
 use crate::build_store::BuildStoreArgs;
@@ -56,27 +57,38 @@ impl Args {
         derivations.dedup();
         let logs = BuildLogs::of(&self.store.folder()?);
         for derivation in derivations {
-            let shown = StoreDir::default().print(&derivation);
-            let text = if let Some(text) = logs.read(&derivation)? {
-                text
-            } else if let Some(log) = runtime.block_on(caches.log(&derivation))? {
-                tracing::info!("the log of '{shown}' is from {}", log.cache);
-                log.text.to_vec()
-            } else {
-                return Err(Failure::with_hint(
-                    anyhow!("build log of '{shown}' is not available"),
-                    "there are logs of what 'niphas build' built here in the last 30 days, and in caches (--cache URL) of what \
-                     was pushed with its log",
-                ));
-            };
-            if pager::is_for_people() {
-                pager::print(&printable(&text, prints_in_colour()));
-            } else {
-                print_bytes(text);
-            }
+            show(&derivation, &logs, &caches, &runtime)?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Prints the log of a derivation, through a pager where a person reads it.
+pub(crate) fn show(
+    derivation: &StorePath,
+    logs: &BuildLogs,
+    caches: &Caches,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
+    let shown = StoreDir::default().print(derivation);
+    let text = if let Some(text) = logs.read(derivation)? {
+        text
+    } else if let Some(log) = runtime.block_on(caches.log(derivation))? {
+        tracing::info!("the log of '{shown}' is from {}", log.cache);
+        log.text.to_vec()
+    } else {
+        return Err(Failure::with_hint(
+            anyhow!("build log of '{shown}' is not available"),
+            "there are logs of what 'niphas build' built here in the last 30 days, and in caches (--cache URL) of what was pushed \
+             with its log",
+        ));
+    };
+    if pager::is_for_people() {
+        pager::print(&printable(&text, prints_in_colour()));
+    } else {
+        print_bytes(text);
+    }
+    Ok(())
 }
 
 /// What built a path here.

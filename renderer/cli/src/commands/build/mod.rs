@@ -155,7 +155,7 @@ impl Args {
 }
 
 /// What can be done about builds that failed, beside what their messages say.
-fn tell_hints(report: &Report, has_shell: bool) {
+pub(crate) fn tell_hints(report: &Report, has_shell: bool) {
     let mut hints = Vec::new();
     let foreign = report
         .failures

@@ -26,7 +26,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Its paths, with the names of outputs, in the order in which they are printed.
-    pub(super) fn paths(&self) -> Vec<(&str, &StorePath)> {
+    pub(crate) fn paths(&self) -> Vec<(&str, &StorePath)> {
         match self {
             Self::Path(path) => vec![("out", path)],
             Self::Outputs { outputs, .. } => {
@@ -137,7 +137,7 @@ pub(super) fn links<'o>(link: &Path, outcomes: &'o [Outcome]) -> Vec<(PathBuf, &
 }
 
 /// Makes links to exports of what was built.
-pub(super) fn make_links(store: &Store, links: &[(PathBuf, &StorePath)]) -> Result<(), Failure> {
+pub(crate) fn make_links(store: &Store, links: &[(PathBuf, &StorePath)]) -> Result<(), Failure> {
     let out_links = OutLinks::of(store);
     for (link, path) in links {
         out_links.make(link, path)?;

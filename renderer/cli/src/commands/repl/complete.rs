@@ -4,7 +4,8 @@ use std::fs;
 
 use nix_evaluator::parser::parse;
 
-use super::session::{COMMANDS, Line, Session};
+use super::line::{COMMANDS, Line};
+use super::session::Session;
 
 /// More has to be typed before the text means something.
 pub(super) fn is_incomplete(text: &str) -> bool {

@@ -1,26 +1,34 @@
 //! `niphas repl`
 
+mod builds;
 mod complete;
 mod input;
+mod line;
 mod refused;
 mod session;
 
 use std::io::{IsTerminal, stdin};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use niphas_cache_args::CacheArgs;
 use niphas_terminal::print_line;
 use nix_evaluator::io::LocalIo;
 
+use crate::build_args::BuildArgs;
 use crate::evaluation_args::{AutoCallArgs, EvaluationArgs};
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, LockFileArgs, without_outputs};
+use crate::imports::record;
+use builds::Builds;
 use input::Input;
 use session::{Flakes, Next, Session};
 
 /// Evaluate Nix expressions interactively, as nix repl does
 ///
 /// Lines are expressions, definitions (`x = 1`) or commands; `:?` lists those. What is not complete goes on in the next line.
+/// `:b` builds as `niphas build` does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, flakes or FLAKE#ATTRIBUTE to load: their attributes become variables; with --file or --expr attribute paths in
@@ -41,6 +49,10 @@ pub(crate) struct Args {
     flakes: FlakeArgs,
     #[command(flatten)]
     lock_file: LockFileArgs,
+    #[command(flatten)]
+    caches: CacheArgs,
+    #[command(flatten)]
+    builds: BuildArgs,
 }
 
 /// What a session has loaded, which a new one loads again.
@@ -68,7 +80,10 @@ impl Args {
         // What was read stays read: reloading is a new evaluation.
         loop {
             let fetcher = self.flakes.fetcher()?;
-            let evaluation = self.evaluation.evaluation(false)?;
+            let mut evaluation = self.evaluation.evaluation(false)?;
+            let record = record();
+            evaluation.record = Some(Arc::clone(&record));
+            let builds = Builds::new(&self.caches, &self.builds, record)?;
             let show_trace = evaluation.settings.show_trace;
             let system = evaluation.settings.system.clone();
             let next = evaluation.run(&fetcher, LocalIo::default(), |evaluator| {
@@ -81,6 +96,7 @@ impl Args {
                         fetcher: &fetcher,
                         system: &system,
                     },
+                    &builds,
                     evaluator,
                 );
                 session.load_all(&loaded);

@@ -13,24 +13,14 @@ struct Refused {
 
 const REFUSED: &[Refused] = &[
     Refused {
-        names: &[":b", ":bl", ":build"],
-        reason: "niphas evaluates without building",
-        instead: "':p x.drvPath' prints the derivation; with Nix, 'nix build' builds it",
-    },
-    Refused {
         names: &[":i"],
-        reason: "niphas builds nothing, and has no profiles to install into",
-        instead: "with Nix, 'nix profile add' installs a package",
+        reason: "niphas has no profiles to install into",
+        instead: "':bl' builds a derivation and links to it",
     },
     Refused {
         names: &[":s", ":sh", ":u"],
-        reason: "a shell needs its dependencies built, and niphas evaluates without building",
-        instead: "with Nix, 'nix develop' and 'nix shell' start shells",
-    },
-    Refused {
-        names: &[":log"],
-        reason: "niphas builds nothing, and so has no build logs",
-        instead: "with Nix, 'nix log' shows the log of a build",
+        reason: "a session starts no shells",
+        instead: "':b' builds a derivation; with Nix, 'nix develop' and 'nix shell' start shells",
     },
     Refused {
         names: &[":e", ":edit"],
@@ -53,7 +43,7 @@ pub(super) fn refusal(name: &str) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::repl::session::COMMANDS;
+    use crate::commands::repl::line::COMMANDS;
 
     #[test]
     fn what_is_refused_is_no_command() {

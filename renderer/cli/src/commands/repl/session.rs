@@ -7,8 +7,11 @@ use nix_evaluator::{
     Attr, Attrs, ErrorKind, EvalError, Evaluator, Origin, PosIdx, PrintOptions, Value,
 };
 use nix_flake::{Fetcher, FlakeRef, LockedFlake};
+use nix_formats::{StoreDir, StorePath};
 
 use super::Loaded;
+use super::builds::{Builds, Links};
+use super::line::{Command, Line, help};
 use super::refused::refusal;
 use crate::commands::eval::attribute_paths;
 use crate::evaluation::{absolute, here};
@@ -16,112 +19,7 @@ use crate::evaluation_args::AutoCallArgs;
 use crate::failure::Failure;
 use crate::flake::{FlakeArgs, LockFileArgs, parse, parse_with_fragment};
 
-/// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line<'t> {
-    Expression(&'t str),
-    /// A name and what it is to stand for.
-    Definition(&'t str, &'t str),
-    /// A command and what follows it.
-    Command(Command, &'t str),
-    /// A command that there is not.
-    Unknown(&'t str),
-}
-
-/// What begins with a colon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    Help,
-    Add,
-    Documentation,
-    Environment,
-    Load,
-    LoadFlake,
-    LastLoaded,
-    Print,
-    Quit,
-    Reload,
-    Type,
-    Trace,
-}
-
-/// A command's names, what follows it, and what it does.
-pub(super) struct About {
-    command: Command,
-    pub names: &'static [&'static str],
-    argument: &'static str,
-    does: &'static str,
-}
-
-macro_rules! commands {
-    ($($command:ident [$($name:literal)*] $argument:literal $about:literal)*) => {
-        &[$(About {
-            command: Command::$command,
-            names: &[$($name),*],
-            argument: $argument,
-            does: $about,
-        }),*]
-    };
-}
-
-pub(super) const COMMANDS: &[About] = commands! {
-    Help [":?" ":help"] "" "Show this"
-    Add [":a" ":add"] "<expr>" "Make variables of a set's attributes"
-    Documentation [":doc"] "<expr>" "Show what is written about a function"
-    Environment [":env"] "" "Show the variables of this session"
-    Load [":l" ":load"] "<file>" "Load a Nix file, and make variables of its attributes"
-    LoadFlake [":lf" ":load-flake"] "<flake>" "Load a flake, and make variables of its outputs"
-    LastLoaded [":ll" ":last-loaded"] "" "Show the variables that came with what was loaded last"
-    Print [":p" ":print"] "<expr>" "Evaluate an expression all the way down, and print it; a string as it is"
-    Quit [":q" ":quit"] "" "End the session"
-    Reload [":r" ":reload"] "" "Reload all files; other variables are gone"
-    Type [":t"] "<expr>" "Show what type a value has"
-    Trace [":te" ":trace-enable"] "[true|false]" "Show the whole way to errors, or only its end"
-};
-
-impl Command {
-    pub(super) fn takes_expression(self) -> bool {
-        matches!(
-            self,
-            Command::Add | Command::Documentation | Command::Print | Command::Type
-        )
-    }
-
-    pub(super) fn takes_file(self) -> bool {
-        matches!(self, Command::Load | Command::LoadFlake)
-    }
-}
-
-impl<'t> Line<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        let text = text.trim();
-        if text.starts_with(':') {
-            let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-            let known = COMMANDS.iter().find(|about| about.names.contains(&name));
-            return match known {
-                Some(about) => Line::Command(about.command, rest.trim()),
-                None => Line::Unknown(name),
-            };
-        }
-        if let Some((name, value)) = text.split_once('=')
-            && is_name(name.trim())
-            && !value.starts_with('=')
-        {
-            let value = value.trim();
-            return Line::Definition(name.trim(), value.strip_suffix(';').unwrap_or(value));
-        }
-        Line::Expression(text)
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && text
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || "_'-".contains(char))
-}
-
-/// What is to happen after a line.
+/// What happens after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Line,
@@ -142,6 +40,7 @@ pub(super) struct Flakes<'s> {
 pub(super) struct Session<'s, 'a> {
     auto_call: &'s AutoCallArgs,
     flakes: Flakes<'s>,
+    builds: &'s Builds<'s>,
     evaluator: &'s mut Evaluator<'a>,
     variables: &'a Attrs<'a>,
     loaded: Vec<Loaded>,
@@ -162,11 +61,13 @@ impl<'s, 'a> Session<'s, 'a> {
         auto_call: &'s AutoCallArgs,
         whole_traces: bool,
         flakes: Flakes<'s>,
+        builds: &'s Builds<'s>,
         evaluator: &'s mut Evaluator<'a>,
     ) -> Self {
         Self {
             auto_call,
             flakes,
+            builds,
             variables: Attrs::from_unsorted(evaluator.arena(), Vec::new()),
             evaluator,
             loaded: Vec::new(),
@@ -214,6 +115,14 @@ impl<'s, 'a> Session<'s, 'a> {
                 let value = self.evaluate(argument)?;
                 self.add(value)?;
             }
+            Command::Build | Command::BuildAndLink => {
+                let derivation = self.derivation(argument)?;
+                let linked = match command {
+                    Command::Build => Links::No,
+                    _ => Links::Made,
+                };
+                self.builds.build(derivation, linked)?;
+            }
             Command::Documentation => self.document(argument)?,
             Command::Environment => {
                 print_line(self.own_names().join("\n").as_bytes());
@@ -221,6 +130,10 @@ impl<'s, 'a> Session<'s, 'a> {
             Command::LastLoaded => print_line(self.last_loaded.join("\n")),
             Command::Load => self.load(Loaded::File(argument.to_owned())),
             Command::LoadFlake => self.load(Loaded::Flake(argument.to_owned())),
+            Command::Log => {
+                let derivation = self.derivation(argument)?;
+                self.builds.show_log(&derivation)?;
+            }
             Command::Print => {
                 let whole = PrintOptions {
                     max_depth: usize::MAX,
@@ -264,6 +177,25 @@ impl<'s, 'a> Session<'s, 'a> {
             .eval_source_in(source.as_bytes(), Origin::String, &here(), self.variables)
             .and_then(|value| evaluator.force(value, PosIdx::NONE))
             .map_err(|error| self.failure(&error))
+    }
+
+    /// The path of the derivation that an expression gives.
+    fn derivation(&mut self, source: &str) -> Result<StorePath, Failure> {
+        let value = self.evaluate(source)?;
+        let evaluator = &mut *self.evaluator;
+        let path = attribute(evaluator, value, "type").and_then(|kind| match kind {
+            Some(Value::String(kind)) if kind.bytes == b"derivation" => {
+                attribute(evaluator, value, "drvPath")
+            }
+            _ => Ok(None),
+        });
+        match path.map_err(|error| self.failure(&error))? {
+            Some(Value::String(path)) => Ok(StoreDir::default().parse(path.bytes)?),
+            _ => {
+                let kind = self.evaluator.describe_type(value);
+                Err(anyhow!("expected a derivation, found {kind}").into())
+            }
+        }
     }
 
     fn print(&mut self, source: &str, options: PrintOptions) -> Result<(), Failure> {
@@ -430,15 +362,6 @@ impl<'s, 'a> Session<'s, 'a> {
             }
             _ => Vec::new(),
         }
-    }
-}
-
-fn help() {
-    print_line(b"<expr>                        Evaluate an expression, and print one level of it");
-    print_line(b"<name> = <expr>               Define a variable");
-    for about in COMMANDS {
-        let line = format!("{} {}", about.names.join(", "), about.argument);
-        print_line(format!("{line:<29} {}", about.does).as_bytes());
     }
 }
 
