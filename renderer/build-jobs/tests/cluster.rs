@@ -564,7 +564,7 @@ async fn what_no_run_needs_any_more_is_given_up() {
         (cluster.kubelet.pods(&long) == 1).then_some(())
     })
     .await;
-    assert_eq!(site.jobs().await, [long.clone()]);
+    assert_eq!(site.jobs().await, std::slice::from_ref(&long));
     site.remove_run().await;
     eventually(
         "the Job to be removed",

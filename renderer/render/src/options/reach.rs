@@ -19,64 +19,47 @@ use crate::written_defaults;
 
 const PACKAGE: &str = "/nix/store/0c5bs8vm0p4x4gw9hhbc1c1zr4ybq22h-web-1.0";
 
-/// Options that are evaluated apart or by nixlib, and the test that each has elsewhere: a file, and words of it.
+/// Tests of options that are evaluated apart or by nixlib.
+const NIXLIB: &str = include_str!("../../../../nixlib/tests/default.nix");
+const MODULES: &str = include_str!("../../../../ci/modules.d/back.nix");
+const OBJECTS: &str = include_str!("../../../../ci/first-use.d/objects.py");
+const ROOTS: &str = include_str!("../../../../ci/first-use.d/roots.py");
+const CONTAINERS: &str = include_str!("../../../../ci/first-use.d/containers.py");
+
+/// Those options, each with its test and words of it.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
-    ("defaults", "nixlib/tests/default.nix", "defaults ="),
-    ("groups.<name>", "ci/modules.d/back.nix", "groups.back"),
-    (
-        "groups.<name>.defaults",
-        "ci/modules.d/back.nix",
-        "defaults =",
-    ),
-    (
-        "groups.<name>.workloads",
-        "ci/modules.d/back.nix",
-        "workloads.db",
-    ),
+    ("defaults", NIXLIB, "defaults ="),
+    ("groups.<name>", MODULES, "groups.back"),
+    ("groups.<name>.defaults", MODULES, "defaults ="),
+    ("groups.<name>.workloads", MODULES, "workloads.db"),
     (
         "kubernetes.definitions",
-        "ci/first-use.d/objects.py",
+        OBJECTS,
         "kubernetes.definitions =",
     ),
-    (
-        "kubernetes.version",
-        "ci/first-use.d/objects.py",
-        "kubernetes.version =",
-    ),
-    (
-        "manifests",
-        "ci/first-use.d/objects.py",
-        "manifests = [ ./manifests ]",
-    ),
-    ("namespace", "ci/first-use.d/objects.py", "namespace: shop"),
-    ("objects", "ci/first-use.d/objects.py", "ConfigMap.settings"),
-    ("pkgsFor", "nixlib/tests/default.nix", "pkgsFor"),
-    ("systems", "nixlib/tests/default.nix", "systems ="),
-    ("workloads.<name>", "nixlib/tests/default.nix", "workloads"),
-    (
-        "workloads.<name>.package",
-        "ci/first-use.d/roots.py",
-        "package = pkgs.hello;",
-    ),
-    (
-        "workloads.<name>.roots",
-        "ci/first-use.d/containers.py",
-        "site: /nix/store/",
-    ),
+    ("kubernetes.version", OBJECTS, "kubernetes.version ="),
+    ("manifests", OBJECTS, "manifests = [ ./manifests ]"),
+    ("namespace", OBJECTS, "namespace: shop"),
+    ("objects", OBJECTS, "ConfigMap.settings"),
+    ("pkgsFor", NIXLIB, "pkgsFor"),
+    ("systems", NIXLIB, "systems ="),
+    ("workloads.<name>", NIXLIB, "workloads"),
+    ("workloads.<name>.package", ROOTS, "package = pkgs.hello;"),
+    ("workloads.<name>.roots", CONTAINERS, "site: /nix/store/"),
     // A rule refuses it.
     (
         "workloads.<name>.containers.<name>.order",
-        "ci/first-use.d/containers.py",
+        CONTAINERS,
         "restartPolicy and order are for initContainers",
     ),
     (
         "workloads.<name>.containers.<name>.package",
-        "ci/first-use.d/containers.py",
+        CONTAINERS,
         "/nix/roots/exporter/bin/hello",
     ),
     (
         "workloads.<name>.initContainers.<name>.package",
-        "ci/first-use.d/containers.py",
+        CONTAINERS,
         "/nix/roots/migrate/bin/hello",
     ),
 ];
@@ -155,7 +138,10 @@ fn is_own(path: &str, of: &[&str]) -> bool {
 }
 
 fn is_port_of_route(path: &str) -> bool {
-    path.ends_with(".backends.\"<path>\".port") || path.ends_with(".port") && is_own(path, &ROUTES)
+    let is_port = path
+        .rsplit_once('.')
+        .is_some_and(|(_, last)| last == "port");
+    is_port && (path.ends_with(".backends.\"<path>\".port") || is_own(path, &ROUTES))
 }
 
 const ROUTES: [&str; 6] = [
@@ -342,10 +328,10 @@ fn objects(schema: &Value, attributes: &Value) -> Result<Vec<Value>, String> {
     let rendered = environment
         .render(&folder, &form, &closures)
         .map_err(|problems| problems.to_string())?;
-    let files = rendered
-        .files
-        .iter()
-        .filter(|(path, _)| path.ends_with(".yaml"));
+    let files = rendered.files.iter().filter(|(path, _)| {
+        path.rsplit_once('.')
+            .is_some_and(|(_, last)| last == "yaml")
+    });
     files
         .map(|(_, text)| serde_saphyr::from_slice(text).map_err(|error| error.to_string()))
         .collect()
@@ -490,11 +476,9 @@ fn field<'s>(schema: &'s Value, path: &[String]) -> &'s Value {
 
 #[test]
 fn what_is_tested_elsewhere_is() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let all = options(true);
-    for (path, file, words) in ELSEWHERE {
+    for (path, test, words) in ELSEWHERE {
         assert!(all.iter().any(|option| option.path == *path), "{path}");
-        let text = std::fs::read_to_string(root.join(file)).unwrap();
-        assert!(text.contains(words), "{file} has no {words:?}");
+        assert!(test.contains(words), "{path}: its test has no {words:?}");
     }
 }

@@ -189,13 +189,11 @@ impl<'s, 'a> Session<'s, 'a> {
             }
             _ => Ok(None),
         });
-        match path.map_err(|error| self.failure(&error))? {
-            Some(Value::String(path)) => Ok(StoreDir::default().parse(path.bytes)?),
-            _ => {
-                let kind = self.evaluator.describe_type(value);
-                Err(anyhow!("expected a derivation, found {kind}").into())
-            }
+        if let Some(Value::String(path)) = path.map_err(|error| self.failure(&error))? {
+            return Ok(StoreDir::default().parse(path.bytes)?);
         }
+        let kind = self.evaluator.describe_type(value);
+        Err(anyhow!("expected a derivation, found {kind}").into())
     }
 
     fn print(&mut self, source: &str, options: PrintOptions) -> Result<(), Failure> {
