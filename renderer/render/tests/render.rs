@@ -336,7 +336,7 @@ fn what_cannot_be_applied_is_reported_before_it_is_written() {
         .render(&folder, &Form::Workloads, &closures(&environment))
         .unwrap_err();
     insta::assert_snapshot!(error, @r"
-    workloads.web: the object takes 301462 bytes, more than the 262144 that can be applied
+    workloads.web: the object takes 301531 bytes, more than the 262144 that can be applied
       at flake.nix:2:5
       hint: put large files into the package instead of 'files'
     ");
