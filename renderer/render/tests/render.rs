@@ -348,7 +348,7 @@ fn what_cannot_be_applied_is_reported_before_it_is_written() {
       at flake.nix:2:5
     workloads.web: its closure for x86_64-linux is not resolved
       at flake.nix:2:5
-    workloads.web: the object takes 300958 bytes, more than the 262144 that can be applied
+    workloads.web: the object takes 301027 bytes, more than the 262144 that can be applied
       at flake.nix:2:5
       hint: put large files into the package instead of 'files'
     ");
