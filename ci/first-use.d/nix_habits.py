@@ -65,7 +65,7 @@ def a_session_with_what_nix_repl_takes(team):
     niphas(team, "repl", "--expr", "{ a = 7; }", typed="a * 2\n", said=["14"])
     (team.mono / "shop/file.nix").write_text("{ b ? 4 }: { inherit b; }\n")
     niphas(team, "repl", "-f", "file.nix", typed="b * 4\n", said=["16"])
-    for command in (":b", ":u", ":log"):
+    for command in (":u", ":i", ":sh"):
         niphas(team, "repl", typed=f"{command} 1\n", said=[f"'{command}' is not available here: "])
     niphas(team, "repl", typed=":doc map\n", said=["builtins.map"])
 
